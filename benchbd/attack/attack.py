@@ -1,0 +1,109 @@
+"""The contract of attacks: what a trigger does to an image, whom it is aimed at, and how many are poisoned.
+
+The base owns which samples are poisoned, the labels they get, clipping and rounding, and the checks at the
+door; an attack writes `stamp`, and `prepare` or `train` where its kind asks for one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Literal, Self
+
+import torch
+from pydantic import PrivateAttr
+from torch import Tensor, nn
+
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import TriggeredSet
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import ConfigError, ContractBroken
+from benchbd.plugin.plugin import Plugin, param
+
+LabelMode = Literal["all_to_one", "all_to_all"]
+BuildModel = Callable[[], nn.Module]
+"""A freshly initialised classifier on the device of the run, another one at each call."""
+
+_STAMP_BATCH = 2048
+
+
+class Attack(Plugin, ABC):
+    """Base of both kinds of attacks."""
+
+    kind: ClassVar[str] = "attack"
+    stage: ClassVar[str] = ""
+    clean_label: ClassVar[bool] = False
+
+    target: int = param(0, "the class that triggered images are to be taken for", ge=0)
+    poison_ratio: float = param(0.1, "share of the samples that are poisoned", ge=0, le=1)
+
+    _trigger: dict[str, Tensor] = PrivateAttr(default_factory=dict)
+
+    @abstractmethod
+    def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """The trigger as it stands on test images.
+
+        images: uint8 (N, C, H, W), not to be changed; labels: true labels (N,). Returns (N, C, H, W), uint8 or
+        float on the scale from 0 to 255; the base clips and rounds.
+        """
+
+    def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
+        """Draw or optimise what the trigger consists of, once; it is stored with the result and found in `trigger`."""
+        return {}
+
+    def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
+        """The class (N,) that triggered images of true labels (N,) are to be taken for."""
+        return torch.full_like(labels, self.target)
+
+    def scored(self, labels: Tensor, num_classes: int) -> Tensor:
+        """Which test images (N,) bool count for ASR and RC: those not already of the attacked label."""
+        return self.attacked_labels(labels, num_classes) != labels
+
+    @property
+    def trigger(self) -> dict[str, Tensor]:
+        """What `prepare` made."""
+        return self._trigger
+
+    def with_trigger(self, trigger: dict[str, Tensor]) -> Self:
+        """This attack, carrying what `prepare` made."""
+        prepared = self.model_copy()
+        prepared._trigger = trigger
+        return prepared
+
+    def triggered(self, test: ImageSet, rng: torch.Generator) -> TriggeredSet:
+        """The triggered test set: all scored test images, stamped."""
+        self.require_target(test)
+        indices = torch.nonzero(self.scored(test.labels, test.num_classes))[:, 0]
+        chosen = test.subset(indices)
+        attacked = self.attacked_labels(chosen.labels, test.num_classes)
+        return TriggeredSet(indices, self.apply(self.stamp, chosen.images, chosen.labels, rng), chosen.labels, attacked)
+
+    def apply(
+        self, stamp: Callable[[Tensor, Tensor, torch.Generator], Tensor], images: Tensor, labels: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """`stamp` over all images, a block at a time, rounded to uint8 by the one rule and checked."""
+        if not len(images):
+            return images
+        blocks = zip(images.split(_STAMP_BATCH), labels.split(_STAMP_BATCH), strict=True)
+        stamped = [to_uint8(stamp(block, block_labels, rng)) for block, block_labels in blocks]
+        result = torch.cat(stamped)
+        if result.shape != images.shape:
+            raise ContractBroken(f"{self.name}.stamp returned {tuple(result.shape)} for images of {tuple(images.shape)}; keep the shape")
+        return result
+
+    def require_target(self, images: ImageSet) -> None:
+        """Raise `ConfigError` when the target class does not exist."""
+        if self.target >= images.num_classes:
+            raise ConfigError(
+                f"{self.name}: expected target to be a class from 0 to {images.num_classes - 1}, got {self.target}"
+            )
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Clip to 0..255 and round to nearest, halves to even: the one rule by which every trigger becomes an image."""
+    return images if images.dtype == torch.uint8 else images.round().clamp_(0, 255).to(torch.uint8)
+
+
+def relabel(labels: Tensor, num_classes: int, mode: LabelMode, target: int) -> Tensor:
+    """Attacked labels: all to one class, or each class to the next, the last to the first."""
+    return torch.full_like(labels, target) if mode == "all_to_one" else (labels + 1) % num_classes

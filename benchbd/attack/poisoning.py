@@ -1,0 +1,71 @@
+"""Data-poisoning attacks: the attacker changes some training samples and nothing else."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from benchbd.attack.attack import Attack
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import PoisonedSet, State
+from benchbd.errors import ConfigError
+from benchbd.plugin.plugin import param
+
+
+class PoisoningAttack(Attack):
+    """Writes `stamp`; `stamp_poison` and `stamp_cover` too where training images carry another trigger."""
+
+    stage: ClassVar[str] = "data-poisoning"
+
+    ratio_of: Literal["dataset", "class"] = param(
+        "dataset", "what poison_ratio is a share of: the whole training set, or the eligible samples alone"
+    )
+    eligible: Literal["non_target", "all", "target"] = param(
+        "non_target", "which training samples may be poisoned, by their true label"
+    )
+
+    def stamp_poison(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """The trigger on poisoned training images, (N, C, H, W); the one of test time unless overridden."""
+        return self.stamp(images, labels, rng)
+
+    def stamp_cover(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """The trigger on cover samples, which keep their label."""
+        return self.stamp_poison(images, labels, rng)
+
+    def may_poison(self, labels: Tensor, num_classes: int) -> Tensor:
+        """Which training samples (N,) bool may be poisoned."""
+        if self.eligible == "all":
+            return torch.ones_like(labels, dtype=torch.bool)
+        if self.eligible == "target":
+            return labels == self.target
+        return self.attacked_labels(labels, num_classes) != labels
+
+    def choose(self, labels: Tensor, num_classes: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Places (P,) of poisoned and (Q,) of cover samples, drawn without overlap; no cover unless overridden."""
+        pool = torch.nonzero(self.may_poison(labels, num_classes))[:, 0]
+        wanted = round(self.poison_ratio * (len(labels) if self.ratio_of == "dataset" else len(pool)))
+        if wanted > len(pool):
+            raise ConfigError(
+                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} asks for {wanted} samples, "
+                f"but only {len(pool)} are eligible ({self.eligible}); lower it to {len(pool) / len(labels):.3f}, "
+                "or set ratio_of=class"
+            )
+        return pool[torch.randperm(len(pool), generator=rng)[:wanted]], pool[:0]
+
+    def poison(self, clean: ImageSet, rng: torch.Generator) -> PoisonedSet:
+        """The poisoned training set. Raises `ConfigError` when no class can fill the ratio."""
+        self.require_target(clean)
+        poisoned, cover = self.choose(clean.labels, clean.num_classes, rng)
+        indices, order = torch.cat([poisoned, cover]).sort()
+        images = torch.cat(
+            [
+                self.apply(self.stamp_poison, clean.images[poisoned], clean.labels[poisoned], rng),
+                self.apply(self.stamp_cover, clean.images[cover], clean.labels[cover], rng),
+            ]
+        )
+        given = clean.labels[poisoned] if self.clean_label else self.attacked_labels(clean.labels[poisoned], clean.num_classes)
+        labels = torch.cat([given, clean.labels[cover]])
+        states = torch.tensor([State.POISONED] * len(poisoned) + [State.COVER] * len(cover), dtype=torch.uint8)
+        return PoisonedSet(clean, indices, images[order], labels[order], states[order])

@@ -1,0 +1,72 @@
+"""Random crops and flips of whole batches, cut straight out of the resident uint8 images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_PACKED = 4
+"""Pixels of two to four channels travel as one 32-bit word, so that a crop is one gather."""
+
+
+class Batches:
+    """Batches of a resident image set, cropped and flipped on the way.
+
+    images: uint8 (N, C, H, W), on the device where the batches are wanted. shift: pixels of zero border from
+    which a crop of the old size is taken; flip: mirror half of the images left to right. The draws come from
+    `rng` on the CPU, so that they are the same on every device.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, *, shift: int = 0, flip: bool = False) -> None:
+        self.labels = labels
+        self.shift, self.flip = shift, flip
+        self.count, self.channels, self.height, self.width = images.shape
+        self.plain = images if not (shift or flip) else None
+        self.row = self.width + 2 * shift
+        self.area = (self.height + 2 * shift) * self.row
+        self.flat = _pack(_border(images, shift)) if self.plain is None else None
+
+    def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) uint8 and labels (B,) of `indices` (B,), freshly cropped and flipped."""
+        device = self.labels.device
+        places = indices.to(device, non_blocking=True)
+        if self.plain is not None:
+            return self.plain[places], self.labels[places]
+        assert self.flat is not None
+        rows, columns = (draw.to(device, non_blocking=True) for draw in self._draw(len(indices), rng))
+        position = (places * self.area)[:, None, None] + (rows * self.row)[:, :, None] + columns[:, None, :]
+        return _unpack(torch.take(self.flat, position), self.channels), self.labels[places]
+
+    def _draw(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (B, H) and columns (B, W) of the bordered image that each crop shows."""
+        rows, columns = torch.arange(self.height)[None], torch.arange(self.width)[None]
+        if self.flip:
+            mirrored = torch.rand(count, 1, generator=rng) < 0.5
+            columns = torch.where(mirrored, self.width - 1 - columns, columns)
+        if self.shift:
+            offset = torch.randint(0, 2 * self.shift + 1, (2, count, 1), generator=rng)
+            rows, columns = rows + offset[0], columns + offset[1]
+        return rows.expand(count, -1), columns.expand(count, -1)
+
+
+def _border(images: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(images, (width,) * 4) if width else images
+
+
+def _pack(images: Tensor) -> Tensor:
+    """(N, C, H, W) uint8 to one word per pixel, flat; a single channel stays as it is."""
+    count, channels, height, width = images.shape
+    if channels == 1:
+        return images.reshape(-1)
+    if channels > _PACKED:
+        raise ValueError(f"expected images of at most {_PACKED} channels, got {channels}")
+    words = images.new_zeros(count, height, width, _PACKED)
+    words[..., :channels] = images.permute(0, 2, 3, 1)
+    return words.view(torch.int32).reshape(-1)
+
+
+def _unpack(words: Tensor, channels: int) -> Tensor:
+    """(B, H, W) words to (B, C, H, W) uint8 in channels-last memory."""
+    if channels == 1:
+        return words[:, None]
+    return words[..., None].view(torch.uint8)[..., :channels].permute(0, 3, 1, 2)

@@ -1,0 +1,81 @@
+"""The defender's clean budget: a small stratified draw from training images that were not poisoned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchbd.data.images import ImageSet
+from benchbd.errors import ConfigError
+
+VALIDATION_SHARE = 0.2
+"""Share of the budget on which thresholds and epochs are chosen."""
+
+
+@dataclass(frozen=True, eq=False)
+class CleanSet:
+    """What a defender holds: `train` to learn from, `validation` to choose on; both clean training images."""
+
+    train: ImageSet
+    validation: ImageSet
+
+    def __len__(self) -> int:
+        return len(self.train) + len(self.validation)
+
+    def all(self) -> ImageSet:
+        """Both parts together, for methods that choose nothing."""
+        return ImageSet(
+            torch.cat([self.train.images, self.validation.images]),
+            torch.cat([self.train.labels, self.validation.labels]),
+            self.train.class_names,
+        )
+
+    def to(self, device: torch.device) -> CleanSet:
+        return CleanSet(self.train.to(device), self.validation.to(device))
+
+
+def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Generator) -> CleanSet:
+    """Draw `ratio` of the training set, the same share of every class, and split off the validation part.
+
+    `untouched` (M,) are the places in `clean` that the attacker left alone; they come first. Only where the
+    attacker left too few of a class (clean-label attacks can take all of one) originals of poisoned images
+    fill up. One permutation per class is drawn and cut, so a smaller budget of the same stream is a part of a
+    larger one. Raises `ConfigError` when a class would give fewer than two images (one to learn from, one to
+    choose on).
+    """
+    train, validation = [], []
+    left_alone = torch.zeros(len(clean), dtype=torch.bool)
+    left_alone[untouched] = True
+    for label, name in enumerate(clean.class_names):
+        members = torch.nonzero(clean.labels == label)[:, 0]
+        members = members[torch.randperm(len(members), generator=rng)]
+        members = torch.cat([members[left_alone[members]], members[~left_alone[members]]])
+        share = round(ratio * int((clean.labels == label).sum()))
+        taken = members[: min(share, len(members))]
+        if len(taken) < 2:
+            raise ConfigError(
+                f"a clean budget of {ratio:g} gives {len(taken)} images of class {label} ({name}), "
+                f"2 are needed; raise the budget (`--set defense.ratio=...`)"
+            )
+        held = max(1, round(VALIDATION_SHARE * len(taken)))
+        validation.append(taken[:held])
+        train.append(taken[held:])
+    return CleanSet(clean.subset(torch.cat(train).sort().values), clean.subset(torch.cat(validation).sort().values))
+
+
+def budget_from_file(clean: ImageSet, path: Path, rng: torch.Generator) -> CleanSet:
+    """A budget of named samples: a text file of training indices, one a line. The split is drawn by `rng`."""
+    try:
+        indices = torch.tensor([int(line) for line in path.read_text().split()], dtype=torch.int64)
+    except OSError as error:
+        raise ConfigError(f"cannot read the index file {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"index file {path}: expected whole numbers, one a line; {error}") from None
+    if len(indices) < 2 or int(indices.min()) < 0 or int(indices.max()) >= len(clean):
+        raise ConfigError(f"index file {path}: expected at least 2 indices from 0 to {len(clean) - 1}")
+    order = indices.unique()[torch.randperm(len(indices.unique()), generator=rng)]
+    held = max(1, round(VALIDATION_SHARE * len(order)))
+    return CleanSet(clean.subset(order[held:].sort().values), clean.subset(order[:held].sort().values))

@@ -1,0 +1,91 @@
+"""Poisoned training sets and triggered test sets, each kept as a delta over the clean set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from benchbd.data.images import ImageSet
+from benchbd.errors import DataError
+
+
+class State(IntEnum):
+    """What was done to a training sample. A cover sample carries a trigger and keeps its true label."""
+
+    CLEAN = 0
+    POISONED = 1
+    COVER = 2
+
+
+@dataclass(frozen=True, eq=False)
+class PoisonedSet:
+    """A clean training set and the few samples in which the attacker's version differs from it.
+
+    `indices` (K,) int64 are places in `clean`, ascending; `images` (K, C, H, W) uint8, `labels` (K,) int64 and
+    `states` (K,) uint8 (`State`) stand there instead of the clean ones.
+    """
+
+    clean: ImageSet
+    indices: Tensor
+    images: Tensor
+    labels: Tensor
+    states: Tensor
+
+    def __post_init__(self) -> None:
+        count = len(self.indices)
+        if not (len(self.images) == len(self.labels) == len(self.states) == count):
+            raise DataError(f"a poisoned set of {count} indices needs as many images, labels and states")
+        if count and (self.images.dtype != torch.uint8 or self.images.shape[1:] != self.clean.images.shape[1:]):
+            raise DataError(
+                f"expected poisoned images as uint8 {tuple(self.clean.image_shape)}, got {self.images.dtype} {tuple(self.images.shape[1:])}"
+            )
+        if count and not 0 <= int(self.indices.min()) <= int(self.indices.max()) < len(self.clean):
+            raise DataError(f"a poisoned index lies outside of the {len(self.clean)} training samples")
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def as_seen(self) -> ImageSet:
+        """The training set that the victim sees: images and labels, nothing said about which are poisoned."""
+        images, labels = self.clean.images.clone(), self.clean.labels.clone()
+        images[self.indices], labels[self.indices] = self.images, self.labels
+        return ImageSet(images, labels, self.clean.class_names)
+
+    def state(self) -> Tensor:
+        """The `State` of every training sample, (N,) uint8."""
+        state = torch.zeros(len(self.clean), dtype=torch.uint8)
+        state[self.indices] = self.states
+        return state
+
+    def untouched(self) -> Tensor:
+        """Indices of the samples that the attacker left as they were, ascending."""
+        return torch.nonzero(self.state() == State.CLEAN)[:, 0]
+
+    def count(self, state: State) -> int:
+        return int((self.states == state).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class TriggeredSet:
+    """Test images with the trigger, only those whose true label is not already the attacked one.
+
+    `indices` (M,) are places in the clean test set, `images` (M, C, H, W) uint8, `true_labels` and
+    `attacked_labels` (M,) int64.
+    """
+
+    indices: Tensor
+    images: Tensor
+    true_labels: Tensor
+    attacked_labels: Tensor
+
+    def __post_init__(self) -> None:
+        if not len(self.indices) == len(self.images) == len(self.true_labels) == len(self.attacked_labels):
+            raise DataError("a triggered set needs as many images, true labels and attacked labels as indices")
+        if bool((self.true_labels == self.attacked_labels).any()):
+            raise DataError("a triggered set holds an image whose true label is already the attacked one; leave it out")
+
+    def __len__(self) -> int:
+        return len(self.indices)

@@ -1,0 +1,74 @@
+"""What the core holds while a defense runs; each family takes from it the least that suffices."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from benchbd.attack.attack import BuildModel
+from benchbd.data.budget import CleanSet, budget_from_file, draw_budget
+from benchbd.data.images import ImageSet
+from benchbd.engine.classifier import Classifier
+from benchbd.engine.hardware import Hardware
+from benchbd.engine.recipe import Recipe
+from benchbd.plugin.registry import create
+from benchbd.record.attack_result import AttackResult
+from benchbd.seeds import Seeds, fork
+from benchbd.victim.model import Model
+
+CLEAN_BUDGET = 0.05
+"""Share of the training set that a defender holds, unless the protocol or the defense says otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One attack result, the machine to work on, and the defense that is tried against it."""
+
+    attack: AttackResult
+    machine: Hardware
+    defense: str
+    budget: float = CLEAN_BUDGET
+
+    @property
+    def seeds(self) -> Seeds:
+        return Seeds(self.attack.seed)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe by which the victim was trained."""
+        return Recipe(**self.attack.manifest["recipe"])
+
+    @property
+    def rng(self) -> torch.Generator:
+        return self.seeds.generator("defense", self.defense)
+
+    def model(self) -> Classifier:
+        """A copy of the backdoored model on the device of the run."""
+        return copy.deepcopy(self.attack.model).to(self.machine.device)
+
+    def clean(self, ratio: float | None, index: Path | None) -> CleanSet:
+        """The defender's clean samples: those of `index`, or `ratio` (unset: the budget of the case)."""
+        rng, train = self.seeds.generator("budget"), self.attack.train
+        if index is not None:
+            return budget_from_file(train.clean, index, rng).to(self.machine.device)
+        share = self.budget if ratio is None else ratio
+        return draw_budget(train.clean, train.untouched(), share, rng).to(self.machine.device)
+
+    def train_as_seen(self) -> ImageSet:
+        return self.attack.train.as_seen()
+
+    def build_model(self) -> BuildModel:
+        """Builds fresh models like the victim, a differently initialised one at each call."""
+        plugin = cast(Model, create("model", self.attack.manifest["model"]["name"], self.attack.manifest["model"]["params"]))
+        seeds = fork(self.seeds.generator("defense-init", self.defense))
+
+        def build() -> nn.Module:
+            seed = int(torch.randint(0, 2**62, (), generator=seeds))
+            return plugin.classifier(self.attack.train.clean, seed).to(self.machine.device)
+
+        return build

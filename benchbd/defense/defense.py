@@ -1,0 +1,111 @@
+"""The shared base of all defenses: `defense(result_file)`.
+
+The template loads the attack result, hands the family its share, runs the verb, measures what came back and
+stores it. Subclasses never touch files, devices, seeds, logging or metrics, and never see test data.
+"""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from benchbd.data.budget import CleanSet
+from benchbd.defense.case import CLEAN_BUDGET, Case
+from benchbd.defense.evaluation import evaluate
+from benchbd.defense.outcome import Outcome
+from benchbd.defense.describe import describe
+from benchbd.engine.counting import measured
+from benchbd.engine.hardware import Precision, hardware
+from benchbd.errors import ContractBroken, NotApplicable
+from benchbd.measure.curve import along_training
+from benchbd.plugin.plugin import Plugin, param
+from benchbd.record.attack_result import load_attack_result
+from benchbd.record.provenance import now
+from benchbd.report.curves import draw_curves
+from benchbd.record.defense_result import DefenseResult
+from benchbd.seeds import global_random_state
+
+
+class Defense(Plugin, ABC):
+    """Base of all defense families. A defense derives from a family, not from here."""
+
+    kind: ClassVar[str] = "defense"
+    stage: ClassVar[str] = ""
+    oracle: ClassVar[bool] = False
+
+    @abstractmethod
+    def respond(self, case: Case) -> Outcome:
+        """Run the family's verb on its share of the case. Written once per family."""
+
+    def defense(
+        self,
+        result_file: str | Path,
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        clean_budget: float = CLEAN_BUDGET,
+        evaluate_every: int = 0,
+        protocol: str = "none",
+        save_path: str | Path | None = None,
+    ) -> DefenseResult:
+        """Defend the stored attack result `result_file` (a path, or a name under `record/`), measure and store.
+
+        Writes `defense_result.pt`, tables and pictures to `save_path`, by default `defense/<name>` beside the
+        result file. Raises `NotApplicable`, `RecordError`, `ConfigError`, `Diverged` or `ContractBroken`.
+        """
+        started = now()
+        attack = load_attack_result(result_file)
+        case = Case(attack, hardware(device, precision), self.name, clean_budget)
+        folder = Path(save_path) if save_path else attack.folder / "defense" / self.name
+        with along_training(attack.test, lambda: attack.triggered, evaluate_every) as epochs, measured(case.machine.device) as cost:
+            with global_random_state(case.seeds.seed("defense-chance", self.name)):
+                outcome = self.respond(case)
+        evaluation = evaluate(case, outcome)
+        result = describe(self, case, outcome, evaluation, epochs, cost, protocol, started).in_folder(folder)
+        result.save()
+        draw_curves(result)
+        return result
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        parser.add_argument("--result_file", "--result-file", required=True, help="attack result: a path, or a name under record/")
+        return super().add_arguments(parser)
+
+
+class CleanDataDefense(Defense):
+    """Base of the families that hold clean data: a share of the training set that the attacker left alone."""
+
+    ratio: float | None = param(
+        None, "share of the training set held as clean data; unset: the budget of the protocol", gt=0, le=1
+    )
+    index: Path | None = param(None, "file of clean training indices to use instead, one a line")
+
+    def clean_data(self, case: Case) -> CleanSet:
+        return case.clean(self.ratio, self.index)
+
+
+def require_eval(model: nn.Module, who: str) -> None:
+    """Raise `ContractBroken` when a model comes back in training mode."""
+    if model.training:
+        raise ContractBroken(f"{who} returned a model in training mode; return it in eval mode (`model.eval()`)")
+
+
+def require_scores(scores: Tensor, count: int, who: str) -> Tensor:
+    """Scores on the CPU, refused with `ContractBroken` unless there is one finite number for each of `count` samples."""
+    if scores.shape != (count,):
+        raise ContractBroken(f"{who} returned {tuple(scores.shape)} scores, expected ({count},): one for each sample, in order")
+    if not bool(torch.isfinite(scores).all()):
+        raise ContractBroken(f"{who} returned scores that are not numbers")
+    return scores.detach().cpu()
+
+
+def require_poisoned_set(case: Case, who: Defense) -> None:
+    """Raise `NotApplicable` when the attack controls training, so that no poisoned set exists to work on."""
+    if case.attack.manifest["stage"] == "training-controlled":
+        attack = case.attack.manifest["attack"]["name"]
+        raise NotApplicable(f"{attack} controls training itself and leaves no poisoned set for {who.name} to work on")

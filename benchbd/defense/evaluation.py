@@ -1,0 +1,94 @@
+"""Measure what a defense gave back: predictions of the defended model, of every step of its sweep, on the way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchbd.defense.case import Case
+from benchbd.defense.outcome import Outcome, Sweep
+from benchbd.engine.inference import predict
+from benchbd.engine.sweep import sweep_predictions
+from benchbd.measure.curve import Curve, CurvePoint, OperatingPoint
+from benchbd.measure.metrics import Counts, Metrics, count
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Predicted classes (N,) of clean and (M,) of triggered test images, and the measured steps of a sweep."""
+
+    clean_predictions: Tensor
+    triggered_predictions: Tensor
+    counts: Counts
+    metrics: Metrics
+    curve: Curve | None
+    operating_points: tuple[OperatingPoint, ...]
+    seconds: float
+
+
+def evaluate(case: Case, outcome: Outcome) -> Evaluation:
+    """ACC, ASR and RC of the defended model. An input that was turned away counts for none of them."""
+    start = time.perf_counter()
+    attack = case.attack
+    clean = predict(outcome.model, attack.test.images, what="evaluating")
+    triggered = predict(outcome.model, attack.triggered.images)
+    clean, triggered = _rejected(clean, outcome.clean_rejected), _rejected(triggered, outcome.triggered_rejected)
+    counts = count(clean, triggered, attack.test, attack.triggered)
+    curve = _curve(case, outcome.sweep) if outcome.sweep else None
+    return Evaluation(
+        clean,
+        triggered,
+        counts,
+        Metrics.from_counts(counts, attack.metrics()),
+        curve,
+        tuple(_operating_point(curve, name, step) for name, step in outcome.kept.items()) if curve else (),
+        time.perf_counter() - start,
+    )
+
+
+def _rejected(predictions: Tensor, rejected: Tensor | None) -> Tensor:
+    """Predictions with `REJECTED` where the input was turned away."""
+    return predictions if rejected is None else torch.where(rejected, REJECTED, predictions)
+
+
+REJECTED = 2**16 - 1
+"""The class of an input that was turned away; it is no label, so it counts as no hit."""
+
+
+def _curve(case: Case, sweep: Sweep) -> Curve:
+    """Every step of the sweep, measured on the test sets that the defense never saw."""
+    attack = case.attack
+    model = case.model()
+    clean = sweep_predictions(model, sweep.path, attack.test.images, what="evaluating the sweep (clean)")
+    triggered = sweep_predictions(model, sweep.path, attack.triggered.images, what="evaluating the sweep (triggered)")
+    points = []
+    for step, value in enumerate(sweep.path.values):
+        metrics = Metrics.from_counts(count(clean[step], triggered[step], attack.test, attack.triggered))
+        points.append(
+            CurvePoint(
+                value=value,
+                units=sweep.path.cuts[step],
+                acc=metrics.acc,
+                asr=metrics.asr,
+                rc=metrics.rc,
+                validation_acc=sweep.validation_acc[step],
+            )
+        )
+    return Curve(axis=sweep.path.axis, points=tuple(points), chosen=sweep.chosen)
+
+
+def _operating_point(curve: Curve, name: str, step: int) -> OperatingPoint:
+    point = curve.points[step]
+    assert point.units is not None and point.validation_acc is not None
+    return OperatingPoint(
+        name=name,
+        value=point.value,
+        units=point.units,
+        validation_acc=point.validation_acc,
+        acc=point.acc,
+        asr=point.asr,
+        rc=point.rc,
+    )

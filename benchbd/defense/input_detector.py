@@ -1,0 +1,61 @@
+"""Input detectors: judge every input at the door of the deployed model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from benchbd.data.budget import CleanSet
+from benchbd.defense.case import Case
+from benchbd.defense.defense import CleanDataDefense, require_scores
+from benchbd.defense.outcome import Outcome
+from benchbd.measure.detection import separation
+from benchbd.plugin.plugin import param
+
+
+class Scorer(Protocol):
+    """What `fit` gives back."""
+
+    def score(self, images: Tensor) -> Tensor:
+        """Suspicion (N,) of uint8 images (N, C, H, W), higher is worse."""
+
+
+class InputDetector(CleanDataDefense):
+    """Writes `fit`. Inputs whose suspicion lies above that of most clean validation images are turned away."""
+
+    stage: ClassVar[str] = "input-detector"
+
+    fpr: float = param(0.05, "share of clean inputs that may be turned away, by which the threshold is set", ge=0, le=1)
+
+    @abstractmethod
+    def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
+        """A scorer for inputs of `model`, from clean data alone."""
+
+    def threshold(self, validation: Tensor) -> float:
+        """Where suspicion begins, from the scores (V,) of clean validation images."""
+        return float(torch.quantile(validation.double(), 1 - self.fpr, interpolation="higher"))
+
+    def respond(self, case: Case) -> Outcome:
+        model, clean, attack = case.model(), self.clean_data(case), case.attack
+        scorer = self.fit(model, clean, case.rng)
+
+        def score(images: Tensor) -> Tensor:
+            return require_scores(scorer.score(images.to(case.machine.device)), len(images), f"{self.name}.score")
+
+        threshold = self.threshold(score(clean.validation.images))
+        good, bad = score(attack.test.images), score(attack.triggered.images)
+        detection = separation(good, bad) | {
+            "threshold": threshold,
+            "fpr": float((good > threshold).double().mean()),
+            "tpr": float((bad > threshold).double().mean()) if len(bad) else None,
+        }
+        return Outcome(
+            model.eval(),
+            clean_rejected=good > threshold,
+            triggered_rejected=bad > threshold,
+            detection=detection,
+            clean_samples=len(clean),
+        )

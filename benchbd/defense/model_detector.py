@@ -1,0 +1,34 @@
+"""Model detectors: is this model backdoored, and towards which class?"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from benchbd.data.budget import CleanSet
+from benchbd.defense.case import Case
+from benchbd.defense.defense import CleanDataDefense, require_eval, require_scores
+from benchbd.defense.outcome import Outcome, Verdict
+
+
+class ModelDetector(CleanDataDefense):
+    """Writes `inspect`. A flagged model may come back repaired; one that is not flagged stays as it is."""
+
+    stage: ClassVar[str] = "model-detector"
+
+    @abstractmethod
+    def inspect(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Verdict:
+        """Score (K,) and flag (K,) per class, reversed triggers, and a repaired model if the method mends."""
+
+    def respond(self, case: Case) -> Outcome:
+        model, clean = case.model(), self.clean_data(case)
+        verdict = self.inspect(model, clean, case.rng)
+        require_scores(verdict.scores, case.attack.test.num_classes, f"{self.name}.inspect")
+        flagged = torch.nonzero(verdict.flagged)[:, 0].tolist()
+        detection = {"flagged": bool(flagged), "flagged_classes": flagged, "scores": verdict.scores.double().tolist()}
+        repaired = verdict.repaired if verdict.repaired is not None else case.model()
+        require_eval(repaired, f"{self.name}.inspect")
+        return Outcome(repaired, detection=detection, notes=verdict.notes, clean_samples=len(clean))

@@ -1,0 +1,80 @@
+"""What a defense gives back, family by family, before the core has measured anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from benchbd.engine.units import PruningPath
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A pruning path over the model that was handed in, for the core to measure step by step.
+
+    chosen: the step that was reported; validation_acc: accuracy per step on the defender's validation split.
+    """
+
+    path: PruningPath
+    validation_acc: tuple[float, ...]
+    chosen: int
+
+    def __post_init__(self) -> None:
+        if len(self.validation_acc) != len(self.path) or not 0 <= self.chosen < len(self.path):
+            raise ValueError("a sweep needs a validation accuracy for each step and a chosen step among them")
+
+
+@dataclass(frozen=True, eq=False)
+class Repaired:
+    """A repaired model, and what else there is to show.
+
+    kept: steps of the sweep whose models are stored too, by name; notes: facts to record; tensors: the same for
+    what is no plain value, such as masks.
+    """
+
+    model: nn.Module
+    sweep: Sweep | None = None
+    kept: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicion:
+    """Suspicion (N,) per sample, higher is worse, and the method's own threshold: above it a sample is flagged."""
+
+    scores: Tensor
+    threshold: float
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """A model detector's finding: score (K,) and flag (K,) per class, the reversed triggers by class, a repair if any."""
+
+    scores: Tensor
+    flagged: Tensor
+    triggers: dict[int, Tensor] = field(default_factory=dict)
+    repaired: nn.Module | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the core measures, whatever the family.
+
+    model: the defended model. clean_rejected (N,), triggered_rejected (M,): test inputs turned away, if the
+    method turns inputs away. detection: figures of a detector.
+    """
+
+    model: nn.Module
+    sweep: Sweep | None = None
+    kept: dict[str, int] = field(default_factory=dict)
+    clean_rejected: Tensor | None = None
+    triggered_rejected: Tensor | None = None
+    detection: dict[str, Any] | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    clean_samples: int = 0

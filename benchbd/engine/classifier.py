@@ -1,0 +1,33 @@
+"""The module that every part of benchbd meets: images in [0, 1] go in, logits come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """Normalisation, then a network with `features(x)` (N, D) and a linear `head` (D -> K).
+
+    mean, std: per channel, for images in [0, 1].
+    """
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def features(self, images: Tensor) -> Tensor:
+        """Penultimate features (N, D) of images (N, C, H, W) in [0, 1]."""
+        normalised = (images - self.mean) / self.std
+        return self.network.features(normalised)  # type: ignore[operator, no-any-return]
+
+    @property
+    def head(self) -> nn.Linear:
+        return self.network.head  # type: ignore[return-value]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network.head(self.features(images))  # type: ignore[operator, no-any-return]

@@ -1,0 +1,101 @@
+"""What the machine offers: device, number format, threads and memory, decided once and said aloud."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+
+from benchbd.errors import ConfigError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+_M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where the numbers are computed and in which format."""
+
+    device: torch.device
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+    @property
+    def non_blocking(self) -> bool:
+        return self.device.type == "cuda"
+
+
+def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
+    """Choose device and number format. Raises `ConfigError` for a device that is not there."""
+    where = _device(device)
+    keep_blocks_in_heap()
+    return Hardware(where, precision == "bf16" or (precision == "auto" and has_bf16(where)))
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed natively there, and so is faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and _cpu_has_bf16()
+
+
+def memory_peak(device: torch.device) -> int:
+    """Peak memory in bytes: of the device since the last reset on a GPU, of the process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def usable_cores() -> int:
+    """Cores that this process may really use: affinity and the cgroup's quota respected."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
+
+
+@cache
+def keep_blocks_in_heap() -> bool:
+    """Ask glibc to keep large freed blocks instead of returning them to the kernel after every step.
+
+    The page faults of getting them back cost a fifth of a training step on a CPU. False where there is no glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return all((mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, 2**31 - 1), mallopt(_M_TOP_PAD, 256 << 20)))
+
+
+@cache
+def _cpu_has_bf16() -> bool:
+    return any(
+        getattr(torch.cpu, test, lambda: False)() for test in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"cannot use the device {name!r}: {reason}; `benchbd doctor` shows what is there") from None
+    return device

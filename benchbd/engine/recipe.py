@@ -1,0 +1,58 @@
+"""Training options: what a recipe can say, and the optimizer and schedule that it means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from torch import nn
+
+from benchbd.engine.hardware import Precision
+from benchbd.plugin.plugin import Plugin, param
+
+
+class Recipe(Plugin):
+    """How a model is trained. The schedule moves once per step and spans the whole training."""
+
+    api = 1
+    kind = "recipe"
+
+    epochs: int = param(20, "passes over the training set", ge=0, le=10_000)
+    batch_size: int = param(64, "images per step", ge=1, le=65_536)
+    optimizer: Literal["sgd", "adam"] = param("sgd", "the optimizer")
+    lr: float = param(0.1, "peak learning rate", gt=0)
+    momentum: float = param(0.9, "momentum of sgd", ge=0, lt=1)
+    weight_decay: float = param(5e-4, "L2 penalty", ge=0)
+    schedule: Literal["one_cycle", "cosine", "constant"] = param("one_cycle", "course of the learning rate")
+    horizon: int | None = param(None, "epochs that the schedule spans; unset: the epochs of the recipe", ge=1)
+    shift: int = param(1, "random crops: pixels of zero border", ge=0)
+    flip: bool = param(False, "mirror half of the images left to right")
+    label_smoothing: float = param(0.0, "share of the label spread over all classes", ge=0, lt=1)
+    precision: Precision = param("auto", "number format; auto takes bf16 where the hardware has it")
+    compile: bool = param(False, "compile the model with torch.compile")
+    evaluate_every: int = param(0, "epochs between measurements along the way; 0: only at the end", ge=0)
+
+    def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(
+            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=False
+        )
+
+    def factor(self, total_steps: int) -> Callable[[int], float]:
+        """The learning rate at a step, as a share of `lr`; `total_steps` is what the schedule spans."""
+        total = max(1, total_steps)
+        if self.schedule == "constant":
+            return lambda step: 1.0
+        if self.schedule == "cosine":
+            return lambda step: 0.5 * (1 + math.cos(math.pi * min(step, total) / total))
+        return lambda step: one_cycle(min(step, total) / total)
+
+
+def one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4) -> float:
+    """Cosine from `start` up to 1 at `rise` of the way, then down to `end` (Smith 2018, 1803.09820)."""
+    if progress < rise:
+        return start + (1 - start) * 0.5 * (1 - math.cos(math.pi * progress / rise))
+    return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))

@@ -1,0 +1,120 @@
+"""The one training loop: resident uint8 images, whole-batch augmentation, bf16 where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchbd.data.augment import Batches
+from benchbd.data.images import ImageSet
+from benchbd.engine.hardware import Hardware, hardware
+from benchbd.engine.progress import epoch_done, track
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import ConfigError, Diverged
+from benchbd.seeds import draw_seed, fork, global_random_state
+
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""(model, images (B, C, H, W) in [0, 1], labels (B,)) -> the loss to descend, a scalar."""
+
+Edit = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead; for attacks that control training."""
+
+
+def device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 images to [0, 1] in channels-last memory."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def fit(
+    model: nn.Module,
+    train: ImageSet,
+    recipe: Recipe,
+    rng: torch.Generator,
+    *,
+    loss: Loss | None = None,
+    edit: Edit | None = None,
+    what: str = "training",
+) -> nn.Module:
+    """Train `model` in place and return it in eval mode, on the device where it lies.
+
+    Without `loss` it is the cross-entropy of the recipe. A last batch that is not full is left out unless it
+    is the only one. Raises `Diverged` at the end of an epoch in which the loss stopped being a number.
+    """
+    if not len(train):
+        raise ConfigError("cannot train on an empty set of images")
+    device = device_of(model)
+    machine = hardware(str(device), recipe.precision)
+    order, crops, chance = fork(rng), fork(rng), draw_seed(rng)
+    take = _source(train.to(device), recipe, edit, crops)
+    size = min(recipe.batch_size, len(train))
+    steps = len(train) // size
+    optimizer = recipe.build_optimizer(p for p in model.parameters() if p.requires_grad)
+    course = recipe.factor(steps * (recipe.horizon or recipe.epochs))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, course)
+    descend = _step(model, optimizer, machine, loss or _cross_entropy(recipe), recipe.compile)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    progress = iter(track(range(recipe.epochs * steps), what))
+    with global_random_state(chance):
+        for epoch in range(recipe.epochs):
+            model.train()
+            shuffled = torch.randperm(len(train), generator=order)
+            losses = []
+            for step in range(steps):
+                next(progress, None)
+                images, labels = take(shuffled[step * size : (step + 1) * size])
+                losses.append(descend(to_float(images), labels))
+                schedule.step()
+            _require_finite(torch.stack(losses), what, epoch + 1)
+            epoch_done(model.eval(), epoch + 1)
+    next(progress, None)
+    return model.eval()
+
+
+def _cross_entropy(recipe: Recipe) -> Loss:
+    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(model(images).float(), labels, label_smoothing=recipe.label_smoothing)
+
+    return loss
+
+
+def _source(train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Where batches come from: crops of the resident set; an edit sees the images before they are cropped."""
+    if edit is None:
+        batches = Batches(train.images, train.labels, shift=recipe.shift, flip=recipe.flip)
+        return lambda indices: batches.take(indices, crops)
+
+    def edited(indices: Tensor) -> tuple[Tensor, Tensor]:
+        places = indices.to(train.labels.device)
+        images, labels = edit(train.images[places], train.labels[places])
+        batch = Batches(images, labels, shift=recipe.shift, flip=recipe.flip)
+        return batch.take(torch.arange(len(labels)), crops)
+
+    return edited
+
+
+def _step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, machine: Hardware, loss: Loss, compiled: bool
+) -> Callable[[Tensor, Tensor], Tensor]:
+    network = torch.compile(model) if compiled else model
+
+    def descend(images: Tensor, labels: Tensor) -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        with machine.autocast():
+            value = loss(network, images, labels)  # type: ignore[arg-type]
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return value.detach()
+
+    return descend
+
+
+def _require_finite(losses: Tensor, what: str, epoch: int) -> None:
+    if not bool(torch.isfinite(losses).all()):
+        raise Diverged(f"{what} diverged in epoch {epoch}: the loss is not a number; lower the learning rate")

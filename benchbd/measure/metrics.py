@@ -1,0 +1,68 @@
+"""ACC, ASR, RC and DER from stored predictions, with the counts behind them.
+
+ACC: share of clean test images classified as their label. ASR: share of triggered images, none of them of the
+attacked label, classified as the attacked label. RC: share of those same images classified as their true label.
+DER: (max(0, drop of ASR) - max(0, drop of ACC) + 1) / 2 (Zhu et al. 2023, 2304.11823). All are shares in [0, 1].
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import TriggeredSet
+
+
+class Counts(BaseModel):
+    """How many images were asked, and how many answered as the metric counts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clean: int
+    clean_hits: int
+    triggered: int
+    attack_hits: int
+    true_hits: int
+
+
+class Metrics(BaseModel):
+    """Shares in [0, 1]; `asr` and `rc` are None where there is no triggered image to ask."""
+
+    model_config = ConfigDict(frozen=True)
+
+    acc: float
+    asr: float | None
+    rc: float | None
+    der: float | None = None
+
+    @classmethod
+    def from_counts(cls, counts: Counts, baseline: Metrics | None = None) -> Metrics:
+        assert counts.attack_hits + counts.true_hits <= counts.triggered, "ASR + RC cannot exceed 1"
+        acc = counts.clean_hits / counts.clean
+        asr = counts.attack_hits / counts.triggered if counts.triggered else None
+        rc = counts.true_hits / counts.triggered if counts.triggered else None
+        return cls(acc=acc, asr=asr, rc=rc, der=defense_effectiveness(baseline, acc, asr))
+
+
+def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | None) -> float | None:
+    """DER against the undefended model; None without a baseline or without triggered images."""
+    if baseline is None or baseline.asr is None or asr is None:
+        return None
+    return (max(0.0, baseline.asr - asr) - max(0.0, baseline.acc - acc) + 1) / 2
+
+
+def count(clean_predictions: Tensor, triggered_predictions: Tensor, test: ImageSet, triggered: TriggeredSet) -> Counts:
+    """Counts from predicted classes (N,) of the clean and (M,) of the triggered test images."""
+    return Counts(
+        clean=len(test),
+        clean_hits=int((clean_predictions == test.labels).sum()),
+        triggered=len(triggered),
+        attack_hits=int((triggered_predictions == triggered.attacked_labels).sum()),
+        true_hits=int((triggered_predictions == triggered.true_labels).sum()),
+    )
+
+
+def percent(share: float | None) -> str:
+    """`97.2` for 0.9722; a dash for what could not be measured."""
+    return "-" if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,164 @@
+"""What every plugin is: a frozen set of hyper-parameters with a name, an api number and a version.
+
+The fields of the class are its hyper-parameters, declared once with type, default, range and meaning.
+Constructor, YAML, `--set`, `add_arguments`, `benchbd info` and the key of a result read that declaration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, ClassVar, Self, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from benchbd.errors import ConfigError, ContractBroken, nearest
+
+API = 1
+"""The contract that this version of benchbd speaks; plugins of this number and the one before are accepted."""
+
+
+def param(default: Any, meaning: str, **limits: Any) -> Any:
+    """Declare a hyper-parameter: its default, its meaning in one line, its range (`ge`, `le`, `gt`, `lt`)."""
+    return Field(default, description=meaning, **limits)
+
+
+class Plugin(BaseModel):
+    """Base of all plugins. Constructing one checks and stores; it opens no file and draws no number.
+
+    A subclass states `api = 1` in its own body. Its name is the name of its module unless it states
+    `name`; `results_version` is raised by its author whenever the same parameters give other results.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=False)
+
+    kind: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    api: ClassVar[int]
+    results_version: ClassVar[int] = 1
+
+    def __init__(self, args: argparse.Namespace | None = None, /, **parameters: Any) -> None:
+        if args is not None:
+            parameters = {k: v for k, v in vars(args).items() if k in type(self).model_fields} | parameters
+        try:
+            super().__init__(**parameters)
+        except ValidationError as error:
+            raise ConfigError(_explain(type(self), error)) from None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        if "name" not in cls.__dict__:
+            cls.name = cls.__module__.rpartition(".")[2]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_yes_and_no(cls, values: Any) -> Any:
+        """YAML reads `no` and `off` as false; a number or a text must not become one in silence."""
+        for name, value in dict(values).items():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field is not None and not _allows(field, bool):
+                raise ConfigError(f"{cls.name}: expected {_wanted(cls, name)}, got {value!r}; quote it if it is a text")
+        return values
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """All hyper-parameters as plain JSON values."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_text(cls, **texts: str) -> Self:
+        """Build from values typed by a person, each read by the declared type of its parameter."""
+        return cls(**{name: cls.parse(name, text) for name, text in texts.items()})
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Any:
+        """Read the text of one parameter: lists and tables as YAML, `none` as unset, the rest by declared type."""
+        field = cls.model_fields.get(name)
+        if field is None:
+            raise ConfigError(unknown_parameter(cls, name))
+        if text.strip().lower() in ("none", "null") and _allows(field, type(None)):
+            return None
+        if text.lstrip().startswith(("[", "{")):
+            return yaml.safe_load(text)
+        return text
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Add one `--option` per hyper-parameter to `parser`, for scripts in the classic form."""
+        group = parser.add_argument_group(cls.name)
+        for name, field in cls.model_fields.items():
+            group.add_argument(
+                *dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")),
+                dest=name,
+                type=lambda text, name=name: cls.parse(name, text),
+                default=field.get_default(call_default_factory=True),
+                help=(field.description or "").replace("%", "%%"),
+            )
+        return parser
+
+    @classmethod
+    def require_contract(cls) -> None:
+        """Raise `ContractBroken` unless the class states an api number that is spoken here."""
+        stated = cls.__dict__.get("api")
+        if not isinstance(stated, int):
+            raise ContractBroken(f"{cls.kind} {cls.name!r}: expected `api = {API}` in the class body, found none; add that line")
+        if not API - 1 <= stated <= API:
+            raise ContractBroken(
+                f"{cls.kind} {cls.name!r} is written for api {stated}, this benchbd speaks {API - 1} and {API}; "
+                f"{'upgrade benchbd' if stated > API else 'upgrade the plugin'}"
+            )
+
+
+def unknown_parameter(cls: type[Plugin], name: str) -> str:
+    return f"{cls.name} has no parameter {name!r}{nearest(name, cls.model_fields)} `benchbd info {cls.name}` shows all"
+
+
+def type_name(annotation: Any) -> str:
+    """A type the way a person writes it: `float`, `int or none`, `threshold|number`."""
+    arguments = get_args(annotation)
+    if not arguments:
+        return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+    origin = get_origin(annotation)
+    if origin in (tuple, list):
+        return "list of " + type_name(next(a for a in arguments if a is not Ellipsis))
+    if all(isinstance(a, str) for a in arguments):
+        return "|".join(arguments)
+    return " or ".join(type_name(a) for a in arguments)
+
+
+def limits(field: FieldInfo) -> str:
+    """The range of a field in words, such as `>= 0, <= 1`; empty when it has none."""
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return ", ".join(
+        f"{sign} {getattr(bound, attribute):g}"
+        for bound in field.metadata
+        for attribute, sign in signs.items()
+        if hasattr(bound, attribute)
+    )
+
+
+def _allows(field: FieldInfo, wanted: type) -> bool:
+    annotation = field.annotation
+    return annotation is wanted or annotation is Any or wanted in get_args(annotation)
+
+
+def _wanted(cls: type[Plugin], name: str) -> str:
+    field = cls.model_fields[name]
+    span = limits(field)
+    article = "an" if type_name(field.annotation)[:1] in "aeiou" else "a"
+    return f"{name} ({field.description}) to be {article} {type_name(field.annotation)}{' ' + span if span else ''}"
+
+
+def _explain(cls: type[Plugin], error: ValidationError) -> str:
+    first = error.errors()[0]
+    if not first["loc"]:
+        return f"{cls.name}: {first['msg'].removeprefix('Value error, ')}"
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return unknown_parameter(cls, name)
+    if first["type"] == "value_error":
+        return f"{cls.name}: {name}: {first['msg'].removeprefix('Value error, ')}"
+    given = first["input"] if len(first["loc"]) == 1 else f"{first['input']!r} at place {first['loc'][1:]}"
+    return f"{cls.name}: expected {_wanted(cls, name)}, got {json.dumps(given, default=str)}"

@@ -1,0 +1,183 @@
+"""Find plugins through entry points, one guarded load at a time.
+
+Listing imports no plugin: names come from package metadata, descriptions from registry files. A plugin
+that cannot be loaded is reported with its reason and its traceback, and everything else goes on.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import traceback
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
+
+if TYPE_CHECKING:
+    from benchbd.plugin.plugin import Plugin
+
+KINDS = ("attack", "defense", "model", "dataset")
+"""The kinds of plugins that compute; each has the entry-point group `benchbd.<kind>`."""
+
+SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered plugin, known from metadata alone."""
+
+    kind: str
+    name: str
+    provider: str
+    version: str
+    target: str
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        return str(self.card.get("summary", ""))
+
+    @property
+    def family(self) -> str:
+        return str(self.card.get("family", ""))
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be loaded: `import-error`, `api`, `contract` or `name-clash`."""
+
+    entry: Entry
+    reason: str
+    message: str
+    trace: str
+
+
+@cache
+def entries(kind: str) -> tuple[Entry, ...]:
+    """All registered plugins of a kind, by name; nothing of them is imported."""
+    switched_off = os.environ.get("BENCHBD_DISABLE_PLUGINS") == "1"
+    found = [_entry(kind, point) for point in entry_points(group=f"benchbd.{kind}")]
+    return tuple(sorted((e for e in found if not switched_off or e.provider == "benchbd"), key=lambda e: (e.name, e.provider)))
+
+
+def find(kind: str, name: str) -> Entry:
+    """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`.
+
+    Raises `PluginNotFound` with the nearest name, and `PluginError` when two distributions claim one name.
+    """
+    bare = name.partition(":")[0]
+    provider, _, bare = bare.rpartition("/")
+    matches = [e for e in entries(kind) if e.name == bare and provider in ("", e.provider)]
+    if not matches:
+        known = [e.name for e in entries(kind)]
+        raise PluginNotFound(f"no {kind} named {name!r}{nearest(bare, known)} `benchbd list {kind}s` shows all")
+    if len(matches) > 1:
+        both = " and ".join(f"{e.provider}/{e.name}" for e in matches)
+        raise PluginError(f"two packages provide the {kind} {bare!r}: {both}; name the one you mean")
+    return matches[0]
+
+
+def load(kind: str, name: str) -> type[Plugin]:
+    """Import the plugin class called `name`. Raises `PluginNotFound`, `PluginError` or `ContractBroken`."""
+    return _import(find(kind, name))
+
+
+def create(kind: str, name: str, params: dict[str, Any] | None = None) -> Plugin:
+    """Build the plugin `name` with `params`; the part after a colon goes to its parameter `variant`."""
+    bare, colon, variant = name.partition(":")
+    cls = load(kind, bare)
+    if not colon:
+        return cls(**(params or {}))
+    if "variant" not in cls.model_fields:
+        raise PluginNotFound(f"{kind} {bare!r} takes nothing after a colon, got {name!r}")
+    return cls(**{"variant": variant} | (params or {}))
+
+
+def broken(kind: str) -> list[Broken]:
+    """Import every plugin of a kind and say which cannot be used, and why."""
+    faults = []
+    by_name: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries(kind):
+        by_name[entry.name].append(entry)
+        try:
+            _import(entry)
+        except PluginError as error:
+            cause = error.__cause__ or error
+            reason = "import-error" if error.__cause__ else "contract"
+            faults.append(Broken(entry, reason, str(error), "".join(traceback.format_exception(cause))))
+    for name, claims in by_name.items():
+        if len(claims) > 1:
+            packages = ", ".join(e.provider for e in claims)
+            faults.append(Broken(claims[0], "name-clash", f"{name!r} is provided by {packages}", ""))
+    return faults
+
+
+def _import(entry: Entry) -> type[Plugin]:
+    from benchbd.plugin.plugin import Plugin
+
+    try:
+        cls = EntryPoint(entry.name, entry.target, f"benchbd.{entry.kind}").load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{entry.kind} {entry.name!r} of {entry.provider} {entry.version} cannot be imported: "
+            f"{type(error).__name__}: {error}; `benchbd plugins -v` shows where"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Plugin) and cls.kind == entry.kind):
+        raise ContractBroken(
+            f"{entry.kind} {entry.name!r}: expected {entry.target} to be a class of the {entry.kind} family from benchbd.api, found {cls!r}"
+        )
+    cls.require_contract()
+    if cls.name != entry.name:
+        raise ContractBroken(
+            f"{entry.kind} {entry.name!r}: its class {entry.target} calls itself {cls.name!r}; "
+            f"rename the entry point, or state `name = {entry.name!r}` in the class"
+        )
+    return cls
+
+
+def _entry(kind: str, point: EntryPoint) -> Entry:
+    package = point.value.partition(":")[0].partition(".")[0]
+    distribution = point.dist
+    return Entry(
+        kind=kind,
+        name=point.name,
+        provider=distribution.name if distribution else package,
+        version=distribution.version if distribution else "",
+        target=point.value,
+        card=catalogue(package).get(kind, {}).get(point.name, {}),
+    )
+
+
+@cache
+def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """What a package's registry.yaml says of its plugins: kind -> name -> card. The package is not run.
+
+    A registry file that cannot be read counts as absent; `benchbd check` is where its author hears of it.
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "registry.yaml"
+        if path.is_file():
+            return _read_catalogue(path)
+    return {}
+
+
+def _read_catalogue(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - a safe loader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {
+        kind: {name: card for name, card in cards.items() if isinstance(card, dict)}
+        for kind, cards in content.items()
+        if isinstance(cards, dict)
+    }

@@ -1,0 +1,152 @@
+"""The attack result: backdoored model, poisoned training set, triggered test set and manifest.
+
+Every defense starts from one. It is stored as `record/<name>/attack_result.pt`: the model's parameters, the
+poisoned and triggered images as deltas over the data set, and a manifest from which the rest is rebuilt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import PoisonedSet, TriggeredSet
+from benchbd.engine.classifier import Classifier
+from benchbd.errors import DataError, RecordError
+from benchbd.measure.metrics import Counts, Metrics, count
+from benchbd.plugin.registry import create
+from benchbd.record.files import read_tensors, write_tensors
+from benchbd.record.keys import SCHEMA
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+FILE = "attack_result.pt"
+
+
+def record_dir() -> Path:
+    """Where results made here are stored."""
+    return Path("record")
+
+
+@dataclass(frozen=True, eq=False)
+class AttackResult:
+    """`predictions_*` are the backdoored model's classes for the clean (N,) and the triggered (M,) test images."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    model: Classifier
+    train: PoisonedSet
+    test: ImageSet
+    triggered: TriggeredSet
+    trigger: dict[str, Tensor]
+    clean_predictions: Tensor
+    triggered_predictions: Tensor
+
+    @property
+    def path(self) -> Path:
+        return self.folder / FILE
+
+    @property
+    def key(self) -> str:
+        return str(self.manifest["key"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.manifest["seed"])
+
+    def counts(self) -> Counts:
+        return count(self.clean_predictions, self.triggered_predictions, self.test, self.triggered)
+
+    def metrics(self) -> Metrics:
+        """ACC, ASR and RC of the undefended model."""
+        return Metrics.from_counts(self.counts())
+
+    def save(self) -> Path:
+        """Write the result file. Raises `RecordError` when the folder cannot be written."""
+        train, triggered = self.train, self.triggered
+        return write_tensors(
+            self.path,
+            {
+                "schema": SCHEMA,
+                "manifest": self.manifest,
+                "model": {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()},
+                "poisoned": {
+                    "indices": train.indices,
+                    "images": train.images.contiguous(),
+                    "labels": train.labels,
+                    "states": train.states,
+                },
+                "triggered": {
+                    "indices": triggered.indices,
+                    "images": triggered.images.contiguous(),
+                    "true_labels": triggered.true_labels,
+                    "attacked_labels": triggered.attacked_labels,
+                },
+                "trigger": self.trigger,
+                "predictions": {
+                    "clean": self.clean_predictions.to(torch.uint16),
+                    "triggered": self.triggered_predictions.to(torch.uint16),
+                },
+            },
+        )
+
+
+def result_path(result_file: str | Path) -> Path:
+    """The file that a person means: a path to it, its folder, or the name of a folder under `record/`."""
+    given = Path(result_file)
+    for candidate in (given, given / FILE, record_dir() / given / FILE):
+        if candidate.is_file():
+            return candidate
+    known = sorted(p.parent.name for p in record_dir().glob(f"*/{FILE}"))
+    here = f"; under {record_dir()}/ there are: {', '.join(known)}" if known else ""
+    raise RecordError(f"no attack result at {given} or {record_dir() / given / FILE}{here}")
+
+
+def load_attack_result(result_file: str | Path) -> AttackResult:
+    """Read a stored attack result and rebuild its model and data sets.
+
+    Raises `RecordError` for a missing, damaged or foreign file, `DataError` when the data set is not the one
+    that was attacked.
+    """
+    path = result_path(result_file)
+    content = read_tensors(path)
+    try:
+        return _restore(path, content)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise RecordError(f"{path} does not hold a whole attack result ({type(error).__name__}: {error}); make it again") from None
+
+
+def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
+    if content["schema"] != SCHEMA:
+        raise RecordError(f"{path} has schema {content['schema']}, this benchbd reads {SCHEMA}; make it again")
+    manifest = content["manifest"]
+    train, test = load_data(manifest["dataset"], manifest["fingerprints"])
+    outline = manifest["outline"]
+    plugin = cast(Model, create("model", manifest["model"]["name"], manifest["model"]["params"]))
+    model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
+    model.load_state_dict(content["model"])
+    return AttackResult(
+        folder=path.parent,
+        manifest=manifest,
+        model=model,
+        train=PoisonedSet(train, **content["poisoned"]),
+        test=test,
+        triggered=TriggeredSet(**content["triggered"]),
+        trigger=content["trigger"],
+        clean_predictions=content["predictions"]["clean"].long(),
+        triggered_predictions=content["predictions"]["triggered"].long(),
+    )
+
+
+def load_data(dataset: dict[str, Any], fingerprints: dict[str, str]) -> tuple[ImageSet, ImageSet]:
+    """Train and test split, refused with `DataError` when they are not the images of that fingerprint."""
+    plugin = cast(DataSet, create("dataset", dataset["name"], dataset["params"]))
+    train, test = plugin.load("train"), plugin.load("test")
+    for split, images in (("train", train), ("test", test)):
+        if images.fingerprint() != fingerprints[split]:
+            raise DataError(f"the {split} split of {dataset['name']!r} has changed since this result was made; restore it, or attack again")
+    return train, test

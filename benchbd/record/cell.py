@@ -1,0 +1,120 @@
+"""One cell: a (data set, model, attack, defense, seed) with everything that was measured for it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchbd.measure.curve import Curve, OperatingPoint
+from benchbd.measure.metrics import Counts, Metrics
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import entry_of
+from benchbd.record.keys import SCHEMA
+
+Code = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Status(_Part):
+    """How the cell ended; everything but `ok` says why."""
+
+    code: Code = "ok"
+    reason: str = ""
+    stage: str = ""
+    error: str = ""
+    traceback: str = ""
+
+
+class Provided(_Part):
+    """A plugin as it was used, and who provided it."""
+
+    name: str
+    provider: str
+    version: str
+    results_version: int
+    params: dict[str, Any]
+
+
+    @classmethod
+    def of(cls, plugin: Plugin) -> Provided:
+        entry = entry_of(type(plugin))
+        return cls(
+            name=plugin.name,
+            provider=entry.provider if entry else "local",
+            version=entry.version if entry else "",
+            results_version=plugin.results_version,
+            params=plugin.params,
+        )
+
+    def identity(self) -> list[object]:
+        """What of it is part of a key: versions of packages are not, the version of results is."""
+        return [self.name, self.results_version, self.params]
+
+
+class Coordinates(_Part):
+    """What the cell is about."""
+
+    dataset: Provided
+    model: Provided
+    attack: Provided
+    defense: Provided
+    recipe: dict[str, Any]
+    clean_budget: float
+    seed: int
+
+
+class Predictions(_Part):
+    """Where the predicted classes lie, and the digest of that file."""
+
+    file: str
+    sha256: str
+
+
+class CellCost(_Part):
+    """Seconds on the wall, peak bytes of memory, samples through the network, clean samples handed over."""
+
+    attack_seconds: float = 0.0
+    defense_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    peak_bytes: int = 0
+    device: str = "cpu"
+    precision: str = "fp32"
+    forward_samples: int = 0
+    backward_samples: int = 0
+    clean_samples: int = 0
+
+
+class Flags(_Part):
+    """oracle: the method saw something that no defender has. stale: made by other code than today's."""
+
+    oracle: bool = False
+    stale: bool = False
+    deterministic: bool = True
+
+
+class Cell(_Part):
+    """The stored result of one cell, the same in JSON and in Python."""
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    key: str
+    protocol: str
+    status: Status = Status()
+    cell: Coordinates
+    metrics: Metrics | None = None
+    counts: Counts | None = None
+    baseline: Metrics | None = None
+    detection: dict[str, Any] | None = None
+    predictions: Predictions | None = None
+    curves: tuple[Curve, ...] = ()
+    operating_points: tuple[OperatingPoint, ...] = ()
+    notes: dict[str, Any] = {}
+    cost: CellCost = CellCost()
+    provenance: dict[str, Any] = {}
+    flags: Flags = Flags()
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True)

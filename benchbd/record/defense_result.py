@@ -1,0 +1,110 @@
+"""The defense result: the defended model, its predictions and the cell, in one folder.
+
+`defense_result.pt` holds the model's parameters, those of the kept steps of a sweep, the predictions and the
+cell; `curve.csv` and `operating_points.csv` the tables of a sweep.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ValidationError
+from torch import Tensor, nn
+
+from benchbd.errors import RecordError
+from benchbd.measure.metrics import Metrics
+from benchbd.record.cell import Cell, Predictions
+from benchbd.record.files import read_tensors, sha256, write_json, write_tensors, write_text
+from benchbd.record.keys import SCHEMA
+
+FILE = "defense_result.pt"
+
+
+@dataclass(frozen=True, eq=False)
+class DefenseResult:
+    """The defended model and what was measured of it. `kept` are pruned models by the name of their tolerance."""
+
+    cell: Cell
+    model: nn.Module
+    clean_predictions: Tensor
+    triggered_predictions: Tensor
+    kept: dict[str, nn.Module] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @property
+    def path(self) -> Path:
+        return self.folder / FILE
+
+    @property
+    def metrics(self) -> Metrics:
+        """ACC, ASR, RC and DER of the defended model."""
+        assert self.cell.metrics is not None
+        return self.cell.metrics
+
+    @property
+    def baseline(self) -> Metrics:
+        """ACC, ASR and RC of the undefended model."""
+        assert self.cell.baseline is not None
+        return self.cell.baseline
+
+    def in_folder(self, folder: Path) -> DefenseResult:
+        return replace(self, folder=folder)
+
+    def save(self) -> None:
+        """Write predictions, model, cell and tables. Raises `RecordError` when the folder cannot be written."""
+        predictions = write_tensors(
+            self.folder / "predictions.pt",
+            {
+                "schema": SCHEMA,
+                "clean": self.clean_predictions.to(torch.uint16),
+                "triggered": self.triggered_predictions.to(torch.uint16),
+            },
+        )
+        noted = Predictions(file=predictions.name, sha256=sha256(predictions))
+        cell = self.cell.model_copy(update={"predictions": noted}).to_json()
+        write_tensors(
+            self.path,
+            {
+                "schema": SCHEMA,
+                "cell": cell,
+                "model": state(self.model),
+                "kept": {name: state(model) for name, model in self.kept.items()},
+                "tensors": self.tensors,
+            },
+        )
+        write_json(self.folder / "cell.json", cell)
+        for curve in self.cell.curves:
+            write_text(self.folder / f"{curve.name}.csv", table(curve.points))
+        if self.cell.operating_points:
+            write_text(self.folder / "operating_points.csv", table(self.cell.operating_points))
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers on the CPU."""
+    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+
+
+def table(rows: Sequence[BaseModel]) -> str:
+    """Rows of one type as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(type(rows[0]).model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.model_dump() for row in rows)
+    return text.getvalue()
+
+
+def read_defense_result(path: Path) -> dict[str, Any]:
+    """What a `defense_result.pt` holds, its cell checked. Raises `RecordError`."""
+    content = read_tensors(path)
+    try:
+        content["cell"] = Cell.model_validate(content["cell"])
+    except (KeyError, ValidationError) as error:
+        raise RecordError(f"{path} does not hold a defense result: {error}; make it again") from None
+    return content

@@ -1,0 +1,183 @@
+"""Reading and writing of every stored file: whole or not at all, and never a pickle that could run.
+
+A write goes to a temporary name in the same folder, is flushed to the disk and renamed into place. A read
+accepts tensors, numbers, texts, lists and tables, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickletools
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from benchbd.errors import RecordError, UnsafeFile
+
+MAX_BYTES = 16 * 2**30
+"""The largest file that is read."""
+
+_announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
+
+
+@contextmanager
+def announcing(announce: Callable[[Path], None]) -> Iterator[None]:
+    """Call `announce` with the path of every file written inside."""
+    token = _announce.set(announce)
+    try:
+        yield
+    finally:
+        _announce.reset(token)
+
+
+def write(path: Path, save: Callable[[IO[bytes]], None]) -> Path:
+    """Let `save` fill a file that appears at `path` complete or not at all. Raises `RecordError`."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            save(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {error.strerror or error}; nothing there was changed") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    if (announce := _announce.get()) is not None:
+        announce(path)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    return write(path, lambda file: _whole(file, text.encode()))
+
+
+def write_json(path: Path, value: Any) -> Path:
+    return write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_tensors(path: Path, content: dict[str, Any]) -> Path:
+    """Store tensors, numbers, texts, lists and tables for `read_tensors`."""
+    return write(path, lambda file: torch.save(content, file))
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read what `write_tensors` stored.
+
+    Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not run), and
+    `RecordError` for a file that is missing, cut short or not one of ours.
+    """
+    _require_ordinary(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _require_sizes(path, archive)
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
+        raise _refusal(path) from None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch names no common class for what a damaged file raises
+        names = suspicious_imports(path)
+        if names:
+            raise UnsafeFile(_unsafe(path, names)) from None
+        raise RecordError(f"{path} cannot be read: {str(error).splitlines()[0][:200]}; make it again") from None
+    if not isinstance(content, dict) or "schema" not in content:
+        raise RecordError(f"{path} was not written by benchbd: expected a table with an entry 'schema'")
+    return content
+
+
+def read_json(path: Path) -> Any:
+    """Raises `RecordError` for a file that is missing or is not JSON."""
+    _require_ordinary(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is not JSON: {error}; make it again") from None
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def suspicious_imports(path: Path) -> list[str]:
+    """What a pickle in `path` would import beyond tensors and plain values; found by reading, not by running."""
+    harmless = {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch.FloatStorage"}
+    names: list[str] = []
+    for pickle in _pickles(path):
+        texts: list[str] = []
+        try:
+            for opcode, argument, _ in pickletools.genops(pickle):
+                if opcode.name == "GLOBAL":
+                    names.append(str(argument).replace(" ", "."))
+                elif opcode.name == "STACK_GLOBAL":
+                    names.append(".".join(texts[-2:]))
+                elif isinstance(argument, str):
+                    texts.append(argument)
+        except Exception:  # noqa: S112 - a damaged pickle ends the list, it does not end the reading
+            continue
+    return sorted({n for n in names if n not in harmless and not (n.startswith("torch.") and n.endswith("Storage"))})
+
+
+def _pickles(path: Path) -> list[bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [i for i in archive.infolist() if i.filename.endswith(".pkl") and i.file_size < 2**26]
+            return [archive.read(i) for i in inside]
+    except (zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError):
+        with path.open("rb") as file:
+            return [file.read(2**26)]
+
+
+def _refusal(path: Path) -> RecordError:
+    """The error for a file that is not an archive: a bare pickle, or a file cut short."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    names = suspicious_imports(path) if head[:1] == b"\x80" else []
+    if names:
+        return UnsafeFile(_unsafe(path, names))
+    cut = head == b"PK\x03\x04"
+    return RecordError(
+        f"{path} is {'cut short or damaged' if cut else 'not a result file of benchbd'}; make it again, or name another file"
+    )
+
+
+def _unsafe(path: Path, names: list[str]) -> str:
+    return (
+        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing in it was run. "
+        "Only files of tensors and plain values are read: ask its author for one, or make the result again"
+    )
+
+
+def _require_ordinary(path: Path) -> None:
+    if not path.is_file():
+        raise RecordError(f"no file at {path}")
+    if path.stat().st_size > MAX_BYTES:
+        raise RecordError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
+
+
+def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    """Entries of our archives are stored as they are; one that would unpack to more than the file is a bomb."""
+    if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
+        raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
+
+
+def _whole(file: IO[bytes], content: bytes) -> None:
+    file.write(content)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,61 @@
+"""When, where and with what a result was made."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import source_digest
+
+_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
+    """Versions of benchbd, Python and libraries, digests of the plugins' sources, the command line, the times."""
+    return {
+        "benchbd": _version("benchbd"),
+        **_checkout(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "sources": {f"{p.kind}.{p.name}": source_digest(type(p)) for p in plugins},
+        "argv": sys.argv,
+        "started": started,
+        "finished": now(),
+        "retries": 0,
+    }
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+@cache
+def _checkout() -> dict[str, Any]:
+    """Commit of the checkout that benchbd runs from, and whether it has changes; empty for an installed wheel."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return {"commit": "", "dirty": False}
+    git = ["git", "-C", str(root)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603
+        dirty = subprocess.run([*git, "diff", "--quiet", "HEAD"], timeout=5, check=False).returncode != 0  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": "", "dirty": False}
+    return {"commit": commit, "dirty": dirty}

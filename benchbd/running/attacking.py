@@ -1,0 +1,166 @@
+"""The attack stage: poison, train the victim, stamp the test set, store the attack result."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from benchbd.attack.attack import Attack
+from benchbd.attack.poisoning import PoisoningAttack
+from benchbd.attack.training_controlled import Trained, TrainingControlledAttack, nothing_poisoned
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import PoisonedSet, State
+from benchbd.engine.classifier import Classifier
+from benchbd.engine.counting import Cost, measured
+from benchbd.engine.hardware import Hardware, hardware
+from benchbd.engine.inference import predict
+from benchbd.engine.recipe import Recipe
+from benchbd.engine.training import fit
+from benchbd.errors import RecordError
+from benchbd.record.attack_result import AttackResult, load_attack_result
+from benchbd.measure.curve import CurvePoint, along_training
+from benchbd.record.cell import Provided
+from benchbd.record.keys import key_of
+from benchbd.record.provenance import now, provenance
+from benchbd.report.sheet import draw_sheet
+from benchbd.seeds import Seeds
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+
+@dataclass(frozen=True)
+class AttackJob:
+    """Everything that an attack result depends on, and where it is made."""
+
+    dataset: DataSet
+    model: Model
+    attack: Attack
+    recipe: Recipe
+    seed: int
+    device: str = "auto"
+
+    @property
+    def key(self) -> str:
+        plugins = [Provided.of(p).identity() for p in (self.dataset, self.model, self.attack)]
+        return key_of("attack", *plugins, self.recipe.params, self.seed)
+
+    @property
+    def default_name(self) -> str:
+        """A folder name that tells a person what is inside, made unique by the key."""
+        words = (self.attack.name, self.dataset.name, self.model.name, f"seed{self.seed}", self.key[:8])
+        return "-".join(words)
+
+
+def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
+    """The attack result of `job` in `folder`, made unless it is there; whether it was there already.
+
+    Raises `RecordError` when another job's result lies there or the folder cannot be written.
+    """
+    path = folder / "attack_result.pt"
+    if path.is_file():
+        stored = load_attack_result(path)
+        if stored.key != job.key:
+            raise RecordError(f"{path} holds the result of another job; choose another --name, or remove that folder")
+        return stored, True
+    require_writable(folder)
+    return make(job, folder), False
+
+
+def make(job: AttackJob, folder: Path) -> AttackResult:
+    """Poison, train, stamp, store."""
+    started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
+    train, test = job.dataset.load("train"), job.dataset.load("test")
+    job.attack.require_target(train)
+    with measured(machine.device) as cost:
+        attack, poisoned, model, epochs = _backdoor(job, train, test, machine)
+    triggered = attack.triggered(test, seeds.generator("stamp"))
+    result = AttackResult(
+        folder=folder,
+        manifest=_manifest(job, poisoned, test, model, machine, cost, started, epochs),
+        model=model,
+        train=poisoned,
+        test=test,
+        triggered=triggered,
+        trigger={name: value.cpu() for name, value in attack.trigger.items()},
+        clean_predictions=predict(model, test.images, precision=job.recipe.precision, what="evaluating"),
+        triggered_predictions=predict(model, triggered.images, precision=job.recipe.precision),
+    )
+    model.cpu()
+    result.save()
+    draw_sheet(result)
+    return result
+
+
+def _backdoor(
+    job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware
+) -> tuple[Attack, PoisonedSet, Classifier, list[CurvePoint]]:
+    """The prepared attack, the poisoned set, the backdoored model and what was measured while it was trained."""
+    seeds = Seeds(job.seed)
+    numbers = itertools.count()
+
+    def build() -> Classifier:
+        return job.model.classifier(train, seeds.seed("init", next(numbers))).to(machine.device)
+
+    model = build()
+    attack = job.attack.with_trigger(job.attack.prepare(train, build, job.recipe, seeds.generator("trigger")))
+    poisoned = attack.poison(train, seeds.generator("poison")) if isinstance(attack, PoisoningAttack) else nothing_poisoned(train)
+    stamped = cache(lambda: attack.triggered(test, seeds.generator("stamp")))
+    rng = seeds.generator("shuffle")
+    with along_training(test, stamped, job.recipe.evaluate_every) as epochs:
+        if isinstance(attack, TrainingControlledAttack):
+            answer = attack.train(model, train, job.recipe, rng)
+            if isinstance(answer, Trained):
+                attack, answer = attack.with_trigger(answer.trigger), answer.model
+            model = cast(Classifier, answer)
+        else:
+            fit(model, poisoned.as_seen(), job.recipe, rng, what=f"training on {attack.name}")
+    return attack, poisoned, model, epochs
+
+
+def _manifest(
+    job: AttackJob,
+    poisoned: PoisonedSet,
+    test: ImageSet,
+    model: Classifier,
+    machine: Hardware,
+    cost: Cost,
+    started: str,
+    epochs: list[CurvePoint],
+) -> dict[str, Any]:
+    train = poisoned.clean
+    return {
+        "key": job.key,
+        "stage": job.attack.stage,
+        "seed": job.seed,
+        "dataset": Provided.of(job.dataset).model_dump(mode="json"),
+        "model": Provided.of(job.model).model_dump(mode="json"),
+        "attack": Provided.of(job.attack).model_dump(mode="json"),
+        "recipe": job.recipe.params,
+        "outline": {
+            "num_classes": train.num_classes,
+            "image_shape": list(train.image_shape),
+            "mean": model.mean.flatten().tolist(),
+            "std": model.std.flatten().tolist(),
+        },
+        "class_names": list(train.class_names),
+        "fingerprints": {"train": train.fingerprint(), "test": test.fingerprint()},
+        "counts": {state.name.lower(): poisoned.count(state) for state in (State.POISONED, State.COVER)},
+        "epochs": [point.model_dump(mode="json") for point in epochs],
+        "cost": dataclasses.asdict(cost) | {"device": str(machine.device), "precision": "bf16" if machine.bf16 else "fp32"},
+        "provenance": provenance([job.dataset, job.model, job.attack], started),
+    }
+
+
+def require_writable(folder: Path) -> None:
+    """Raise `RecordError` before any work is done when results cannot be written to `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RecordError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None

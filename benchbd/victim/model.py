@@ -1,0 +1,53 @@
+"""The contract of models: a network with features and a linear head."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from benchbd.data.images import ImageSet
+from benchbd.engine.classifier import Classifier
+from benchbd.engine.counting import count_passes
+from benchbd.errors import ContractBroken
+from benchbd.plugin.plugin import Plugin
+from benchbd.seeds import global_random_state
+
+ImageShape = tuple[int, int, int]
+"""(C, H, W)"""
+
+
+class Model(Plugin, ABC):
+    """An architecture. Normalisation is not its business: its network sees normalised images."""
+
+    kind: ClassVar[str] = "model"
+
+    @abstractmethod
+    def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
+        """A fresh network with `features(x)` (N, D) for x (N, C, H, W), and a linear `head` (D -> num_classes).
+
+        Raises `NotApplicable` for a shape that the architecture cannot take.
+        """
+
+    def classifier(self, train: ImageSet, seed: int) -> Classifier:
+        """A freshly initialised classifier for images like `train`, normalised by their statistics."""
+        mean, std = train.statistics()
+        return self.restore(train.num_classes, train.image_shape, mean, std, seed)
+
+    def restore(
+        self, num_classes: int, image_shape: ImageShape, mean: tuple[float, ...], std: tuple[float, ...], seed: int = 0
+    ) -> Classifier:
+        """A classifier of the given outline; `load_state_dict` fills in what was stored."""
+        with global_random_state(seed):
+            network = self.build(num_classes, image_shape)
+        if not callable(getattr(network, "features", None)) or not isinstance(getattr(network, "head", None), nn.Linear):
+            raise ContractBroken(
+                f"model {self.name!r}: build() returned a {type(network).__name__} without a method `features(x)` "
+                "and a torch.nn.Linear called `head`; give it both"
+            )
+        model = Classifier(network, mean, std)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        count_passes(model)
+        return model.eval()
