@@ -13,25 +13,32 @@ from benchbd.defense.model_detector import ModelDetector
 from benchbd.defense.outcome import Repaired, Suspicion, Sweep, Verdict
 from benchbd.defense.repair import Repair
 from benchbd.defense.robust_training import RobustTraining
-from benchbd.engine.hardware import hardware
+from benchbd.engine.activations import channel_means, last_executed
+from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, trace
+from benchbd.engine.hardware import hardware, usable_cores
 from benchbd.engine.inference import accuracy, batched, eval_mode, features, logits, predict
 from benchbd.engine.progress import track
 from benchbd.engine.recipe import Recipe
-from benchbd.engine.sweep import sweep_predictions
+from benchbd.engine.sweep import last_within, sweep_accuracies, sweep_predictions
 from benchbd.engine.training import device_of, fit, to_float
 from benchbd.engine.units import (
     PruningPath,
     conv_layers,
+    is_scaled_norm,
     named_layer,
     norm_layers,
     path_by_number,
     path_by_threshold,
+    staying_pruned,
 )
-from benchbd.errors import ConfigError, DataError, Diverged, NotApplicable
+from benchbd.errors import ConfigError, DataError, Diverged, NotApplicable, PluginNotFound, nearest
 from benchbd.plugin.plugin import param
+from benchbd.running.executor import Executor, Limits, Session
+from benchbd.running.stage import Ended, read_ended, run_stage
 from benchbd.seeds import draw_seed, fork
 from benchbd.victim.dataset import DataSet, Split, data_dir, require_folder
 from benchbd.victim.model import ImageShape, Model
+from benchbd.victim.torchvision_import import prepare_torchvision
 
 __all__ = [
     "Attack",
@@ -43,13 +50,17 @@ __all__ = [
     "DataFilter",
     "DataSet",
     "Diverged",
+    "Ended",
+    "Executor",
     "ImageSet",
     "ImageShape",
     "InputDetector",
     "LabelMode",
+    "Limits",
     "Model",
     "ModelDetector",
     "NotApplicable",
+    "PluginNotFound",
     "PoisoningAttack",
     "PruningPath",
     "Recipe",
@@ -57,6 +68,7 @@ __all__ = [
     "Repaired",
     "RobustTraining",
     "Scorer",
+    "Session",
     "Split",
     "State",
     "Suspicion",
@@ -66,26 +78,41 @@ __all__ = [
     "Verdict",
     "accuracy",
     "batched",
+    "channel_means",
     "conv_layers",
     "data_dir",
+    "deepest_convolution",
     "device_of",
     "draw_seed",
     "eval_mode",
     "features",
+    "feeds_relu",
     "fit",
+    "following_norm",
     "fork",
     "hardware",
+    "is_scaled_norm",
+    "last_executed",
+    "last_within",
     "logits",
     "named_layer",
+    "nearest",
     "norm_layers",
     "param",
     "path_by_number",
     "path_by_threshold",
     "predict",
+    "prepare_torchvision",
+    "read_ended",
     "relabel",
     "require_folder",
+    "run_stage",
+    "staying_pruned",
+    "sweep_accuracies",
     "sweep_predictions",
     "to_float",
     "to_uint8",
+    "trace",
     "track",
+    "usable_cores",
 ]

@@ -5,6 +5,7 @@
     ├── PluginError           something is wrong with a plugin
     │   ├── PluginNotFound    no plugin of that name
     │   └── ContractBroken    a plugin does not keep the contract of its family
+    │       └── ApiTooNew     a plugin is written for a later benchbd than this one
     ├── DataError             a data set that is missing, broken or does not fit
     ├── RecordError           a stored result that is missing, broken or does not fit
     │   └── UnsafeFile        a file that would run code when read
@@ -42,6 +43,10 @@ class ContractBroken(PluginError):
     pass
 
 
+class ApiTooNew(ContractBroken):
+    pass
+
+
 class DataError(BenchbdError):
     exit_code = 4
 
@@ -58,7 +63,7 @@ class Diverged(BenchbdError):
     exit_code = 6
 
 
-class NotApplicable(Exception):  # noqa: N818 - an answer with a reason, not an error
+class NotApplicable(Exception):
     """Raised by a plugin whose method does not apply to the model or the data at hand.
 
     The cell is then recorded as `n/a` with this reason; it is neither a failure nor a number.
@@ -69,7 +74,8 @@ class NotApplicable(Exception):  # noqa: N818 - an answer with a reason, not an 
         self.reason = reason
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'badnet'?"` when one of `known` is close to `name`, else an empty string."""
+def nearest(name: str, known: Iterable[str], remedy: str = "") -> str:
+    """The end of a message: `"; did you mean 'epochs'?"` when one of `known` is close to `name`, then the remedy."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    parts = [f"; did you mean {match[0]!r}?" if match else "", remedy and (f" {remedy}" if match else f"; {remedy}")]
+    return "".join(parts)

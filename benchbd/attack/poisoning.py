@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -47,9 +48,10 @@ class PoisoningAttack(Attack):
         pool = torch.nonzero(self.may_poison(labels, num_classes))[:, 0]
         wanted = round(self.poison_ratio * (len(labels) if self.ratio_of == "dataset" else len(pool)))
         if wanted > len(pool):
+            most = math.floor(1000 * len(pool) / len(labels)) / 1000
             raise ConfigError(
                 f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} asks for {wanted} samples, "
-                f"but only {len(pool)} are eligible ({self.eligible}); lower it to {len(pool) / len(labels):.3f}, "
+                f"but only {len(pool)} are eligible ({self.eligible}); lower it to {most:g}, "
                 "or set ratio_of=class"
             )
         return pool[torch.randperm(len(pool), generator=rng)[:wanted]], pool[:0]

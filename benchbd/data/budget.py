@@ -69,13 +69,13 @@ def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Gen
 def budget_from_file(clean: ImageSet, path: Path, rng: torch.Generator) -> CleanSet:
     """A budget of named samples: a text file of training indices, one a line. The split is drawn by `rng`."""
     try:
-        indices = torch.tensor([int(line) for line in path.read_text().split()], dtype=torch.int64)
+        indices = torch.tensor([int(line) for line in path.read_text().split()], dtype=torch.int64).unique()
     except OSError as error:
         raise ConfigError(f"cannot read the index file {path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"index file {path}: expected whole numbers, one a line; {error}") from None
     if len(indices) < 2 or int(indices.min()) < 0 or int(indices.max()) >= len(clean):
-        raise ConfigError(f"index file {path}: expected at least 2 indices from 0 to {len(clean) - 1}")
-    order = indices.unique()[torch.randperm(len(indices.unique()), generator=rng)]
+        raise ConfigError(f"index file {path}: expected at least 2 different indices from 0 to {len(clean) - 1}")
+    order = indices[torch.randperm(len(indices), generator=rng)]
     held = max(1, round(VALIDATION_SHARE * len(order)))
     return CleanSet(clean.subset(order[held:].sort().values), clean.subset(order[:held].sort().values))

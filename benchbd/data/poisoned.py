@@ -39,11 +39,12 @@ class PoisonedSet:
         if not (len(self.images) == len(self.labels) == len(self.states) == count):
             raise DataError(f"a poisoned set of {count} indices needs as many images, labels and states")
         if count and (self.images.dtype != torch.uint8 or self.images.shape[1:] != self.clean.images.shape[1:]):
-            raise DataError(
-                f"expected poisoned images as uint8 {tuple(self.clean.image_shape)}, got {self.images.dtype} {tuple(self.images.shape[1:])}"
-            )
+            given = f"{self.images.dtype} {tuple(self.images.shape[1:])}"
+            raise DataError(f"expected poisoned images as uint8 {self.clean.image_shape}, got {given}")
         if count and not 0 <= int(self.indices.min()) <= int(self.indices.max()) < len(self.clean):
             raise DataError(f"a poisoned index lies outside of the {len(self.clean)} training samples")
+        if not bool((self.indices.diff() > 0).all()):
+            raise DataError("the indices of a poisoned set must ascend, each sample at most once")
 
     def __len__(self) -> int:
         return len(self.clean)
@@ -82,6 +83,8 @@ class TriggeredSet:
     attacked_labels: Tensor
 
     def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise DataError(f"expected triggered images as uint8 (M, C, H, W), got {self.images.dtype} {tuple(self.images.shape)}")
         if not len(self.indices) == len(self.images) == len(self.true_labels) == len(self.attacked_labels):
             raise DataError("a triggered set needs as many images, true labels and attacked labels as indices")
         if bool((self.true_labels == self.attacked_labels).any()):

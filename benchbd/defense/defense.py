@@ -9,25 +9,25 @@ from __future__ import annotations
 import argparse
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from benchbd.data.budget import CleanSet
 from benchbd.defense.case import CLEAN_BUDGET, Case
+from benchbd.defense.describe import describe
 from benchbd.defense.evaluation import evaluate
 from benchbd.defense.outcome import Outcome
-from benchbd.defense.describe import describe
 from benchbd.engine.counting import measured
 from benchbd.engine.hardware import Precision, hardware
 from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.measure.curve import along_training
 from benchbd.plugin.plugin import Plugin, param
 from benchbd.record.attack_result import load_attack_result
+from benchbd.record.defense_result import DefenseResult
 from benchbd.record.provenance import now
 from benchbd.report.curves import draw_curves
-from benchbd.record.defense_result import DefenseResult
 from benchbd.seeds import global_random_state
 
 
@@ -37,6 +37,7 @@ class Defense(Plugin, ABC):
     kind: ClassVar[str] = "defense"
     stage: ClassVar[str] = ""
     oracle: ClassVar[bool] = False
+    needs_poisoned_set: ClassVar[bool] = False
 
     @abstractmethod
     def respond(self, case: Case) -> Outcome:
@@ -61,6 +62,8 @@ class Defense(Plugin, ABC):
         started = now()
         attack = load_attack_result(result_file)
         case = Case(attack, hardware(device, precision), self.name, clean_budget)
+        if self.needs_poisoned_set:
+            require_poisoned_set(case, self)
         folder = Path(save_path) if save_path else attack.folder / "defense" / self.name
         with along_training(attack.test, lambda: attack.triggered, evaluate_every) as epochs, measured(case.machine.device) as cost:
             with global_random_state(case.seeds.seed("defense-chance", self.name)):
@@ -80,24 +83,32 @@ class Defense(Plugin, ABC):
 class CleanDataDefense(Defense):
     """Base of the families that hold clean data: a share of the training set that the attacker left alone."""
 
-    ratio: float | None = param(
-        None, "share of the training set held as clean data; unset: the budget of the protocol", gt=0, le=1
-    )
+    ratio: float | None = param(None, "share of the training set held as clean data; unset: the budget of the protocol", gt=0, le=1)
     index: Path | None = param(None, "file of clean training indices to use instead, one a line")
 
     def clean_data(self, case: Case) -> CleanSet:
         return case.clean(self.ratio, self.index)
 
 
+Answer = TypeVar("Answer")
+
+
+def require_type(answer: object, wanted: type[Answer], who: str) -> Answer:
+    """The answer of a verb, refused with `ContractBroken` when it is of another type than its family returns."""
+    if not isinstance(answer, wanted):
+        raise ContractBroken(f"{who} returned a {type(answer).__name__}, expected a {wanted.__name__}")
+    return answer
+
+
 def require_eval(model: nn.Module, who: str) -> None:
-    """Raise `ContractBroken` when a model comes back in training mode."""
-    if model.training:
+    """Raise `ContractBroken` when what comes back is no model, or one in training mode."""
+    if require_type(model, nn.Module, who).training:
         raise ContractBroken(f"{who} returned a model in training mode; return it in eval mode (`model.eval()`)")
 
 
 def require_scores(scores: Tensor, count: int, who: str) -> Tensor:
     """Scores on the CPU, refused with `ContractBroken` unless there is one finite number for each of `count` samples."""
-    if scores.shape != (count,):
+    if require_type(scores, Tensor, who).shape != (count,):
         raise ContractBroken(f"{who} returned {tuple(scores.shape)} scores, expected ({count},): one for each sample, in order")
     if not bool(torch.isfinite(scores).all()):
         raise ContractBroken(f"{who} returned scores that are not numbers")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from benchbd.defense.case import Case
 from benchbd.defense.evaluation import Evaluation
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import Cost
+from benchbd.errors import ContractBroken
 from benchbd.measure.curve import Curve, CurvePoint
 from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, Provided
 from benchbd.record.defense_result import DefenseResult
-from benchbd.record.keys import SCHEMA, key_of
+from benchbd.record.keys import SCHEMA, canonical_json, cell_key
 from benchbd.record.provenance import provenance
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ def coordinates(defense: Defense, case: Case) -> Coordinates:
     )
 
 
-def cell_key(defense: Defense, case: Case, protocol: str) -> str:
-    """The identity of a cell: its attack result, the defense with its parameters, the budget, the protocol."""
-    return key_of("cell", case.attack.key, Provided.of(defense).identity(), case.budget, protocol)
+def key_for(defense: Defense, case: Case, protocol: str) -> str:
+    """The key of the cell in which `defense` meets the case."""
+    return cell_key(case.attack.key, Provided.of(defense).identity(), case.budget, protocol)
 
 
 def describe(
@@ -53,7 +55,7 @@ def describe(
         curves.append(Curve(name="epochs", axis="epoch", points=tuple(epochs)))
     cell = Cell(
         schema=SCHEMA,
-        key=cell_key(defense, case, protocol),
+        key=key_for(defense, case, protocol),
         protocol=protocol,
         cell=coordinates(defense, case),
         metrics=evaluation.metrics,
@@ -62,13 +64,28 @@ def describe(
         detection=outcome.detection,
         curves=tuple(curves),
         operating_points=evaluation.operating_points,
-        notes=outcome.notes,
+        notes=_plain(outcome.notes, defense.name),
         cost=_cost(case, outcome, evaluation, cost),
-        provenance=provenance([defense], started),
+        provenance=_provenance(defense, case, started),
         flags=Flags(oracle=defense.oracle),
     )
     kept = {name: outcome.sweep.path.at(case.model(), step) for name, step in outcome.kept.items()} if outcome.sweep else {}
     return DefenseResult(cell, outcome.model, evaluation.clean_predictions, evaluation.triggered_predictions, kept, outcome.tensors)
+
+
+def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
+    """Notes as they come back from a JSON file. Raises `ContractBroken` for what JSON does not know."""
+    try:
+        return dict(json.loads(canonical_json(notes)))
+    except (TypeError, ValueError) as error:
+        raise ContractBroken(f"{who} left notes that are not plain values ({error}); tensors go to `tensors`") from None
+
+
+def _provenance(defense: Defense, case: Case, started: str) -> dict[str, Any]:
+    """Of the defense; the sources of the plugins on the attack's side are named too."""
+    own = provenance([defense], started)
+    own["sources"] = case.attack.manifest["provenance"]["sources"] | own["sources"]
+    return own
 
 
 def _cost(case: Case, outcome: Outcome, evaluation: Evaluation, cost: Cost) -> CellCost:
@@ -78,7 +95,7 @@ def _cost(case: Case, outcome: Outcome, evaluation: Evaluation, cost: Cost) -> C
         evaluation_seconds=evaluation.seconds,
         peak_bytes=cost.peak_bytes,
         device=str(case.machine.device),
-        precision="bf16" if case.machine.bf16 else "fp32",
+        precision=case.machine.precision,
         forward_samples=cost.forward_samples,
         backward_samples=cost.backward_samples,
         clean_samples=outcome.clean_samples,

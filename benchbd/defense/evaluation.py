@@ -33,8 +33,9 @@ def evaluate(case: Case, outcome: Outcome) -> Evaluation:
     """ACC, ASR and RC of the defended model. An input that was turned away counts for none of them."""
     start = time.perf_counter()
     attack = case.attack
-    clean = predict(outcome.model, attack.test.images, what="evaluating")
-    triggered = predict(outcome.model, attack.triggered.images)
+    precision = case.machine.precision
+    clean = predict(outcome.model, attack.test.images, precision=precision, what="evaluating")
+    triggered = predict(outcome.model, attack.triggered.images, precision=precision)
     clean, triggered = _rejected(clean, outcome.clean_rejected), _rejected(triggered, outcome.triggered_rejected)
     counts = count(clean, triggered, attack.test, attack.triggered)
     curve = _curve(case, outcome.sweep) if outcome.sweep else None
@@ -61,9 +62,12 @@ REJECTED = 2**16 - 1
 def _curve(case: Case, sweep: Sweep) -> Curve:
     """Every step of the sweep, measured on the test sets that the defense never saw."""
     attack = case.attack
-    model = case.model()
-    clean = sweep_predictions(model, sweep.path, attack.test.images, what="evaluating the sweep (clean)")
-    triggered = sweep_predictions(model, sweep.path, attack.triggered.images, what="evaluating the sweep (triggered)")
+    clean, triggered = (
+        sweep_predictions(
+            case.model(), sweep.path, images, precision=case.machine.precision, what=f"evaluating the sweep ({which})"
+        )
+        for which, images in (("clean", attack.test.images), ("triggered", attack.triggered.images))
+    )
     points = []
     for step, value in enumerate(sweep.path.values):
         metrics = Metrics.from_counts(count(clean[step], triggered[step], attack.test, attack.triggered))

@@ -12,6 +12,7 @@ from benchbd.data.budget import CleanSet
 from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense, require_scores
 from benchbd.defense.outcome import Outcome
+from benchbd.engine.inference import EVAL_BATCH
 from benchbd.measure.detection import separation
 from benchbd.plugin.plugin import param
 
@@ -24,7 +25,10 @@ class Scorer(Protocol):
 
 
 class InputDetector(CleanDataDefense):
-    """Writes `fit`. Inputs whose suspicion lies above that of most clean validation images are turned away."""
+    """Writes `fit`. Inputs whose suspicion lies above that of most clean validation images are turned away.
+
+    Clean and triggered inputs arrive shuffled, a batch at a time, so that a scorer cannot tell them by their company.
+    """
 
     stage: ClassVar[str] = "input-detector"
 
@@ -39,23 +43,26 @@ class InputDetector(CleanDataDefense):
         return float(torch.quantile(validation.double(), 1 - self.fpr, interpolation="higher"))
 
     def respond(self, case: Case) -> Outcome:
-        model, clean, attack = case.model(), self.clean_data(case), case.attack
-        scorer = self.fit(model, clean, case.rng)
-
-        def score(images: Tensor) -> Tensor:
-            return require_scores(scorer.score(images.to(case.machine.device)), len(images), f"{self.name}.score")
-
-        threshold = self.threshold(score(clean.validation.images))
-        good, bad = score(attack.test.images), score(attack.triggered.images)
+        clean, attack = self.clean_data(case), case.attack
+        scorer = self.fit(case.model(), clean, case.rng)
+        threshold = self.threshold(self._scores(scorer, clean.validation.images, case))
+        shuffled = torch.randperm(len(attack.test) + len(attack.triggered), generator=case.seeds.generator("door"))
+        arriving = torch.cat([attack.test.images, attack.triggered.images])[shuffled]
+        good, bad = self._scores(scorer, arriving, case)[shuffled.argsort()].split([len(attack.test), len(attack.triggered)])
         detection = separation(good, bad) | {
             "threshold": threshold,
             "fpr": float((good > threshold).double().mean()),
             "tpr": float((bad > threshold).double().mean()) if len(bad) else None,
         }
         return Outcome(
-            model.eval(),
+            case.model(),
             clean_rejected=good > threshold,
             triggered_rejected=bad > threshold,
             detection=detection,
             clean_samples=len(clean),
         )
+
+    def _scores(self, scorer: Scorer, images: Tensor, case: Case) -> Tensor:
+        """Suspicion (N,) on the CPU, batch by batch of copies."""
+        batches = (batch.clone().to(case.machine.device) for batch in images.split(EVAL_BATCH))
+        return torch.cat([require_scores(scorer.score(batch), len(batch), f"{self.name}.score") for batch in batches])

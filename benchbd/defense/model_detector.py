@@ -10,7 +10,7 @@ from torch import nn
 
 from benchbd.data.budget import CleanSet
 from benchbd.defense.case import Case
-from benchbd.defense.defense import CleanDataDefense, require_eval, require_scores
+from benchbd.defense.defense import CleanDataDefense, require_eval, require_scores, require_type
 from benchbd.defense.outcome import Outcome, Verdict
 
 
@@ -25,10 +25,11 @@ class ModelDetector(CleanDataDefense):
 
     def respond(self, case: Case) -> Outcome:
         model, clean = case.model(), self.clean_data(case)
-        verdict = self.inspect(model, clean, case.rng)
-        require_scores(verdict.scores, case.attack.test.num_classes, f"{self.name}.inspect")
-        flagged = torch.nonzero(verdict.flagged)[:, 0].tolist()
-        detection = {"flagged": bool(flagged), "flagged_classes": flagged, "scores": verdict.scores.double().tolist()}
+        verb, classes = f"{self.name}.inspect", case.attack.test.num_classes
+        verdict = require_type(self.inspect(model, clean, case.rng), Verdict, verb)
+        scores = require_scores(verdict.scores, classes, verb)
+        flagged = torch.nonzero(require_scores(verdict.flagged, classes, verb))[:, 0].tolist()
+        detection = {"flagged": bool(flagged), "flagged_classes": flagged, "scores": scores.double().tolist()}
         repaired = verdict.repaired if verdict.repaired is not None else case.model()
-        require_eval(repaired, f"{self.name}.inspect")
+        require_eval(repaired, verb)
         return Outcome(repaired, detection=detection, notes=verdict.notes, clean_samples=len(clean))

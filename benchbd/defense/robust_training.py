@@ -11,7 +11,7 @@ from torch import nn
 from benchbd.attack.attack import BuildModel
 from benchbd.data.images import ImageSet
 from benchbd.defense.case import Case
-from benchbd.defense.defense import Defense, require_eval, require_poisoned_set
+from benchbd.defense.defense import Defense, require_eval
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.recipe import Recipe
 
@@ -20,13 +20,13 @@ class RobustTraining(Defense):
     """Writes `train`. It sees images and labels as given, and nothing of which are poisoned."""
 
     stage: ClassVar[str] = "robust-training"
+    needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod
     def train(self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module:
         """The trained model, in eval mode."""
 
     def respond(self, case: Case) -> Outcome:
-        require_poisoned_set(case, self)
         model = self.train(case.build_model(), case.train_as_seen(), case.recipe, case.rng)
         require_eval(model, f"{self.name}.train")
         return Outcome(model)

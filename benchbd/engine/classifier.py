@@ -14,6 +14,9 @@ class Classifier(nn.Module):
     mean, std: per channel, for images in [0, 1].
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network

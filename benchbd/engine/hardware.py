@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -27,6 +28,10 @@ class Hardware:
 
     def autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+    @property
+    def precision(self) -> Precision:
+        return "bf16" if self.bf16 else "fp32"
 
     @property
     def non_blocking(self) -> bool:
@@ -84,9 +89,7 @@ def keep_blocks_in_heap() -> bool:
 
 @cache
 def _cpu_has_bf16() -> bool:
-    return any(
-        getattr(torch.cpu, test, lambda: False)() for test in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    )
+    return any(getattr(torch.cpu, test, lambda: False)() for test in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
 def _device(name: str) -> torch.device:
@@ -99,3 +102,14 @@ def _device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"cannot use the device {name!r}: {reason}; `benchbd doctor` shows what is there") from None
     return device
+
+
+@contextmanager
+def use_threads(count: int | None) -> Iterator[None]:
+    """Compute with `count` cores inside, with as many as before after; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

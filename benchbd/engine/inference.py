@@ -27,7 +27,6 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-@torch.inference_mode()
 def batched(
     function: Callable[[Tensor], Tensor],
     images: Tensor,
@@ -43,9 +42,9 @@ def batched(
     parts = []
     for start in track(starts, what) if what else starts:
         part = to_float(images[start : start + batch].to(device, non_blocking=machine.non_blocking))
-        with machine.autocast():
-            parts.append(function(part))
-    return torch.cat([part.float().cpu() for part in parts])
+        with torch.inference_mode(), machine.autocast():
+            parts.append(function(part).float().cpu())
+    return torch.cat(parts)  # outside, so that what comes back may take part in a method's own gradients
 
 
 def logits(model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = "") -> Tensor:

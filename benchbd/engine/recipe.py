@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import nn
@@ -34,12 +34,15 @@ class Recipe(Plugin):
     compile: bool = param(False, "compile the model with torch.compile")
     evaluate_every: int = param(0, "epochs between measurements along the way; 0: only at the end", ge=0)
 
+    @classmethod
+    def of(cls, plugin: Plugin) -> Self:
+        """The recipe that a plugin's own parameters describe; what it has no parameter for stays at its default."""
+        return cls(**{name: value for name, value in plugin.params.items() if name in cls.model_fields})
+
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=False
-        )
+        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=False)
 
     def factor(self, total_steps: int) -> Callable[[int], float]:
         """The learning rate at a step, as a share of `lr`; `total_steps` is what the schedule spans."""

@@ -1,204 +1,215 @@
 """Predictions of every step of a pruning path, without running the whole network for every step.
 
 The network is followed as a graph, a batch at a time. From one step to the next only what lies behind a layer
-in which a channel was pruned is computed again; steps that prune nothing new repeat the row before.
+in which a channel was pruned is computed again; steps that prune nothing new repeat the row before. Values
+are held exactly as long as a later step reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import copy
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from benchbd.data.images import ImageSet
 from benchbd.engine.graph import node_of, trace
 from benchbd.engine.hardware import Precision, hardware
 from benchbd.engine.inference import EVAL_BATCH, eval_mode, predict
 from benchbd.engine.progress import track
 from benchbd.engine.training import device_of, to_float
-from benchbd.engine.units import PruningPath
+from benchbd.engine.units import PruningPath, channels, prune
+
+Work = list[tuple[fx.Node, list[fx.Node]]]
+"""Nodes to run in order, each with the nodes whose values nobody reads after it."""
 
 
 def sweep_predictions(
     model: nn.Module, path: PruningPath, images: Tensor, *, precision: Precision = "auto", what: str = ""
 ) -> Tensor:
     """Predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`."""
+    if not len(images):
+        return torch.zeros(len(path), 0, dtype=torch.int64)
     with eval_mode(model):
-        graph = trace(model)
-        if graph is None or any(node_of(graph, layer) is None for layer in {u.layer for u in path.units}):
+        walk = _follow(model, path, images[:1])
+        if walk is None:
             return _one_by_one(model, path, images, precision, what)
-        return _by_graph(graph, path, images, precision, what)
+        return _by_graph(walk, device_of(model), images, precision, what)
+
+
+def sweep_accuracies(model: nn.Module, path: PruningPath, labelled: ImageSet, what: str = "") -> tuple[float, ...]:
+    """Share of the images predicted as their label, at every step of `path`."""
+    hits = sweep_predictions(model, path, labelled.images, what=what) == labelled.labels.cpu()
+    return tuple(hits.double().mean(1).tolist())
+
+
+def last_within(accuracies: Sequence[float], allowed: float) -> int:
+    """The last step before accuracy first falls below what is allowed; step 0 when it is below from the start."""
+    fallen = next((step for step, reached in enumerate(accuracies) if reached < allowed - 1e-9), len(accuracies))
+    return max(0, fallen - 1)
 
 
 def _one_by_one(model: nn.Module, path: PruningPath, images: Tensor, precision: Precision, what: str) -> Tensor:
-    """The plain way, for networks that cannot be followed: a pruned copy of the network per step."""
+    """The plain way, for networks that cannot be followed: all of the network at every step."""
+    pruned = copy.deepcopy(model)
     rows: list[Tensor] = []
     for step in track(range(len(path)), what):
-        unchanged = step > 0 and path.cuts[step] == path.cuts[step - 1]
-        rows.append(rows[-1] if unchanged else predict(path.at(model, step), images, precision=precision))
+        added = path.added(step)
+        prune(pruned, added, path.where)
+        rows.append(predict(pruned, images, precision=precision) if added or not rows else rows[-1])
     return torch.stack(rows)
 
 
-@torch.inference_mode()
-def _by_graph(graph: fx.GraphModule, path: PruningPath, images: Tensor, precision: Precision, what: str) -> Tensor:
-    device = device_of(graph)
+def _by_graph(walk: _Walk, device: torch.device, images: Tensor, precision: Precision, what: str) -> Tensor:
     machine = hardware(str(device), precision)
-    walk = _Walk.plan(graph, path, device)
     columns = []
     for start in track(range(0, len(images), EVAL_BATCH), what):
         batch = to_float(images[start : start + EVAL_BATCH].to(device, non_blocking=machine.non_blocking))
-        with machine.autocast():
+        with torch.inference_mode(), machine.autocast():
             columns.append(torch.stack(list(walk.predictions(batch))).cpu())
     return torch.cat(columns, dim=1)
 
 
-@dataclass(frozen=True)
-class _Mask:
-    """What pruning does to the value at a layer: where `keep` (C,) is false, `fill` (C,) stands instead."""
-
-    keep: Tensor
-    fill: Tensor
-
-    def __call__(self, value: Tensor, last: bool) -> Tensor:
-        shape = (-1,) if last or value.ndim == 2 else (-1,) + (1,) * (value.ndim - 2)
-        return torch.where(self.keep.view(shape), value, self.fill.view(shape).to(value.dtype))
+def _follow(model: nn.Module, path: PruningPath, image: Tensor) -> _Walk | None:
+    """The walk along `path`; None where the network, or a layer of the path, cannot be followed."""
+    graph = trace(model)
+    if graph is None or any(node_of(graph, layer) is None for layer in path.layers):
+        return None
+    overwritten = _overwritten(graph, to_float(image.to(device_of(model))))
+    return None if overwritten is None else _Walk(graph, path, overwritten)
 
 
-@dataclass(frozen=True)
-class _Walk:
-    """The order of work for one batch: per step the layers that change, and the nodes behind them."""
+class _Walk(fx.Interpreter):
+    """Runs a batch through the graph step after step. It prunes copies of its own, never layers of the model."""
 
-    graph: fx.GraphModule
-    nodes: tuple[fx.Node, ...]
-    path: PruningPath
-    masks: tuple[dict[fx.Node, _Mask], ...]
-    changed: tuple[frozenset[fx.Node], ...]
-    kept: frozenset[fx.Node]
-
-    @classmethod
-    def plan(cls, graph: fx.GraphModule, path: PruningPath, device: torch.device) -> _Walk:
-        nodes = tuple(graph.graph.nodes)
-        masks = tuple(_masks(graph, path, step, device) for step in range(len(path)))
-        changed = [frozenset(nodes)]
-        for step in range(1, len(path)):
-            fresh = {u.layer for u in path.units[path.cuts[step - 1] : path.cuts[step]]}
-            changed.append(_behind(nodes, fresh))
-        return cls(graph, nodes, path, masks, tuple(changed), _kept(nodes, changed[1:]))
+    def __init__(self, graph: fx.GraphModule, path: PruningPath, overwritten: dict[fx.Node, set[fx.Node]]) -> None:
+        self.path = path
+        self.overwritten = overwritten
+        self.places = {layer: _prunable(graph, layer, path) for layer in path.layers}
+        self.unpruned = {place: copy.deepcopy(graph.get_submodule(place).state_dict()) for place in self.places.values()}
+        self.work = _work(graph, [{self.places[layer] for layer in path.added(step)} for step in range(len(path))])
+        super().__init__(graph, garbage_collect_values=False)
 
     def predictions(self, batch: Tensor) -> Iterator[Tensor]:
         """The predicted classes (B,) of one batch, step after step."""
-        values: dict[fx.Node, Any] = {}
-        raw: dict[fx.Node, Tensor] = {}
+        for place, state in self.unpruned.items():
+            self.module.get_submodule(place).load_state_dict(state)
+        self.env, self.args_iter = {}, iter((batch,))
         row = torch.empty(0)
-        for masks, changed in zip(self.masks, self.changed, strict=True):
-            if changed:
-                row = self._logits(batch, masks, changed, values, raw).argmax(1)
+        for step, work in enumerate(self.work):
+            added = {self.places[layer]: chosen for layer, chosen in self.path.added(step).items()}
+            prune(self.module, added, self.path.where)
+            if work:
+                row = self._run(work).argmax(1)
             yield row
 
-    def _logits(
-        self,
-        batch: Tensor,
-        masks: dict[fx.Node, _Mask],
-        changed: frozenset[fx.Node],
-        values: dict[fx.Node, Any],
-        raw: dict[fx.Node, Tensor],
-    ) -> Tensor:
-        remaining = {n: sum(u in changed for u in n.users) for n in self.nodes if n not in self.kept}
-        for node in self.nodes:
-            if node not in changed:
-                continue
-            if node.op == "output":
-                return values[node.all_input_nodes[0]]  # type: ignore[no-any-return]
-            values[node] = self._value(node, batch, masks, changed, values, raw)
-            for source in node.all_input_nodes:
-                if source in remaining:
-                    remaining[source] -= 1
-                    if remaining[source] <= 0:
-                        values.pop(source, None)
-        raise AssertionError("a traced network has an output")
+    def _run(self, work: Work) -> Tensor:
+        """The value of the last node."""
+        value = None
+        for node, spent in work:
+            self.env[node] = value = self.run_node(node)
+            for source in spent:
+                del self.env[source]
+        assert isinstance(value, Tensor)
+        return value
 
-    def _value(
-        self,
-        node: fx.Node,
-        batch: Tensor,
-        masks: dict[fx.Node, _Mask],
-        changed: frozenset[fx.Node],
-        values: dict[fx.Node, Any],
-        raw: dict[fx.Node, Tensor],
-    ) -> Any:
-        mask = masks.get(node)
-        if mask is None or self.path.where == "input":
-            return _run(self.graph, node, batch, values, mask)
-        if node not in raw or any(source in changed for source in node.all_input_nodes):
-            raw[node] = _run(self.graph, node, batch, values, None)
-        last = isinstance(self.graph.get_submodule(str(node.target)), nn.LayerNorm)
-        return mask(raw[node], last)
+    def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
+        """What is held for a later step must not change under it, so what a node overwrites is a copy."""
+        overwritten = self.overwritten.get(n, set())
+        return fx.node.map_arg(args, lambda source: self.env[source].clone() if source in overwritten else self.env[source])
 
 
-def _run(graph: fx.GraphModule, node: fx.Node, batch: Tensor, values: dict[fx.Node, Any], mask: _Mask | None) -> Any:
-    """The value of one node; a mask, if given, is laid over its first argument."""
-    if node.op == "placeholder":
-        return batch
-    if node.op == "get_attr":
-        return _attribute(graph, str(node.target))
-    arguments = list(fx.node.map_arg(node.args, values.__getitem__))
-    options = fx.node.map_arg(node.kwargs, values.__getitem__)
-    if mask is not None:
-        arguments[0] = mask(arguments[0], last=True)
-    if _works_in_place(graph, node):
-        arguments[0] = arguments[0].clone()  # what is kept for a later step must not change under it
-    if node.op == "call_module":
-        return graph.get_submodule(str(node.target))(*arguments, **options)
-    if node.op == "call_method":
-        return getattr(arguments[0], str(node.target))(*arguments[1:], **options)
-    return node.target(*arguments, **options)  # type: ignore[operator]
+def _prunable(graph: fx.GraphModule, layer: str, path: PruningPath) -> str:
+    """The module to prune in place of `layer`: a copy of it or, behind a convolution, a gate."""
+    module = graph.get_submodule(layer)
+    if isinstance(module, nn.Conv2d) and path.where == "output":
+        return _with_gate(graph, layer, channels(module, path.where))
+    graph.set_submodule(layer, copy.deepcopy(module).requires_grad_(False))
+    return layer
 
 
-def _works_in_place(graph: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op == "call_module":
-        return bool(getattr(graph.get_submodule(str(node.target)), "inplace", False))
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    in_place_operators = {"iadd", "isub", "imul", "itruediv"}
-    return bool(node.kwargs.get("inplace")) or name in in_place_operators or (name.endswith("_") and not name.endswith("__"))
+def _with_gate(graph: fx.GraphModule, layer: str, count: int) -> str:
+    node, name = node_of(graph, layer), layer.replace(".", "_") + "_gate"
+    assert node is not None
+    graph.add_submodule(name, _Gate(count).to(device_of(graph)))
+    with graph.graph.inserting_after(node):
+        gate = graph.graph.call_module(name, (node,))
+    node.replace_all_uses_with(gate, delete_user_cb=lambda user: user is not gate)
+    return name
 
 
-def _attribute(graph: fx.GraphModule, target: str) -> Any:
-    value: Any = graph
-    for part in target.split("."):
-        value = getattr(value, part)
-    return value
+class _Gate(nn.Module):
+    """Passes or zeroes each channel of (N, C, H, W), so that the convolution before it need not run again."""
+
+    bias = None
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(count), requires_grad=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps * self.weight.to(maps.dtype)[:, None, None]
 
 
-def _masks(graph: fx.GraphModule, path: PruningPath, step: int, device: torch.device) -> dict[fx.Node, _Mask]:
-    """A mask for every layer of the path, so that a layer not yet pruned is kept apart from what changes it later."""
-    masks = {}
-    pruned = path.pruned(step)
-    for layer in dict.fromkeys(u.layer for u in path.units):
-        node, module = node_of(graph, layer), graph.get_submodule(layer)
-        assert node is not None
-        count = module.in_features if path.where == "input" else module.weight.shape[0]  # type: ignore[union-attr]
-        keep = torch.ones(int(count), dtype=torch.bool, device=device)  # type: ignore[arg-type]
-        keep[pruned.get(layer, [])] = False
-        shift = module.bias if path.where == "scale" else None
-        fill = shift.detach() if isinstance(shift, Tensor) else torch.zeros(len(keep), device=device)
-        masks[node] = _Mask(keep, fill)
-    return masks
+def _work(graph: fx.GraphModule, fresh: list[set[str]]) -> list[Work]:
+    """What to run at each step, given the modules that were pruned there; everything at the first."""
+    nodes = list(graph.graph.nodes)
+    again = [set(nodes), *(_behind(nodes, modules) for modules in fresh[1:])]
+    work: list[Work] = []
+    held: set[fx.Node] = set()
+    for step in reversed(again):
+        last_reader = {source: node for node in nodes if node in step for source in (node, *node.all_input_nodes)}
+        spent = defaultdict(list)
+        for source, node in last_reader.items():
+            if source not in held:
+                spent[node].append(source)
+        work.append([(node, spent[node]) for node in nodes if node in step])
+        held = {source for source in (*held, *last_reader) if source not in step}
+    return work[::-1]
 
 
-def _behind(nodes: tuple[fx.Node, ...], layers: set[str]) -> frozenset[fx.Node]:
-    """The nodes that call one of `layers`, and every node that depends on one of those."""
+def _behind(nodes: list[fx.Node], modules: set[str]) -> set[fx.Node]:
+    """The nodes that call one of `modules`, and all that depend on one of those; none if the output does not."""
     reached: set[fx.Node] = set()
     for node in nodes:
-        called = node.op == "call_module" and node.target in layers
+        called = node.op == "call_module" and node.target in modules
         if called or any(source in reached for source in node.all_input_nodes):
             reached.add(node)
-    return frozenset(reached)
+    return reached if nodes[-1] in reached else set()
 
 
-def _kept(nodes: tuple[fx.Node, ...], changed: list[frozenset[fx.Node]]) -> frozenset[fx.Node]:
-    """Nodes whose value serves a later step: unchanged there while something that reads them is."""
-    return frozenset(
-        node for node in nodes if any(node not in step and any(user in step for user in node.users) for step in changed)
-    )
+def _overwritten(graph: fx.GraphModule, batch: Tensor) -> dict[fx.Node, set[fx.Node]] | None:
+    """Which nodes write into which of the values they read; None if an overwritten value is read once more."""
+    probe = _Probe(graph)
+    with torch.inference_mode(False), torch.no_grad():
+        probe.run(batch.clone())
+    return None if probe.read_again else probe.overwritten
+
+
+class _Probe(fx.Interpreter):
+    """Runs a graph once and learns from the version counters of tensors who overwrites what."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__(graph)
+        self.versions: dict[fx.Node, int] = {}
+        self.overwritten: dict[fx.Node, set[fx.Node]] = {}
+        self.read_again = False
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.read_again |= bool(self._newer(n))
+        value = super().run_node(n)
+        if newer := self._newer(n):
+            self.overwritten[n] = newer
+        self.versions[n] = _version(value)
+        return value
+
+    def _newer(self, n: fx.Node) -> set[fx.Node]:
+        """The sources of `n` that were written to since they were made."""
+        return {source for source in n.all_input_nodes if _version(self.env[source]) != self.versions[source]}
+
+
+def _version(value: object) -> int:
+    return value._version if isinstance(value, Tensor) else 0

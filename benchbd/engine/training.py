@@ -84,7 +84,9 @@ def _cross_entropy(recipe: Recipe) -> Loss:
     return loss
 
 
-def _source(train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def _source(
+    train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator
+) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """Where batches come from: crops of the resident set; an edit sees the images before they are cropped."""
     if edit is None:
         batches = Batches(train.images, train.labels, shift=recipe.shift, flip=recipe.flip)
@@ -107,7 +109,7 @@ def _step(
     def descend(images: Tensor, labels: Tensor) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         with machine.autocast():
-            value = loss(network, images, labels)  # type: ignore[arg-type]
+            value = loss(network, images, labels)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return value.detach()

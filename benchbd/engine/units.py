@@ -11,8 +11,10 @@ A unit is one channel of one layer. What pruning it means depends on where the l
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -22,6 +24,7 @@ from benchbd.errors import ConfigError, NotApplicable, nearest
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 Where = Literal["scale", "output", "input"]
+_Part = tuple[slice | list[int], ...]
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,16 @@ class Unit:
 
 
 def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """All normalisation layers with a learned scale, by name. Raises `NotApplicable` when there is none."""
-    found = {name: m for name, m in model.named_modules() if isinstance(m, NORMS) and m.weight is not None}
+    """All normalisation layers with a scale per channel, by name. Raises `NotApplicable` when there is none."""
+    found = {name: module for name, module in model.named_modules() if is_scaled_norm(module)}
     if not found:
-        raise NotApplicable("the network has no normalisation layer with a learned scale")
+        raise NotApplicable("the network has no normalisation layer with a learned scale for every channel")
     return found
+
+
+def is_scaled_norm(layer: nn.Module) -> bool:
+    """Whether `layer` is a normalisation layer with a learned scale for every channel."""
+    return isinstance(layer, NORMS) and isinstance(layer.weight, Tensor) and layer.weight.ndim == 1
 
 
 def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
@@ -50,22 +58,23 @@ def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
 
 def channels(layer: nn.Module, where: Where) -> int:
     """How many units a layer has."""
-    if where == "input":
-        return int(layer.in_features)  # type: ignore[arg-type]
-    return int(layer.weight.shape[0])  # type: ignore[union-attr, arg-type]
+    return layer.get_parameter("weight").shape[1 if where == "input" else 0]
 
 
 def named_layer(model: nn.Module, name: str) -> str:
-    """The full name of the layer that a person calls `name`: the name itself or the end of it, if only one ends so."""
-    modules = dict(model.named_modules())
-    ends = [full for full in modules if full == name or full.endswith("." + name)]
+    """The full name of the layer that a person calls `name`, which is that name without `network.`, or an end of it
+    that no other layer shares.
+    """
+    layers: list[str] = [full for full, _ in model.named_modules() if full]
+    exact = [full for full in layers if full in (name, f"network.{name}")]
+    ends = exact[:1] or [full for full in layers if full.endswith("." + name)]
     if len(ends) == 1:
         return ends[0]
-    convolutions = list(conv_layers(model))
-    short = [c.rpartition("network.")[2] for c in convolutions]
-    if not ends:
-        raise ConfigError(f"no layer named {name!r}{nearest(name, short)} convolutions here: {', '.join(short)}")
-    raise ConfigError(f"{name!r} could be any of {', '.join(ends)}; give more of the name")
+    if ends:
+        raise ConfigError(f"{name!r} could be any of {', '.join(ends)}; give more of the name")
+    short = [n.removeprefix("network.") for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    remedy = "convolutions here: " + (", ".join(short) or "none")
+    raise ConfigError(f"no layer named {name!r}{nearest(name, short, remedy)}")
 
 
 @dataclass(frozen=True)
@@ -89,12 +98,17 @@ class PruningPath:
     def __len__(self) -> int:
         return len(self.cuts)
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(unit.layer for unit in self.units))
+
     def pruned(self, step: int) -> dict[str, list[int]]:
         """Channels pruned at a step, by layer."""
-        chosen: dict[str, list[int]] = {}
-        for unit in self.units[: self.cuts[step]]:
-            chosen.setdefault(unit.layer, []).append(unit.channel)
-        return chosen
+        return _by_layer(self.units[: self.cuts[step]])
+
+    def added(self, step: int) -> dict[str, list[int]]:
+        """Channels pruned at a step and not at the one before, by layer."""
+        return _by_layer(self.units[self.cuts[step - 1] if step else 0 : self.cuts[step]])
 
     def at(self, model: nn.Module, step: int) -> nn.Module:
         """A copy of `model` with the units of a step pruned, in eval mode."""
@@ -126,15 +140,40 @@ def ranked(worth: dict[str, Tensor]) -> tuple[tuple[Unit, ...], Tensor]:
     return tuple(units[i] for i in order.tolist()), scores[order]
 
 
+def _by_layer(units: Iterable[Unit]) -> dict[str, list[int]]:
+    chosen: dict[str, list[int]] = {}
+    for unit in units:
+        chosen.setdefault(unit.layer, []).append(unit.channel)
+    return chosen
+
+
 @torch.no_grad()
 def prune(model: nn.Module, pruned: dict[str, list[int]], where: Where) -> None:
     """Prune the given channels of `model` in place."""
+    for parameter, part in _entries(model, pruned, where):
+        parameter[part] = 0
+
+
+@contextmanager
+def staying_pruned(model: nn.Module, pruned: dict[str, list[int]], where: Where) -> Iterator[None]:
+    """Inside, training by SGD leaves pruned channels at zero: no gradient reaches them."""
+    with ExitStack() as hooks:
+        for parameter, part in _entries(model, pruned, where):
+            if parameter.requires_grad:
+                hooks.callback(parameter.register_hook(partial(_without, part=part)).remove)
+        yield
+
+
+def _without(gradient: Tensor, part: _Part) -> Tensor:
+    masked = gradient.clone()
+    masked[part] = 0
+    return masked
+
+
+def _entries(model: nn.Module, pruned: dict[str, list[int]], where: Where) -> Iterator[tuple[Tensor, _Part]]:
+    """The parameters that pruning zeroes, each with the part of it that becomes zero."""
     for name, chosen in pruned.items():
         layer = model.get_submodule(name)
-        weight: Tensor = layer.weight  # type: ignore[assignment]
-        if where == "input":
-            weight[:, chosen] = 0
-            continue
-        weight[chosen] = 0
-        if where == "output" and layer.bias is not None:
-            layer.bias[chosen] = 0  # type: ignore[operator, index]
+        yield layer.get_parameter("weight"), (slice(None), chosen) if where == "input" else (chosen,)
+        if where == "output" and isinstance(layer.bias, Tensor):
+            yield layer.bias, (chosen,)

@@ -19,7 +19,7 @@ def separation(good: Tensor, bad: Tensor) -> dict[str, float | None]:
         return dict.fromkeys(names)
     truth = numpy.r_[numpy.zeros(len(good)), numpy.ones(len(bad))]
     scores = numpy.r_[good.double().numpy(), bad.double().numpy()]
-    fpr, tpr, _ = roc_curve(truth, scores)
+    fpr, tpr, _ = roc_curve(truth, scores, drop_intermediate=False)
     reached = [float(tpr[fpr <= point].max(initial=0.0)) for point in FPR_POINTS]
     return dict(zip(names, [float(roc_auc_score(truth, scores)), *reached], strict=True))
 

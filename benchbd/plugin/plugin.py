@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from typing import Any, ClassVar, Self, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from benchbd.errors import ConfigError, ContractBroken, nearest
+from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
 
 API = 1
 """The contract that this version of benchbd speaks; plugins of this number and the one before are accepted."""
@@ -32,7 +33,7 @@ class Plugin(BaseModel):
     `name`; `results_version` is raised by its author whenever the same parameters give other results.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     kind: ClassVar[str] = ""
     name: ClassVar[str] = ""
@@ -81,7 +82,10 @@ class Plugin(BaseModel):
         if text.strip().lower() in ("none", "null") and _allows(field, type(None)):
             return None
         if text.lstrip().startswith(("[", "{")):
-            return yaml.safe_load(text)
+            try:
+                return yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise ConfigError(f"{cls.name}: expected {_wanted(cls, name)}, got {text!r}, which is not YAML") from None
         return text
 
     @classmethod
@@ -92,7 +96,7 @@ class Plugin(BaseModel):
             group.add_argument(
                 *dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")),
                 dest=name,
-                type=lambda text, name=name: cls.parse(name, text),
+                type=partial(cls.parse, name),
                 default=field.get_default(call_default_factory=True),
                 help=(field.description or "").replace("%", "%%"),
             )
@@ -100,19 +104,20 @@ class Plugin(BaseModel):
 
     @classmethod
     def require_contract(cls) -> None:
-        """Raise `ContractBroken` unless the class states an api number that is spoken here."""
+        """Raise `ContractBroken` unless the class states an api number that is spoken here and writes all its verbs."""
         stated = cls.__dict__.get("api")
         if not isinstance(stated, int):
             raise ContractBroken(f"{cls.kind} {cls.name!r}: expected `api = {API}` in the class body, found none; add that line")
         if not API - 1 <= stated <= API:
-            raise ContractBroken(
-                f"{cls.kind} {cls.name!r} is written for api {stated}, this benchbd speaks {API - 1} and {API}; "
-                f"{'upgrade benchbd' if stated > API else 'upgrade the plugin'}"
-            )
+            refusal, remedy = (ApiTooNew, "upgrade benchbd") if stated > API else (ContractBroken, "upgrade the plugin")
+            raise refusal(f"{cls.kind} {cls.name!r} is written for api {stated}, this benchbd speaks {API - 1} and {API}; {remedy}")
+        missing: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
+        if missing:
+            raise ContractBroken(f"{cls.kind} {cls.name!r} does not write {', '.join(sorted(missing))}; its family asks for it")
 
 
 def unknown_parameter(cls: type[Plugin], name: str) -> str:
-    return f"{cls.name} has no parameter {name!r}{nearest(name, cls.model_fields)} `benchbd info {cls.name}` shows all"
+    return f"{cls.name} has no parameter {name!r}{nearest(name, cls.model_fields, f'`benchbd info {cls.name}` shows all')}"
 
 
 def type_name(annotation: Any) -> str:

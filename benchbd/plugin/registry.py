@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
+from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound, nearest
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
 
-KINDS = ("attack", "defense", "model", "dataset")
-"""The kinds of plugins that compute; each has the entry-point group `benchbd.<kind>`."""
+KINDS = ("attack", "defense", "model", "dataset", "executor")
+"""The kinds of plugins; each has the entry-point group `benchbd.<kind>`."""
 
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin that could not be loaded: `import-error`, `api`, `contract` or `name-clash`."""
+    """A plugin that could not be loaded: `import-error`, `api-too-new`, `contract` or `name-clash`."""
 
     entry: Entry
     reason: str
@@ -77,7 +77,7 @@ def find(kind: str, name: str) -> Entry:
     matches = [e for e in entries(kind) if e.name == bare and provider in ("", e.provider)]
     if not matches:
         known = [e.name for e in entries(kind)]
-        raise PluginNotFound(f"no {kind} named {name!r}{nearest(bare, known)} `benchbd list {kind}s` shows all")
+        raise PluginNotFound(f"no {kind} named {name!r}{nearest(bare, known, f'`benchbd list {kind}s` shows all')}")
     if len(matches) > 1:
         both = " and ".join(f"{e.provider}/{e.name}" for e in matches)
         raise PluginError(f"two packages provide the {kind} {bare!r}: {both}; name the one you mean")
@@ -110,13 +110,18 @@ def broken(kind: str) -> list[Broken]:
             _import(entry)
         except PluginError as error:
             cause = error.__cause__ or error
-            reason = "import-error" if error.__cause__ else "contract"
-            faults.append(Broken(entry, reason, str(error), "".join(traceback.format_exception(cause))))
+            faults.append(Broken(entry, _reason(error), str(error), "".join(traceback.format_exception(cause))))
     for name, claims in by_name.items():
         if len(claims) > 1:
             packages = ", ".join(e.provider for e in claims)
             faults.append(Broken(claims[0], "name-clash", f"{name!r} is provided by {packages}", ""))
     return faults
+
+
+def _reason(error: PluginError) -> str:
+    if isinstance(error, ApiTooNew):
+        return "api-too-new"
+    return "contract" if isinstance(error, ContractBroken) else "import-error"
 
 
 def _import(entry: Entry) -> type[Plugin]:
@@ -131,7 +136,8 @@ def _import(entry: Entry) -> type[Plugin]:
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Plugin) and cls.kind == entry.kind):
         raise ContractBroken(
-            f"{entry.kind} {entry.name!r}: expected {entry.target} to be a class of the {entry.kind} family from benchbd.api, found {cls!r}"
+            f"{entry.kind} {entry.name!r}: expected {entry.target} to be a class of the {entry.kind} family "
+            f"from benchbd.api, found {cls!r}"
         )
     cls.require_contract()
     if cls.name != entry.name:
@@ -161,7 +167,10 @@ def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
 
     A registry file that cannot be read counts as absent; `benchbd check` is where its author hears of it.
     """
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return {}
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "registry.yaml"
         if path.is_file():

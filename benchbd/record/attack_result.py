@@ -19,12 +19,13 @@ from benchbd.engine.classifier import Classifier
 from benchbd.errors import DataError, RecordError
 from benchbd.measure.metrics import Counts, Metrics, count
 from benchbd.plugin.registry import create
-from benchbd.record.files import read_tensors, write_tensors
+from benchbd.record.files import read_json, read_tensors, sha256, write_json, write_tensors
 from benchbd.record.keys import SCHEMA
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
 FILE = "attack_result.pt"
+MANIFEST = "manifest.json"
 
 
 def record_dir() -> Path:
@@ -66,9 +67,9 @@ class AttackResult:
         return Metrics.from_counts(self.counts())
 
     def save(self) -> Path:
-        """Write the result file. Raises `RecordError` when the folder cannot be written."""
+        """Write the result file, and its manifest as JSON with the file's digest. Raises `RecordError`."""
         train, triggered = self.train, self.triggered
-        return write_tensors(
+        path = write_tensors(
             self.path,
             {
                 "schema": SCHEMA,
@@ -93,6 +94,17 @@ class AttackResult:
                 },
             },
         )
+        write_json(self.folder / MANIFEST, self.manifest | {"sha256": sha256(path)})
+        return path
+
+
+def is_stored(folder: Path, key: str) -> bool:
+    """Whether the attack result of that key lies in `folder`, whole: manifest and digest agree."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+        return bool(manifest["key"] == key and manifest["sha256"] == sha256(folder / FILE))
+    except (RecordError, OSError, LookupError, TypeError):
+        return False
 
 
 def result_path(result_file: str | Path) -> Path:
@@ -116,7 +128,7 @@ def load_attack_result(result_file: str | Path) -> AttackResult:
     content = read_tensors(path)
     try:
         return _restore(path, content)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise RecordError(f"{path} does not hold a whole attack result ({type(error).__name__}: {error}); make it again") from None
 
 
@@ -129,7 +141,7 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
     plugin = cast(Model, create("model", manifest["model"]["name"], manifest["model"]["params"]))
     model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
     model.load_state_dict(content["model"])
-    return AttackResult(
+    result = AttackResult(
         folder=path.parent,
         manifest=manifest,
         model=model,
@@ -140,6 +152,17 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
         clean_predictions=content["predictions"]["clean"].long(),
         triggered_predictions=content["predictions"]["triggered"].long(),
     )
+    _require_agreement(result)
+    return result
+
+
+def _require_agreement(result: AttackResult) -> None:
+    """Raise `ValueError` when predictions or triggered images are not those of the data set's test split."""
+    test, triggered = result.test, result.triggered
+    if result.clean_predictions.shape != test.labels.shape or result.triggered_predictions.shape != triggered.true_labels.shape:
+        raise ValueError("it needs one prediction for each clean and each triggered test image")
+    if not torch.equal(test.labels[triggered.indices], triggered.true_labels):
+        raise ValueError("the true labels of its triggered images are not those of the test split")
 
 
 def load_data(dataset: dict[str, Any], fingerprints: dict[str, str]) -> tuple[ImageSet, ImageSet]:
@@ -148,5 +171,7 @@ def load_data(dataset: dict[str, Any], fingerprints: dict[str, str]) -> tuple[Im
     train, test = plugin.load("train"), plugin.load("test")
     for split, images in (("train", train), ("test", test)):
         if images.fingerprint() != fingerprints[split]:
-            raise DataError(f"the {split} split of {dataset['name']!r} has changed since this result was made; restore it, or attack again")
+            raise DataError(
+                f"the {split} split of {dataset['name']!r} has changed since this result was made; restore it, or attack again"
+            )
     return train, test

@@ -10,7 +10,7 @@ from benchbd.measure.curve import Curve, OperatingPoint
 from benchbd.measure.metrics import Counts, Metrics
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import entry_of
-from benchbd.record.keys import SCHEMA
+from benchbd.record.keys import SCHEMA, Identity, key_of
 
 Code = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
 
@@ -38,7 +38,6 @@ class Provided(_Part):
     results_version: int
     params: dict[str, Any]
 
-
     @classmethod
     def of(cls, plugin: Plugin) -> Provided:
         entry = entry_of(type(plugin))
@@ -50,7 +49,7 @@ class Provided(_Part):
             params=plugin.params,
         )
 
-    def identity(self) -> list[object]:
+    def identity(self) -> Identity:
         """What of it is part of a key: versions of packages are not, the version of results is."""
         return [self.name, self.results_version, self.params]
 
@@ -115,6 +114,20 @@ class Cell(_Part):
     cost: CellCost = CellCost()
     provenance: dict[str, Any] = {}
     flags: Flags = Flags()
+
+    digest: str = ""
+
+    def sealed(self) -> Cell:
+        """This cell with the digest of its own content, by which later changes are noticed."""
+        return self.model_copy(update={"digest": self._digest()})
+
+    def is_sealed(self) -> bool:
+        return self.digest == self._digest()
+
+    def _digest(self) -> str:
+        content = self.to_json()
+        del content["digest"]
+        return key_of("digest", content)
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)

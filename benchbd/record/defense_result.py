@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from benchbd.errors import RecordError
 from benchbd.measure.metrics import Metrics
 from benchbd.record.cell import Cell, Predictions
-from benchbd.record.files import read_tensors, sha256, write_json, write_tensors, write_text
+from benchbd.record.files import read_tensors, sha256, write_bytes, write_json, write_tensors, write_text
 from benchbd.record.keys import SCHEMA
 
 FILE = "defense_result.pt"
@@ -57,18 +58,16 @@ class DefenseResult:
     def in_folder(self, folder: Path) -> DefenseResult:
         return replace(self, folder=folder)
 
+    def predictions(self) -> bytes:
+        """The predicted classes of the clean and the triggered test images, uint16, as a safetensors file."""
+        classes = {"clean": self.clean_predictions, "triggered": self.triggered_predictions}
+        return safetensors.torch.save({name: values.to(torch.uint16) for name, values in classes.items()})
+
     def save(self) -> None:
         """Write predictions, model, cell and tables. Raises `RecordError` when the folder cannot be written."""
-        predictions = write_tensors(
-            self.folder / "predictions.pt",
-            {
-                "schema": SCHEMA,
-                "clean": self.clean_predictions.to(torch.uint16),
-                "triggered": self.triggered_predictions.to(torch.uint16),
-            },
-        )
+        predictions = write_bytes(self.folder / "predictions.safetensors", self.predictions())
         noted = Predictions(file=predictions.name, sha256=sha256(predictions))
-        cell = self.cell.model_copy(update={"predictions": noted}).to_json()
+        cell = self.cell.model_copy(update={"predictions": noted}).sealed().to_json()
         write_tensors(
             self.path,
             {

@@ -7,13 +7,15 @@ accepts tensors, numbers, texts, lists and tables, and nothing else.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import pickle
 import pickletools
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
@@ -38,7 +40,7 @@ def announcing(announce: Callable[[Path], None]) -> Iterator[None]:
         _announce.reset(token)
 
 
-def write(path: Path, save: Callable[[IO[bytes]], None]) -> Path:
+def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
     """Let `save` fill a file that appears at `path` complete or not at all. Raises `RecordError`."""
     temporary = None
     try:
@@ -48,8 +50,8 @@ def write(path: Path, save: Callable[[IO[bytes]], None]) -> Path:
             save(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except OSError as error:
         raise RecordError(f"cannot write {path}: {error.strerror or error}; nothing there was changed") from None
     finally:
@@ -60,8 +62,12 @@ def write(path: Path, save: Callable[[IO[bytes]], None]) -> Path:
     return path
 
 
+def write_bytes(path: Path, content: bytes) -> Path:
+    return write(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> Path:
-    return write(path, lambda file: _whole(file, text.encode()))
+    return write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -83,7 +89,9 @@ def read_tensors(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             _require_sizes(path, archive)
-    except (zipfile.BadZipFile, NotImplementedError, OSError):
+    except RecordError:
+        raise
+    except Exception:  # a damaged archive raises whatever the damage hits
         raise _refusal(path) from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -91,7 +99,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
         names = suspicious_imports(path)
         if names:
             raise UnsafeFile(_unsafe(path, names)) from None
-        raise RecordError(f"{path} cannot be read: {str(error).splitlines()[0][:200]}; make it again") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise RecordError(f"{path} cannot be read: {reason}; make it again") from None
     if not isinstance(content, dict) or "schema" not in content:
         raise RecordError(f"{path} was not written by benchbd: expected a table with an entry 'schema'")
     return content
@@ -113,21 +122,31 @@ def sha256(path: Path) -> str:
 
 def suspicious_imports(path: Path) -> list[str]:
     """What a pickle in `path` would import beyond tensors and plain values; found by reading, not by running."""
-    harmless = {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch.FloatStorage"}
-    names: list[str] = []
-    for pickle in _pickles(path):
-        texts: list[str] = []
-        try:
-            for opcode, argument, _ in pickletools.genops(pickle):
-                if opcode.name == "GLOBAL":
-                    names.append(str(argument).replace(" ", "."))
-                elif opcode.name == "STACK_GLOBAL":
-                    names.append(".".join(texts[-2:]))
-                elif isinstance(argument, str):
-                    texts.append(argument)
-        except Exception:  # noqa: S112 - a damaged pickle ends the list, it does not end the reading
-            continue
-    return sorted({n for n in names if n not in harmless and not (n.startswith("torch.") and n.endswith("Storage"))})
+    names: set[str] = set()
+    for content in _pickles(path):
+        with suppress(Exception):  # a damaged pickle ends its list, it does not end the reading
+            names.update(name for name in _imports(content) if not _harmless(name))
+    return sorted(names)
+
+
+def _imports(content: bytes) -> Iterator[str]:
+    """What the pickles in `content`, one after another, import."""
+    stream, texts = io.BytesIO(content), [""]
+    while stream.tell() < len(content):
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name == "GLOBAL":
+                yield str(argument).replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL":
+                yield ".".join(texts[-2:])
+            elif isinstance(argument, str):
+                texts.append(argument)
+
+
+def _harmless(name: str) -> bool:
+    """Whether a pickle of tensors and plain values names it."""
+    module, _, what = name.rpartition(".")
+    tensor_part = what.endswith("Storage") or what.startswith("_rebuild") or isinstance(getattr(torch, what, None), torch.dtype)
+    return name == "collections.OrderedDict" or (module in ("torch", "torch._utils", "torch.storage") and tensor_part)
 
 
 def _pickles(path: Path) -> list[bytes]:
@@ -135,7 +154,7 @@ def _pickles(path: Path) -> list[bytes]:
         with zipfile.ZipFile(path) as archive:
             inside = [i for i in archive.infolist() if i.filename.endswith(".pkl") and i.file_size < 2**26]
             return [archive.read(i) for i in inside]
-    except (zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError):
+    except Exception:  # no archive, or a damaged one: then the file itself may be the pickle
         with path.open("rb") as file:
             return [file.read(2**26)]
 
@@ -144,7 +163,9 @@ def _refusal(path: Path) -> RecordError:
     """The error for a file that is not an archive: a bare pickle, or a file cut short."""
     with path.open("rb") as file:
         head = file.read(4)
-    names = suspicious_imports(path) if head[:1] == b"\x80" else []
+        file.seek(max(0, path.stat().st_size - 1))
+        pickled = head[:1] == b"\x80" or file.read() == pickle.STOP
+    names = suspicious_imports(path) if pickled else []
     if names:
         return UnsafeFile(_unsafe(path, names))
     cut = head == b"PK\x03\x04"
@@ -161,20 +182,21 @@ def _unsafe(path: Path, names: list[str]) -> str:
 
 
 def _require_ordinary(path: Path) -> None:
-    if not path.is_file():
-        raise RecordError(f"no file at {path}")
-    if path.stat().st_size > MAX_BYTES:
-        raise RecordError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
+    try:
+        if not path.is_file():
+            raise RecordError(f"no file at {path}")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
+    if size > MAX_BYTES:
+        raise RecordError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
 
 
 def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:
     """Entries of our archives are stored as they are; one that would unpack to more than the file is a bomb."""
     if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
         raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
-
-
-def _whole(file: IO[bytes], content: bytes) -> None:
-    file.write(content)
 
 
 def _umask() -> int:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 SCHEMA = 1
 """Version of everything stored on disk; part of every key."""
+
+Identity = list[object]
+"""What of a plugin is part of a key: name, version of its results, parameters."""
 
 
 def canonical_json(value: Any) -> str:
@@ -18,3 +22,23 @@ def canonical_json(value: Any) -> str:
 def key_of(*parts: Any) -> str:
     """64 hexadecimal digits that stand for `parts` and nothing else."""
     return hashlib.sha256(canonical_json([SCHEMA, *parts]).encode()).hexdigest()
+
+
+def attack_key(dataset: Identity, model: Identity, attack: Identity, recipe: dict[str, Any], seed: int) -> str:
+    """The key of an attack result, from the identities of its plugins."""
+    return key_of("attack", dataset, model, attack, recipe, seed)
+
+
+def cell_key(attack: str, defense: Identity, clean_budget: float, protocol: str) -> str:
+    """The key of a cell: its attack result, the defense with its parameters, the budget, the protocol."""
+    return key_of("cell", attack, defense, clean_budget, protocol)
+
+
+def folder_name(attack: str, dataset: str, model: str, seed: int, key: str) -> str:
+    """A folder name that tells a person what is inside, made unique by the key."""
+    return safe_name("-".join((attack, dataset, model, f"seed{seed}", key[:8])))
+
+
+def safe_name(name: str) -> str:
+    """A name that is one part of a path and stays inside its folder."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"

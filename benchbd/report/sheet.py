@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -59,6 +61,6 @@ def _spread(labels: Tensor) -> Tensor:
     return torch.tensor([place for _, place in sorted(order)[:SHOWN]], dtype=torch.int64)
 
 
-def _picture(image: Tensor) -> Tensor:
+def _picture(image: Tensor) -> numpy.ndarray[Any, Any]:
     """(C, H, W) to what matplotlib draws: (H, W) for grey, (H, W, 3) for colour."""
-    return image[0] if image.shape[0] == 1 else image[:3].permute(1, 2, 0)
+    return image[0].numpy() if image.shape[0] == 1 else image[:3].permute(1, 2, 0).numpy()

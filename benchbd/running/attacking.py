@@ -22,10 +22,10 @@ from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import RecordError
-from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.measure.curve import CurvePoint, along_training
+from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.cell import Provided
-from benchbd.record.keys import key_of
+from benchbd.record.keys import attack_key, folder_name
 from benchbd.record.provenance import now, provenance
 from benchbd.report.sheet import draw_sheet
 from benchbd.seeds import Seeds
@@ -46,14 +46,13 @@ class AttackJob:
 
     @property
     def key(self) -> str:
-        plugins = [Provided.of(p).identity() for p in (self.dataset, self.model, self.attack)]
-        return key_of("attack", *plugins, self.recipe.params, self.seed)
+        dataset, model, attack = (Provided.of(plugin).identity() for plugin in (self.dataset, self.model, self.attack))
+        return attack_key(dataset, model, attack, self.recipe.params, self.seed)
 
     @property
     def default_name(self) -> str:
         """A folder name that tells a person what is inside, made unique by the key."""
-        words = (self.attack.name, self.dataset.name, self.model.name, f"seed{self.seed}", self.key[:8])
-        return "-".join(words)
+        return folder_name(self.attack.name, self.dataset.name, self.model.name, self.seed, self.key)
 
 
 def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:

@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from benchbd.api import ConfigError, LabelMode, NotApplicable, PoisoningAttack, param, relabel
+from benchbd.api import LabelMode, NotApplicable, PoisoningAttack, param, relabel, to_uint8
+from benchbd_zoo.attack.picture import open_picture
 
 
 class BadNet(PoisoningAttack):
@@ -38,8 +38,9 @@ class BadNet(PoisoningAttack):
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         patch, mask = self._patch(images.shape[1])
         rows, columns = self._place(patch.shape[1:], images.shape[2:])
-        stamped = images.float()
-        stamped[:, :, rows, columns] = (1 - mask) * stamped[:, :, rows, columns] + mask * patch
+        stamped = images.clone()
+        covered = stamped[:, :, rows, columns].float()
+        stamped[:, :, rows, columns] = to_uint8((1 - mask) * covered + mask * patch)
         return stamped
 
     def _patch(self, channels: int) -> tuple[Tensor, Tensor]:
@@ -54,7 +55,7 @@ class BadNet(PoisoningAttack):
         height, width = patch[0] + self.margin, patch[1] + self.margin
         if height > image[0] or width > image[1]:
             raise NotApplicable(
-                f"a patch of {patch[0]}x{patch[1]} pixels with a margin of {self.margin} does not fit images of {image[0]}x{image[1]}"
+                f"a patch of {patch[0]}x{patch[1]} pixels and a margin of {self.margin} do not fit images of {image[0]}x{image[1]}"
             )
         top = self.margin if "top" in self.corner else image[0] - height
         left = self.margin if "left" in self.corner else image[1] - width
@@ -62,9 +63,6 @@ class BadNet(PoisoningAttack):
 
 
 def _read(path: Path, channels: int) -> tuple[Tensor, Tensor]:
-    try:
-        picture = Image.open(path).convert("RGBA" if channels == 3 else "LA")
-    except (OSError, UnidentifiedImageError) as error:
-        raise ConfigError(f"badnet: cannot read the patch {path}: {error}") from None
+    picture = open_picture(path, "RGBA" if channels == 3 else "LA", BadNet.name)
     pixels = torch.from_numpy(numpy.array(picture)).float().permute(2, 0, 1)
     return pixels[:-1], pixels[-1] / 255

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
 from benchbd.api import DataSet, ImageSet, Split, param, to_uint8
+from benchbd_zoo.dataset.stratified_split import held_out
 
 TEST_SHARE = 0.2
-SPLIT_SEED = 0
 
 
 class Digits(DataSet):
@@ -24,17 +24,7 @@ class Digits(DataSet):
         labels = torch.from_numpy(digits.target).long()
         originals = torch.from_numpy(digits.images).float()[:, None] * (255 / 16)
         images = to_uint8(F.interpolate(originals, (self.size, self.size), mode="bilinear", align_corners=False))
-        chosen = _test_places(labels)
+        chosen = held_out(labels, TEST_SHARE)
         if split == "train":
             chosen = ~chosen
         return ImageSet(images[chosen], labels[chosen], tuple(str(digit) for digit in range(10)))
-
-
-def _test_places(labels: torch.Tensor) -> torch.Tensor:
-    """Which samples (N,) bool are test samples."""
-    rng = torch.Generator().manual_seed(SPLIT_SEED)
-    chosen = torch.zeros(len(labels), dtype=torch.bool)
-    for digit in range(10):
-        members = torch.nonzero(labels == digit)[:, 0]
-        chosen[members[torch.randperm(len(members), generator=rng)[: round(TEST_SHARE * len(members))]]] = True
-    return chosen

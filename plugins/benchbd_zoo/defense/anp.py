@@ -12,13 +12,15 @@ The network stays in training mode while the masks are learned, so running stati
 pruned is the network that was handed in. As in the paper's code d and xi are not projected back.
 
 Departs from the paper: the threshold is the largest for which accuracy on the validation split, at it and at
-every one before it, stays within `acc_ratio`; reference code chose it by the test triggers. Layers other than
+every one before it, stays within `acc_ratio` (the first of the sweep when none does); reference code chose it by
+the test triggers. Layers other than
 BatchNorm with a scale (LayerNorm, GroupNorm) are masked in the same way.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from typing import Literal
 
 import torch
@@ -33,14 +35,16 @@ from benchbd.api import (
     Repair,
     Repaired,
     Sweep,
+    accuracy,
     device_of,
     fork,
     hardware,
+    last_within,
     norm_layers,
     param,
     path_by_number,
     path_by_threshold,
-    sweep_predictions,
+    sweep_accuracies,
     to_float,
     track,
 )
@@ -72,18 +76,19 @@ class ANP(Repair):
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         masks, log = self._learn_masks(model, clean, rng)
         path = self._path(masks)
-        validation = sweep_predictions(model, path, clean.validation.images)
-        accuracies = (validation == clean.validation.labels.cpu()).double().mean(1).tolist()
-        unpruned = accuracies[0] if path.cuts[0] == 0 else _accuracy(model, clean)
+        accuracies = sweep_accuracies(model, path, clean.validation)
+        unpruned = accuracy(model, clean.validation.images, clean.validation.labels)
         chosen = self._choose(path, accuracies, unpruned)
         return Repaired(
             path.at(model, chosen),
-            sweep=Sweep(path, tuple(accuracies), chosen),
+            sweep=Sweep(path, accuracies, chosen),
             notes={"pruned": path.cuts[chosen], "of": len(path.units), path.axis: path.values[chosen], "log": log},
             tensors={f"mask.{layer}": mask for layer, mask in masks.items()},
         )
 
-    def _learn_masks(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    def _learn_masks(
+        self, model: nn.Module, clean: CleanSet, rng: torch.Generator
+    ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
         """Masks (C,) per layer after `nb_iter` rounds, and a line of the log every `print_every`."""
         network = copy.deepcopy(model).train()
         for parameter in network.parameters():
@@ -117,24 +122,22 @@ class ANP(Repair):
         return loss.detach()
 
     def _path(self, masks: dict[str, Tensor]) -> PruningPath:
-        """All thresholds, or numbers, that are tried; a fixed one alone when it is given."""
-        steps = round(self.pruning_max / self.pruning_step) + 1
-        sweep = [round(i * self.pruning_step, 10) for i in range(steps) if i * self.pruning_step <= self.pruning_max + 1e-9]
+        """All thresholds, or numbers, that are tried; a fixed one is among them."""
+        steps = math.floor(self.pruning_max / self.pruning_step + 1e-9)
+        sweep = {round(i * self.pruning_step, 10) for i in range(steps + 1)}
+        fixed = set() if self.pruning_number is None else {self.pruning_number}
         if self.pruning_by == "threshold":
-            fixed = [] if self.pruning_number is None else [self.pruning_number]
-            return path_by_threshold(masks, sorted({*sweep, *fixed}), "scale")
+            return path_by_threshold(masks, sorted(sweep | fixed), "scale")
         total = sum(len(mask) for mask in masks.values())
-        numbers = {round(share * total) for share in sweep}
-        fixed_number = set() if self.pruning_number is None else {int(self.pruning_number)}
-        return path_by_number(masks, sorted(numbers | fixed_number), "scale")
+        numbers = {round(share * total) for share in sweep} | {int(number) for number in fixed}
+        return path_by_number(masks, sorted(numbers), "scale")
 
-    def _choose(self, path: PruningPath, accuracies: list[float], unpruned: float) -> int:
+    def _choose(self, path: PruningPath, accuracies: tuple[float, ...], unpruned: float) -> int:
         """The fixed step, or the last before validation accuracy first falls below what `acc_ratio` allows."""
-        if self.pruning_number is not None:
-            return path.values.index(min(path.values, key=lambda value: abs(value - (self.pruning_number or 0.0))))
-        allowed = (1 - self.acc_ratio) * unpruned
-        fallen = next((step for step, reached in enumerate(accuracies) if reached < allowed - 1e-9), len(path))
-        return max(0, fallen - 1)
+        fixed = self.pruning_number
+        if fixed is None:
+            return last_within(accuracies, (1 - self.acc_ratio) * unpruned)
+        return min(range(len(path)), key=lambda step: abs(path.values[step] - fixed))
 
 
 class _MaskedNorms:
@@ -142,8 +145,10 @@ class _MaskedNorms:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
-        self.layers = norm_layers(network)
-        self.masks = {name: torch.ones_like(layer.weight).requires_grad_() for name, layer in self.layers.items()}
+        layers = norm_layers(network)
+        self.weights = {name: layer.get_parameter("weight") for name, layer in layers.items()}
+        self.biases = {name: layer.get_parameter("bias") for name, layer in layers.items() if layer.bias is not None}
+        self.masks = {name: torch.ones_like(weight).requires_grad_() for name, weight in self.weights.items()}
         self.scale_noise: dict[str, Tensor] = {}
         self.shift_noise: dict[str, Tensor] = {}
 
@@ -155,39 +160,34 @@ class _MaskedNorms:
             return ((2 * torch.rand(like.shape, generator=rng) - 1) * eps).to(like.device).requires_grad_()
 
         self.scale_noise = {name: uniform(mask) for name, mask in self.masks.items()}
-        self.shift_noise = {name: uniform(self.masks[name]) for name, layer in self.layers.items() if layer.bias is not None}
+        self.shift_noise = {name: uniform(bias) for name, bias in self.biases.items()}
 
     def natural(self, images: Tensor) -> Tensor:
-        scales = {f"{name}.weight": layer.weight * self.masks[name] for name, layer in self.layers.items()}
-        return functional_call(self.network, scales, (images,))  # type: ignore[no-any-return]
+        return self._called(images, self.masks, {})
 
     def perturbed(self, images: Tensor) -> Tensor:
-        changed = {
-            f"{name}.weight": layer.weight * (self.masks[name] + self.scale_noise[name]) for name, layer in self.layers.items()
-        }
-        changed |= {f"{name}.bias": self.layers[name].bias * (1 + noise) for name, noise in self.shift_noise.items()}
+        return self._called(images, {name: mask + self.scale_noise[name] for name, mask in self.masks.items()}, self.shift_noise)
+
+    def _called(self, images: Tensor, scale: dict[str, Tensor], shift: dict[str, Tensor]) -> Tensor:
+        """Logits with every layer's weight times `scale` and its bias times 1 + `shift`."""
+        changed = {f"{name}.weight": self.weights[name] * factor for name, factor in scale.items()}
+        changed |= {f"{name}.bias": self.biases[name] * (1 + noise) for name, noise in shift.items()}
         return functional_call(self.network, changed, (images,))  # type: ignore[no-any-return]
 
     def climb(self, loss: Tensor, step: float) -> None:
         """Move the noise up the loss by the sign of its gradient."""
         noise = [*self.scale_noise.values(), *self.shift_noise.values()]
-        gradients = torch.autograd.grad(loss, noise)
+        gradients = torch.autograd.grad(loss, noise, materialize_grads=True)
         with torch.no_grad():
             for part, gradient in zip(noise, gradients, strict=True):
                 part.add_(step * gradient.sign())
 
     def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Move the masks down the loss and clip them to [0, 1]."""
-        gradients = torch.autograd.grad(loss, list(self.masks.values()))
+        gradients = torch.autograd.grad(loss, list(self.masks.values()), materialize_grads=True)
         for mask, gradient in zip(self.masks.values(), gradients, strict=True):
             mask.grad = gradient
         optimizer.step()
         with torch.no_grad():
             for mask in self.masks.values():
                 mask.clamp_(0, 1)
-
-
-def _accuracy(model: nn.Module, clean: CleanSet) -> float:
-    from benchbd.api import accuracy
-
-    return accuracy(model, clean.validation.images, clean.validation.labels)

@@ -29,7 +29,4 @@ class FT(Repair):
     flip: bool = param(False, "mirror half of the images left to right")
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
-        return fit(model, clean.all(), self._recipe(), rng, what="fine-tuning")
-
-    def _recipe(self) -> Recipe:
-        return Recipe(**{name: value for name, value in self.params.items() if name in Recipe.model_fields})
+        return fit(model, clean.all(), Recipe.of(self), rng, what="fine-tuning")

@@ -1,0 +1,101 @@
+"""benchbd: a benchmark of backdoor attacks on image classifiers and of the defenses against them.
+
+import benchbd
+result = benchbd.run(attack="badnet", defense="anp")
+print(result.cells[0].metrics)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from benchbd.running.run import Run
+
+__all__ = ["load_results", "matrix", "run"]
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: threads that wait busily starve their neighbours
+
+
+def run(
+    attack: str | None = None,
+    defense: str | Sequence[str] = "none",
+    *,
+    model: str | None = None,
+    dataset: str | None = None,
+    seed: int = 0,
+    protocol: str | Path = "digits-quick",
+    settings: dict[str, Any] | None = None,
+    device: str = "auto",
+    name: str | None = None,
+    result_file: str | Path | None = None,
+) -> Run:
+    """Attack a model and defend it; the same as the command `benchbd run`.
+
+    attack: name of an attack, unless `result_file` names a stored attack result. defense: one name or several.
+    settings: hyper-parameters by KIND.PARAM, such as `{"defense.anp_eps": 0.2, "recipe.epochs": 5}`.
+    protocol: where everything comes from that is not given. Results are stored under `record/`.
+
+    Returns the attack result and one cell per defense. Raises `BenchbdError` with what to do about it.
+    """
+    from benchbd.plugin.hooks import Observers
+    from benchbd.running.protocol import load_protocol
+    from benchbd.running.run import Request, execute, prepare
+
+    request = Request(
+        protocol=load_protocol(protocol),
+        attack=attack,
+        defenses=(defense,) if isinstance(defense, str) else tuple(defense),
+        model=model,
+        dataset=dataset,
+        seed=seed,
+        device=device,
+        settings=settings or {},
+        name=name,
+        result_file=result_file,
+    )
+    return execute(prepare(request), Observers())
+
+
+def matrix(
+    protocol: str | Path,
+    *,
+    attacks: Sequence[str] = (),
+    defenses: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    rerun: Sequence[str] = (),
+    executor: str = "local",
+    workers: int | None = None,
+    results: str | Path = "leaderboard/results",
+    device: str = "auto",
+    time_limit: float | None = None,
+) -> DataFrame:
+    """Run all cells of a protocol that are missing; the same as the command `benchbd matrix`.
+
+    Returns one row per stored cell of the plan (see `load_results`). Raises `BenchbdError`.
+    """
+    from benchbd.report.frame import frame
+    from benchbd.running.executor import Limits, open_executor
+    from benchbd.running.matrix import Matrix
+    from benchbd.running.plan import Selection
+    from benchbd.running.protocol import load_protocol
+
+    chosen = load_protocol(protocol)
+    table = Matrix(chosen, Selection(attacks, defenses, seeds), frozenset(rerun), results=Path(results), device=device)
+    limits = Limits(seconds=time_limit or chosen.time_limit, threads=chosen.threads)
+    with open_executor(executor, {"executor.workers": str(workers)} if workers else {}, limits) as session:
+        table.run(session)
+    return frame(table.cells())
+
+
+def load_results(results: str | Path = "leaderboard/results") -> DataFrame:
+    """All stored cells that can be believed, one row each: coordinates, status, shares, counts, cost."""
+    from benchbd.record.cells import ResultStore
+    from benchbd.report.frame import frame
+
+    return frame(ResultStore(Path(results)))

@@ -1,0 +1,5 @@
+"""`python -m benchbd` is `benchbd`."""
+
+from benchbd.cli.main import main
+
+main()

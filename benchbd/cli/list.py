@@ -1,0 +1,45 @@
+"""`benchbd list`: names and summaries, from package metadata and registry files alone."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from benchbd.plugin.registry import KINDS, Entry, entries
+
+PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
+
+
+@click.command()
+@click.argument("kind", required=False, type=click.Choice(list(PLURALS)), metavar="[attacks|defenses|models|datasets|executors]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def command(kind: str | None, as_json: bool) -> None:
+    """List plugins by kind, all kinds without an argument. Nothing of them is imported."""
+    kinds = [PLURALS[kind]] if kind else list(KINDS)
+    if as_json:
+        click.echo(json.dumps([_json(entry) for each in kinds for entry in entries(each)], indent=1))
+        return
+    for each in kinds:
+        _print(each, entries(each))
+
+
+def _print(kind: str, found: tuple[Entry, ...]) -> None:
+    click.secho(f"{kind}s", bold=True)
+    width = max((len(entry.name) for entry in found), default=0)
+    family = max((len(entry.family) for entry in found), default=0)
+    for entry in found:
+        origin = "" if entry.provider == "benchbd" else f"  [{entry.provider}]"
+        click.echo(f"  {entry.name:{width}}  {entry.family:{family}}  {entry.summary}{origin}")
+    click.echo()
+
+
+def _json(entry: Entry) -> dict[str, object]:
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "provider": entry.provider,
+        "version": entry.version,
+        "target": entry.target,
+        **entry.card,
+    }

@@ -1,0 +1,78 @@
+"""The command line: which commands there are, and what it returns.
+
+Commands are imported when they are called, so that `benchbd --help` and `benchbd list` answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from benchbd.errors import BenchbdError
+
+EPILOG = """Exit codes: 0 all cells measured (n/a included); 1 a cell failed, or something unforeseen;
+2 options or configuration; 3 a plugin; 4 data; 5 a stored result; 6 training diverged; 130 interrupted."""
+
+COMMANDS = {
+    "run": "Attack a model, defend it, measure both.",
+    "matrix": "Run all cells of a protocol that are missing.",
+    "plan": "What a matrix would do, without doing it.",
+    "status": "How far a matrix is.",
+    "list": "List attacks, defenses, models or data sets.",
+    "info": "What a plugin is, what it needs, what it can be told.",
+    "plugins": "Which packages provide plugins, and which plugins are broken.",
+    "doctor": "What this machine offers, and what is missing.",
+}
+
+
+class _Commands(click.Group):
+    """A group that knows its commands by name and imports each when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"benchbd.cli.{cmd_name}"), "command")  # type: ignore[no-any-return]  # noqa: B009
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from benchbd.errors import nearest
+
+            ctx.fail(f"no command named {args[0]!r}{nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="benchbd")
+def benchbd() -> None:
+    """Backdoor attacks on image classifiers, defenses against them, and honest numbers for both.
+
+    Start with: benchbd run --attack badnet --defense anp
+    """
+
+
+def main() -> None:
+    """Run the command line; errors of benchbd end with their message and their exit code."""
+    try:
+        code = benchbd.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; what was finished is stored, and the same command goes on from there", err=True)
+        code = 130
+    except BenchbdError as error:
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,107 @@
+"""`benchbd matrix`: run all cells of a protocol that are missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from benchbd.running.matrix import Matrix
+
+RERUN = ("failed", "timeout", "crashed", "oom", "diverged", "n/a", "ok", "stale")
+
+
+def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose a part of a protocol, shared by `matrix`, `plan` and `status`."""
+    options = [
+        click.argument("protocol"),
+        click.option("--attack", "attacks", multiple=True, help="Only this attack; may be given several times."),
+        click.option("--defense", "defenses", multiple=True, help="Only this defense; may be given several times."),
+        click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed; may be given several times."),
+        click.option("--rerun", default="", help=f"Also do again what ended so, separated by commas: {', '.join(RERUN)}."),
+        click.option("--results", type=click.Path(path_type=Path), help="Folder of the results.  [default: leaderboard/results]"),
+        click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...; auto takes a GPU if there is one."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@selecting
+@click.option("--executor", default="local", show_default=True, help="Where stages run; `benchbd list executors` shows all.")
+@click.option("--workers", type=click.IntRange(1), help="Stages at a time; default: as many as the machine carries.")
+@click.option("--set", "settings", multiple=True, metavar="executor.PARAM=VALUE", help="Set a parameter of the executor.")
+@click.option("--time-limit", type=float, help="Seconds that a stage may take; default: the protocol's, else none.")
+@click.option("--memory-limit", type=float, help="GiB that a stage may use; default: none.")
+@click.option("--reuse-worker", is_flag=True, help="Let a worker process run many stages: faster for tiny cells.")
+@click.option("--fail-fast", is_flag=True, help="Start nothing more once a cell has failed.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--json", "as_json", is_flag=True, help='Print one object {"cells": [...]} on stdout when all is done.')
+def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> None:
+    """Run all cells of PROTOCOL (a name or a YAML file) that are not stored yet.
+
+    One attacked model serves all defenses of its seed. A cell that fails is a row with its reason and stops
+    nothing else. The same command goes on where it was interrupted.
+    """
+    from benchbd.cli.matrix_view import LiveView, print_plan, print_summary
+
+    matrix = selected(options)
+    if dry_run:
+        print_plan(matrix)
+        return
+    with LiveView() as view, _session(matrix, options) as session:
+        matrix.run(session, view.update, fail_fast)
+    cells = matrix.cells()
+    if as_json:
+        click.echo(json.dumps({"cells": [cell.to_json() for cell in cells]}))
+    else:
+        print_summary(matrix, cells)
+    sys.exit(0 if len(cells) == len(matrix.standings) and all(c.status.code in ("ok", "n/a") for c in cells) else 1)
+
+
+def selected(options: dict[str, Any]) -> Matrix:
+    """The matrix that the shared options describe."""
+    from benchbd.errors import ConfigError, nearest
+    from benchbd.running.matrix import Matrix, results_dir
+    from benchbd.running.plan import Selection
+    from benchbd.running.protocol import load_protocol
+
+    protocol = load_protocol(options["protocol"])
+    for kind, choices in (("attacks", protocol.attacks), ("defenses", protocol.defenses)):
+        known = [choice.name for choice in choices]
+        for name in options[kind]:
+            if name not in known:
+                raise ConfigError(f"{protocol.name} has no {kind[:-1]} {name!r}{nearest(name, known)} it has {', '.join(known)}")
+    rerun = frozenset(part for part in options["rerun"].split(",") if part)
+    if unknown := rerun - set(RERUN):
+        raise ConfigError(f"--rerun: expected some of {', '.join(RERUN)}, got {', '.join(sorted(unknown))}")
+    return Matrix(
+        protocol,
+        Selection(options["attacks"], options["defenses"], options["seeds"]),
+        rerun,
+        results=options["results"] or results_dir(),
+        device=options["device"],
+    )
+
+
+def _session(matrix: Matrix, options: dict[str, Any]) -> Any:
+    from benchbd.running.executor import Limits, open_executor
+
+    settings = dict(text.partition("=")[::2] for text in options["settings"])
+    if options["workers"]:
+        settings["executor.workers"] = str(options["workers"])
+    if options["reuse_worker"]:
+        settings["executor.reuse"] = "true"
+    gib = options["memory_limit"]
+    limits = Limits(
+        seconds=options["time_limit"] or matrix.protocol.time_limit,
+        memory=round(gib * 2**30) if gib else None,
+        threads=matrix.protocol.threads,
+    )
+    return open_executor(options["executor"], settings, limits)

@@ -1,0 +1,130 @@
+"""What a person sees of a matrix: the plan, the live view, the summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchbd.measure.metrics import percent
+from benchbd.record.cell import Cell
+from benchbd.running.matrix import Matrix, State
+from benchbd.running.matrix import Progress as Standing
+
+WORDS: dict[State, str] = {
+    "reused": "stored already",
+    "stale": "stored, made with another source of a plugin (--rerun stale does them again)",
+    "missing": "to run",
+    "broken": "stored but not to be believed; to run again",
+    "again": "to run again, as asked",
+    "excluded": "do not apply",
+}
+
+
+def print_plan(matrix: Matrix) -> None:
+    """What will run, what is used again and from when, what does not apply and why, and how long it takes."""
+    console = Console(highlight=False)
+    protocol = matrix.protocol
+    console.print(f"[bold]{protocol.id}[/]  {protocol.about}")
+    counts = Counter(standing.state for standing in matrix.standings)
+    for state, words in WORDS.items():
+        if counts[state]:
+            console.print(f"{counts[state]:7,} cells {words}{_span(matrix, state)}")
+    for reason, count in Counter(s.planned.excluded for s in matrix.standings if s.planned.excluded).most_common(10):
+        console.print(f"        n/a: {count} x {reason}", style="dim")
+    for standing in [s for s in matrix.standings if s.state in ("broken", "stale")][:10]:
+        console.print(f"        {standing.state}: {standing.reason}", style="dim", markup=False)
+    seconds, unknown = matrix.estimate()
+    if seconds:
+        console.print(f"about {_duration(seconds)} of work, judging by stored results")
+    if unknown:
+        console.print(f"{unknown:,} stages of which nothing is stored yet, so how long they take is not known")
+
+
+class LiveView:
+    """Cells done, running and failed, and the time left; lines instead where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[now]}", style="dim"),
+            console=self._console,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task: TaskID | None = None
+        self._began = time.monotonic()
+        self._told = 0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def update(self, standing: Standing) -> None:
+        left, failed = self._left(standing), standing.failures
+        words = "cells" + (f", {failed} failed" if failed else "")
+        now = "; ".join(standing.tally.running)
+        if self._task is None:
+            self._task = self._bars.add_task(words, total=standing.total, left=left, now=now)
+        self._bars.update(self._task, description=words, completed=standing.done, left=left, now=now)
+        if not sys.stderr.isatty() and standing.done != self._told:
+            self._console.print(f"{standing.done}/{standing.total} {words} {left}  {now}", markup=False)
+            self._told = standing.done
+
+    def _left(self, standing: Standing) -> str:
+        """Judging by the pace so far."""
+        made = sum(standing.ended.values())
+        if not made:
+            return ""
+        return f"{_duration((time.monotonic() - self._began) / made * (standing.total - standing.done))} left"
+
+
+def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
+    """Mean ACC and ASR per attack and defense, and what did not end well."""
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    defenses = list(dict.fromkeys(s.planned.defense.label for s in matrix.standings))
+    table = Table("attack", *defenses, title="ACC / ASR %, mean over seeds", title_justify="left", header_style="bold")
+    for attack in dict.fromkeys(s.planned.stage.attack.label for s in matrix.standings):
+        row = [[c for c in cells if (c.cell.attack.name, c.cell.defense.name) == (attack, defense)] for defense in defenses]
+        table.add_row(attack, *(_mean(group) for group in row))
+    console.print(table)
+    for cell in cells:
+        if cell.status.code not in ("ok", "n/a"):
+            where = f"{cell.cell.attack.name}, {cell.cell.defense.name}, seed {cell.cell.seed}"
+            console.print(f"{cell.status.code}: {where}: {cell.status.reason}", markup=False)
+    console.print(f"results: {matrix.results}/{matrix.protocol.name}/", markup=False)
+
+
+def _mean(cells: list[Cell]) -> str:
+    measured = [cell.metrics for cell in cells if cell.metrics is not None]
+    if not measured:
+        return next((cell.status.code for cell in cells), "")
+    asrs = [m.asr for m in measured if m.asr is not None]
+    return f"{percent(sum(m.acc for m in measured) / len(measured))} / {percent(sum(asrs) / len(asrs) if asrs else None)}"
+
+
+def _span(matrix: Matrix, state: State) -> str:
+    """From when to when stored cells were made."""
+    times = sorted(s.stored.provenance.get("finished", "") for s in matrix.standings if s.state == state and s.stored)
+    if not times:
+        return ""
+    return f", from {times[0][:16]}" + (f" to {times[-1][:16]}" if times[0][:16] != times[-1][:16] else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{minutes:.0f} min" if minutes >= 1 else f"{seconds:.0f} s"

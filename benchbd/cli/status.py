@@ -1,0 +1,45 @@
+"""`benchbd status`: how far a matrix is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("protocol", required=False)
+@click.option("--results", type=click.Path(path_type=Path), help="Folder of the results.  [default: leaderboard/results]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: protocol -> status -> count.")
+def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
+    """Count the stored cells of PROTOCOL, of all protocols without one, by how they ended; name those that failed."""
+    folder = results or Path("leaderboard/results")
+    rows = list(_rows(folder, protocol))
+    counts: dict[str, Counter[str]] = {}
+    for name, code, _ in rows:
+        counts.setdefault(name.split("/")[0], Counter())[code] += 1
+    if as_json:
+        click.echo(json.dumps(counts))
+        return
+    if not rows:
+        click.echo(f"no results under {folder}" + (f"/{protocol}" if protocol else ""))
+    for each, codes in counts.items():
+        click.echo(f"{click.style(each, bold=True)}: {', '.join(f'{count} {code}' for code, count in sorted(codes.items()))}")
+    for name, code, reason in rows:
+        if code not in ("ok", "n/a"):
+            click.echo(f"  {click.style(code, fg='red')} {name}: {reason}")
+
+
+def _rows(folder: Path, protocol: str | None) -> list[tuple[str, str, str]]:
+    """Name, status and reason of every stored cell. Digests are not checked here: `benchbd plan` does that."""
+    found = []
+    for path in sorted((folder / protocol if protocol else folder).rglob("*.json")):
+        name = path.relative_to(folder).as_posix()
+        try:
+            status = json.loads(path.read_bytes())["status"]
+            found.append((name, str(status["code"]), str(status["reason"])))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            found.append((name, "unreadable", "the file is no result of a cell; it will be made again"))
+    return found

@@ -1,0 +1,63 @@
+"""The progress that a person sees: a bar with rate and remaining time on a terminal, a line per stage elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from benchbd.plugin.hooks import hookimpl
+
+
+class _Rate(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="dim")
+
+
+class Watching:
+    """An observer that shows progress on stderr and remembers which files were written."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self._console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    @hookimpl
+    def stage_progress(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total or None)
+        self._bars.update(self._tasks[what], completed=done)
+        if total and done >= total:
+            self._bars.remove_task(self._tasks.pop(what))
+
+    @hookimpl
+    def cell_started(self, attack: str, defense: str, seed: int) -> None:
+        if not sys.stderr.isatty():
+            self._console.print(f"{attack}: {defense}, seed {seed}")
+
+    @hookimpl
+    def file_written(self, path: str) -> None:
+        self.files.append(path)

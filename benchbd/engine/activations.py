@@ -1,0 +1,60 @@
+"""What passes through the layers of a network, watched by hooks that are gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from benchbd.engine.inference import logits
+from benchbd.errors import ConfigError
+
+
+def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool) -> Tensor:
+    """Mean output of every channel of `layer`, over uint8 `images` (N, C, H, W) and all places: float64 on the CPU.
+
+    rectified: outputs below zero count as zero.
+    """
+    totals: list[Tensor] = []
+    count = 0
+
+    def record(_: str, output: Tensor) -> None:
+        nonlocal count
+        by_channel = output.movedim(_channel_dim(model.get_submodule(layer), output), 0).flatten(1)
+        totals.append((by_channel.relu() if rectified else by_channel).sum(1, dtype=torch.float64).cpu())
+        count += by_channel.shape[1]
+
+    with watching_outputs(model, [layer], record):
+        logits(model, images)
+    if not count:
+        raise ConfigError(f"layer {layer!r} is not used by the network; name another")
+    return torch.stack(totals).sum(0) / count
+
+
+def last_executed(model: nn.Module, layers: Iterable[str], images: Tensor) -> str | None:
+    """The one of `layers` that ran last on `images`; None when none of them ran."""
+    order: list[str] = []
+    with watching_outputs(model, layers, lambda layer, _: order.append(layer)):
+        logits(model, images)
+    return order[-1] if order else None
+
+
+@contextmanager
+def watching_outputs(model: nn.Module, layers: Iterable[str], record: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Inside, `record(layer, output)` is called whenever one of `layers` has run."""
+
+    def hook(layer: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        return lambda module, inputs, output: record(layer, output)
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(model.get_submodule(layer).register_forward_hook(hook(layer)).remove)
+        yield
+
+
+def _channel_dim(layer: nn.Module, output: Tensor) -> int:
+    """Linear layers and LayerNorm keep channels last; the variant of LayerNorm for maps keeps them second."""
+    last = isinstance(layer, nn.Linear | nn.LayerNorm) and output.shape[-1] == layer.weight.shape[0]
+    return output.ndim - 1 if last else 1

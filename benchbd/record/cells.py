@@ -1,0 +1,96 @@
+"""The store of results: one JSON file per cell, with its predictions beside it, believed only if whole.
+
+Every file carries the digest of its own content and names the digest of its predictions. A file that was cut
+short, edited by hand or made for other work is reported and never believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchbd.errors import RecordError
+from benchbd.record.cell import Cell, Predictions
+from benchbd.record.files import read_json, sha256, write_bytes, write_json
+
+SUFFIX = ".predictions.safetensors"
+
+
+@dataclass(frozen=True)
+class ResultStore:
+    """The results under a folder, by their name there: `<protocol>/<attack>/<defense>/<seed>-<key>.json`."""
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def write(self, name: str, cell: Cell, predictions: bytes | None = None) -> Path:
+        """Store a cell, its predictions first, so that a cell that can be read is whole."""
+        path = self.path(name)
+        if predictions is not None:
+            beside = path.with_name(path.stem + SUFFIX)
+            write_bytes(beside, predictions)
+            cell = cell.model_copy(update={"predictions": Predictions(file=beside.name, sha256=sha256(beside))})
+        return write_json(path, cell.sealed().to_json())
+
+    def read(self, name: str, key: str | None = None) -> Cell | None:
+        """The cell of that name; None when there is none. Raises `RecordError` when it cannot be believed."""
+        path = self.path(name)
+        if not path.exists():
+            return None
+        cell = read_cell(path)
+        if key is not None and cell.key != key:
+            raise RecordError(f"{path} is the result of other work (key {cell.key[:12]}, expected {key[:12]})")
+        if cell.predictions is not None:
+            _require_predictions(path, cell.predictions)
+        return cell
+
+    def names(self, protocol: str) -> set[str]:
+        """Names of all results of a protocol, from one look at the folders."""
+        return {path.relative_to(self.folder).as_posix() for path in (self.folder / protocol).glob("*/*/*.json")}
+
+    def remove(self, name: str) -> None:
+        """Take a result away, to make it again."""
+        self.path(name).unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[Cell]:
+        """All cells that can be believed, by name; what cannot be is passed over (`faults` tells of it)."""
+        for path in sorted(self.folder.rglob("*.json")):
+            try:
+                yield read_cell(path)
+            except RecordError:
+                continue
+
+    def faults(self) -> list[str]:
+        """What is wrong with which file."""
+        found = []
+        for path in sorted(self.folder.rglob("*.json")):
+            try:
+                self.read(str(path.relative_to(self.folder)))
+            except RecordError as error:
+                found.append(str(error))
+        return found
+
+
+def read_cell(path: Path) -> Cell:
+    """The cell in a JSON file, its digest checked. Raises `RecordError`."""
+    content = read_json(path)
+    try:
+        cell = Cell.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{path} is not the result of a cell: {place}: {first['msg']}") from None
+    if not cell.is_sealed():
+        raise RecordError(f"{path} was changed after it was written: its digest does not fit its content")
+    return cell
+
+
+def _require_predictions(path: Path, predictions: Predictions) -> None:
+    beside = path.parent / Path(predictions.file).name
+    if not beside.is_file() or sha256(beside) != predictions.sha256:
+        raise RecordError(f"{path}: its predictions {beside.name} are missing or changed")

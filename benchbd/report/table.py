@@ -1,0 +1,79 @@
+"""Tables for the terminal: what was attacked, and how each defense fared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from benchbd.measure.metrics import Metrics, percent
+from benchbd.record.attack_result import AttackResult
+from benchbd.record.cell import Cell
+
+
+def header(attack: AttackResult, reused: bool) -> Text:
+    """One line on what was attacked, and whether the result was there already."""
+    manifest = attack.manifest
+    counts = manifest["counts"]
+    poison = f"{counts['poisoned']} poisoned" + (f" and {counts['cover']} cover" if counts["cover"] else "")
+    text = Text()
+    text.append(f"{manifest['attack']['name']} on {manifest['dataset']['name']}", style="bold")
+    text.append(f", {manifest['model']['name']}, seed {manifest['seed']}: {poison} of {len(attack.train):,} training images")
+    trained = f"trained in {_seconds(manifest['cost']['seconds'])}"
+    text.append(f"; {'stored result used again' if reused else trained}", style="dim")
+    return text
+
+
+def cells_table(attack: AttackResult, cells: Sequence[Cell]) -> Table:
+    """The undefended model first, then one row per defense; counts in brackets."""
+    table = Table(header_style="bold", row_styles=["", "on grey11"] if len(cells) > 3 else None)
+    table.add_column("defense")
+    for name in ("ACC %", "ASR %", "RC %", "DER %"):
+        table.add_column(name, justify="right")
+    table.add_column("seconds", justify="right")
+    table.add_row("(undefended)", *_shares(attack.metrics(), attack.counts().model_dump()), "")
+    for cell in cells:
+        if cell.metrics is None or cell.counts is None:
+            table.add_row(cell.cell.defense.name, Text(cell.status.code, style="yellow"), "", "", "", "")
+        else:
+            shares = _shares(cell.metrics, cell.counts.model_dump())
+            mark = " (oracle)" if cell.flags.oracle else ""
+            table.add_row(cell.cell.defense.name + mark, *shares, _seconds(cell.cost.defense_seconds))
+    return table
+
+
+def curve_table(cell: Cell) -> Table:
+    """The operating points of a sweep: what each tolerance costs and gains, before any fine-tuning."""
+    axis = cell.curves[0].axis
+    table = Table(
+        title=f"{cell.cell.defense.name}: pruned models, before any fine-tuning", header_style="bold", title_justify="left"
+    )
+    for name in ("ACC drop allowed", axis, "channels", "validation ACC %", "ACC %", "ASR %", "RC %"):
+        table.add_column(name, justify="right")
+    for point in cell.operating_points:
+        table.add_row(
+            point.name,
+            f"{point.value:.3f}",
+            str(point.units),
+            percent(point.validation_acc),
+            percent(point.acc),
+            percent(point.asr),
+            percent(point.rc),
+        )
+    return table
+
+
+def _shares(metrics: Metrics, counts: dict[str, Any]) -> tuple[str, str, str, str]:
+    clean, triggered = counts["clean"], counts["triggered"]
+    return (
+        f"{percent(metrics.acc)} ({counts['clean_hits']}/{clean})",
+        f"{percent(metrics.asr)} ({counts['attack_hits']}/{triggered})",
+        f"{percent(metrics.rc)} ({counts['true_hits']}/{triggered})",
+        percent(metrics.der),
+    )
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s"

@@ -1,0 +1,188 @@
+"""One attack and its defenses, from names to measured cells: what `benchbd run` and `benchbd.run` do."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from benchbd.attack.attack import Attack
+from benchbd.defense.case import Case
+from benchbd.defense.defense import Defense
+from benchbd.defense.describe import coordinates, key_for
+from benchbd.engine.hardware import Hardware, hardware, use_threads
+from benchbd.engine.progress import reporting
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import BenchbdError, ConfigError, NotApplicable, nearest
+from benchbd.plugin.hooks import Observers
+from benchbd.plugin.plugin import Plugin, unknown_parameter
+from benchbd.plugin.registry import create, load
+from benchbd.record.attack_result import AttackResult, load_attack_result, record_dir
+from benchbd.record.cell import Cell, Status
+from benchbd.record.files import announcing, write_json
+from benchbd.record.keys import SCHEMA
+from benchbd.running.attacking import AttackJob, attack_result
+from benchbd.running.protocol import Protocol
+from benchbd.running.status import status_of
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for. `settings` are values by KIND.PARAM, as text or as values."""
+
+    protocol: Protocol
+    attack: str | None = None
+    defenses: Sequence[str] = ()
+    model: str | None = None
+    dataset: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    settings: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    result_file: str | Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The attack result, whether it was there before, and one cell per defense."""
+
+    attack: AttackResult
+    reused: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request with every plugin built and checked, before any work is done."""
+
+    request: Request
+    job: AttackJob | None
+    defenses: tuple[Defense, ...]
+    folder: Path
+
+
+def prepare(request: Request) -> Prepared:
+    """Build all plugins of a request. Raises `ConfigError` or `PluginError`, with nothing computed yet."""
+    protocol, settings = request.protocol, request.settings
+    _require_kinds(settings)
+    defenses = tuple(cast(Defense, p) for p in _plugins("defense", request.defenses, protocol, settings))
+    hardware(request.device)
+    if request.result_file is not None:
+        stray = [name for name in settings if not name.startswith("defense.")]
+        if request.attack or stray:
+            raise ConfigError(f"a stored result has its attack already; leave out {stray[0] if stray else '--attack'}")
+        return Prepared(request, None, defenses, Path())
+    if request.attack is None:
+        raise ConfigError("name an attack (--attack badnet), or a stored attack result (--result-file NAME)")
+    (attack,) = _plugins("attack", [request.attack], protocol, settings)
+    (model,) = _plugins("model", [request.model or protocol.models[0].name], protocol, settings)
+    (dataset,) = _plugins("dataset", [request.dataset or protocol.datasets[0].name], protocol, settings)
+    recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
+    job = AttackJob(cast(DataSet, dataset), cast(Model, model), cast(Attack, attack), recipe, request.seed, request.device)
+    return Prepared(request, job, defenses, record_dir() / _folder_name(request.name or job.default_name))
+
+
+def execute(prepared: Prepared, observers: Observers) -> Run:
+    """Attack, unless the result is there, then every defense. A defense that fails becomes a cell that says so."""
+    request = prepared.request
+    with _observed(observers), use_threads(request.protocol.threads):
+        if prepared.job is None:
+            assert request.result_file is not None
+            attack, reused = load_attack_result(request.result_file), True
+        else:
+            attack, reused = attack_result(prepared.job, prepared.folder)
+        cells = tuple(_defend(attack, defense, request, observers) for defense in prepared.defenses)
+    return Run(attack, reused, cells)
+
+
+def _defend(attack: AttackResult, defense: Defense, request: Request, observers: Observers) -> Cell:
+    observers.tell("cell_started", attack=attack.manifest["attack"]["name"], defense=defense.name, seed=attack.seed)
+    protocol = request.protocol
+    try:
+        cell = defense.defense(
+            attack.path,
+            device=request.device,
+            clean_budget=protocol.clean_budget,
+            evaluate_every=int(request.settings.get("recipe.evaluate_every", protocol.recipe.evaluate_every)),
+            protocol=protocol.id,
+        ).cell
+    except Exception as error:  # a cell that fails is a row with its reason, never a lost run
+        cell = _failed(attack, defense, protocol, hardware(request.device), error)
+        write_json(attack.folder / "defense" / defense.name / "cell.json", cell.to_json())
+    observers.tell("cell_finished", cell=cell.to_json())
+    return cell
+
+
+def _failed(attack: AttackResult, defense: Defense, protocol: Protocol, machine: Hardware, error: Exception) -> Cell:
+    """The cell of a defense that gave no result."""
+    case = Case(attack, machine, defense.name, protocol.clean_budget)
+    expected = isinstance(error, NotApplicable | BenchbdError)  # explained by its message alone
+    return Cell(
+        schema=SCHEMA,
+        key=key_for(defense, case, protocol.id),
+        protocol=protocol.id,
+        status=Status(
+            code=status_of(error),
+            reason=str(error),
+            stage="defense",
+            error=type(error).__name__,
+            traceback="" if expected else "".join(traceback.format_exception(error)[-8:]),
+        ),
+        cell=coordinates(defense, case),
+        baseline=attack.metrics(),
+    )
+
+
+@contextmanager
+def _observed(observers: Observers) -> Iterator[None]:
+    """Progress and written files reach the observers."""
+    with ExitStack() as stack:
+        stack.enter_context(
+            reporting(lambda what, done, total: observers.tell("stage_progress", what=what, done=done, total=total))
+        )
+        stack.enter_context(announcing(lambda path: observers.tell("file_written", path=str(path))))
+        yield
+
+
+def _plugins(kind: str, names: Sequence[str], protocol: Protocol, settings: dict[str, Any]) -> list[Plugin]:
+    """The named plugins, built from protocol and settings. A setting must fit at least one of them."""
+    wanted = {key.partition(".")[2]: value for key, value in settings.items() if key.startswith(f"{kind}.")}
+    classes = {name: load(kind, name) for name in dict.fromkeys(names)}
+    for parameter in wanted:
+        if classes and not any(parameter in cls.model_fields for cls in classes.values()):
+            raise ConfigError(unknown_parameter(next(iter(classes.values())), parameter))
+    return [
+        create(kind, name, protocol.params_of(kind, name) | _values(cls, kind, settings, skip_unknown=True))
+        for name, cls in classes.items()
+    ]
+
+
+def _values(cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown: bool = False) -> dict[str, Any]:
+    """The settings of one plugin; texts are read by the declared type."""
+    values = {}
+    for key, value in settings.items():
+        owner, _, name = key.partition(".")
+        if owner == kind and (name in cls.model_fields or not skip_unknown):
+            values[name] = cls.parse(name, value) if isinstance(value, str) else value
+    return values
+
+
+def _require_kinds(settings: dict[str, Any]) -> None:
+    kinds = ("attack", "defense", "model", "dataset", "recipe")
+    for key in settings:
+        kind, dot, name = key.partition(".")
+        if not dot or not name or kind not in kinds:
+            raise ConfigError(f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{nearest(kind, kinds)}")
+
+
+def _folder_name(name: str) -> str:
+    """A name that stays inside the record folder."""
+    clean = name.replace("/", "_").replace(":", "_")
+    if clean in ("", ".", "..") or "\x00" in clean:
+        raise ConfigError(f"cannot name a result {name!r}; use letters, digits, dots and dashes")
+    return clean

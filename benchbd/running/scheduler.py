@@ -1,0 +1,108 @@
+"""Keep an executor busy: stages in the order in which they become possible, until none is left.
+
+The scheduler knows nothing of attacks and defenses. A stage has a spec to write, a test whether it is done
+already, and what follows once it has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchbd.running.executor import Session
+from benchbd.running.stage import Ended
+
+PAUSE = 0.02
+BUSY_PAUSE = 1.0
+RETRIES = 1
+"""How often a stage is started again that was killed from outside."""
+
+
+@dataclass(eq=False)
+class Task:
+    """One stage. `finished` is told how it ended and says which tasks have become possible."""
+
+    label: str
+    spec: Callable[[], Path]
+    done: Callable[[], bool]
+    finished: Callable[[Ended, int], Iterable[Task]]
+    retries: int = 0
+    not_before: float = 0.0
+
+
+@dataclass
+class Tally:
+    """What is under way, for whoever watches."""
+
+    waiting: int = 0
+    running: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Scheduler:
+    """Runs tasks on a session. `watch` is called whenever something has begun or ended."""
+
+    session: Session
+    watch: Callable[[Tally], None] = lambda _: None
+    stop: Callable[[], bool] = lambda: False
+    waiting: deque[Task] = field(default_factory=deque)
+    running: dict[int, tuple[Task, Any]] = field(default_factory=dict)
+
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Until all tasks, and all that follow from them, have ended; or `stop` says so and what runs has ended."""
+        self.waiting.extend(tasks)
+        while self.waiting or self.running:
+            if self.stop():
+                self.waiting.clear()
+            if not (self._start_one() or self._collect()):
+                time.sleep(PAUSE)
+
+    def _start_one(self) -> bool:
+        if len(self.running) >= self.session.capacity:
+            return False
+        task = self._next()
+        if task is None:
+            return False
+        if task.done():
+            self._end(task, Ended(code="ok"))
+        else:
+            self.running[id(task)] = (task, self.session.start(task.spec()))
+            self._tell()
+        return True
+
+    def _next(self) -> Task | None:
+        now = time.monotonic()
+        for task in self.waiting:
+            if task.not_before <= now:
+                self.waiting.remove(task)
+                return task
+        return None
+
+    def _collect(self) -> bool:
+        progress = False
+        for task, handle in list(self.running.values()):
+            ended = self.session.ended(handle)
+            if ended is None:
+                continue
+            progress = True
+            del self.running[id(task)]
+            self._end(task, ended)
+        return progress
+
+    def _end(self, task: Task, ended: Ended) -> None:
+        if ended.code == "busy":
+            task.not_before = time.monotonic() + BUSY_PAUSE
+            self.waiting.append(task)
+        elif ended.killed and task.retries < RETRIES:
+            task.retries += 1
+            self.waiting.appendleft(task)
+        else:
+            self.waiting.extendleft(task.finished(ended, task.retries))
+        self._tell()
+
+    def _tell(self) -> None:
+        self.watch(Tally(len(self.waiting), tuple(task.label for task, _ in self.running.values())))

@@ -1,0 +1,60 @@
+"""Device, number format, cores."""
+
+from __future__ import annotations
+
+import builtins
+import io
+from typing import Any
+
+import pytest
+import torch
+
+from benchbd.engine import hardware as module
+from benchbd.engine.hardware import Hardware, hardware, memory_peak, usable_cores
+from benchbd.errors import ConfigError
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_takes_bf16_where_it_is_native(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    monkeypatch.setattr(module, "_cpu_has_bf16", lambda: native)
+    assert hardware("cpu").bf16 is native
+    assert hardware("cpu", "bf16").bf16
+    assert not hardware("cpu", "fp32").bf16
+
+
+def test_autocast_changes_the_format_only_where_it_was_asked_for() -> None:
+    left = torch.ones(2, 2)
+    with Hardware(CPU, bf16=True).autocast():
+        assert (left @ left).dtype == torch.bfloat16
+    with Hardware(CPU, bf16=False).autocast():
+        assert (left @ left).dtype == torch.float32
+    assert (Hardware(CPU, True).precision, Hardware(CPU, False).precision) == ("bf16", "fp32")
+
+
+def test_auto_takes_a_gpu_if_there_is_one() -> None:
+    assert hardware().device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "quantum", "", "cpu:x"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot use the device '{name}': .*; `benchbd doctor` shows what is there"):
+        hardware(name)
+
+
+def test_the_peak_is_that_of_this_process_in_bytes() -> None:
+    assert 50 * 2**20 < memory_peak(CPU) < 2**40
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("nonsense", 8)]
+)
+def test_cores_respect_the_quota_of_the_cgroup(monkeypatch: pytest.MonkeyPatch, quota: str, cores: int) -> None:
+    def opened(path: str, *rest: Any) -> io.StringIO:
+        assert path == "/sys/fs/cgroup/cpu.max"
+        return io.StringIO(quota)
+
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(builtins, "open", opened)
+    assert usable_cores() == cores

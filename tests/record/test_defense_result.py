@@ -1,0 +1,108 @@
+"""The defense result, stored and read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from benchbd.api import CleanSet, Repair, Repaired, Sweep, norm_layers, path_by_number
+from benchbd.errors import RecordError
+from benchbd.measure.curve import CurvePoint
+from benchbd.plugin.registry import create
+from benchbd.record.defense_result import DefenseResult, read_defense_result, table
+from benchbd.record.files import read_tensors, sha256, write_tensors
+
+
+class Halve(Repair):
+    """Prunes none, half and all channels, reports half."""
+
+    api = 1
+    name = "halve"
+
+    def repair(self, model: torch.nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
+        worth = {name: torch.arange(float(len(layer.weight))) for name, layer in norm_layers(model).items()}
+        total = sum(len(values) for values in worth.values())
+        path = path_by_number(worth, [0, total // 2, total], "scale")
+        sweep = Sweep(path, (0.9, 0.5, 0.1), chosen=1)
+        return Repaired(path.at(model, 1), sweep, kept={"first": 0}, notes={"of": total}, tensors={"mask": torch.ones(3)})
+
+
+@pytest.fixture
+def result(result_file: Path) -> DefenseResult:
+    return Halve().defense(result_file, device="cpu", precision="fp32")
+
+
+def test_files(result: DefenseResult, result_file: Path) -> None:
+    folder = result_file.parent / "defense" / "halve"
+    assert result.folder == folder
+    assert {path.name for path in folder.iterdir()} == {
+        "defense_result.pt",
+        "predictions.safetensors",
+        "cell.json",
+        "curve.csv",
+        "curve.png",
+        "operating_points.csv",
+    }
+
+
+def test_round_trip(result: DefenseResult) -> None:
+    read = read_defense_result(result.path)
+    cell = read["cell"]
+    assert cell.metrics == result.metrics
+    assert cell.to_json() == json.loads((result.folder / "cell.json").read_text())
+    assert cell.model_copy(update={"predictions": None, "digest": ""}) == result.cell
+    assert cell.is_sealed()
+    for name, value in result.model.state_dict().items():
+        assert torch.equal(read["model"][name], value)
+    assert torch.equal(read["tensors"]["mask"], torch.ones(3))
+    assert set(read["kept"]) == {"first"}
+
+
+def test_predictions_and_their_digest(result: DefenseResult) -> None:
+    noted = read_defense_result(result.path)["cell"].predictions
+    assert noted.sha256 == sha256(result.folder / noted.file)
+    read = safetensors.torch.load_file(result.folder / noted.file)
+    assert read["clean"].dtype == torch.uint16
+    assert torch.equal(read["clean"].long(), result.clean_predictions)
+    assert torch.equal(read["triggered"].long(), result.triggered_predictions)
+
+
+def test_tables_agree_with_the_cell(result: DefenseResult) -> None:
+    rows = list(csv.DictReader((result.folder / "curve.csv").read_text().splitlines()))
+    (curve,) = result.cell.curves
+    assert [float(row["acc"]) for row in rows] == [point.acc for point in curve.points]
+    assert [float(row["validation_acc"]) for row in rows] == [0.9, 0.5, 0.1]
+    assert curve.chosen == 1
+    assert curve.points[1].acc == result.metrics.acc
+    assert (curve.points[0].acc, curve.points[0].asr) == (result.baseline.acc, result.baseline.asr)
+    (kept,) = result.cell.operating_points
+    assert (kept.name, kept.units, kept.acc, kept.validation_acc) == ("first", 0, result.baseline.acc, 0.9)
+
+
+def test_none_is_an_empty_field() -> None:
+    assert table([CurvePoint(value=1.0, acc=0.5, asr=None, rc=None)]) == "value,units,acc,asr,rc,validation_acc\n1.0,,0.5,,,\n"
+
+
+def test_what_is_no_defense_result_is_refused(result: DefenseResult, result_file: Path) -> None:
+    with pytest.raises(RecordError, match="does not hold a defense result"):
+        read_defense_result(result_file)
+    content = read_tensors(result.path)
+    content["cell"]["seed_of_doubt"] = 1
+    write_tensors(result.path, content)
+    with pytest.raises(RecordError, match="does not hold a defense result"):
+        read_defense_result(result.path)
+
+
+def test_no_defense_measures_what_the_attack_stored(result_file: Path) -> None:
+    result = create("defense", "none").defense(result_file, device="cpu", precision="fp32")  # type: ignore[attr-defined]
+    assert (result.metrics.acc, result.metrics.asr, result.metrics.rc) == (
+        result.baseline.acc,
+        result.baseline.asr,
+        result.baseline.rc,
+    )
+    assert result.metrics.der == 0.5

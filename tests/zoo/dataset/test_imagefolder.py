@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+
+from benchbd.api import ConfigError, DataError
+from benchbd_zoo.dataset.imagefolder import ImageFolder
+
+
+def _picture(path, level, size=(9, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (level, 0, 255 - level)).save(path)
+
+
+def _levels(loaded):
+    """The red of every image, by which the tests know it again."""
+    return loaded.images[:, 0, 0, 0].tolist()
+
+
+@pytest.fixture
+def flat(tmp_path):
+    """Ten images of `cat` (0 to 9) and five of `ant` (100 to 104), in formats without loss."""
+    for k in range(10):
+        _picture(tmp_path / f"cat/{k}.png", k)
+    for k in range(5):
+        _picture(tmp_path / f"ant/{k}.bmp", 100 + k)
+    return tmp_path
+
+
+@pytest.fixture
+def split(tmp_path):
+    for k in range(3):
+        _picture(tmp_path / f"train/ant/{k}.png", k)
+        _picture(tmp_path / f"train/cat/deeper/{k}.png", 10 + k)
+    _picture(tmp_path / "test/cat/0.png", 20)
+    return tmp_path
+
+
+def test_names_are_sorted_and_a_fifth_of_each_class_is_held_out(flat):
+    train, test = ImageFolder(path=flat).load("train"), ImageFolder(path=flat).load("test")
+    assert train.class_names == test.class_names == ("ant", "cat")
+    assert train.labels.bincount().tolist() == [4, 8]
+    assert test.labels.bincount().tolist() == [1, 2]
+    assert train.image_shape == (3, 8, 9)
+
+
+def test_every_image_is_in_one_split_with_its_own_label(flat):
+    train, test = ImageFolder(path=flat).load("train"), ImageFolder(path=flat).load("test")
+    assert sorted(_levels(train) + _levels(test)) == [*range(10), *range(100, 105)]
+    for half in (train, test):
+        assert [level < 100 for level in _levels(half)] == half.labels.bool().tolist()
+
+
+def test_test_share(flat):
+    assert ImageFolder(path=flat, test_share=0.4).load("test").labels.bincount().tolist() == [2, 4]
+
+
+def test_a_share_that_leaves_nothing_is_refused(flat):
+    with pytest.raises(DataError, match=r"test_share of 0\.01 leaves no image for the test split"):
+        ImageFolder(path=flat, test_share=0.01).load("test")
+
+
+def test_own_split_folders_are_respected(split):
+    train, test = ImageFolder(path=split).load("train"), ImageFolder(path=split).load("test")
+    assert _levels(train) == [0, 1, 2, 10, 11, 12]
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (_levels(test), test.labels.tolist(), test.class_names) == ([20], [1], ("ant", "cat"))
+
+
+def test_val_stands_in_for_test(split):
+    (split / "test").rename(split / "val")
+    assert _levels(ImageFolder(path=split).load("test")) == [20]
+
+
+def test_test_goes_before_val(split):
+    _picture(split / "val/cat/0.png", 77)
+    assert _levels(ImageFolder(path=split).load("test")) == [20]
+
+
+def test_a_class_that_only_the_test_folder_has_is_refused(split):
+    _picture(split / "test/dog/0.png", 1)
+    with pytest.raises(DataError, match=r"the class 'dog' of .*test has no training images"):
+        ImageFolder(path=split).load("test")
+
+
+def test_size_scales_and_grey_takes_one_channel(flat):
+    _picture(flat / "cat/other.png", 5, size=(40, 30))
+    assert ImageFolder(path=flat, size=16, grey=True).load("train").image_shape == (1, 16, 16)
+
+
+def test_other_sizes_are_refused_by_name(split):
+    _picture(split / "train/cat/deeper/1.png", 5, size=(40, 30))
+    with pytest.raises(DataError, match=r"8x9 pixels .* but .*train/cat/deeper/1\.png has 30x40; set size"):
+        ImageFolder(path=split).load("train")
+
+
+def test_a_corrupt_image_is_named(split):
+    file = split / "train/ant/1.png"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(DataError, match=r"cannot read .*train/ant/1\.png"):
+        ImageFolder(path=split).load("train")
+
+
+def test_hidden_files_and_other_files_are_passed_over(split):
+    (split / "train/ant/notes.txt").write_text("no image")
+    (split / "train/ant/._0.png").write_bytes(b"no image")
+    (split / "train/.cache").mkdir()
+    _picture(split / "train/ant/.checkpoints/0.png", 200)
+    assert _levels(ImageFolder(path=split).load("train")) == [0, 1, 2, 10, 11, 12]
+
+
+@pytest.mark.parametrize("name", ["train/ant/link.png", "train/linked"])
+def test_a_link_out_of_the_folder_is_not_followed(split, tmp_path_factory, name):
+    outside = tmp_path_factory.mktemp("outside")
+    _picture(outside / "0.png", 200)
+    (split / name).symlink_to(outside / "0.png" if name.endswith(".png") else outside)
+    with pytest.raises(DataError, match=f"{name} is a link that leaves"):
+        ImageFolder(path=split).load("train")
+
+
+def test_a_linked_folder_inside_a_class_is_not_entered(split, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    _picture(outside / "0.png", 200)
+    (split / "train/ant/linked").symlink_to(outside)
+    assert 200 not in _levels(ImageFolder(path=split).load("train"))
+
+
+def test_a_link_within_the_folder_and_a_link_to_the_folder_are_fine(split, tmp_path_factory):
+    (split / "train/ant/9.png").symlink_to(split / "train/cat/deeper/0.png")
+    link = tmp_path_factory.mktemp("elsewhere") / "set"
+    link.symlink_to(split)
+    assert _levels(ImageFolder(path=link).load("train")) == [0, 1, 2, 10, 10, 11, 12]
+
+
+def test_an_empty_class_is_refused(split):
+    (split / "train/bee").mkdir()
+    with pytest.raises(DataError, match=r"expected images in .*train/bee, found none"):
+        ImageFolder(path=split).load("train")
+
+
+def test_no_class_folders(tmp_path):
+    with pytest.raises(DataError, match=f"one folder for each class in {tmp_path}, found none"):
+        ImageFolder(path=tmp_path).load("train")
+
+
+def test_path_is_required():
+    with pytest.raises(ConfigError, match="imagefolder: expected path"):
+        ImageFolder().load("train")
+
+
+def test_the_split_does_not_depend_on_the_global_random_state(flat):
+    torch.manual_seed(1)
+    first = _levels(ImageFolder(path=flat).load("test"))
+    torch.manual_seed(2)
+    assert _levels(ImageFolder(path=flat).load("test")) == first
