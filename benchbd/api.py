@@ -17,7 +17,7 @@ from benchbd.engine.activations import channel_means, last_executed
 from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, trace
 from benchbd.engine.hardware import hardware, usable_cores
 from benchbd.engine.inference import accuracy, batched, eval_mode, features, logits, predict
-from benchbd.engine.progress import track
+from benchbd.engine.progress import epoch_done, track
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.sweep import last_within, sweep_accuracies, sweep_predictions
 from benchbd.engine.training import device_of, fit, to_float
@@ -34,7 +34,7 @@ from benchbd.engine.units import (
 from benchbd.errors import ConfigError, DataError, Diverged, NotApplicable, PluginNotFound, nearest
 from benchbd.plugin.plugin import param
 from benchbd.running.executor import Executor, Limits, Session
-from benchbd.running.stage import Ended, read_ended, run_stage
+from benchbd.running.stage import Ended, log_path, read_ended, run_stage
 from benchbd.seeds import draw_seed, fork
 from benchbd.victim.dataset import DataSet, Split, data_dir, require_folder
 from benchbd.victim.model import ImageShape, Model
@@ -84,6 +84,7 @@ __all__ = [
     "deepest_convolution",
     "device_of",
     "draw_seed",
+    "epoch_done",
     "eval_mode",
     "features",
     "feeds_relu",
@@ -94,6 +95,7 @@ __all__ = [
     "is_scaled_norm",
     "last_executed",
     "last_within",
+    "log_path",
     "logits",
     "named_layer",
     "nearest",

@@ -8,7 +8,8 @@
     │       └── ApiTooNew     a plugin is written for a later benchbd than this one
     ├── DataError             a data set that is missing, broken or does not fit
     ├── RecordError           a stored result that is missing, broken or does not fit
-    │   └── UnsafeFile        a file that would run code when read
+    │   ├── UnsafeFile        a file that would run code when read
+    │   └── Unwritable        a result that cannot be stored: a full disk, a folder that is read-only
     └── Diverged              training arrived at a loss that is not a number
 
     NotApplicable             an answer, not a failure: this method does not apply to this case, and why
@@ -56,6 +57,10 @@ class RecordError(BenchbdError):
 
 
 class UnsafeFile(RecordError):
+    pass
+
+
+class Unwritable(RecordError):
     pass
 
 

@@ -33,6 +33,7 @@ class Attack(Plugin, ABC):
     kind: ClassVar[str] = "attack"
     stage: ClassVar[str] = ""
     clean_label: ClassVar[bool] = False
+    learns_trigger: ClassVar[bool] = False
 
     target: int = param(0, "the class that triggered images are to be taken for", ge=0)
     poison_ratio: float = param(0.1, "share of the samples that are poisoned", ge=0, le=1)

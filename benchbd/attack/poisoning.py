@@ -47,6 +47,10 @@ class PoisoningAttack(Attack):
         """Places (P,) of poisoned and (Q,) of cover samples, drawn without overlap; no cover unless overridden."""
         pool = torch.nonzero(self.may_poison(labels, num_classes))[:, 0]
         wanted = round(self.poison_ratio * (len(labels) if self.ratio_of == "dataset" else len(pool)))
+        if self.poison_ratio and not wanted:
+            raise ConfigError(
+                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} is less than one of {len(labels)}; raise it"
+            )
         if wanted > len(pool):
             most = math.floor(1000 * len(pool) / len(labels)) / 1000
             raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 
 import click
 
@@ -57,7 +58,7 @@ def _print(entry: Entry, rows: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(f"[bold]{entry.kind}.{entry.name}[/]  {entry.family}  {entry.summary}", highlight=False)
     console.print(f"provided by {entry.provider} {entry.version} ({entry.target})", highlight=False, style="dim")
     for line in _facts(entry):

@@ -14,9 +14,13 @@ PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
 @click.command()
 @click.argument("kind", required=False, type=click.Choice(list(PLURALS)), metavar="[attacks|defenses|models|datasets|executors]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
-def command(kind: str | None, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Print Markdown tables.")
+def command(kind: str | None, as_json: bool, markdown: bool) -> None:
     """List plugins by kind, all kinds without an argument. Nothing of them is imported."""
     kinds = [PLURALS[kind]] if kind else list(KINDS)
+    if markdown:
+        click.echo("\n\n".join(markdown_table(each, entries(each)) for each in kinds))
+        return
     if as_json:
         click.echo(json.dumps([_json(entry) for each in kinds for entry in entries(each)], indent=1))
         return
@@ -32,6 +36,16 @@ def _print(kind: str, found: tuple[Entry, ...]) -> None:
         origin = "" if entry.provider == "benchbd" else f"  [{entry.provider}]"
         click.echo(f"  {entry.name:{width}}  {entry.family:{family}}  {entry.summary}{origin}")
     click.echo()
+
+
+def markdown_table(kind: str, found: tuple[Entry, ...]) -> str:
+    """The plugins of a kind as a Markdown table, with their papers."""
+    lines = [f"| {kind} | family | what it is | paper |", "| --- | --- | --- | --- |"]
+    for entry in found:
+        paper = entry.card.get("paper", {})
+        cited = f"[{paper['authors']} {paper['year']}]({paper['url']})" if paper else ""
+        lines.append(f"| `{entry.name}` | {entry.family} | {entry.summary} | {cited} |")
+    return "\n".join(lines)
 
 
 def _json(entry: Entry) -> dict[str, object]:

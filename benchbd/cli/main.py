@@ -20,9 +20,14 @@ COMMANDS = {
     "matrix": "Run all cells of a protocol that are missing.",
     "plan": "What a matrix would do, without doing it.",
     "status": "How far a matrix is.",
+    "leaderboard": "Build the tables and the page from the results; compare, show and export them.",
+    "verify": "Check result files: whole, consistent, and true to their predictions.",
+    "reproduce": "Run one cell again and report the difference.",
     "list": "List attacks, defenses, models or data sets.",
     "info": "What a plugin is, what it needs, what it can be told.",
     "plugins": "Which packages provide plugins, and which plugins are broken.",
+    "check": "Whether a plugin keeps the contract.",
+    "new": "Write the start of a plugin, or of a whole package.",
     "doctor": "What this machine offers, and what is missing.",
 }
 

@@ -17,7 +17,7 @@ RERUN = ("failed", "timeout", "crashed", "oom", "diverged", "n/a", "ok", "stale"
 
 
 def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose a part of a protocol, shared by `matrix`, `plan` and `status`."""
+    """The options that choose a part of a protocol, shared by `matrix` and `plan`."""
     options = [
         click.argument("protocol"),
         click.option("--attack", "attacks", multiple=True, help="Only this attack; may be given several times."),
@@ -42,7 +42,7 @@ def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--reuse-worker", is_flag=True, help="Let a worker process run many stages: faster for tiny cells.")
 @click.option("--fail-fast", is_flag=True, help="Start nothing more once a cell has failed.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option("--json", "as_json", is_flag=True, help='Print one object {"cells": [...]} on stdout when all is done.')
+@click.option("--json", "as_json", is_flag=True, help='Print one object {"cells": [...]}: what was done, or what would be.')
 def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> None:
     """Run all cells of PROTOCOL (a name or a YAML file) that are not stored yet.
 
@@ -53,7 +53,7 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
 
     matrix = selected(options)
     if dry_run:
-        print_plan(matrix)
+        print_plan(matrix, as_json)
         return
     with LiveView() as view, _session(matrix, options) as session:
         matrix.run(session, view.update, fail_fast)
@@ -91,9 +91,13 @@ def selected(options: dict[str, Any]) -> Matrix:
 
 
 def _session(matrix: Matrix, options: dict[str, Any]) -> Any:
+    from benchbd.errors import ConfigError
     from benchbd.running.executor import Limits, open_executor
 
     settings = dict(text.partition("=")[::2] for text in options["settings"])
+    for name in settings:
+        if not name.startswith("executor."):
+            raise ConfigError(f"--set: expected executor.PARAM=VALUE, got {name!r}; parameters of plugins stand in the protocol")
     if options["workers"]:
         settings["executor.workers"] = str(options["workers"])
     if options["reuse_worker"]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
-from typing import Self
+from typing import Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from benchbd.attack.attack import Attack
 from benchbd.measure.metrics import percent
 from benchbd.record.cell import Cell
-from benchbd.running.matrix import Matrix, State
-from benchbd.running.matrix import Progress as Standing
+from benchbd.running.matrix import Matrix
+from benchbd.running.matrix import Progress as MatrixProgress
+from benchbd.running.plan import AttackStage
+from benchbd.running.standing import Standing, State
 
 WORDS: dict[State, str] = {
     "reused": "stored already",
@@ -26,19 +30,52 @@ WORDS: dict[State, str] = {
 }
 
 
-def print_plan(matrix: Matrix) -> None:
+SHOWN = 10
+"""Lines of reasons in a plan."""
+
+
+def print_plan(matrix: Matrix, as_json: bool = False) -> None:
     """What will run, what is used again and from when, what does not apply and why, and how long it takes."""
-    console = Console(highlight=False)
-    protocol = matrix.protocol
-    console.print(f"[bold]{protocol.id}[/]  {protocol.about}")
+    if as_json:
+        print(json.dumps({"cells": [_plan_row(matrix, standing) for standing in matrix.standings]}))  # noqa: T201
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console.print(f"[bold]{matrix.protocol.id}[/]  {matrix.protocol.about}")
     counts = Counter(standing.state for standing in matrix.standings)
     for state, words in WORDS.items():
         if counts[state]:
             console.print(f"{counts[state]:7,} cells {words}{_span(matrix, state)}")
-    for reason, count in Counter(s.planned.excluded for s in matrix.standings if s.planned.excluded).most_common(10):
-        console.print(f"        n/a: {count} x {reason}", style="dim")
-    for standing in [s for s in matrix.standings if s.state in ("broken", "stale")][:10]:
+    for reason, count in Counter(s.planned.excluded for s in matrix.standings if s.planned.excluded).most_common(SHOWN):
+        console.print(f"        n/a: {count} x {reason}", style="dim", markup=False)
+    for standing in [s for s in matrix.standings if s.state in ("broken", "stale")][:SHOWN]:
         console.print(f"        {standing.state}: {standing.reason}", style="dim", markup=False)
+    _print_attacked(console, matrix)
+    _print_estimate(console, matrix)
+
+
+def _plan_row(matrix: Matrix, standing: Standing) -> dict[str, str | None]:
+    return {
+        "key": standing.planned.key,
+        "result": standing.planned.result_name,
+        "state": standing.state,
+        "reason": standing.reason,
+        "finished": standing.stored.provenance.get("finished") if standing.stored else None,
+        "attack_result": matrix.attacked.get(standing.planned.stage.folder_name),
+    }
+
+
+def _print_attacked(console: Console, matrix: Matrix) -> None:
+    """The attacked models that the cells to run start from."""
+    states = Counter(matrix.attacked.values())
+    if states:
+        stored = states["stored"]
+        console.print(f"{states.total():7,} attacked models: {stored:,} stored already, {states.total() - stored:,} to train")
+    for name in [name for name, state in matrix.attacked.items() if state == "broken"][:SHOWN]:
+        fault = f"broken: {matrix.records / name} is not what its manifest says; to train again"
+        console.print(f"        {fault}", style="dim", markup=False)
+
+
+def _print_estimate(console: Console, matrix: Matrix) -> None:
     seconds, unknown = matrix.estimate()
     if seconds:
         console.print(f"about {_duration(seconds)} of work, judging by stored results")
@@ -72,7 +109,7 @@ class LiveView:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def update(self, standing: Standing) -> None:
+    def update(self, standing: MatrixProgress) -> None:
         left, failed = self._left(standing), standing.failures
         words = "cells" + (f", {failed} failed" if failed else "")
         now = "; ".join(standing.tally.running)
@@ -83,7 +120,7 @@ class LiveView:
             self._console.print(f"{standing.done}/{standing.total} {words} {left}  {now}", markup=False)
             self._told = standing.done
 
-    def _left(self, standing: Standing) -> str:
+    def _left(self, standing: MatrixProgress) -> str:
         """Judging by the pace so far."""
         made = sum(standing.ended.values())
         if not made:
@@ -92,19 +129,33 @@ class LiveView:
 
 
 def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
-    """Mean ACC and ASR per attack and defense, and what did not end well."""
+    """Mean ACC and ASR over the seeds, and what did not end well."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    stored = {cell.key: cell for cell in cells}
     defenses = list(dict.fromkeys(s.planned.defense.label for s in matrix.standings))
+    groups: dict[str, dict[str, list[Cell]]] = {}
+    for planned in (s.planned for s in matrix.standings if s.planned.key in stored):
+        row = groups.setdefault(_row_name(matrix, planned.stage), {name: [] for name in defenses})
+        row[planned.defense.label].append(stored[planned.key])
     table = Table("attack", *defenses, title="ACC / ASR %, mean over seeds", title_justify="left", header_style="bold")
-    for attack in dict.fromkeys(s.planned.stage.attack.label for s in matrix.standings):
-        row = [[c for c in cells if (c.cell.attack.name, c.cell.defense.name) == (attack, defense)] for defense in defenses]
-        table.add_row(attack, *(_mean(group) for group in row))
+    for name, row in groups.items():
+        table.add_row(name, *(_mean(group) for group in row.values()))
     console.print(table)
     for cell in cells:
         if cell.status.code not in ("ok", "n/a"):
             where = f"{cell.cell.attack.name}, {cell.cell.defense.name}, seed {cell.cell.seed}"
             console.print(f"{cell.status.code}: {where}: {cell.status.reason}", markup=False)
     console.print(f"results: {matrix.results}/{matrix.protocol.name}/", markup=False)
+
+
+def _row_name(matrix: Matrix, stage: AttackStage) -> str:
+    """The attack, and of data set, model and poison ratio what the protocol has several of."""
+    protocol, parts = matrix.protocol, [stage.attack.label]
+    if len(protocol.poison_ratios) > 1:
+        parts.append(f"{percent(cast(Attack, stage.attack.plugin).poison_ratio)} %")
+    parts += [stage.dataset.label] if len(protocol.datasets) > 1 else []
+    parts += [stage.model.label] if len(protocol.models) > 1 else []
+    return ", ".join(parts)
 
 
 def _mean(cells: list[Cell]) -> str:

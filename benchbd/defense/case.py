@@ -16,8 +16,7 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import Hardware
 from benchbd.engine.recipe import Recipe
-from benchbd.plugin.registry import create
-from benchbd.record.attack_result import AttackResult
+from benchbd.record.attack_result import AttackResult, rebuild
 from benchbd.seeds import Seeds, fork
 from benchbd.victim.model import Model
 
@@ -64,7 +63,7 @@ class Case:
 
     def build_model(self) -> BuildModel:
         """Builds fresh models like the victim, a differently initialised one at each call."""
-        plugin = cast(Model, create("model", self.attack.manifest["model"]["name"], self.attack.manifest["model"]["params"]))
+        plugin = cast(Model, rebuild(self.attack.manifest, "model"))
         seeds = fork(self.seeds.generator("defense-init", self.defense))
 
         def build() -> nn.Module:

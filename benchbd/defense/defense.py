@@ -20,7 +20,7 @@ from benchbd.defense.describe import describe
 from benchbd.defense.evaluation import evaluate
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import measured
-from benchbd.engine.hardware import Precision, hardware
+from benchbd.engine.hardware import default_precision, hardware
 from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.measure.curve import along_training
 from benchbd.plugin.plugin import Plugin, param
@@ -48,7 +48,6 @@ class Defense(Plugin, ABC):
         result_file: str | Path,
         *,
         device: str = "auto",
-        precision: Precision = "auto",
         clean_budget: float = CLEAN_BUDGET,
         evaluate_every: int = 0,
         protocol: str = "none",
@@ -61,18 +60,25 @@ class Defense(Plugin, ABC):
         """
         started = now()
         attack = load_attack_result(result_file)
-        case = Case(attack, hardware(device, precision), self.name, clean_budget)
+        with default_precision(attack.manifest["recipe"]["precision"]):
+            case = Case(attack, hardware(device), self.name, clean_budget)
+            result = self._measured(case, evaluate_every, protocol, started)
+        stored = result.in_folder(Path(save_path) if save_path else attack.folder / "defense" / self.name)
+        stored.save()
+        draw_curves(stored)
+        return stored
+
+    def _measured(self, case: Case, evaluate_every: int, protocol: str, started: str) -> DefenseResult:
+        attack = case.attack
         if self.needs_poisoned_set:
             require_poisoned_set(case, self)
-        folder = Path(save_path) if save_path else attack.folder / "defense" / self.name
-        with along_training(attack.test, lambda: attack.triggered, evaluate_every) as epochs, measured(case.machine.device) as cost:
-            with global_random_state(case.seeds.seed("defense-chance", self.name)):
-                outcome = self.respond(case)
-        evaluation = evaluate(case, outcome)
-        result = describe(self, case, outcome, evaluation, epochs, cost, protocol, started).in_folder(folder)
-        result.save()
-        draw_curves(result)
-        return result
+        with (
+            along_training(attack.test, lambda: attack.triggered, evaluate_every, case.machine.precision) as epochs,
+            measured(case.machine.device) as cost,
+            global_random_state(case.seeds.seed("defense-chance", self.name)),
+        ):
+            outcome = self.respond(case)
+        return describe(self, case, outcome, evaluate(case, outcome), epochs, cost, protocol, started)
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -63,6 +63,6 @@ class InputDetector(CleanDataDefense):
         )
 
     def _scores(self, scorer: Scorer, images: Tensor, case: Case) -> Tensor:
-        """Suspicion (N,) on the CPU, batch by batch of copies."""
-        batches = (batch.clone().to(case.machine.device) for batch in images.split(EVAL_BATCH))
+        """Suspicion (N,) on the CPU, scored batch by batch."""
+        batches = (batch.to(case.machine.device) for batch in images.split(EVAL_BATCH))
         return torch.cat([require_scores(scorer.score(batch), len(batch), f"{self.name}.score") for batch in batches])

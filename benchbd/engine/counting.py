@@ -38,8 +38,21 @@ def measured(device: torch.device) -> Iterator[Cost]:
         yield cost
     finally:
         _counter.reset(token)
-        cost.seconds = time.perf_counter() - start
+        cost.seconds += time.perf_counter() - start
         cost.peak_bytes = memory_peak(device)
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Leave out what happens inside, because it is no cost of the work that is measured."""
+    cost, start = _counter.get(), time.perf_counter()
+    token = _counter.set(None)
+    try:
+        yield
+    finally:
+        _counter.reset(token)
+        if cost is not None:
+            cost.seconds -= time.perf_counter() - start
 
 
 def count_passes(model: nn.Module) -> None:

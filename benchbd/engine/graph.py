@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from benchbd.engine.inference import eval_mode
 from benchbd.engine.units import NORMS, is_scaled_norm
@@ -37,28 +39,36 @@ def node_of(graph: fx.GraphModule, layer: str) -> fx.Node | None:
     return touching[0] if len(touching) == 1 and touching[0].target == layer else None
 
 
-def only_user(node: fx.Node) -> fx.Node | None:
-    return next(iter(node.users)) if len(node.users) == 1 else None
+def only_reader(graph: fx.GraphModule, layer: str) -> fx.Node | None:
+    """The one node that reads what `layer` gives out; modules that pass it on unchanged are looked through."""
+    node = node_of(graph, layer)
+    while node is not None:
+        node = next(iter(node.users)) if len(node.users) == 1 else None
+        if node is None or not isinstance(_called(graph, node), nn.Identity | nn.Dropout):
+            return node
+    return None
+
+
+def _called(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
 
 
 def following_norm(graph: fx.GraphModule, layer: str) -> str | None:
     """The normalisation layer with a scale per channel that directly and alone reads `layer`."""
-    node = node_of(graph, layer)
-    user = only_user(node) if node is not None else None
-    if user is not None and user.op == "call_module" and is_scaled_norm(graph.get_submodule(str(user.target))):
-        return str(user.target)
-    return None
+    reader = only_reader(graph, layer)
+    norm = _called(graph, reader) if reader is not None else None
+    if reader is None or norm is None or not is_scaled_norm(norm):
+        return None
+    return str(reader.target)
 
 
 def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
     """Whether a ReLU directly and alone reads `layer`."""
-    node = node_of(graph, layer)
-    user = only_user(node) if node is not None else None
-    if user is None:
+    reader = only_reader(graph, layer)
+    if reader is None:
         return False
-    if user.op == "call_module":
-        return isinstance(graph.get_submodule(str(user.target)), nn.ReLU)
-    return user.target in _RELUS
+    called = _called(graph, reader)
+    return reader.target in _RELUS if called is None else isinstance(called, nn.ReLU)
 
 
 def deepest_convolution(graph: fx.GraphModule) -> str | None:
@@ -66,8 +76,45 @@ def deepest_convolution(graph: fx.GraphModule) -> str | None:
     depth: dict[fx.Node, int] = {}
     deepest, name = 0, None
     for node in graph.graph.nodes:
-        is_conv = node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), nn.Conv2d)
+        is_conv = isinstance(_called(graph, node), nn.Conv2d)
         depth[node] = max((depth[source] for source in node.all_input_nodes), default=0) + is_conv
         if is_conv and depth[node] >= deepest:
             deepest, name = depth[node], str(node.target)
     return name
+
+
+def run_watched(graph: fx.GraphModule, batch: Tensor) -> tuple[Tensor, dict[fx.Node, set[fx.Node]] | None]:
+    """What the graph makes of a batch, and which nodes write into which of the values they read.
+
+    None instead of the latter if a value is read again after it was written to. Not for inference mode, in which
+    tensors do not count their versions.
+    """
+    watch = _Watch(graph)
+    output: Tensor = watch.run(batch)
+    return output, None if watch.read_again else watch.overwritten
+
+
+class _Watch(fx.Interpreter):
+    """Learns from the version counters of tensors who overwrites what."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__(graph)
+        self.versions: dict[fx.Node, int] = {}
+        self.overwritten: dict[fx.Node, set[fx.Node]] = {}
+        self.read_again = False
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.read_again |= bool(self._newer(n))
+        value = super().run_node(n)
+        if newer := self._newer(n):
+            self.overwritten[n] = newer
+        self.versions[n] = _version(value)
+        return value
+
+    def _newer(self, n: fx.Node) -> set[fx.Node]:
+        """The sources of `n` that were written to since they were made."""
+        return {source for source in n.all_input_nodes if _version(self.env[source]) != self.versions[source]}
+
+
+def _version(value: object) -> int:
+    return value._version if isinstance(value, Tensor) else 0

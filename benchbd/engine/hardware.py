@@ -6,6 +6,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -16,6 +17,7 @@ from benchbd.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+_default_precision: ContextVar[Precision] = ContextVar("precision", default="auto")
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
 
 
@@ -39,10 +41,24 @@ class Hardware:
 
 
 def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
-    """Choose device and number format. Raises `ConfigError` for a device that is not there."""
+    """Choose device and number format. `auto` is what `default_precision` says around it, else bf16 where it is native.
+
+    Raises `ConfigError` for a device that is not there.
+    """
     where = _device(device)
     keep_blocks_in_heap()
+    precision = _default_precision.get() if precision == "auto" else precision
     return Hardware(where, precision == "bf16" or (precision == "auto" and has_bf16(where)))
+
+
+@contextmanager
+def default_precision(precision: Precision) -> Iterator[None]:
+    """Let `auto` mean `precision` inside: a defense computes in the format in which its victim was trained."""
+    token = _default_precision.set(precision)
+    try:
+        yield
+    finally:
+        _default_precision.reset(token)
 
 
 def has_bf16(device: torch.device) -> bool:

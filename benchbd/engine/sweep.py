@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from benchbd.data.images import ImageSet
-from benchbd.engine.graph import node_of, trace
-from benchbd.engine.hardware import Precision, hardware
+from benchbd.engine.graph import node_of, run_watched, trace
+from benchbd.engine.hardware import Hardware, Precision, hardware
 from benchbd.engine.inference import EVAL_BATCH, eval_mode, predict
 from benchbd.engine.progress import track
 from benchbd.engine.training import device_of, to_float
@@ -34,10 +34,11 @@ def sweep_predictions(
     if not len(images):
         return torch.zeros(len(path), 0, dtype=torch.int64)
     with eval_mode(model):
-        walk = _follow(model, path, images[:1])
+        machine = hardware(str(device_of(model)), precision)
+        walk = _follow(model, path, images[:1], machine)
         if walk is None:
             return _one_by_one(model, path, images, precision, what)
-        return _by_graph(walk, device_of(model), images, precision, what)
+        return _by_graph(walk, images, machine, what)
 
 
 def sweep_accuracies(model: nn.Module, path: PruningPath, labelled: ImageSet, what: str = "") -> tuple[float, ...]:
@@ -63,35 +64,41 @@ def _one_by_one(model: nn.Module, path: PruningPath, images: Tensor, precision: 
     return torch.stack(rows)
 
 
-def _by_graph(walk: _Walk, device: torch.device, images: Tensor, precision: Precision, what: str) -> Tensor:
-    machine = hardware(str(device), precision)
+def _by_graph(walk: _Walk, images: Tensor, machine: Hardware, what: str) -> Tensor:
     columns = []
     for start in track(range(0, len(images), EVAL_BATCH), what):
-        batch = to_float(images[start : start + EVAL_BATCH].to(device, non_blocking=machine.non_blocking))
+        batch = to_float(images[start : start + EVAL_BATCH].to(machine.device, non_blocking=machine.non_blocking))
         with torch.inference_mode(), machine.autocast():
             columns.append(torch.stack(list(walk.predictions(batch))).cpu())
     return torch.cat(columns, dim=1)
 
 
-def _follow(model: nn.Module, path: PruningPath, image: Tensor) -> _Walk | None:
+def _follow(model: nn.Module, path: PruningPath, image: Tensor, machine: Hardware) -> _Walk | None:
     """The walk along `path`; None where the network, or a layer of the path, cannot be followed."""
     graph = trace(model)
     if graph is None or any(node_of(graph, layer) is None for layer in path.layers):
         return None
-    overwritten = _overwritten(graph, to_float(image.to(device_of(model))))
-    return None if overwritten is None else _Walk(graph, path, overwritten)
+    places = {layer: _prunable(graph, layer, path) for layer in path.layers}
+    batch = to_float(image.to(machine.device))
+    with torch.inference_mode(False), torch.no_grad(), machine.autocast():
+        logits, overwritten = run_watched(graph, batch.clone())
+        same = torch.equal(logits, model(batch.clone()))
+    return _Walk(graph, path, places, overwritten) if same and overwritten is not None else None
 
 
 class _Walk(fx.Interpreter):
-    """Runs a batch through the graph step after step. It prunes copies of its own, never layers of the model."""
+    """Runs a batch through the graph step after step.
 
-    def __init__(self, graph: fx.GraphModule, path: PruningPath, overwritten: dict[fx.Node, set[fx.Node]]) -> None:
-        self.path = path
-        self.overwritten = overwritten
-        self.places = {layer: _prunable(graph, layer, path) for layer in path.layers}
-        self.unpruned = {place: copy.deepcopy(graph.get_submodule(place).state_dict()) for place in self.places.values()}
-        self.work = _work(graph, [{self.places[layer] for layer in path.added(step)} for step in range(len(path))])
+    places: the modules to prune, by layer of the path; they are the graph's own, not layers of the model.
+    """
+
+    def __init__(
+        self, graph: fx.GraphModule, path: PruningPath, places: dict[str, str], overwritten: dict[fx.Node, set[fx.Node]]
+    ) -> None:
         super().__init__(graph, garbage_collect_values=False)
+        self.path, self.places, self.overwritten = path, places, overwritten
+        self.unpruned = {place: copy.deepcopy(graph.get_submodule(place).state_dict()) for place in places.values()}
+        self.work = _work(graph, [{places[layer] for layer in path.added(step)} for step in range(len(path))])
 
     def predictions(self, batch: Tensor) -> Iterator[Tensor]:
         """The predicted classes (B,) of one batch, step after step."""
@@ -179,37 +186,3 @@ def _behind(nodes: list[fx.Node], modules: set[str]) -> set[fx.Node]:
         if called or any(source in reached for source in node.all_input_nodes):
             reached.add(node)
     return reached if nodes[-1] in reached else set()
-
-
-def _overwritten(graph: fx.GraphModule, batch: Tensor) -> dict[fx.Node, set[fx.Node]] | None:
-    """Which nodes write into which of the values they read; None if an overwritten value is read once more."""
-    probe = _Probe(graph)
-    with torch.inference_mode(False), torch.no_grad():
-        probe.run(batch.clone())
-    return None if probe.read_again else probe.overwritten
-
-
-class _Probe(fx.Interpreter):
-    """Runs a graph once and learns from the version counters of tensors who overwrites what."""
-
-    def __init__(self, graph: fx.GraphModule) -> None:
-        super().__init__(graph)
-        self.versions: dict[fx.Node, int] = {}
-        self.overwritten: dict[fx.Node, set[fx.Node]] = {}
-        self.read_again = False
-
-    def run_node(self, n: fx.Node) -> Any:
-        self.read_again |= bool(self._newer(n))
-        value = super().run_node(n)
-        if newer := self._newer(n):
-            self.overwritten[n] = newer
-        self.versions[n] = _version(value)
-        return value
-
-    def _newer(self, n: fx.Node) -> set[fx.Node]:
-        """The sources of `n` that were written to since they were made."""
-        return {source for source in n.all_input_nodes if _version(self.env[source]) != self.versions[source]}
-
-
-def _version(value: object) -> int:
-    return value._version if isinstance(value, Tensor) else 0

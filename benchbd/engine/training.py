@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -104,13 +105,13 @@ def _source(
 def _step(
     model: nn.Module, optimizer: torch.optim.Optimizer, machine: Hardware, loss: Loss, compiled: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    network = torch.compile(model) if compiled else model
+    network = cast(nn.Module, torch.compile(model)) if compiled else model
 
     def descend(images: Tensor, labels: Tensor) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         with machine.autocast():
             value = loss(network, images, labels)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimizer.step()
         return value.detach()
 

@@ -10,6 +10,8 @@ from torch import nn
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
+from benchbd.engine.counting import uncounted
+from benchbd.engine.hardware import Precision
 from benchbd.engine.inference import predict
 from benchbd.engine.progress import watching
 from benchbd.measure.metrics import Metrics, count
@@ -54,20 +56,26 @@ class OperatingPoint(BaseModel):
     rc: float | None
 
 
-def measure_point(model: nn.Module, test: ImageSet, triggered: TriggeredSet, value: float) -> CurvePoint:
+def measure_point(
+    model: nn.Module, test: ImageSet, triggered: TriggeredSet, value: float, precision: Precision = "auto"
+) -> CurvePoint:
     """ACC, ASR and RC of a model at one place of a curve."""
-    metrics = Metrics.from_counts(count(predict(model, test.images), predict(model, triggered.images), test, triggered))
+    clean, attacked = (predict(model, images, precision=precision) for images in (test.images, triggered.images))
+    metrics = Metrics.from_counts(count(clean, attacked, test, triggered))
     return CurvePoint(value=value, acc=metrics.acc, asr=metrics.asr, rc=metrics.rc)
 
 
 @contextmanager
-def along_training(test: ImageSet, triggered: Callable[[], TriggeredSet], every: int) -> Iterator[list[CurvePoint]]:
-    """Measure models every `every` epochs of the training inside; never when it is 0."""
+def along_training(
+    test: ImageSet, triggered: Callable[[], TriggeredSet], every: int, precision: Precision = "auto"
+) -> Iterator[list[CurvePoint]]:
+    """Measure models every `every` epochs of the training inside, at no cost to it; never when it is 0."""
     points: list[CurvePoint] = []
 
     def measure(model: nn.Module, epochs: int) -> None:
         if epochs % every == 0:
-            points.append(measure_point(model, test, triggered(), float(epochs)))
+            with uncounted():
+                points.append(measure_point(model, test, triggered(), float(epochs), precision))
 
     with watching(measure if every else None):
         yield points

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy
-from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
 
 FPR_POINTS = (0.01, 0.05, 0.10)
@@ -14,6 +13,8 @@ def separation(good: Tensor, bad: Tensor) -> dict[str, float | None]:
 
     Higher means more suspicious; all None when one side is empty.
     """
+    from sklearn.metrics import roc_auc_score, roc_curve  # seconds to import, and few cells have scores
+
     names = ["auroc", *(f"tpr_at_{round(100 * p)}_fpr" for p in FPR_POINTS)]
     if not len(good) or not len(bad):
         return dict.fromkeys(names)

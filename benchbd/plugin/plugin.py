@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
+from benchbd.plugin.signature import missing_verbs, require_signatures
 
 API = 1
 """The contract that this version of benchbd speaks; plugins of this number and the one before are accepted."""
@@ -30,7 +31,9 @@ class Plugin(BaseModel):
     """Base of all plugins. Constructing one checks and stores; it opens no file and draws no number.
 
     A subclass states `api = 1` in its own body. Its name is the name of its module unless it states
-    `name`; `results_version` is raised by its author whenever the same parameters give other results.
+    `name`; `results_version` is raised by its author whenever the same parameters give other results. Parameters
+    named in `aside` say where something lies, not what it is: they are no part of the identity of a result. `quick`
+    are parameters by which it is done in a moment, for checks that ask how it behaves and not how well it does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -39,6 +42,8 @@ class Plugin(BaseModel):
     name: ClassVar[str] = ""
     api: ClassVar[int]
     results_version: ClassVar[int] = 1
+    aside: ClassVar[tuple[str, ...]] = ()
+    quick: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, args: argparse.Namespace | None = None, /, **parameters: Any) -> None:
         if args is not None:
@@ -104,7 +109,8 @@ class Plugin(BaseModel):
 
     @classmethod
     def require_contract(cls) -> None:
-        """Raise `ContractBroken` unless the class states an api number that is spoken here and writes all its verbs."""
+        """Raise `ContractBroken` unless the class states an api number that is spoken here and writes all its verbs
+        with the parameters that they are given."""
         stated = cls.__dict__.get("api")
         if not isinstance(stated, int):
             raise ContractBroken(f"{cls.kind} {cls.name!r}: expected `api = {API}` in the class body, found none; add that line")
@@ -113,7 +119,11 @@ class Plugin(BaseModel):
             raise refusal(f"{cls.kind} {cls.name!r} is written for api {stated}, this benchbd speaks {API - 1} and {API}; {remedy}")
         missing: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
         if missing:
-            raise ContractBroken(f"{cls.kind} {cls.name!r} does not write {', '.join(sorted(missing))}; its family asks for it")
+            raise ContractBroken(
+                f"{cls.kind} {cls.name!r} does not write {', '.join(sorted(missing))}; its family asks for it: "
+                f"{missing_verbs(cls, sorted(missing))}"
+            )
+        require_signatures(cls)
 
 
 def unknown_parameter(cls: type[Plugin], name: str) -> str:

@@ -68,10 +68,14 @@ def entries(kind: str) -> tuple[Entry, ...]:
 
 
 def find(kind: str, name: str) -> Entry:
-    """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`.
+    """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`; or the file of that path.
 
     Raises `PluginNotFound` with the nearest name, and `PluginError` when two distributions claim one name.
     """
+    if is_file(name):
+        from benchbd.plugin.loose import file_entry
+
+        return file_entry(kind, name)
     bare = name.partition(":")[0]
     provider, _, bare = bare.rpartition("/")
     matches = [e for e in entries(kind) if e.name == bare and provider in ("", e.provider)]
@@ -86,12 +90,21 @@ def find(kind: str, name: str) -> Entry:
 
 def load(kind: str, name: str) -> type[Plugin]:
     """Import the plugin class called `name`. Raises `PluginNotFound`, `PluginError` or `ContractBroken`."""
+    if is_file(name):
+        from benchbd.plugin.loose import load_file
+
+        return load_file(kind, name)
     return _import(find(kind, name))
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is the path of a file: `./my_defense.py`, `./my_defense.py:MyDefense`."""
+    return name.endswith(".py") or ".py:" in name
 
 
 def create(kind: str, name: str, params: dict[str, Any] | None = None) -> Plugin:
     """Build the plugin `name` with `params`; the part after a colon goes to its parameter `variant`."""
-    bare, colon, variant = name.partition(":")
+    bare, colon, variant = (name, "", "") if is_file(name) else name.partition(":")
     cls = load(kind, bare)
     if not colon:
         return cls(**(params or {}))
@@ -167,23 +180,38 @@ def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
 
     A registry file that cannot be read counts as absent; `benchbd check` is where its author hears of it.
     """
+    path = _catalogue_path(package)
+    return _read_catalogue(path) if path else {}
+
+
+def _catalogue_path(package: str) -> Path | None:
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
-        return {}
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "registry.yaml"
-        if path.is_file():
-            return _read_catalogue(path)
-    return {}
+        return None
+    paths = [Path(folder) / "registry.yaml" for folder in (spec.submodule_search_locations or [])] if spec else []
+    return next((path for path in paths if path.is_file()), None)
+
+
+def catalogue_fault(package: str) -> str:
+    """Why the registry.yaml of a package cannot be read; empty when it can, or when there is none."""
+    path = _catalogue_path(package)
+    content = _content(path) if path else {}
+    return content if isinstance(content, str) else ""
+
+
+def _content(path: Path) -> dict[str, Any] | str:
+    """What a registry file holds, or why it cannot be read."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - a safe loader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return f"{type(error).__name__}: {error}"
+    return content if isinstance(content, dict) else f"expected kinds with names, such as `defense: {{...}}`, got {content!r}"
 
 
 def _read_catalogue(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - a safe loader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}
-    if not isinstance(content, dict):
+    content = _content(path)
+    if isinstance(content, str):
         return {}
     return {
         kind: {name: card for name, card in cards.items() if isinstance(card, dict)}

@@ -16,9 +16,11 @@ from torch import Tensor
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, TriggeredSet
 from benchbd.engine.classifier import Classifier
-from benchbd.errors import DataError, RecordError
+from benchbd.errors import DataError, RecordError, UnsafeFile
 from benchbd.measure.metrics import Counts, Metrics, count
-from benchbd.plugin.registry import create
+from benchbd.plugin.loose import is_imported
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.registry import create, is_file
 from benchbd.record.files import read_json, read_tensors, sha256, write_json, write_tensors
 from benchbd.record.keys import SCHEMA
 from benchbd.victim.dataset import DataSet
@@ -136,9 +138,9 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
     if content["schema"] != SCHEMA:
         raise RecordError(f"{path} has schema {content['schema']}, this benchbd reads {SCHEMA}; make it again")
     manifest = content["manifest"]
-    train, test = load_data(manifest["dataset"], manifest["fingerprints"])
+    train, test = load_data(cast(DataSet, rebuild(manifest, "dataset")), manifest["fingerprints"])
     outline = manifest["outline"]
-    plugin = cast(Model, create("model", manifest["model"]["name"], manifest["model"]["params"]))
+    plugin = cast(Model, rebuild(manifest, "model"))
     model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
     model.load_state_dict(content["model"])
     result = AttackResult(
@@ -165,13 +167,27 @@ def _require_agreement(result: AttackResult) -> None:
         raise ValueError("the true labels of its triggered images are not those of the test split")
 
 
-def load_data(dataset: dict[str, Any], fingerprints: dict[str, str]) -> tuple[ImageSet, ImageSet]:
+def rebuild(manifest: dict[str, Any], kind: str) -> Plugin:
+    """The data set or the model that a result was made with.
+
+    Raises `UnsafeFile` when it comes from a file that nobody has named in this process: a result must not be able to
+    run code.
+    """
+    name = str(manifest.get("found_as", {}).get(kind, manifest[kind]["name"]))
+    if is_file(name) and not is_imported(name):
+        raise UnsafeFile(
+            f"this result was made with the {kind} {name}, and reading it would run that file; "
+            f"if you trust the file, name it: `--{kind} {name}`"
+        )
+    return create(kind, name, manifest[kind]["params"])
+
+
+def load_data(plugin: DataSet, fingerprints: dict[str, str]) -> tuple[ImageSet, ImageSet]:
     """Train and test split, refused with `DataError` when they are not the images of that fingerprint."""
-    plugin = cast(DataSet, create("dataset", dataset["name"], dataset["params"]))
     train, test = plugin.load("train"), plugin.load("test")
     for split, images in (("train", train), ("test", test)):
         if images.fingerprint() != fingerprints[split]:
             raise DataError(
-                f"the {split} split of {dataset['name']!r} has changed since this result was made; restore it, or attack again"
+                f"the {split} split of {plugin.name!r} has changed since this result was made; restore it, or attack again"
             )
     return train, test

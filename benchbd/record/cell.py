@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchbd.measure.curve import Curve, OperatingPoint
 from benchbd.measure.metrics import Counts, Metrics
+from benchbd.plugin.loose import PROVIDER
 from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import entry_of
+from benchbd.plugin.provenance import provider_of
 from benchbd.record.keys import SCHEMA, Identity, key_of
 
 Code = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
@@ -37,21 +38,27 @@ class Provided(_Part):
     version: str
     results_version: int
     params: dict[str, Any]
+    aside: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plugin: Plugin) -> Provided:
-        entry = entry_of(type(plugin))
+        provider, version = provider_of(type(plugin))
         return cls(
             name=plugin.name,
-            provider=entry.provider if entry else "local",
-            version=entry.version if entry else "",
+            provider=provider,
+            version=version,
             results_version=plugin.results_version,
             params=plugin.params,
+            aside=plugin.aside,
         )
 
     def identity(self) -> Identity:
-        """What of it is part of a key: versions of packages are not, the version of results is."""
-        return [self.name, self.results_version, self.params]
+        """What of it is part of a key: versions of packages are not, the version of results is.
+
+        A file that somebody is still writing has no version but its digest, so that a change gives new results.
+        """
+        params = {name: value for name, value in self.params.items() if name not in self.aside}
+        return [self.name, self.results_version, params, *([self.version] if self.provider == PROVIDER else [])]
 
 
 class Coordinates(_Part):

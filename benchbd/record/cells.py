@@ -7,14 +7,17 @@ short, edited by hand or made for other work is reported and never believed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from benchbd.errors import RecordError
 from benchbd.record.cell import Cell, Predictions
 from benchbd.record.files import read_json, sha256, write_bytes, write_json
+from benchbd.record.keys import key_of
 
 SUFFIX = ".predictions.safetensors"
 
@@ -32,7 +35,7 @@ class ResultStore:
         """Store a cell, its predictions first, so that a cell that can be read is whole."""
         path = self.path(name)
         if predictions is not None:
-            beside = path.with_name(path.stem + SUFFIX)
+            beside = _predictions_path(path)
             write_bytes(beside, predictions)
             cell = cell.model_copy(update={"predictions": Predictions(file=beside.name, sha256=sha256(beside))})
         return write_json(path, cell.sealed().to_json())
@@ -49,21 +52,29 @@ class ResultStore:
             _require_predictions(path, cell.predictions)
         return cell
 
+    def has(self, name: str, key: str) -> bool:
+        """Whether the cell of that name and key is there and can be believed."""
+        try:
+            return self.read(name, key) is not None
+        except RecordError:
+            return False
+
     def names(self, protocol: str) -> set[str]:
         """Names of all results of a protocol, from one look at the folders."""
         return {path.relative_to(self.folder).as_posix() for path in (self.folder / protocol).glob("*/*/*.json")}
 
     def remove(self, name: str) -> None:
         """Take a result away, to make it again."""
-        self.path(name).unlink(missing_ok=True)
+        path = self.path(name)
+        path.unlink(missing_ok=True)
+        _predictions_path(path).unlink(missing_ok=True)
 
     def __iter__(self) -> Iterator[Cell]:
         """All cells that can be believed, by name; what cannot be is passed over (`faults` tells of it)."""
         for path in sorted(self.folder.rglob("*.json")):
-            try:
-                yield read_cell(path)
-            except RecordError:
-                continue
+            with suppress(RecordError):
+                if (cell := self.read(str(path.relative_to(self.folder)))) is not None:
+                    yield cell
 
     def faults(self) -> list[str]:
         """What is wrong with which file."""
@@ -85,9 +96,21 @@ def read_cell(path: Path) -> Cell:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise RecordError(f"{path} is not the result of a cell: {place}: {first['msg']}") from None
-    if not cell.is_sealed():
+    if not _is_whole(content):
         raise RecordError(f"{path} was changed after it was written: its digest does not fit its content")
     return cell
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    """Whether what was read has the digest that it names; judged by what the file holds, not by what it is read as."""
+    try:
+        return bool(content.pop("digest", "") == key_of("digest", content))
+    except ValueError:  # infinity and what is no number, which JSON does not know and Python reads
+        return False
+
+
+def _predictions_path(path: Path) -> Path:
+    return path.with_name(path.stem + SUFFIX)
 
 
 def _require_predictions(path: Path, predictions: Predictions) -> None:

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import torch
 
-from benchbd.errors import RecordError, UnsafeFile
+from benchbd.errors import RecordError, UnsafeFile, Unwritable
 
 MAX_BYTES = 16 * 2**30
 """The largest file that is read."""
@@ -41,7 +41,7 @@ def announcing(announce: Callable[[Path], None]) -> Iterator[None]:
 
 
 def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
-    """Let `save` fill a file that appears at `path` complete or not at all. Raises `RecordError`."""
+    """Let `save` fill a file that appears at `path` complete or not at all. Raises `Unwritable`."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise RecordError(f"cannot write {path}: {error.strerror or error}; nothing there was changed") from None
+        raise Unwritable(f"cannot write {path}: {error.strerror or error}; nothing there was changed") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -76,7 +76,16 @@ def write_json(path: Path, value: Any) -> Path:
 
 def write_tensors(path: Path, content: dict[str, Any]) -> Path:
     """Store tensors, numbers, texts, lists and tables for `read_tensors`."""
-    return write(path, lambda file: torch.save(content, file))
+    return write(path, lambda file: _save_tensors(content, file))
+
+
+def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # what torch raises on a full disk does not say so
+            raise error.__context__ from None
+        raise
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

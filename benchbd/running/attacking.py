@@ -8,7 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import torch
 
 from benchbd.attack.attack import Attack
 from benchbd.attack.poisoning import PoisoningAttack
@@ -17,12 +19,13 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.counting import Cost, measured
-from benchbd.engine.hardware import Hardware, hardware
+from benchbd.engine.hardware import Hardware, default_precision, hardware
 from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
-from benchbd.errors import RecordError
+from benchbd.errors import ContractBroken, RecordError, Unwritable
 from benchbd.measure.curve import CurvePoint, along_training
+from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.cell import Provided
 from benchbd.record.keys import attack_key, folder_name
@@ -31,6 +34,9 @@ from benchbd.report.sheet import draw_sheet
 from benchbd.seeds import Seeds
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
+
+BLOCK = 4096
+"""Bytes that a file system hands out at a time; where there is no room for them the disk is full."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
     train, test = job.dataset.load("train"), job.dataset.load("test")
     job.attack.require_target(train)
-    with measured(machine.device) as cost:
+    with default_precision(job.recipe.precision), measured(machine.device) as cost:
         attack, poisoned, model, epochs = _backdoor(job, train, test, machine)
     triggered = attack.triggered(test, seeds.generator("stamp"))
     result = AttackResult(
@@ -109,16 +115,27 @@ def _backdoor(
     attack = job.attack.with_trigger(job.attack.prepare(train, build, job.recipe, seeds.generator("trigger")))
     poisoned = attack.poison(train, seeds.generator("poison")) if isinstance(attack, PoisoningAttack) else nothing_poisoned(train)
     stamped = cache(lambda: attack.triggered(test, seeds.generator("stamp")))
-    rng = seeds.generator("shuffle")
-    with along_training(test, stamped, job.recipe.evaluate_every) as epochs:
-        if isinstance(attack, TrainingControlledAttack):
-            answer = attack.train(model, train, job.recipe, rng)
-            if isinstance(answer, Trained):
-                attack, answer = attack.with_trigger(answer.trigger), answer.model
-            model = cast(Classifier, answer)
-        else:
-            fit(model, poisoned.as_seen(), job.recipe, rng, what=f"training on {attack.name}")
+    every = 0 if attack.learns_trigger else job.recipe.evaluate_every
+    with along_training(test, stamped, every, machine.precision) as epochs:
+        attack, model = _train(attack, model, poisoned, job.recipe, seeds.generator("shuffle"))
     return attack, poisoned, model, epochs
+
+
+def _train(
+    attack: Attack, model: Classifier, poisoned: PoisonedSet, recipe: Recipe, rng: torch.Generator
+) -> tuple[Attack, Classifier]:
+    """The trained victim, and the attack with the trigger that it may have learned on the way."""
+    if not isinstance(attack, TrainingControlledAttack):
+        fit(model, poisoned.as_seen(), recipe, rng, what=f"training on {attack.name}")
+        return attack, model
+    answer = attack.train(model, poisoned.clean, recipe, rng)
+    if isinstance(answer, Trained):
+        attack, answer = attack.with_trigger(answer.trigger), answer.model
+    if not isinstance(answer, Classifier):
+        raise ContractBroken(
+            f"{attack.name}.train returned a {type(answer).__name__}; return the model that was handed in, trained"
+        )
+    return attack, answer
 
 
 def _manifest(
@@ -140,6 +157,7 @@ def _manifest(
         "model": Provided.of(job.model).model_dump(mode="json"),
         "attack": Provided.of(job.attack).model_dump(mode="json"),
         "recipe": job.recipe.params,
+        "found_as": {"dataset": name_for(type(job.dataset)), "model": name_for(type(job.model))},
         "outline": {
             "num_classes": train.num_classes,
             "image_shape": list(train.image_shape),
@@ -156,10 +174,10 @@ def _manifest(
 
 
 def require_writable(folder: Path) -> None:
-    """Raise `RecordError` before any work is done when results cannot be written to `folder`."""
+    """Raise `Unwritable` before any work is done when results cannot be written to `folder`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(BLOCK))
     except OSError as error:
-        raise RecordError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+        raise Unwritable(f"cannot write to {folder}: {error.strerror}; choose another folder") from None

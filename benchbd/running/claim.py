@@ -1,7 +1,7 @@
 """Claims: a piece of work belongs to one process at a time, wherever it runs.
 
-A claim is a file that names its owner and host; the owner touches it every few seconds. A claim whose owner is
-dead (same host, no such process) or silent for a minute is taken over.
+A claim is a file that names its owner and host; the owner touches it every few seconds. It is taken over when its
+owner is dead: on the same host when there is no such process, on another one after a minute of silence.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,15 +52,19 @@ def claim(path: Path) -> Iterator[None]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether the claim's owner is dead or silent; a claim that has vanished counts as abandoned."""
+    """Whether the claim's owner is dead; a claim that has vanished counts as abandoned."""
+    owner = _read(path)
+    if owner is not None and owner["host"] == socket.gethostname():
+        return not _alive(int(str(owner["pid"])), str(owner["born"]))
     try:
-        silent = time.time() - path.stat().st_mtime > SILENCE
+        return _clock(path.parent) - path.stat().st_mtime > SILENCE
     except FileNotFoundError:
         return True
-    owner = _read(path)
-    if silent or owner is None:
-        return silent
-    return owner["host"] == socket.gethostname() and not _alive(int(str(owner["pid"])), str(owner["born"]))
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the claim."""
+    return path.exists() and not is_abandoned(path)
 
 
 def owner_of(path: Path) -> str:
@@ -95,6 +99,12 @@ def _beat(path: Path, stop: threading.Event) -> None:
             os.utime(path)
         except OSError:
             return
+
+
+def _clock(folder: Path) -> float:
+    """The time by the clock that stamps the files of `folder`, which may be another machine's."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime
 
 
 def _is_ours(path: Path) -> bool:

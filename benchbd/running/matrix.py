@@ -6,44 +6,37 @@ as one result file, well or not. Nothing that is stored and whole is done again 
 
 from __future__ import annotations
 
-import statistics
+import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from benchbd.errors import RecordError
-from benchbd.plugin.provenance import source_digest
-from benchbd.record.attack_result import is_stored, record_dir
+from benchbd.errors import Unwritable
+from benchbd.plugin.provenance import name_for
+from benchbd.record.attack_result import FILE, is_stored, record_dir
 from benchbd.record.cell import Cell, Coordinates, Flags, Status
 from benchbd.record.cells import ResultStore
 from benchbd.record.keys import SCHEMA
 from benchbd.record.provenance import now, provenance
+from benchbd.running.attacking import require_writable
+from benchbd.running.claim import is_held
 from benchbd.running.executor import Session
-from benchbd.running.plan import AttackStage, PlannedCell, Selection, plan
+from benchbd.running.plan import AttackStage, Named, PlannedCell, Selection, plan
 from benchbd.running.protocol import Choice, Protocol
 from benchbd.running.scheduler import Scheduler, Tally, Task
-from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, write_spec
+from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, claim_path, write_spec
+from benchbd.running.standing import TODO, Standing, standing
+from benchbd.running.timings import Timings
 
-State = Literal["reused", "stale", "missing", "broken", "again", "excluded"]
-TODO: tuple[State, ...] = ("missing", "broken", "again")
+Attacked = Literal["stored", "missing", "broken"]
 
 
 def results_dir() -> Path:
     """Where results of matrices are stored."""
     return Path("leaderboard/results")
-
-
-@dataclass(frozen=True, eq=False)
-class Standing:
-    """A planned cell and what is stored of it. `reason` says why a stored result is not believed or used."""
-
-    planned: PlannedCell
-    state: State
-    stored: Cell | None = None
-    reason: str = ""
 
 
 @dataclass(eq=False)
@@ -56,6 +49,7 @@ class Matrix:
     results: Path = field(default_factory=results_dir)
     records: Path = field(default_factory=record_dir)
     device: str = "auto"
+    controller: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @cached_property
     def store(self) -> ResultStore:
@@ -65,116 +59,127 @@ class Matrix:
     def standings(self) -> tuple[Standing, ...]:
         """How every cell of the plan stands, as of the first look."""
         present = self.store.names(self.protocol.name)
-        return tuple(self._standing(cell, present) for cell in plan(self.protocol, self.selection))
+        return tuple(standing(cell, self.store, present, self.rerun) for cell in plan(self.protocol, self.selection))
 
     def todo(self) -> list[Standing]:
         return [standing for standing in self.standings if standing.state in TODO]
 
+    @cached_property
+    def attacked(self) -> dict[str, Attacked]:
+        """How the attack results stand that the cells to do start from, by the name of their folder."""
+        stages = {s.planned.stage.folder_name: s.planned.stage for s in self.todo()}
+        return {name: self._attack_state(stage) for name, stage in stages.items()}
+
     def cells(self) -> list[Cell]:
         """The stored cells of the plan, as they are now."""
-        found = []
-        for standing in self.standings:
-            cell = self._read(standing.planned)
-            found += [cell] if cell is not None else []
-        return found
+        present = self.store.names(self.protocol.name)
+        stored = (standing(s.planned, self.store, present).stored for s in self.standings)
+        return [cell for cell in stored if cell is not None]
 
     def run(self, session: Session, watch: Callable[[Progress], None] = lambda _: None, fail_fast: bool = False) -> None:
-        """Do what is missing. A failure is a row and cancels nothing else, unless `fail_fast`."""
+        """Do what is missing. A failure is a row and cancels nothing else, unless `fail_fast`.
+
+        Raises `Unwritable` when nothing can be stored any more; what was finished by then is whole.
+        """
         progress = Progress(total=len(self.standings), reused=len(self.standings) - len(self.todo()))
-        for standing in self.standings:
-            if standing.state == "excluded":
-                self._write_failure(standing.planned, Status(code="n/a", reason=standing.planned.excluded, stage="plan"))
+        for folder in (self.results, self.records):
+            require_writable(folder)
+        for excluded in (s.planned for s in self.standings if s.state == "excluded"):
+            self._write_failure(excluded, Status(code="n/a", reason=excluded.excluded, stage="plan"))
 
         def tell(tally: Tally) -> None:
             progress.tally = tally
             watch(progress)
 
-        def ended(code: str) -> None:
-            progress.ended[code] += 1
-
         scheduler = Scheduler(session, tell, lambda: fail_fast and progress.failures > 0)
-        scheduler.run(self._tasks(ended))
+        scheduler.run(self._tasks(progress))
 
     def estimate(self) -> tuple[float, int]:
         """Seconds of work left judging by stored results, and how many stages nothing is known of."""
-        known = _Timings.of(cell for cell in (s.stored for s in self.standings) if cell is not None)
+        known = Timings.of(s.stored for s in self.standings if s.stored is not None)
         todo = self.todo()
-        stages = {standing.planned.stage.key: standing.planned.stage for standing in todo}
-        times = [known.defense(s.planned.defense.label) for s in todo]
-        times += [known.attack(stage.attack.label) for stage in stages.values() if not self._attacked(stage)]
+        stages = {s.planned.stage.folder_name: s.planned.stage for s in todo}
+        times = [known.defense(s.planned.defense.provided.name) for s in todo]
+        times += [known.attack(stages[name].attack.provided.name) for name, state in self.attacked.items() if state != "stored"]
         return sum(t for t in times if t is not None), sum(t is None for t in times)
 
-    def _standing(self, planned: PlannedCell, present: set[str]) -> Standing:
-        if planned.result_name not in present:
-            return Standing(planned, "excluded" if planned.excluded else "missing")
-        try:
-            stored = self.store.read(planned.result_name, planned.key)
-        except RecordError as error:
-            return Standing(planned, "broken", reason=str(error))
-        if stored is None:
-            return Standing(planned, "missing")
-        stale = _changed_sources(planned, stored)
-        if stored.status.code in self.rerun or (stale and "stale" in self.rerun):
-            return Standing(planned, "again", stored, reason=stale or stored.status.code)
-        return Standing(planned, "stale" if stale else "reused", stored, reason=stale)
-
-    def _tasks(self, ended: Callable[[str], None]) -> list[Task]:
+    def _tasks(self, progress: Progress) -> list[Task]:
         """One task per attacked model that something is missing of; its defenses follow from it."""
         wanted: dict[str, list[PlannedCell]] = defaultdict(list)
-        for standing in self.todo():
-            if standing.reason and standing.state != "missing":
-                self.store.remove(standing.planned.result_name)
-            wanted[standing.planned.stage.key].append(standing.planned)
-        return [self._attack_task(cells, ended) for cells in wanted.values()]
+        for missing in self.todo():
+            if missing.state != "missing":
+                self.store.remove(missing.planned.result_name)
+            wanted[missing.planned.stage.key].append(missing.planned)
+        return [self._attack_task(cells, progress) for cells in wanted.values()]
 
-    def _attack_task(self, cells: list[PlannedCell], ended: Callable[[str], None]) -> Task:
+    def _attack_task(self, cells: list[PlannedCell], progress: Progress) -> Task:
         stage = cells[0].stage
 
         def finished(how: Ended, retries: int) -> Iterable[Task]:
+            self._settled(how)
             if how.code == "ok":
-                return [self._defense_task(cell, ended) for cell in cells]
+                return [self._defense_task(cell, progress) for cell in cells]
             for cell in cells:
                 self._write_failure(cell, how.status("attack"), retries)
-                ended(how.code)
+                progress.ended[how.code] += 1
             return []
 
         return Task(
-            f"{stage.attack.label}, seed {stage.seed}", lambda: self._attack_spec(stage), lambda: self._attacked(stage), finished
+            label=f"{stage.attack.label}, seed {stage.seed}",
+            spec=lambda retries: write_spec(self._attack_spec(stage, retries), self.controller),
+            done=lambda: is_stored(self._folder(stage), stage.key) or all(self._has(cell) for cell in cells),
+            busy=lambda: is_held(claim_path(self._folder(stage))),
+            finished=finished,
         )
 
-    def _defense_task(self, cell: PlannedCell, ended: Callable[[str], None]) -> Task:
+    def _defense_task(self, cell: PlannedCell, progress: Progress) -> Task:
         def finished(how: Ended, retries: int) -> Iterable[Task]:
+            self._settled(how)
             if how.code != "ok":
                 self._write_failure(cell, how.status("defense"), retries)
-            ended(how.code)
+            progress.ended[how.code] += 1
             return []
 
-        label = f"{cell.stage.attack.label}, {cell.defense.label}, seed {cell.stage.seed}"
-        return Task(label, lambda: self._defense_spec(cell), lambda: self._read(cell) is not None, finished)
+        return Task(
+            label=f"{cell.stage.attack.label}, {cell.defense.label}, seed {cell.stage.seed}",
+            spec=lambda retries: write_spec(self._defense_spec(cell, retries), self.controller),
+            done=lambda: self._has(cell),
+            busy=lambda: is_held(claim_path(self._defense_folder(cell))),
+            finished=finished,
+        )
 
-    def _attack_spec(self, stage: AttackStage) -> Path:
-        folder = self._folder(stage)
-        spec = AttackSpec(
+    def _settled(self, how: Ended) -> None:
+        """Raise `Unwritable` when a stage could not store what it had made: the next ones could not, either."""
+        if how.code == "unwritable":
+            raise Unwritable(f"{how.reason}. Finished cells are stored; make room and give the same command again")
+        if how.code == "crashed":
+            for folder in (self.results, self.records):
+                require_writable(folder)
+
+    def _attack_spec(self, stage: AttackStage, retries: int) -> AttackSpec:
+        return AttackSpec(
             key=stage.key,
-            folder=folder,
+            folder=self._folder(stage),
             device=self.device,
             threads=self.protocol.threads,
+            retries=retries,
             dataset=_choice(stage.dataset),
             model=_choice(stage.model),
             attack=_choice(stage.attack),
             recipe=stage.recipe.params,
             seed=stage.seed,
         )
-        return write_spec(folder / "attack.spec.json", spec)
 
-    def _defense_spec(self, cell: PlannedCell) -> Path:
-        folder = self._folder(cell.stage) / "defense" / f"{cell.defense.provided.name}-{cell.key[:8]}"
-        spec = DefenseSpec(
+    def _defense_spec(self, cell: PlannedCell, retries: int) -> DefenseSpec:
+        return DefenseSpec(
             key=cell.key,
-            folder=folder,
+            folder=self._defense_folder(cell),
             device=self.device,
             threads=self.protocol.threads,
+            retries=retries,
             attack_folder=self._folder(cell.stage),
+            dataset=name_for(type(cell.stage.dataset.plugin)),
+            model=name_for(type(cell.stage.model.plugin)),
             defense=_choice(cell.defense),
             clean_budget=cell.clean_budget,
             protocol=cell.protocol,
@@ -182,24 +187,25 @@ class Matrix:
             results=self.results.absolute(),
             result=cell.result_name,
         )
-        return write_spec(folder / "defense.spec.json", spec)
 
     def _folder(self, stage: AttackStage) -> Path:
         return self.records.absolute() / stage.folder_name
 
-    def _attacked(self, stage: AttackStage) -> bool:
-        return is_stored(self._folder(stage), stage.key)
+    def _defense_folder(self, cell: PlannedCell) -> Path:
+        return self._folder(cell.stage) / "defense" / f"{cell.defense.provided.name}-{cell.key[:8]}"
 
-    def _read(self, cell: PlannedCell) -> Cell | None:
-        try:
-            return self.store.read(cell.result_name, cell.key)
-        except RecordError:
-            return None
+    def _attack_state(self, stage: AttackStage) -> Attacked:
+        folder = self._folder(stage)
+        if is_stored(folder, stage.key):
+            return "stored"
+        return "broken" if (folder / FILE).exists() else "missing"
+
+    def _has(self, cell: PlannedCell) -> bool:
+        return self.store.has(cell.result_name, cell.key)
 
     def _write_failure(self, planned: PlannedCell, status: Status, retries: int = 0) -> None:
         """The row of a cell that gave no numbers."""
         stage = planned.stage
-        plugins = [stage.dataset.plugin, stage.model.plugin, stage.attack.plugin, planned.defense.plugin]
         cell = Cell(
             schema=SCHEMA,
             key=planned.key,
@@ -214,7 +220,7 @@ class Matrix:
                 clean_budget=planned.clean_budget,
                 seed=stage.seed,
             ),
-            provenance=provenance(plugins, now()) | {"retries": retries},
+            provenance=provenance(planned.plugins, now()) | {"retries": retries},
             flags=Flags(oracle=bool(getattr(planned.defense.plugin, "oracle", False))),
         )
         self.store.write(planned.result_name, cell)
@@ -238,42 +244,6 @@ class Progress:
         return sum(count for code, count in self.ended.items() if code not in ("ok", "n/a"))
 
 
-@dataclass(frozen=True)
-class _Timings:
-    """Seconds that stored stages took, by name."""
-
-    attacks: dict[str, Sequence[float]]
-    defenses: dict[str, Sequence[float]]
-
-    @classmethod
-    def of(cls, cells: Iterable[Cell]) -> _Timings:
-        attacks: dict[str, list[float]] = defaultdict(list)
-        defenses: dict[str, list[float]] = defaultdict(list)
-        for cell in cells:
-            if cell.status.code == "ok":
-                attacks[cell.cell.attack.name].append(cell.cost.attack_seconds)
-                defenses[cell.cell.defense.name].append(cell.cost.defense_seconds + cell.cost.evaluation_seconds)
-        return cls(dict(attacks), dict(defenses))
-
-    def attack(self, name: str) -> float | None:
-        return statistics.fmean(self.attacks[name]) if name in self.attacks else None
-
-    def defense(self, name: str) -> float | None:
-        return statistics.fmean(self.defenses[name]) if name in self.defenses else None
-
-
-def _changed_sources(planned: PlannedCell, stored: Cell) -> str:
-    """Which plugins' sources are not those that the stored result was made with."""
-    stage = planned.stage
-    today = {
-        f"{p.kind}.{p.name}": source_digest(type(p))
-        for p in (n.plugin for n in (stage.dataset, stage.model, stage.attack, planned.defense))
-    }
-    then: dict[str, Any] = stored.provenance.get("sources", {})
-    changed = [name for name, digest in today.items() if then.get(name, digest) != digest]
-    return f"made with another source of {', '.join(changed)}" if changed else ""
-
-
-def _choice(named: Any) -> Choice:
+def _choice(named: Named) -> Choice:
     """A plugin as a spec names it, with all its parameters."""
-    return Choice(name=named.provided.name, params=named.provided.params)
+    return Choice(name=name_for(type(named.plugin)), params=named.provided.params)

@@ -23,13 +23,14 @@ KEY_DIGITS = 12
 
 @dataclass(frozen=True, eq=False)
 class Named:
-    """A plugin that was built once and stands in many cells, with its identity for keys."""
+    """A plugin that was built once and stands in many cells, with its identity for keys. called: by the protocol."""
 
     plugin: Plugin
+    called: str
 
     @classmethod
     def build(cls, kind: str, choice: Choice, **more: Any) -> Named:
-        return cls(create(kind, choice.name, choice.params | more))
+        return cls(create(kind, choice.name, choice.params | more), choice.called)
 
     @cached_property
     def provided(self) -> Provided:
@@ -80,6 +81,11 @@ class PlannedCell:
         return cell_key(self.stage.key, self.defense.identity, self.clean_budget, self.protocol)
 
     @property
+    def plugins(self) -> list[Plugin]:
+        stage = self.stage
+        return [stage.dataset.plugin, stage.model.plugin, stage.attack.plugin, self.defense.plugin]
+
+    @cached_property
     def result_name(self) -> str:
         """Where its result stands under the results folder."""
         folders = (self.protocol.partition("@")[0], self.stage.attack.label, self.defense.label)
@@ -96,20 +102,24 @@ class Selection:
 
 
 def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[PlannedCell]:
-    """All wanted cells, those that share an attacked model next to each other. Raises `ConfigError` or `PluginError`."""
+    """All wanted cells, each once, those that share an attacked model together. Raises `ConfigError` or `PluginError`."""
     chosen = selection or Selection()
-    defenses = [Named.build("defense", d) for d in protocol.defenses if _in(d.name, chosen.defenses)]
+    defenses = [Named.build("defense", d) for d in protocol.defenses if _in(d, chosen.defenses)]
+    seen: set[str] = set()
     for stage in _stages(protocol, chosen):
         for defense in defenses:
-            if protocol.wants(**_coordinates(stage, defense)):
-                reason = _excluded(stage, defense)
-                yield PlannedCell(stage, defense, protocol.clean_budget, protocol.id, reason)
+            if not protocol.wants(**_coordinates(stage, defense)):
+                continue
+            cell = PlannedCell(stage, defense, protocol.clean_budget, protocol.id, _excluded(stage, defense))
+            if cell.key not in seen:
+                seen.add(cell.key)
+                yield cell
 
 
 def _stages(protocol: Protocol, chosen: Selection) -> Iterator[AttackStage]:
     datasets = [Named.build("dataset", d) for d in protocol.datasets]
     models = [Named.build("model", m) for m in protocol.models]
-    attacks = [a for choice in protocol.attacks if _in(choice.name, chosen.attacks) for a in _attacks(protocol, choice)]
+    attacks = [a for choice in protocol.attacks if _in(choice, chosen.attacks) for a in _attacks(protocol, choice)]
     seeds = [seed for seed in protocol.seeds if not chosen.seeds or seed in chosen.seeds]
     for dataset, model, attack, seed in itertools.product(datasets, models, attacks, seeds):
         yield AttackStage(dataset, model, attack, protocol.recipe, seed)
@@ -127,10 +137,10 @@ def _attacks(protocol: Protocol, choice: Choice) -> Iterator[Named]:
 
 def _coordinates(stage: AttackStage, defense: Named) -> dict[str, Any]:
     return {
-        "dataset": stage.dataset.provided.name,
-        "model": stage.model.label,
-        "attack": stage.attack.provided.name,
-        "defense": defense.provided.name,
+        "dataset": stage.dataset.called,
+        "model": stage.model.called,
+        "attack": stage.attack.called,
+        "defense": defense.called,
         "seed": stage.seed,
         "poison_ratio": cast(Attack, stage.attack.plugin).poison_ratio,
     }
@@ -144,5 +154,5 @@ def _excluded(stage: AttackStage, defense: Named) -> str:
     return ""
 
 
-def _in(name: str, wanted: Sequence[str]) -> bool:
-    return not wanted or name in wanted
+def _in(choice: Choice, wanted: Sequence[str]) -> bool:
+    return not wanted or choice.called in wanted

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any
+from textwrap import shorten
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, nearest
 
 MAX_BYTES = 2**20
+MAX_VALUES = 100_000
+"""Values in a file of options, counted with what its aliases repeat."""
 
 
-class Choice(BaseModel):
+class _Part(BaseModel):
+    """A part of a protocol. None of its own keys takes a yes or no, so YAML's reading of `no` as false is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_yes_and_no(cls, values: Any) -> Any:
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if any(isinstance(each, bool) for each in (value if isinstance(value, list | tuple) else [value])):
+                raise ValueError(
+                    f"{name} takes no yes or no, which is how YAML reads yes, no, on and off; quote it if it is a text"
+                )
+        return values
+
+
+class Choice(_Part):
     """A plugin by name, with the parameters that differ from its defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     params: dict[str, Any] = {}
+
+    @property
+    def called(self) -> str:
+        """The name by which rules and options speak of it: with the variant of a provider, `timm:resnet18`."""
+        variant = self.params.get("variant")
+        return f"{self.name}:{variant}" if variant and ":" not in self.name else self.name
 
 
 def _choice(value: Any) -> Any:
@@ -36,10 +60,8 @@ Chosen = Annotated[Choice, BeforeValidator(_choice)]
 Several = Annotated[tuple[Chosen, ...], BeforeValidator(_several)]
 
 
-class Rule(BaseModel):
+class Rule(_Part):
     """Cells that a rule speaks of: those that agree with every key that is given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: Names = ()
     model: Names = ()
@@ -52,15 +74,13 @@ class Rule(BaseModel):
         return all(coordinates[name] in allowed for name, allowed in self if allowed)
 
 
-class Protocol(BaseModel):
+class Protocol(_Part):
     """What a matrix is made of. `run` takes its defaults from one.
 
     poison_ratios: if given, every attack runs at each of them instead of at its own. include: if given, only
     cells that fit one of these rules; exclude: none that fit one of those. threads: cores of a stage, which is part
     of the protocol since the last digits of a result can depend on it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(1, ge=1)
@@ -78,6 +98,16 @@ class Protocol(BaseModel):
     threads: int | None = Field(None, ge=1)
     time_limit: float | None = Field(None, gt=0)
 
+    @model_validator(mode="after")
+    def _require_known(self) -> Self:
+        """A rule that speaks of nothing in the protocol is a slip of the pen."""
+        for rule in (*self.include, *self.exclude):
+            for kind, choices in self.choices.items():
+                known = [choice.called for choice in choices]
+                for name in set(getattr(rule, kind)) - set(known):
+                    raise ValueError(f"a rule speaks of the {kind} {name!r}{nearest(name, known)} there is {', '.join(known)}")
+        return self
+
     def wants(self, **coordinates: Any) -> bool:
         """Whether the rules let a cell in."""
         included = not self.include or any(rule.fits(**coordinates) for rule in self.include)
@@ -88,15 +118,14 @@ class Protocol(BaseModel):
         """Name and version, as it stands in keys and results."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def choices(self) -> dict[str, tuple[Choice, ...]]:
+        """What there is of each kind of plugin."""
+        return {"dataset": self.datasets, "model": self.models, "attack": self.attacks, "defense": self.defenses}
+
     def params_of(self, kind: str, name: str) -> dict[str, Any]:
         """The parameters that the protocol sets for a plugin; none where it does not mention it."""
-        choices: dict[str, tuple[Choice, ...]] = {
-            "dataset": self.datasets,
-            "model": self.models,
-            "attack": self.attacks,
-            "defense": self.defenses,
-        }
-        return next((dict(choice.params) for choice in choices[kind] if choice.name == name), {})
+        return next((dict(choice.params) for choice in self.choices[kind] if choice.name == name), {})
 
 
 def load_protocol(name: str | Path) -> Protocol:
@@ -114,11 +143,18 @@ def parse_protocol(content: dict[str, Any], where: str) -> Protocol:
         return Protocol(**content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            keys = [field.alias or name for name, field in Protocol.model_fields.items()]
-            raise ConfigError(f"{where}: unknown key {place!r}{nearest(place, keys)}") from None
-        raise ConfigError(f"{where}: {place}: {first['msg']}, got {first['input']!r}") from None
+            raise ConfigError(f"{where}: unknown key {place!r}{_nearest_key(first['loc'])}") from None
+        if first["type"] == "value_error":
+            raise ConfigError(f"{where}: {place + ': ' if place else ''}{message}") from None
+        raise ConfigError(f"{where}: {place}: {message}, got {shorten(repr(first['input']), 80)}") from None
+
+
+def _nearest_key(place: tuple[int | str, ...]) -> str:
+    """The end of a message: the key that was meant at that place of a protocol."""
+    part = Protocol if len(place) == 1 else Rule if place[0] in ("include", "exclude") else Choice
+    return nearest(str(place[-1]), [field.alias or name for name, field in part.model_fields.items()])
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -126,14 +162,39 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path} has more than {MAX_BYTES:,} bytes; that is no file of options")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"{path}: expected keys and values, such as `dataset: digits`")
+    if not _is_small(content):
+        raise ConfigError(f"{path} unfolds to more than {MAX_VALUES:,} values; that is no file of options")
     return content
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would forget the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _is_small(content: Any) -> bool:
+    """Whether there are few values in it, what aliases repeat (without end, if they lead to themselves) included."""
+    waiting, count = [content], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > MAX_VALUES:
+            return False
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return True
 
 
 def _known() -> dict[str, Path]:

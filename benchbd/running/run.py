@@ -76,6 +76,9 @@ def prepare(request: Request) -> Prepared:
         stray = [name for name in settings if not name.startswith("defense.")]
         if request.attack or stray:
             raise ConfigError(f"a stored result has its attack already; leave out {stray[0] if stray else '--attack'}")
+        for kind, given in (("dataset", request.dataset), ("model", request.model)):
+            if given is not None:
+                load(kind, given)
         return Prepared(request, None, defenses, Path())
     if request.attack is None:
         raise ConfigError("name an attack (--attack badnet), or a stored attack result (--result-file NAME)")

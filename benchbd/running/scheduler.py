@@ -1,7 +1,7 @@
 """Keep an executor busy: stages in the order in which they become possible, until none is left.
 
 The scheduler knows nothing of attacks and defenses. A stage has a spec to write, a test whether it is done
-already, and what follows once it has ended.
+already, one whether somebody else is at it, and what follows once it has ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchbd.running.executor import Session
-from benchbd.running.stage import Ended
+from benchbd.running.stage import Ended, remove_spec
 
 PAUSE = 0.02
 BUSY_PAUSE = 1.0
@@ -24,12 +24,13 @@ RETRIES = 1
 
 @dataclass(eq=False)
 class Task:
-    """One stage. `finished` is told how it ended and says which tasks have become possible."""
+    """One stage. `spec` and `finished` are told of retries; the latter says which tasks have become possible."""
 
     label: str
-    spec: Callable[[], Path]
+    spec: Callable[[int], Path]
     done: Callable[[], bool]
     finished: Callable[[Ended, int], Iterable[Task]]
+    busy: Callable[[], bool] = lambda: False
     retries: int = 0
     not_before: float = 0.0
 
@@ -42,6 +43,13 @@ class Tally:
     running: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class _Running:
+    task: Task
+    spec: Path
+    handle: Any
+
+
 @dataclass(eq=False)
 class Scheduler:
     """Runs tasks on a session. `watch` is called whenever something has begun or ended."""
@@ -50,7 +58,7 @@ class Scheduler:
     watch: Callable[[Tally], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
     waiting: deque[Task] = field(default_factory=deque)
-    running: dict[int, tuple[Task, Any]] = field(default_factory=dict)
+    running: list[_Running] = field(default_factory=list)
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Until all tasks, and all that follow from them, have ended; or `stop` says so and what runs has ended."""
@@ -69,8 +77,11 @@ class Scheduler:
             return False
         if task.done():
             self._end(task, Ended(code="ok"))
+        elif task.busy():
+            self._end(task, Ended(code="busy"))
         else:
-            self.running[id(task)] = (task, self.session.start(task.spec()))
+            spec = task.spec(task.retries)
+            self.running.append(_Running(task, spec, self.session.start(spec)))
             self._tell()
         return True
 
@@ -84,13 +95,14 @@ class Scheduler:
 
     def _collect(self) -> bool:
         progress = False
-        for task, handle in list(self.running.values()):
-            ended = self.session.ended(handle)
+        for stage in list(self.running):
+            ended = self.session.ended(stage.handle)
             if ended is None:
                 continue
             progress = True
-            del self.running[id(task)]
-            self._end(task, ended)
+            self.running.remove(stage)
+            remove_spec(stage.spec)
+            self._end(stage.task, ended)
         return progress
 
     def _end(self, task: Task, ended: Ended) -> None:
@@ -101,8 +113,8 @@ class Scheduler:
             task.retries += 1
             self.waiting.appendleft(task)
         else:
-            self.waiting.extendleft(task.finished(ended, task.retries))
+            self.waiting.extendleft(reversed(list(task.finished(ended, task.retries))))
         self._tell()
 
     def _tell(self) -> None:
-        self.watch(Tally(len(self.waiting), tuple(task.label for task, _ in self.running.values())))
+        self.watch(Tally(len(self.waiting), tuple(stage.task.label for stage in self.running)))

@@ -1,11 +1,13 @@
 """Stages: the pieces of work that executors run. A file says what to do, a file says how it ended.
 
 A stage is a process or a task of its own: it gets the path of its spec and nothing else, takes a claim on its work,
-and leaves `<spec>.ended.json`. Doing a stage again that is done already is free.
+and leaves `<spec>.ended.json`. Doing a stage again that is done already is free. Two controllers may work in one
+folder, so each gives its specs names of its own; the log of the work is one for both.
 """
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +19,8 @@ from benchbd.attack.attack import Attack
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
 from benchbd.engine.recipe import Recipe
-from benchbd.errors import BenchbdError, NotApplicable, RecordError
-from benchbd.plugin.registry import create
+from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
+from benchbd.plugin.registry import create, load
 from benchbd.record.attack_result import is_stored
 from benchbd.record.cell import Code, Status
 from benchbd.record.cells import ResultStore
@@ -30,6 +32,8 @@ from benchbd.running.status import status_of
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -38,6 +42,7 @@ class _Spec(BaseModel):
     folder: Path
     device: str = "auto"
     threads: int | None = None
+    retries: int = 0
 
 
 class AttackSpec(_Spec):
@@ -63,7 +68,7 @@ class AttackSpec(_Spec):
             raise RecordError(
                 f"the plugins here give the key {job.key[:12]}, the plan says {self.key[:12]}; plan again with the same versions"
             )
-        with claim(self.folder / ".claim"):
+        with claim(claim_path(self.folder)):
             if not is_stored(self.folder, self.key):
                 make(job, self.folder)
 
@@ -73,6 +78,8 @@ class DefenseSpec(_Spec):
 
     stage: Literal["defense"] = "defense"
     attack_folder: Path
+    dataset: str
+    model: str
     defense: Choice
     clean_budget: float
     protocol: str
@@ -82,8 +89,12 @@ class DefenseSpec(_Spec):
 
     def run(self) -> None:
         store = ResultStore(self.results)
+        for kind, name in (("dataset", self.dataset), ("model", self.model)):
+            load(kind, name)  # what the plan names may be a file, which the attack result alone may not make us run
         defense = cast(Defense, create("defense", self.defense.name, self.defense.params))
-        with claim(self.folder / ".claim"):
+        with claim(claim_path(self.folder)):
+            if store.has(self.result, self.key):
+                return
             result = defense.defense(
                 self.attack_folder,
                 device=self.device,
@@ -94,7 +105,8 @@ class DefenseSpec(_Spec):
             )
             if result.cell.key != self.key:
                 raise RecordError(f"this cell has the key {result.cell.key[:12]}, the plan says {self.key[:12]}; plan again")
-            store.write(self.result, result.cell, result.predictions())
+            noted = result.cell.provenance | {"retries": self.retries}
+            store.write(self.result, result.cell.model_copy(update={"provenance": noted}), result.predictions())
 
 
 Spec = Annotated[AttackSpec | DefenseSpec, Field(discriminator="stage")]
@@ -102,23 +114,36 @@ _SPEC: TypeAdapter[AttackSpec | DefenseSpec] = TypeAdapter(Spec)
 
 
 class Ended(BaseModel):
-    """How a stage ended. `busy`: another process is at the same work; killed: somebody else ended it."""
+    """How a stage ended. `busy`: another process is at the same work; `unwritable`: nothing can be stored any more.
+
+    killed: somebody else ended it, so that it is worth another try.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    code: Code | Literal["busy"]
+    code: Code | Literal["busy", "unwritable"]
     killed: bool = False
     reason: str = ""
     error: str = ""
     traceback: str = ""
 
     def status(self, stage: str) -> Status:
-        assert self.code != "busy"
+        assert self.code != "busy" and self.code != "unwritable"
         return Status(code=self.code, reason=self.reason, stage=stage, error=self.error, traceback=self.traceback)
+
+
+def claim_path(folder: Path) -> Path:
+    """The claim on the work whose folder it is."""
+    return folder / ".claim"
 
 
 def ended_path(spec: Path) -> Path:
     return spec.with_suffix(".ended.json")
+
+
+def log_path(spec: Path) -> Path:
+    """Where the output of a stage goes: `attack.log` or `defense.log` in the folder of its work."""
+    return spec.with_name(f"{spec.name.partition('-')[0]}.log")
 
 
 def run_stage(path: Path) -> Ended:
@@ -136,9 +161,17 @@ def read_ended(spec: Path) -> Ended | None:
         return None
 
 
-def write_spec(path: Path, spec: AttackSpec | DefenseSpec) -> Path:
+def write_spec(spec: AttackSpec | DefenseSpec, controller: str) -> Path:
+    """Store a spec in the folder of its work, under a name that no other controller uses."""
+    path = spec.folder / f"{spec.stage}-{controller}.spec.json"
     ended_path(path).unlink(missing_ok=True)
     return write_json(path, spec.model_dump(mode="json"))
+
+
+def remove_spec(path: Path) -> None:
+    """Take away a spec, and what is said of its end, once both have been read."""
+    path.unlink(missing_ok=True)
+    ended_path(path).unlink(missing_ok=True)
 
 
 def _run(path: Path) -> None:
@@ -152,7 +185,11 @@ def _ended(work: Callable[[], None]) -> Ended:
         work()
     except Busy as error:
         return Ended(code="busy", reason=str(error))
+    except Unwritable as error:
+        return Ended(code="unwritable", reason=str(error))
     except Exception as error:  # whatever a plugin raises becomes a row with its reason
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return Ended(code="unwritable", reason=str(error))
         expected = isinstance(error, NotApplicable | BenchbdError)
         trace = "" if expected else "".join(traceback.format_exception(error))[-4000:]
         return Ended(code=status_of(error), reason=str(error)[:2000], error=type(error).__name__, traceback=trace)

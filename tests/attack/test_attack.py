@@ -34,7 +34,7 @@ class Shifted(Stamp):
 
 
 def stamping(act: Callable[[Tensor], Tensor]) -> Stamp:
-    Stamp.act = staticmethod(act)  # type: ignore[assignment]
+    Stamp.act = staticmethod(act)
     return Stamp(target=1)
 
 

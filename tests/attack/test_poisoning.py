@@ -112,7 +112,7 @@ def test_more_than_there_are(images: ImageSet) -> None:
 
 def test_the_ratio_that_an_error_proposes_works(images: ImageSet) -> None:
     few = images.subset(torch.arange(29))
-    with pytest.raises(ConfigError, match="lower it to 0.655"):
+    with pytest.raises(ConfigError, match=r"lower it to 0\.655"):
         poison(few, poison_ratio=0.9)
     assert poison(few, poison_ratio=0.655).count(State.POISONED) == 19
 

@@ -15,7 +15,7 @@ def noise(count: int, channels: int, height: int = 5, width: int = 7) -> torch.T
     return torch.randint(1, 256, (count, channels, height, width), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
-def crop(image: numpy.ndarray, shift: int, top: int, left: int, mirrored: bool) -> numpy.ndarray:  # type: ignore[type-arg]
+def crop(image: numpy.ndarray, shift: int, top: int, left: int, mirrored: bool) -> numpy.ndarray:
     """One pixel after another: `image` (C, H, W) with a zero border, cut at (top, left), mirrored after that."""
     channels, height, width = image.shape
     result = numpy.zeros_like(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_originals_of_poisoned_images_fill_up_where_nothing_else_is_left() -> No
 def test_a_smaller_budget_is_part_of_a_larger_one() -> None:
     clean, touched = numbered((100, 200, 50)), list(range(0, 350, 7))
     drawn = [set(places(draw(clean, ratio, touched).all())) for ratio in (0.05, 0.1, 0.5, 1.0)]
-    assert all(small < large for small, large in zip(drawn, drawn[1:], strict=False))
+    assert all(small < large for small, large in pairwise(drawn))
     assert len(drawn[-1]) == 350
 
 
@@ -101,7 +102,7 @@ def test_index_files_that_cannot_be_used(tmp_path: Path, text: str) -> None:
 
 def test_an_index_file_that_is_missing_or_no_text(tmp_path: Path) -> None:
     clean, rng = numbered((10, 10)), torch.Generator()
-    with pytest.raises(ConfigError, match="cannot read the index file .*: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read the index file .*: No such file"):
         budget_from_file(clean, tmp_path / "absent", rng)
     with pytest.raises(ConfigError, match="cannot read the index file"):
         budget_from_file(clean, tmp_path, rng)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from benchbd.data.images import ImageSet
-from benchbd.engine.counting import count_passes, measured
+from benchbd.engine.counting import count_passes, measured, uncounted
 from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
@@ -48,6 +48,19 @@ def test_a_copy_counts_too_and_the_innermost_measurement_takes_it(images: ImageS
             predict(model, images.images[:7])
         predict(model, images.images[:5])
     assert (outer.forward_samples, inner.forward_samples) == (15, 7)
+
+
+def test_what_is_left_out_costs_neither_samples_nor_time(images: ImageSet) -> None:
+    model = counted()
+    with measured(CPU) as cost:
+        predict(model, images.images[:7])
+        with uncounted():
+            predict(model, images.images)
+            time.sleep(0.5)
+    assert cost.forward_samples == 7
+    assert 0 <= cost.seconds < 0.4
+    with uncounted():
+        predict(model, images.images)
 
 
 def test_seconds_and_memory_are_kept_even_after_an_error() -> None:

@@ -26,7 +26,8 @@ class Wired(nn.Module):
         super().__init__()
         self.conv, self.bn = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
         self.bare = nn.BatchNorm2d(3, affine=False)
-        self.relu, self.fast_relu = nn.ReLU(), nn.ReLU(inplace=True)
+        self.relu, self.fast_relu, self.same = nn.ReLU(), nn.ReLU(inplace=True), nn.Identity()
+        self.relu_ = nn.GELU()
         self.wire = wire
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,8 +110,9 @@ def test_no_following_norm(wire: Callable[[Wired, Tensor], Tensor]) -> None:
         lambda m, x: torch.relu(m.conv(x)),
         lambda m, x: m.conv(x).relu(),
         lambda m, x: m.conv(x).relu_(),
+        lambda m, x: m.relu(m.same(m.conv(x))),
     ],
-    ids=["module", "module in place", "function", "function in place", "torch", "method", "method in place"],
+    ids=["module", "module in place", "function", "function in place", "torch", "method", "method in place", "behind an identity"],
 )
 def test_every_form_of_relu(wire: Callable[[Wired, Tensor], Tensor]) -> None:
     assert feeds_relu(graph_of(Wired(wire)), "conv")
@@ -118,8 +120,13 @@ def test_every_form_of_relu(wire: Callable[[Wired, Tensor], Tensor]) -> None:
 
 @pytest.mark.parametrize(
     "wire",
-    [lambda m, x: F.gelu(m.conv(x)), lambda m, x: m.bn(m.conv(x)), lambda m, x: (lambda y: F.relu(y) + y)(m.conv(x))],
-    ids=["another function", "a norm", "two readers"],
+    [
+        lambda m, x: F.gelu(m.conv(x)),
+        lambda m, x: m.bn(m.conv(x)),
+        lambda m, x: (lambda y: F.relu(y) + y)(m.conv(x)),
+        lambda m, x: m.relu_(m.conv(x)),
+    ],
+    ids=["another function", "a norm", "two readers", "a module of that name"],
 )
 def test_no_relu(wire: Callable[[Wired, Tensor], Tensor]) -> None:
     assert not feeds_relu(graph_of(Wired(wire)), "conv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import os
 from typing import Any
 
 import pytest
@@ -55,6 +56,6 @@ def test_cores_respect_the_quota_of_the_cgroup(monkeypatch: pytest.MonkeyPatch, 
         assert path == "/sys/fs/cgroup/cpu.max"
         return io.StringIO(quota)
 
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(builtins, "open", opened)
     assert usable_cores() == cores

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from torch import nn
 
@@ -13,7 +15,7 @@ from benchbd.engine.progress import epoch_done, reporting, track, watching
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """Reports of a clock that moves by one second whenever it is read."""
     ticks = iter(range(1, 1000))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(time, "monotonic", lambda: next(ticks))
     return []
 
 
@@ -32,7 +34,7 @@ def test_steps_pass_through_with_and_without_a_watcher(reports: list[tuple[str, 
 
 
 def test_reports_are_few(reports: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress.time, "monotonic", lambda: 0.05)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.05)
     with reporting(collect(reports)):
         list(track(range(10_000), "work"))
     assert reports == [("work", 0, 10_000), ("work", 10_000, 10_000)]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 import torch
-from tiny_networks import Branching, InPlace, Plain, PreAct, ReadAgain, Residual, Tokens, classifier, random_images
+from tiny_networks import Branching, InPlace, Plain, PreAct, ReadAgain, Renamed, Residual, Summed, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.engine.classifier import Classifier
@@ -30,10 +30,13 @@ SWEEPS: list[tuple[type[nn.Module], Where, tuple[str, ...]]] = [
     (Plain, "input", ("head",)),
     (InPlace, "scale", ("body.bn2", "body.bn1")),
     (InPlace, "output", ("body.bn1", "body.conv2")),
+    (InPlace, "output", ("body.shortcut",)),
     (Tokens, "scale", ("body.norm", "body.group")),
     (Tokens, "output", ("body.conv", "body.norm", "body.mix")),
+    (Summed, "output", ("body.conv1", "body.conv2")),
     (ReadAgain, "scale", ("body.bn1", "body.bn2")),
     (ReadAgain, "output", ("body.conv1",)),
+    (Renamed, "output", ("body.shortcut", "body.bn2")),
     (Branching, "output", ("body.conv1", "body.conv2")),
     (Branching, "input", ("head",)),
 ]
@@ -61,9 +64,10 @@ def test_every_step_equals_the_pruned_network(body: type[nn.Module], where: Wher
     assert len(plain[0].unique()) > 1 and (plain != plain[0]).any(), "these networks would not tell right from wrong"
 
 
-def test_every_step_equals_the_pruned_network_in_bf16() -> None:
-    model = classifier(InPlace())
-    path = some_path(model, "output", ("body.bn1", "body.conv2"))
+@pytest.mark.parametrize("body", [Residual, InPlace, Plain])
+def test_every_step_equals_the_pruned_network_in_bf16(body: type[nn.Module]) -> None:
+    model = classifier(body())
+    path = some_path(model, "output", ("body.conv1", "body.conv2"))
     swept = sweep_predictions(model, path, IMAGES.images, precision="bf16")
     plain = torch.stack([predict(path.at(model, step), IMAGES.images, precision="bf16") for step in range(len(path))])
     assert torch.equal(swept, plain)
@@ -92,27 +96,29 @@ def images_through(model: Classifier, path: PruningPath) -> Counter[str]:
     return seen
 
 
-ONCE = len(IMAGES) + 1
-"""Every batch, and the single image with which the graph is tried."""
+TRIED = 2
+"""A single image, given to the network and to its graph to see whether they agree."""
+
+ONCE = len(IMAGES) + TRIED
 
 
 def test_what_lies_before_the_pruned_layer_runs_once() -> None:
     model = classifier(Residual())
     seen = images_through(model, some_path(model, "output", ("body.bn2",), range(5)))
     assert {seen[f"body.{name}"] for name in ("conv1", "bn1", "conv2", "shortcut")} == {ONCE}
-    assert seen["body.bn2"] == seen["head"] == 5 * len(IMAGES) + 1
+    assert seen["body.bn2"] == seen["head"] == 5 * len(IMAGES) + TRIED
 
 
 def test_a_pruned_convolution_runs_once() -> None:
     model = classifier(Plain())
     seen = images_through(model, some_path(model, "output", ("body.conv2",), range(7)))
-    assert (seen["body.conv1"], seen["body.conv2"], seen["head"]) == (ONCE, ONCE, 7 * len(IMAGES) + 1)
+    assert (seen["body.conv1"], seen["body.conv2"], seen["head"]) == (ONCE, ONCE, 7 * len(IMAGES) + TRIED)
 
 
 def test_steps_that_prune_nothing_new_run_nothing() -> None:
     model = classifier(Plain())
     seen = images_through(model, some_path(model, "input", ("head",), [0, 0, 2, 2, 2, 3]))
-    assert seen["head"] == 3 * len(IMAGES) + 1
+    assert seen["head"] == 3 * len(IMAGES) + TRIED
 
 
 def test_values_are_let_go_once_no_later_step_reads_them() -> None:
@@ -126,7 +132,7 @@ def test_values_are_let_go_once_no_later_step_reads_them() -> None:
 
     model.head.register_forward_hook(look)
     sweep_predictions(model, some_path(model, "input", ("head",), range(4)), IMAGES.images)
-    assert len(alive) == 2 * 4 + 1
+    assert len(alive) == 2 * 4 + TRIED
     assert not any(alive)
 
 

@@ -69,7 +69,7 @@ def test_no_triggered_image_gives_no_asr_rather_than_zero() -> None:
 
 def test_asr_and_rc_cannot_exceed_one_together() -> None:
     Metrics.from_counts(Counts(clean=1, clean_hits=1, triggered=10, attack_hits=6, true_hits=4))
-    with pytest.raises(AssertionError, match="ASR . RC"):
+    with pytest.raises(AssertionError, match=r"ASR \+ RC"):
         Metrics.from_counts(Counts(clean=1, clean_hits=1, triggered=10, attack_hits=6, true_hits=5))
 
 

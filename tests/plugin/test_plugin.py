@@ -62,7 +62,7 @@ def test_out_of_range(given: dict[str, Any], expected: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), "inf"])
-def test_infinity_is_no_parameter(value: object) -> None:
+def test_infinity_is_no_parameter(value: Any) -> None:
     class Open(Plugin):
         api = 1
         rate: float = param(1.0, "a rate without a range")
@@ -97,11 +97,11 @@ def test_yaml_reads_1e_3_as_a_text_and_it_is_a_float_all_the_same() -> None:
 
 def test_whole_numbers_become_floats_and_the_other_way_round() -> None:
     assert type(Probe(rate=1).rate) is float
-    assert type(Probe(steps=4.0).steps) is int
+    assert type(Probe.model_validate({"steps": 4.0}).steps) is int
 
 
 def test_integers_and_floats_give_the_same_parameters() -> None:
-    assert json.dumps(Probe(rate=1, steps=4.0).params) == json.dumps(Probe(rate=1.0, steps=4).params)
+    assert json.dumps(Probe.model_validate({"rate": 1, "steps": 4.0}).params) == json.dumps(Probe(rate=1.0, steps=4).params)
 
 
 def test_a_bad_default_is_refused_too() -> None:
@@ -133,7 +133,7 @@ def test_params_survive_yaml(probe: Probe) -> None:
 
 def test_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Probe().rate = 0.1  # type: ignore[misc]
+        Probe().rate = 0.1
 
 
 def test_text_from_a_person() -> None:
@@ -142,7 +142,7 @@ def test_text_from_a_person() -> None:
 
 
 def test_text_that_is_not_a_list_is_refused() -> None:
-    with pytest.raises(ConfigError, match="sizes .* got '\\[5, 6'"):
+    with pytest.raises(ConfigError, match=r"sizes .* got '\[5, 6'"):
         Probe.from_text(sizes="[5, 6")
     with pytest.raises(ConfigError, match="did you mean 'sizes'"):
         Probe.from_text(size="[5]")
@@ -152,23 +152,27 @@ def test_a_text_that_reads_none_stays_a_text_where_nothing_can_be_unset() -> Non
     assert Probe.from_text(label="none").label == "none"
 
 
-def namespace(*words: str) -> argparse.Namespace:
+def namespace(*words: str) -> Any:
     return Probe.add_arguments(argparse.ArgumentParser()).parse_args(words)
 
 
+def probe_of(given: argparse.Namespace, **parameters: Any) -> Probe:
+    return Probe(given, **parameters)  # type: ignore[call-arg, arg-type]
+
+
 def test_arguments_give_the_defaults() -> None:
-    assert Probe(namespace()) == Probe()
+    assert probe_of(namespace()) == Probe()
 
 
 def test_arguments_round_trip() -> None:
-    words = "--rate 0.25 --steps 7 --mode down --label it's --mirror true --most 9 --sizes [3]".split()
-    assert Probe(namespace(*words, "--file", "a b/c")) == CHANGED
+    numbers = ("--rate", "0.25", "--steps", "7", "--most", "9", "--sizes", "[3]", "--mirror", "true")
+    assert probe_of(namespace(*numbers, "--mode", "down", "--label", "it's", "--file", "a b/c")) == CHANGED
 
 
 def test_keywords_win_over_a_namespace_and_strangers_in_it_are_left_alone() -> None:
     given = namespace("--steps", "7")
     given.result_file = "somewhere"
-    assert Probe(given, steps=8) == Probe(steps=8)
+    assert probe_of(given, steps=8) == Probe(steps=8)
 
 
 def test_arguments_with_dashes() -> None:
@@ -187,8 +191,8 @@ def test_help_shows_the_meaning(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_wrong_argument_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="rate .a share."):
-        Probe(namespace("--rate", "much"))
+    with pytest.raises(ConfigError, match=r"rate \(a share\)"):
+        probe_of(namespace("--rate", "much"))
 
 
 @pytest.mark.parametrize(

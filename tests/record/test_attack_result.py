@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from benchbd.data.poisoned import State
 from benchbd.engine.inference import predict
 from benchbd.errors import BenchbdError, DataError, PluginNotFound, RecordError
-from benchbd.record.attack_result import AttackResult, load_attack_result, result_path
+from benchbd.record.attack_result import AttackResult, is_stored, load_attack_result, result_path
 from benchbd.record.files import read_tensors, write_tensors
 
 Content = dict[str, Any]
@@ -80,9 +81,7 @@ def test_a_result_is_found_by_file_folder_and_name(
     assert result_path(given[how]).samefile("record/small/attack_result.pt")
 
 
-def test_a_name_that_leads_nowhere_lists_what_there_is(
-    tmp_path: Path, result_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_leads_nowhere_lists_what_there_is(tmp_path: Path, result_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecordError, match=r"no attack result at large or record/large/attack_result\.pt$"):
         load_attack_result("large")
@@ -90,6 +89,18 @@ def test_a_name_that_leads_nowhere_lists_what_there_is(
     result_file.parent.rename(tmp_path / "record" / "small")
     with pytest.raises(RecordError, match=r"under record/ there are: small"):
         load_attack_result("large")
+
+
+def test_is_stored_says_whether_it_is_whole_and_of_that_key(stored: AttackResult, tmp_path: Path) -> None:
+    shutil.copytree(stored.folder, tmp_path / "copy")
+    assert is_stored(tmp_path / "copy", stored.key)
+    assert not is_stored(tmp_path / "copy", "0" * 64)
+    assert not is_stored(tmp_path / "absent", stored.key)
+    with (tmp_path / "copy" / "attack_result.pt").open("ab") as file:
+        file.write(b"more")
+    assert not is_stored(tmp_path / "copy", stored.key)
+    (tmp_path / "copy" / "manifest.json").write_text("[]")
+    assert not is_stored(tmp_path / "copy", stored.key)
 
 
 def test_another_data_set_is_refused(result_file: Path) -> None:
@@ -123,7 +134,9 @@ def put(value: Any, *path: str) -> Callable[[Content], None]:
     [
         put(99, "schema"),
         *(drop(part) for part in ("manifest", "model", "poisoned", "triggered", "trigger", "predictions")),
-        *(put(value, "manifest") for value in (None, [], "text")),
+        put(None, "manifest"),
+        put([], "manifest"),
+        put("text", "manifest"),
         drop("manifest", "outline"),
         put(7, "manifest", "outline", "num_classes"),
         put(None, "manifest", "outline", "mean"),
@@ -170,9 +183,10 @@ def test_triggered_images_of_other_places_are_refused(result_file: Path) -> None
 )
 def test_a_plugin_that_is_gone_is_named(result_file: Path, change: Callable[[Content], None], error: type[Exception]) -> None:
     content = read_tensors(result_file)
+    content["manifest"].pop("found_as", None)
     change(content)
     write_tensors(result_file, content)
-    with pytest.raises(error, match="nobody|width"):
+    with pytest.raises(error, match=r"nobody|width"):
         load_attack_result(result_file)
 
 

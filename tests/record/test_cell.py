@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +32,8 @@ def cell(**changed: Any) -> Cell:
         clean_budget=0.05,
         seed=7,
     )
-    return Cell(**({"schema": 1, "key": "00ff", "protocol": "p", "cell": coordinates} | changed))
+    content: dict[str, Any] = {"schema": 1, "key": "00ff", "protocol": "p", "cell": coordinates}
+    return Cell(**(content | changed))
 
 
 FULL = cell(
@@ -82,7 +85,7 @@ def test_unknown_names_and_codes_are_refused() -> None:
 
 def test_a_cell_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        cell().key = "1"  # type: ignore[misc]
+        cell().key = "1"
 
 
 class Loose(Plugin):
@@ -97,8 +100,27 @@ class Loose(Plugin):
 def test_a_plugin_knows_its_provider() -> None:
     entry = Provided.of(create("attack", "badnet", {"size": 2}))
     assert (entry.name, entry.provider, entry.params["size"]) == ("badnet", "benchbd", 2)
-    assert Provided.of(Loose()).provider == "local"
+    digits = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    assert (Provided.of(Loose()).provider, Provided.of(Loose()).version) == ("local file", digits)
+
+
+class Located(Loose):
+    api = 1
+    name = "located"
+    aside = ("folder",)
+
+    folder: str = param("here", "where it lies")
+
+
+def test_identity_leaves_out_where_something_lies() -> None:
+    assert Provided.of(Located(folder="there")).identity()[:3] == ["located", 3, {"rate": 0.5}]
+    assert Provided.of(Located(folder="there")).params["folder"] == "there"
 
 
 def test_identity_leaves_out_who_provides_it_in_which_version() -> None:
-    assert Provided.of(Loose(rate=1)).identity() == ["loose", 3, {"rate": 1.0}]
+    packaged = Provided.of(Loose(rate=1)).model_copy(update={"provider": "somebody", "version": "1.2"})
+    assert packaged.identity() == ["loose", 3, {"rate": 1.0}]
+
+
+def test_a_file_that_is_still_being_written_is_identified_by_its_digest() -> None:
+    assert Provided.of(Loose(rate=1)).identity() == ["loose", 3, {"rate": 1.0}, Provided.of(Loose()).version]

@@ -11,9 +11,11 @@ import safetensors.torch
 import torch
 
 from benchbd.api import CleanSet, Repair, Repaired, Sweep, norm_layers, path_by_number
+from benchbd.engine.units import channels
 from benchbd.errors import RecordError
 from benchbd.measure.curve import CurvePoint
 from benchbd.plugin.registry import create
+from benchbd.record.attack_result import AttackResult
 from benchbd.record.defense_result import DefenseResult, read_defense_result, table
 from benchbd.record.files import read_tensors, sha256, write_tensors
 
@@ -25,22 +27,20 @@ class Halve(Repair):
     name = "halve"
 
     def repair(self, model: torch.nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
-        worth = {name: torch.arange(float(len(layer.weight))) for name, layer in norm_layers(model).items()}
+        worth = {name: torch.arange(float(channels(layer, "scale"))) for name, layer in norm_layers(model).items()}
         total = sum(len(values) for values in worth.values())
         path = path_by_number(worth, [0, total // 2, total], "scale")
         sweep = Sweep(path, (0.9, 0.5, 0.1), chosen=1)
         return Repaired(path.at(model, 1), sweep, kept={"first": 0}, notes={"of": total}, tensors={"mask": torch.ones(3)})
 
 
-@pytest.fixture
-def result(result_file: Path) -> DefenseResult:
-    return Halve().defense(result_file, device="cpu", precision="fp32")
+@pytest.fixture(scope="module")
+def result(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> DefenseResult:
+    return Halve().defense(stored.path, device="cpu", precision="fp32", save_path=tmp_path_factory.mktemp("halve"))
 
 
-def test_files(result: DefenseResult, result_file: Path) -> None:
-    folder = result_file.parent / "defense" / "halve"
-    assert result.folder == folder
-    assert {path.name for path in folder.iterdir()} == {
+def test_files(result: DefenseResult) -> None:
+    assert {path.name for path in result.folder.iterdir()} == {
         "defense_result.pt",
         "predictions.safetensors",
         "cell.json",
@@ -88,14 +88,13 @@ def test_none_is_an_empty_field() -> None:
     assert table([CurvePoint(value=1.0, acc=0.5, asr=None, rc=None)]) == "value,units,acc,asr,rc,validation_acc\n1.0,,0.5,,,\n"
 
 
-def test_what_is_no_defense_result_is_refused(result: DefenseResult, result_file: Path) -> None:
+def test_what_is_no_defense_result_is_refused(result: DefenseResult, stored: AttackResult, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="does not hold a defense result"):
-        read_defense_result(result_file)
+        read_defense_result(stored.path)
     content = read_tensors(result.path)
     content["cell"]["seed_of_doubt"] = 1
-    write_tensors(result.path, content)
     with pytest.raises(RecordError, match="does not hold a defense result"):
-        read_defense_result(result.path)
+        read_defense_result(write_tensors(tmp_path / "a.pt", content))
 
 
 def test_no_defense_measures_what_the_attack_stored(result_file: Path) -> None:
@@ -106,3 +105,4 @@ def test_no_defense_measures_what_the_attack_stored(result_file: Path) -> None:
         result.baseline.rc,
     )
     assert result.metrics.der == 0.5
+    assert result.folder == result_file.parent / "defense" / "none"

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import random
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,8 +87,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files.tempfile, "NamedTemporaryFile", refuse)
-    with pytest.raises(RecordError, match="cannot write .*: Permission denied"):
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
+    with pytest.raises(RecordError, match=r"cannot write .*: Permission denied"):
         write_text(tmp_path / "a.txt", "new")
 
 
@@ -168,7 +169,7 @@ def stored_bytes() -> bytes:
 
 def test_a_file_cut_short_at_any_place_is_a_record_error(tmp_path: Path) -> None:
     whole, path = stored_bytes(), tmp_path / "a.pt"
-    for length in [*range(0, 80), *range(80, len(whole), 97), *range(len(whole) - 60, len(whole))]:
+    for length in [*range(80), *range(80, len(whole), 97), *range(len(whole) - 60, len(whole))]:
         path.write_bytes(whole[:length])
         with pytest.raises(RecordError) as caught:
             read_tensors(path)
@@ -236,7 +237,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = write_tensors(tmp_path / "a.pt", CONTENT)
     monkeypatch.setattr(Path, "open", refuse)
     for read in (read_tensors, read_json):
-        with pytest.raises(RecordError, match="cannot read .*: Permission denied"):
+        with pytest.raises(RecordError, match=r"cannot read .*: Permission denied"):
             read(path)
 
 

@@ -24,6 +24,7 @@ class TorchvisionLayout(DataSet):
     source: ClassVar[str]
     folder: ClassVar[str] = ""
     splits: ClassVar[dict[Split, Any]] = {"train": True, "test": False}
+    aside: ClassVar[tuple[str, ...]] = ("path", "download")
 
     path: Path | None = param(None, "folder that holds the data set's own folder; unset: the data folder")
     download: bool = param(False, "fetch the files first when they are not there")

@@ -37,6 +37,7 @@ from benchbd.api import (
     Sweep,
     accuracy,
     device_of,
+    epoch_done,
     fork,
     hardware,
     last_within,
@@ -71,7 +72,7 @@ class ANP(Repair):
         None, "fixed threshold, or fixed number of channels; unset: chosen on the validation split", ge=0
     )
     acc_ratio: float = param(0.1, "clean accuracy that may be lost, relative to that before pruning", ge=0, le=1)
-    print_every: int = param(500, "updates between two lines of the log", ge=1)
+    print_every: int = param(500, "updates between two lines of the log, and two points of the curve along the way", ge=1)
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         masks, log = self._learn_masks(model, clean, rng)
@@ -106,6 +107,7 @@ class ANP(Repair):
                 loss = self._update(masked, optimizer, to_float(images), labels, draws)
             if iteration % self.print_every == 0:
                 log.append({"iteration": iteration, "loss": float(loss)})
+                epoch_done(masked, iteration)
         return masked.values(), log
 
     def _update(
@@ -116,7 +118,7 @@ class ANP(Repair):
         for _ in range(self.anp_steps if self.anp_eps else 0):
             masked.climb(F.cross_entropy(masked.perturbed(images).float(), labels), self.anp_eps / self.anp_steps)
         perturbed = F.cross_entropy(masked.perturbed(images).float(), labels)
-        natural = F.cross_entropy(masked.natural(images).float(), labels)
+        natural = F.cross_entropy(masked(images).float(), labels)
         loss = self.anp_alpha * natural + (1 - self.anp_alpha) * perturbed
         masked.descend(loss, optimizer)
         return loss.detach()
@@ -140,12 +142,16 @@ class ANP(Repair):
         return min(range(len(path)), key=lambda step: abs(path.values[step] - fixed))
 
 
-class _MaskedNorms:
+class _MaskedNorms(nn.Module):
     """A network whose normalisation layers scale by weight * (m + d) and shift by bias * (1 + xi)."""
 
     def __init__(self, network: nn.Module) -> None:
+        super().__init__()
         self.network = network
         layers = norm_layers(network)
+        for layer in layers.values():
+            if isinstance(layer, nn.GroupNorm):
+                layer.register_forward_pre_hook(_contiguous)
         self.weights = {name: layer.get_parameter("weight") for name, layer in layers.items()}
         self.biases = {name: layer.get_parameter("bias") for name, layer in layers.items() if layer.bias is not None}
         self.masks = {name: torch.ones_like(weight).requires_grad_() for name, weight in self.weights.items()}
@@ -162,7 +168,8 @@ class _MaskedNorms:
         self.scale_noise = {name: uniform(mask) for name, mask in self.masks.items()}
         self.shift_noise = {name: uniform(bias) for name, bias in self.biases.items()}
 
-    def natural(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the masked, unperturbed network."""
         return self._called(images, self.masks, {})
 
     def perturbed(self, images: Tensor) -> Tensor:
@@ -191,3 +198,8 @@ class _MaskedNorms:
         with torch.no_grad():
             for mask in self.masks.values():
                 mask.clamp_(0, 1)
+
+
+def _contiguous(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """PyTorch crashes in the backward pass of GroupNorm on a CPU over channels-last maps that need no gradient."""
+    return (inputs[0].contiguous(),)

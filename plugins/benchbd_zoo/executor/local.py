@@ -9,189 +9,171 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-import psutil
+from benchbd.api import Ended, Executor, Limits, Session, log_path, param, read_ended, usable_cores
+from benchbd_zoo.executor.nursery import Nursery, Worker
 
-from benchbd.api import Ended, Executor, Limits, Session, param, read_ended, usable_cores
+LOOK = 0.2
+"""Seconds between two looks at the memory and the log of a stage."""
 
-GRACE = 5.0
-LOG_KEPT = 4000
+LOG_LIMIT = 16 * 2**20
+LOG_TAIL = 4000
 
 
 class Local(Executor):
-    """The default. A stage's output goes to a log beside its spec."""
+    """The default. What a stage prints goes to a log in its folder."""
 
     api = 1
 
     gpus: str = param("", "GPUs to spread stages over, by number, such as 0,1; empty: the device of the run")
     per_gpu: int = param(1, "stages at a time on each GPU", ge=1)
     reuse: bool = param(False, "let a worker process run many stages; faster for tiny cells, less apart")
+    grace: float = param(5.0, "seconds between telling a stage to end and killing it", ge=0)
 
     def open(self, limits: Limits) -> Session:
-        devices = [d for gpu in self.gpus.split(",") if gpu.strip() for d in [gpu.strip()] * self.per_gpu]
+        devices = [gpu.strip() for gpu in self.gpus.split(",") if gpu.strip() for _ in range(self.per_gpu)]
         cores = usable_cores()
         workers = self.workers or len(devices) or max(1, cores // (limits.threads or cores))
-        return _Session(workers, devices, limits, self.reuse)
+        return _Session(workers, devices, limits, self.reuse, self.grace)
 
 
 @dataclass(eq=False)
 class _Stage:
+    """A stage under way. started: when its process did; told, verdict: when and why it was told to end."""
+
     spec: Path
-    process: _Worker
-    started: float
+    worker: Worker
     device: str | None
+    started: float | None = None
+    looked: float = 0.0
     told: float | None = None
     verdict: Ended | None = None
 
 
-class _Worker:
-    """A process that runs the stages whose specs are written to its input, one a line."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.environment = environment
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchbd.running.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-
-    def begin(self, spec: Path) -> None:
-        pipe: IO[bytes] = self.process.stdin  # type: ignore[assignment]
-        pipe.write(f"{spec.absolute()}\n".encode())
-        pipe.flush()
-
-    def dismiss(self) -> None:
-        """No further stage: the process ends when it has finished what it does."""
-        if self.process.stdin:
-            self.process.stdin.close()
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def signal(self, number: int) -> None:
-        """To the whole process group."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
-
-    def memory(self) -> int:
-        """Resident bytes of the process and all its children."""
-        total = 0
-        try:
-            leader = psutil.Process(self.process.pid)
-            family = [leader, *leader.children(recursive=True)]
-        except psutil.Error:
-            return 0
-        for process in family:
-            try:
-                total += process.memory_info().rss
-            except psutil.Error:
-                continue
-        return total
-
-
 class _Session(Session):
-    def __init__(self, workers: int, devices: list[str], limits: Limits, reuse: bool) -> None:
-        self.workers, self.limits, self.reuse = workers, limits, reuse
-        self.devices = devices
-        self.idle: list[_Worker] = []
+    def __init__(self, workers: int, devices: list[str], limits: Limits, reuse: bool, grace: float) -> None:
+        self.workers, self.devices, self.limits, self.reuse, self.grace = workers, devices, limits, reuse, grace
+        self.nursery = Nursery(_environment(limits, workers))
+        self.idle: list[Worker] = []
         self.running: set[_Stage] = set()
 
     @property
     def capacity(self) -> int:
-        return self.workers
+        return min(self.workers, len(self.devices) + len(self.running)) if self.devices else self.workers
 
     def start(self, spec: Path) -> _Stage:
         device = self.devices.pop() if self.devices else None
-        worker = self._worker(device)
+        worker = self._worker({} if device is None else {"CUDA_VISIBLE_DEVICES": device})
         worker.begin(spec)
         if not self.reuse:
             worker.dismiss()
-        stage = _Stage(spec, worker, time.monotonic(), device)
+        stage = _Stage(spec, worker, device)
         self.running.add(stage)
         return stage
 
     def ended(self, handle: _Stage) -> Ended | None:
-        told = read_ended(handle.spec)
-        if handle.verdict is None and told is not None and (self.reuse or not handle.process.alive):
-            return self._finish(handle, told)
-        if not handle.process.alive:
-            return self._finish(handle, handle.verdict or told or _crash(handle))
-        self._watch(handle)
-        return None
+        runs = handle.worker.running()
+        told = read_ended(handle.spec) if self.reuse or not runs else None
+        if told is None and runs:
+            self._watch(handle)
+            return None
+        self._finish(handle)
+        if told is not None and told.code == "ok":
+            return told
+        return handle.verdict or told or _crash(handle)
 
     def close(self) -> None:
-        for worker in [stage.process for stage in self.running] + self.idle:
+        workers = [stage.worker for stage in self.running] + self.idle
+        for worker in workers:
             worker.signal(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE
-        for worker in [stage.process for stage in self.running] + self.idle:
-            with suppress(subprocess.TimeoutExpired):
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
-            worker.signal(signal.SIGKILL)
-            worker.process.wait()
+        deadline = time.monotonic() + self.grace
+        while any(worker.running() for worker in workers if worker.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.nursery.close()
+        for worker in workers:
+            worker.close()
         self.running.clear()
         self.idle.clear()
 
-    def _worker(self, device: str | None) -> _Worker:
-        environment = _environment(self.limits, self.workers, device)
+    def _worker(self, environment: dict[str, str]) -> Worker:
         for worker in self.idle:
-            if worker.alive and worker.environment == environment:
+            if worker.environment == environment and worker.running():
                 self.idle.remove(worker)
                 return worker
-        return _Worker(environment)
+        if not self.nursery.alive:
+            self.nursery.close()
+            self.nursery = Nursery(_environment(self.limits, self.workers))
+        return self.nursery.worker(environment)
 
-    def _finish(self, stage: _Stage, ended: Ended) -> Ended:
+    def _finish(self, stage: _Stage) -> None:
+        """Give back what a stage has used. A worker that was told to end is not used again."""
         self.running.discard(stage)
+        _bound(log_path(stage.spec))
         if stage.device is not None:
             self.devices.append(stage.device)
-        if self.reuse and stage.process.alive:
-            self.idle.append(stage.process)
+        if self.reuse and stage.verdict is None and stage.worker.running():
+            self.idle.append(stage.worker)
         else:
-            stage.process.signal(signal.SIGKILL)  # children that the stage left behind
-        return ended
+            stage.worker.kill()
+            stage.worker.close()
 
     def _watch(self, stage: _Stage) -> None:
         """Tell a stage that is over its limits to end; kill it when it does not."""
         now = time.monotonic()
-        if stage.told is not None:
-            if now - stage.told > GRACE:
-                stage.process.signal(signal.SIGKILL)
+        if stage.worker.pid is None or now - stage.looked < LOOK:
             return
-        stage.verdict = self._over(stage, now)
+        stage.looked = now
+        stage.started = stage.started or now
+        if stage.told is not None:
+            if now - stage.told > self.grace:
+                stage.worker.kill()
+            return
+        _bound(log_path(stage.spec))
+        stage.verdict = self._over(stage, now - stage.started)
         if stage.verdict is not None:
             stage.told = now
-            stage.process.signal(signal.SIGTERM)
+            stage.worker.signal(signal.SIGTERM)
 
-    def _over(self, stage: _Stage, now: float) -> Ended | None:
+    def _over(self, stage: _Stage, lasted: float) -> Ended | None:
         seconds, memory = self.limits.seconds, self.limits.memory
-        if seconds is not None and now - stage.started > seconds:
+        if seconds is not None and lasted > seconds:
             return Ended(code="timeout", reason=f"it ran past its limit of {seconds:g} s and was stopped")
-        if memory is not None and (used := stage.process.memory()) > memory:
+        if memory is not None and (used := stage.worker.memory()) > memory:
             return Ended(code="oom", reason=f"it used {used / 2**20:,.0f} MiB, more than its limit of {memory / 2**20:,.0f} MiB")
         return None
 
 
-def _environment(limits: Limits, workers: int, device: str | None) -> dict[str, str]:
+def _environment(limits: Limits, workers: int) -> dict[str, str]:
     threads = limits.threads or max(1, usable_cores() // workers)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    return environment | ({"CUDA_VISIBLE_DEVICES": device} if device is not None else {})
+    return os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _bound(log: Path) -> None:
+    """Keep the end of a log that has grown too large; its writers append and go on."""
+    with suppress(OSError):
+        if log.stat().st_size > LOG_LIMIT:
+            tail = _tail(log)
+            os.truncate(log, 0)
+            with log.open("ab") as file:
+                file.write(b"[what was printed before is cut off]\n" + tail)
+
+
+def _tail(log: Path) -> bytes:
+    with log.open("rb") as file:
+        file.seek(-min(LOG_TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        return file.read()
 
 
 def _crash(stage: _Stage) -> Ended:
     """What is known of a process that ended without a word."""
-    code = stage.process.process.returncode
-    log = stage.spec.with_suffix(".log")
-    tail = log.read_text(errors="replace")[-LOG_KEPT:] if log.exists() else ""
+    code, log = stage.worker.exit_code, log_path(stage.spec)
+    tail = _tail(log).decode(errors="replace") if log.exists() else ""
+    if code is None:
+        return Ended(code="crashed", killed=True, reason="its process was lost with the one that had started it", traceback=tail)
     if code == -signal.SIGKILL:
         return Ended(code="oom", killed=True, reason="it was killed from outside, most likely for want of memory", traceback=tail)
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,98 @@
+"""`benchbd check`: does a plugin keep the contract?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchbd.errors import PluginError, PluginNotFound, nearest
+from benchbd.plugin.registry import KINDS, Entry, entries, is_file, load
+
+if TYPE_CHECKING:
+    from benchbd.plugin.plugin import Plugin
+    from benchbd.testing.check import Result
+
+COLOURS = {"passed": "green", "failed": "red", "expected": "yellow", "n/a": "yellow", "skipped": "bright_black"}
+
+
+@click.command()
+@click.argument("target")
+@click.option("--level", type=click.Choice(["api", "smoke", "full"]), default="smoke", show_default=True, help="How much is tried.")
+@click.option("--set", "settings", multiple=True, metavar="PARAM=VALUE", help="Check it with this parameter.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object per plugin and check.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what passed, and tracebacks.")
+def command(target: str, level: str, settings: tuple[str, ...], as_json: bool, verbose: bool) -> None:
+    """Hold TARGET to the rules of its family: KIND.NAME, a file, or a distribution, of which every plugin is checked.
+
+    api: the class alone. smoke: its verbs on tiny data, with quick parameters. full: with its defaults, too.
+    """
+    from benchbd.testing.check import failures
+
+    results = []
+    for cls, name in _classes(target):
+        found = _checked(cls, name, level, settings)
+        results += found
+        if not as_json:
+            _show(cls, name, found, verbose)
+    if as_json:
+        click.echo(json.dumps([result.to_json() for result in results], indent=1))
+    sys.exit(PluginError.exit_code if failures(results) else 0)
+
+
+def _checked(cls: type[Plugin] | PluginError, name: str, level: str, settings: tuple[str, ...]) -> list[Result]:
+    """All results of one plugin; of one that cannot be loaded, that alone."""
+    from benchbd.testing import Result, check_plugin
+
+    if isinstance(cls, PluginError):
+        return [Result(name, "contract_is_kept", "It can be loaded.", "failed", str(cls))]
+    texts = dict(text.partition("=")[::2] for text in settings)
+    return check_plugin(cls, level, settings={key: cls.parse(key, text) for key, text in texts.items()})  # type: ignore[arg-type]
+
+
+def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
+    """The classes that a target means, each with the name under which it is shown; an error where one cannot be loaded."""
+    if is_file(target):
+        from benchbd.plugin.loose import classes_in, path_of
+
+        file, class_name = path_of(target)
+        found = [cls for cls in classes_in(file) if class_name in ("", cls.__qualname__)]
+        if not found:
+            raise PluginNotFound(f"{target} holds no plugin; write a class that derives from a family of benchbd.api")
+        yield from ((cls, f"{Path(file).name}:{cls.__qualname__}") for cls in found)
+        return
+    for entry in _entries(target):
+        try:
+            yield load(entry.kind, f"{entry.provider}/{entry.name}"), f"{entry.kind}.{entry.name}"
+        except PluginError as error:
+            yield error, f"{entry.kind}.{entry.name}"
+
+
+def _entries(target: str) -> list[Entry]:
+    known = [entry for kind in KINDS for entry in entries(kind)]
+    kind, dot, bare = target.partition(".")
+    wanted = (kind, bare) if dot and kind in KINDS else ("", target)
+    found = [e for e in known if wanted[0] in ("", e.kind) and wanted[1] in (e.name, f"{e.provider}/{e.name}")]
+    found = found or [e for e in known if e.provider == target]
+    if not found:
+        names = [f"{e.kind}.{e.name}" for e in known] + [e.provider for e in known]
+        raise PluginNotFound(f"no plugin, file or distribution named {target!r}{nearest(target, names)} `benchbd list` shows all")
+    return found
+
+
+def _show(cls: type[Plugin] | PluginError, name: str, results: list[Result], verbose: bool) -> None:
+    seconds = sum(result.seconds for result in results)
+    counts = Counter(result.status for result in results)
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+    click.echo(f"{click.style(name, bold=True)}: {summary} in {seconds:.0f} s")
+    for result in results:
+        if result.status == "passed" and not verbose:
+            continue
+        click.echo(f"  {click.style(result.status, fg=COLOURS[result.status])} {result.check}: {result.message or result.rule}")
+        if verbose and result.traceback:
+            click.echo(result.traceback)

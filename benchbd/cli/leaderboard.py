@@ -1,0 +1,189 @@
+"""`benchbd leaderboard`: build the tables and the page from the results; compare, show and export them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from benchbd.leaderboard.board import Board
+    from benchbd.leaderboard.tables import Table
+
+FOLDER = Path("leaderboard")
+
+
+def reading(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which results to read, shared by the commands."""
+    place = click.Path(path_type=Path)
+    options = [
+        click.option("--results", type=place, help="Folder of the results.  [default: leaderboard/results]"),
+        click.option("--trust", type=place, help="File of notes on what was checked.  [default: trust.json beside the results]"),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.group()
+def command() -> None:
+    """Build the leaderboard from stored results; compare, show and export it."""
+
+
+@command.command()
+@reading
+@click.option("--out", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="Folder of the board.")
+@click.option("--check", is_flag=True, help="Write nothing; fail (1) if what lies there is not what the results give.")
+def build(results: Path | None, trust: Path | None, out: Path, check: bool) -> None:
+    """Write LEADERBOARD.md, index.html, leaderboard.csv and leaderboard.json. The same results give the same bytes."""
+    from benchbd.leaderboard.publication import out_of_date, publish
+
+    board = _board(results, trust)
+    if not check:
+        for path in publish(board, out):
+            click.echo(f"written: {path}")
+        return
+    stale = out_of_date(board, out)
+    for path in stale:
+        click.echo(f"out of date: {path}; `benchbd leaderboard build` makes it again", err=True)
+    sys.exit(1 if stale else 0)
+
+
+@command.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+def diff(before: Path, after: Path) -> None:
+    """Print the cells that differ between two boards: leaderboard.json files, their folders, or folders of results.
+
+    Returns 0 when nothing differs, 1 when something does.
+    """
+    from benchbd.leaderboard.difference import differences
+
+    changes = differences(before, after)
+    for change in changes:
+        title, attack, defense, seed = change.place
+        click.echo(f"{change.kind}: {title}, {attack}, {defense}, seed {seed}: {change.words}")
+    if not changes:
+        click.echo("no cell differs")
+    sys.exit(1 if changes else 0)
+
+
+@command.command()
+@reading
+@click.option("--attack", "attacks", multiple=True, help="Every defense against this attack; may be given several times.")
+def show(results: Path | None, trust: Path | None, attacks: tuple[str, ...]) -> None:
+    """Print ranking, matrix and what has no numbers; with --attack the intervals and the cost against one attack."""
+    from rich.console import Console
+
+    from benchbd.leaderboard.tables import attack_tables, headline_tables, summary_line
+
+    board = _board(results, trust)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(summary_line(board))
+    for section in board.sections:
+        console.rule(section.title, align="left")
+        details = zip(section.attacks, attack_tables(section), strict=True)
+        chosen = [t for facts, t in details if facts.label in attacks] if attacks else headline_tables(section)
+        for table in chosen:
+            console.print(_printed(table))
+
+
+@command.command()
+@reading
+@click.argument("first")
+@click.argument("second")
+def compare(first: str, second: str, results: Path | None, trust: Path | None) -> None:
+    """Compare two defenses: over all attacks, and image by image against each attacked model (McNemar)."""
+    from rich.console import Console
+
+    from benchbd.leaderboard.duel import comparison, duels
+
+    folder = results or FOLDER / "results"
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    for section in _board(results, trust).sections:
+        console.rule(section.title, align="left")
+        found = comparison(section, first, second)
+        if found is not None:
+            words = f"{found.better} before {found.worse} by {100 * found.difference:.1f} DER over {found.attacks} attacks"
+            console.print(f"{words}: p {found.p:.3g}, corrected {found.adjusted:.3g}")
+        console.print(_printed(_duels(list(duels(section, first, second, folder)), first, second)))
+
+
+@command.command()
+@reading
+@click.option("--format", "form", type=click.Choice(["csv", "md", "latex", "parquet", "json"]), required=True, help="Form.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: stdout.")
+def export(results: Path | None, trust: Path | None, form: str, out: Path | None) -> None:
+    """Write the board in one form: csv, parquet and json hold shares in [0, 1]; md and latex percent."""
+    from benchbd.leaderboard import document, latex, markdown, records
+    from benchbd.record.files import write_bytes
+
+    renderers: dict[str, Callable[[Board], bytes]] = {
+        "csv": lambda board: records.to_csv(board).encode(),
+        "md": lambda board: markdown.to_markdown(board).encode(),
+        "latex": lambda board: latex.to_latex(board).encode(),
+        "parquet": records.to_parquet,
+        "json": lambda board: document.to_json(board).encode(),
+    }
+    content = renderers[form](_board(results, trust))
+    if out is None:
+        click.get_binary_stream("stdout").write(content)
+    else:
+        click.echo(f"written: {write_bytes(out, content)}")
+
+
+def _board(results: Path | None, trust: Path | None) -> Board:
+    """The board of a folder of results; files that are not believed are named on stderr."""
+    from benchbd.errors import RecordError
+    from benchbd.leaderboard.board import read_board
+    from benchbd.leaderboard.trust import read_ledger
+
+    folder = results or FOLDER / "results"
+    if not folder.is_dir():
+        raise RecordError(f"no folder of results at {folder}; `benchbd matrix` fills one, --results names another")
+    board = read_board(folder, read_ledger(trust or folder.parent / "trust.json"))
+    for fault in board.faults:
+        click.echo(f"not believed: {fault}", err=True)
+    return board
+
+
+def _printed(table: Table) -> Any:
+    from rich.table import Table as Printed
+    from rich.text import Text
+
+    printed = Printed(title=Text(table.title), caption=Text(table.note), title_justify="left", caption_justify="left")
+    for place, name in enumerate(table.header):
+        printed.add_column(Text(name), justify="left" if place < table.texts else "right")
+    for row in table.rows:
+        printed.add_row(*map(Text, row))
+    return printed
+
+
+def _duels(found: list[Any], first: str, second: str) -> Table:
+    from benchbd.leaderboard.tables import Table
+
+    return Table(
+        "Image by image",
+        (
+            "attack",
+            "seed",
+            f"only {first} right",
+            f"only {second} right",
+            "p",
+            f"only {first} fooled",
+            f"only {second} fooled",
+            "p",
+        ),
+        tuple(
+            (duel.attack, str(duel.seed), *(f"{value}" for split in (duel.right, duel.fooled) for value in _split(split)))
+            for duel in found
+        ),
+        "McNemar's exact test inside one attacked model, not corrected for the number of models.",
+    )
+
+
+def _split(split: Any) -> tuple[str, str, str]:
+    return str(split.only_first), str(split.only_second), f"{split.p:.3g}"

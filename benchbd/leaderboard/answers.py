@@ -1,0 +1,90 @@
+"""The right answers to the test images of a cell, rebuilt from its coordinates: what its predictions are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from benchbd.attack.attack import Attack
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import TriggeredSet
+from benchbd.errors import BenchbdError, RecordError
+from benchbd.measure.metrics import Counts, count
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.registry import create, entries
+from benchbd.record.cell import Cell, Provided
+from benchbd.record.files import sha256
+from benchbd.victim.dataset import DataSet
+
+Predicted = tuple[Tensor, Tensor]
+"""Predicted classes (N,) of the clean and (M,) of the triggered test images."""
+
+
+@dataclass
+class Answers:
+    """Test splits by the identity of their data set, each loaded once."""
+
+    _splits: dict[str, ImageSet] = field(default_factory=dict)
+
+    def of(self, cell: Cell) -> tuple[ImageSet, TriggeredSet]:
+        """The clean test split, and the triggered one with its two kinds of labels but the images unstamped."""
+        test = self._test(cell.cell.dataset)
+        attack = cast(Attack, registered("attack", cell.cell.attack))
+        attack.require_target(test)
+        indices = torch.nonzero(attack.scored(test.labels, test.num_classes))[:, 0]
+        labels = test.labels[indices]
+        return test, TriggeredSet(indices, test.images[indices], labels, attack.attacked_labels(labels, test.num_classes))
+
+    def counts(self, cell: Cell, predicted: Predicted) -> Counts:
+        """The counts that predictions give. Raises `RecordError` when they are of other images."""
+        test, triggered = self.of(cell)
+        wanted, given = (len(test), len(triggered)), tuple(map(len, predicted))
+        if wanted != given:
+            raise RecordError(f"its predictions are of {given} clean and triggered images, the data set gives {wanted}")
+        return count(*predicted, test, triggered)
+
+    def _test(self, dataset: Provided) -> ImageSet:
+        known = dataset.model_dump_json()
+        if known not in self._splits:
+            self._splits[known] = cast(DataSet, registered("dataset", dataset)).load("test")
+        return self._splits[known]
+
+
+def registered(kind: str, provided: Provided) -> Plugin:
+    """The plugin as a cell names it. Only what an installed package registers is built: a result must not run a file.
+
+    Raises `RecordError` when nobody provides it here, or when what is provided is another version of it.
+    """
+    if not any((entry.provider, entry.name) == (provided.provider, provided.name) for entry in entries(kind)):
+        raise RecordError(f"its {kind} {provided.name!r} is provided by {provided.provider!r}, which is not installed here")
+    try:
+        plugin = create(kind, f"{provided.provider}/{provided.name}", provided.params)
+    except BenchbdError as error:
+        raise RecordError(f"its {kind} cannot be built here: {error}") from None
+    here = Provided.of(plugin).identity()
+    if here != provided.identity():
+        raise RecordError(f"its {kind} is another one here: {here}, the cell says {provided.identity()}")
+    return plugin
+
+
+def read_predictions(path: Path, cell: Cell) -> Predicted:
+    """The predictions beside the cell at `path`, held against their digest. Raises `RecordError`."""
+    if cell.predictions is None:
+        raise RecordError("it names no predictions")
+    beside = path.parent / Path(cell.predictions.file).name
+    if not beside.is_file():
+        raise RecordError(f"its predictions {beside.name} are missing")
+    if sha256(beside) != cell.predictions.sha256:
+        raise RecordError(f"its predictions {beside.name} do not have the digest that it names")
+    try:
+        stored = safetensors.torch.load(beside.read_bytes())
+        clean, triggered = (stored[name].long().flatten() for name in ("clean", "triggered"))
+    except (SafetensorError, LookupError) as error:
+        raise RecordError(f"its predictions {beside.name} cannot be read: {error}") from None
+    return clean, triggered

@@ -1,0 +1,238 @@
+"""The board: everything that the tables and the page show, as a pure function of the result files.
+
+Facts first, pixels second: renderers add nothing. Same rows, same board: no clock, canonical order.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchbd.leaderboard.detecting import FIGURES, Detecting, detecting, mean_of
+from benchbd.leaderboard.interval import Summary, summarise, tidy
+from benchbd.leaderboard.naming import Method, labels
+from benchbd.leaderboard.ranking import Model, Ranking, rank
+from benchbd.leaderboard.row import METRICS, Row, Where, read_rows
+from benchbd.leaderboard.trust import Ledger, Level, lowest
+
+
+@dataclass(frozen=True, slots=True)
+class AttackFacts:
+    """One attack of a table. `baseline`: the undefended models; `survival`: mean ASR that complete defenses leave."""
+
+    label: str
+    method: Method
+    poison_ratio: float | None
+    baseline: dict[str, Summary]
+    survival: float | None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is poisoned, so that it shows false alarms and the cost to a sound model."""
+        return self.poison_ratio == 0
+
+
+@dataclass(frozen=True, slots=True)
+class DefenseFacts:
+    """One defense of a table; `detecting` is None for one that detects nothing."""
+
+    label: str
+    method: Method
+    oracle: bool
+    detecting: Detecting | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An attack met by a defense, over all seeds.
+
+    `codes`: how many cells ended how, `missing` among them; `images`: how many were asked for ACC, and for ASR and RC.
+    """
+
+    attack: str
+    defense: str
+    codes: dict[str, int]
+    seeds: tuple[int, ...]
+    metrics: dict[str, Summary]
+    images: dict[str, int]
+    detection: dict[str, float]
+    cost: dict[str, float]
+    reasons: tuple[str, ...]
+    oracle: bool
+    stale: bool
+    trust: Level
+    cells: tuple[Row, ...]
+
+    @property
+    def measured(self) -> int:
+        return self.codes.get("ok", 0)
+
+    @property
+    def expected(self) -> int:
+        return sum(self.codes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table: cells that share protocol, data set, model, recipe and budget. `lost`: models that no defense has numbers for."""
+
+    where: Where
+    dataset: str
+    model: str
+    title: str
+    seeds: tuple[int, ...]
+    attacks: tuple[AttackFacts, ...]
+    defenses: tuple[DefenseFacts, ...]
+    entries: tuple[Entry, ...]
+    ranking: Ranking
+    lost: tuple[Model, ...]
+
+    def by_attack(self) -> Iterator[tuple[AttackFacts, tuple[Entry, ...]]]:
+        """Each attack with its entries, in the order of the defenses."""
+        width = len(self.defenses)
+        for place, attack in enumerate(self.attacks):
+            yield attack, self.entries[place * width : (place + 1) * width]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All tables, and the files that were not believed, with what is wrong with them."""
+
+    sections: tuple[Section, ...]
+    faults: tuple[str, ...] = ()
+    cells: int = 0
+
+
+def read_board(results: Path, ledger: Ledger) -> Board:
+    """The board of all result files under a folder."""
+    rows, faults = read_rows(results, ledger)
+    return board(rows, faults)
+
+
+def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
+    """The board of these rows, in whatever order they come."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda r: (r.where.identity, r.attack.identity, r.defense.identity, r.seed, r.key)):
+        groups[row.where.identity].append(row)
+    wheres = [group[0].where for group in groups.values()]
+    sections = [_section(group, wheres) for group in groups.values()]
+    sections.sort(key=lambda s: (s.title, s.where.identity))
+    return Board(tuple(sections), tuple(faults), sum(map(len, groups.values())))
+
+
+def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
+    where = rows[0].where
+    datasets, models = labels(w.dataset for w in wheres), labels(w.model for w in wheres)
+    attacks, defenses = labels(row.attack for row in rows), labels(row.defense for row in rows)
+    by_defense: dict[str, dict[Model, Row]] = {label: {} for label in sorted(defenses.values())}
+    for row in rows:
+        by_defense[defenses[row.defense]][attacks[row.attack], row.seed] = row
+    present = sorted({model for cells in by_defense.values() for model in cells})
+    expected = [m for m in present if any(m in cells and cells[m].ok for cells in by_defense.values())]
+    healthy = frozenset(label for method, label in attacks.items() if _poison_ratio(method) == 0)
+    ranking = rank(by_defense, expected, healthy)
+    complete = {standing.defense for standing in ranking.standings if standing.aggregates}
+    mine: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        mine[attacks[row.attack]].append(row)
+    left = {label: _asr_left(each, [m for m, d in defenses.items() if d in complete]) for label, each in mine.items()}
+    order = sorted(attacks.items(), key=lambda item: (item[1] not in healthy, item[1]))
+    return Section(
+        where=where,
+        dataset=datasets[where.dataset],
+        model=models[where.model],
+        title=" · ".join([where.protocol, datasets[where.dataset], models[where.model], *_differences(where, wheres)]),
+        seeds=tuple(sorted({row.seed for row in rows})),
+        attacks=tuple(_attack(label, method, mine[label], left[label]) for method, label in order),
+        defenses=tuple(_defense(label, method, by_defense[label], healthy) for method, label in _by_label(defenses)),
+        entries=tuple(_entry(a, d, cells, present) for _, a in order for d, cells in by_defense.items()),
+        ranking=ranking,
+        lost=tuple(model for model in present if model not in expected),
+    )
+
+
+def _attack(label: str, method: Method, mine: Sequence[Row], left: Sequence[float]) -> AttackFacts:
+    by_seed = {row.seed: row.baseline for row in reversed(mine) if row.baseline}
+    baseline = {
+        name: summary
+        for name in METRICS[:3]
+        if (summary := summarise([v for seed in sorted(by_seed) if (v := by_seed[seed][name]) is not None]))
+    }
+    return AttackFacts(label, method, _poison_ratio(method), baseline, tidy(statistics.fmean(left)) if left else None)
+
+
+def _asr_left(rows: Sequence[Row], complete: Sequence[Method]) -> list[float]:
+    """ASR of every measured cell of complete defenses."""
+    wanted = set(complete)
+    return [asr for row in rows if row.ok and row.defense in wanted and (asr := row.metrics["asr"]) is not None]
+
+
+def _defense(label: str, method: Method, cells: Mapping[Model, Row], healthy: frozenset[str]) -> DefenseFacts:
+    attacked = [row for model, row in cells.items() if model[0] not in healthy]
+    sound = [row for model, row in cells.items() if model[0] in healthy]
+    return DefenseFacts(label, method, any(row.oracle for row in cells.values()), detecting(attacked, sound))
+
+
+def _entry(attack: str, defense: str, cells: Mapping[Model, Row], present: Sequence[Model]) -> Entry:
+    models = [model for model in present if model[0] == attack]
+    rows = [cells[model] for model in models if model in cells]
+    ok = [row for row in rows if row.ok]
+    codes = Counter(cells[model].code if model in cells else "missing" for model in models)
+    return Entry(
+        attack=attack,
+        defense=defense,
+        codes=dict(sorted(codes.items())),
+        seeds=tuple(row.seed for row in ok),
+        metrics=_metrics(ok),
+        images={name: total for name, (_, total) in ok[0].hits.items()} if ok else {},
+        detection={name: mean for name in (*FIGURES, "flagged") if (mean := mean_of(ok, name)) is not None},
+        cost=_cost(ok),
+        reasons=tuple(dict.fromkeys(row.reason for row in rows if not row.ok and row.reason)),
+        oracle=any(row.oracle for row in rows),
+        stale=any(row.stale for row in rows),
+        trust=lowest([row.trust for row in ok]),
+        cells=tuple(rows),
+    )
+
+
+def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
+    found = {}
+    for name in METRICS:
+        values = [value for row in rows if (value := row.metrics[name]) is not None]
+        hits = rows[0].hits.get(name) if len(rows) == 1 else None
+        if summary := summarise(values, hits):
+            found[name] = summary
+    return found
+
+
+def _cost(rows: Sequence[Row]) -> dict[str, float]:
+    """Seconds are a mean over seeds; memory and clean samples the most that any seed took."""
+    if not rows:
+        return {}
+    mean = statistics.fmean(row.cost["seconds"] for row in rows)
+    most = {name: max(row.cost[name] for row in rows) for name in ("peak_bytes", "clean_samples")}
+    return {"seconds": round(mean, 3)} | most
+
+
+def _differences(where: Where, wheres: Sequence[Where]) -> list[str]:
+    """What sets this table apart from others of the same protocol: recipe and budget, where they differ."""
+    alike = [w for w in wheres if (w.protocol, w.dataset, w.model) == (where.protocol, where.dataset, where.model)]
+    recipe, recipes = json.loads(where.recipe), [json.loads(w.recipe) for w in alike]
+    words = [f"{name}={recipe[name]}" for name in sorted(recipe) if any(other.get(name) != recipe[name] for other in recipes)]
+    if len({w.clean_budget for w in alike}) > 1:
+        words.append(f"clean_budget={where.clean_budget:g}")
+    return words
+
+
+def _poison_ratio(method: Method) -> float | None:
+    ratio = method.params.get("poison_ratio")
+    return float(ratio) if isinstance(ratio, int | float) and 0 <= ratio <= 1 else None
+
+
+def _by_label(methods: Mapping[Method, str]) -> list[tuple[Method, str]]:
+    return sorted(methods.items(), key=lambda item: item[1])

@@ -1,0 +1,74 @@
+"""Two defenses against the same attacked model, image by image: McNemar's test on their stored predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from benchbd.errors import RecordError, nearest
+from benchbd.leaderboard.answers import Answers, read_predictions
+from benchbd.leaderboard.board import Entry, Section
+from benchbd.leaderboard.comparison import mcnemar
+from benchbd.leaderboard.ranking import Comparison
+from benchbd.record.cells import read_cell
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Images that count for one of two methods only, and p of such a split between equals."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+    @classmethod
+    def of(cls, first: Tensor, second: Tensor) -> Split:
+        """From what counts (N,) bool for each of the two."""
+        ones, others = int((first & ~second).sum()), int((second & ~first).sum())
+        return cls(ones, others, mcnemar(ones, others))
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """One attacked model: clean images that only one gets right, triggered images that fool only one."""
+
+    attack: str
+    seed: int
+    right: Split
+    fooled: Split
+
+
+def comparison(section: Section, first: str, second: str) -> Comparison | None:
+    """The test of two defenses over attacks; None where one of them is not ranked. Raises `RecordError` for an unknown name."""
+    known = [defense.label for defense in section.defenses]
+    for name in (first, second):
+        if name not in known:
+            raise RecordError(f"{section.title} has no defense {name!r}{nearest(name, known)} it has {', '.join(known)}")
+    return next((c for c in section.ranking.comparisons if {c.better, c.worse} == {first, second}), None)
+
+
+def duels(section: Section, first: str, second: str, results: Path) -> Iterator[Duel]:
+    """One duel for each attacked model that both have predictions of. Raises `RecordError` or `DataError`."""
+    answers = Answers()
+    for _, entries in section.by_attack():
+        ours, theirs = (next(e for e in entries if e.defense == name) for name in (first, second))
+        for seed in sorted(set(ours.seeds) & set(theirs.seeds)):
+            yield _duel(ours.attack, seed, _file(ours, seed, results), _file(theirs, seed, results), answers)
+
+
+def _file(entry: Entry, seed: int, results: Path) -> Path:
+    return results / next(row.file for row in entry.cells if row.seed == seed)
+
+
+def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -> Duel:
+    cells = read_cell(first), read_cell(second)
+    test, triggered = answers.of(cells[0])
+    predicted = read_predictions(first, cells[0]), read_predictions(second, cells[1])
+    if len({(len(clean), len(attacked)) for clean, attacked in (*predicted, (test, triggered))}) > 1:
+        raise RecordError(f"{first} and {second} have predictions of other images than the data set gives; `benchbd verify` them")
+    right = [clean == test.labels for clean, _ in predicted]
+    fooled = [attacked == triggered.attacked_labels for _, attacked in predicted]
+    return Duel(attack, seed, Split.of(*right), Split.of(*fooled))

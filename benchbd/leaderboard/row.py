@@ -1,0 +1,155 @@
+"""Result files as rows: what the tables need of each cell, flat and small, with texts made harmless."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchbd.errors import RecordError
+from benchbd.leaderboard.contradictions import contradictions
+from benchbd.leaderboard.naming import Method
+from benchbd.leaderboard.text import one_line
+from benchbd.leaderboard.trust import Ledger, Level, level_of
+from benchbd.record.cell import Cell
+from benchbd.record.cells import read_cell
+from benchbd.record.keys import canonical_json
+
+METRICS = ("acc", "asr", "rc", "der")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What cells must share to be compared: protocol, data set, model, recipe and the defender's budget."""
+
+    protocol: str
+    dataset: Method
+    model: Method
+    recipe: str
+    clean_budget: float
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, float]:
+        return self.protocol, self.dataset.identity, self.model.identity, self.recipe, self.clean_budget
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell. Shares in [0, 1], None where nothing was measured; `hits`: of each metric, how many of how many."""
+
+    file: str
+    key: str
+    where: Where
+    attack: Method
+    defense: Method
+    seed: int
+    code: str
+    reason: str
+    stage: str
+    metrics: dict[str, float | None]
+    baseline: dict[str, float | None]
+    hits: dict[str, tuple[int, int]]
+    detection: dict[str, float]
+    cost: dict[str, float]
+    device: str
+    oracle: bool
+    stale: bool
+    trust: Level
+    made: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.code == "ok"
+
+
+def read_rows(folder: Path, ledger: Ledger) -> tuple[list[Row], list[str]]:
+    """Rows of all result files under `folder`, by name, and what is wrong with the others."""
+    rows, faults = [], []
+    keys: dict[str, str] = {}
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.json")}
+    for name, path in sorted(paths.items()):
+        try:
+            row = row_of(read_cell(path), one_line(name), ledger)
+            if row.key in keys:
+                raise RecordError(f"it holds the same cell as {keys[row.key]}")
+        except RecordError as error:
+            faults.append(f"{one_line(name)}: {one_line(error).replace(str(path), 'it')}")
+            continue
+        keys[row.key] = row.file
+        rows.append(row)
+    return rows, faults
+
+
+def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
+    """Raises `RecordError` for a cell that contradicts itself."""
+    if wrong := contradictions(cell):
+        raise RecordError("; ".join(wrong))
+    about = cell.cell
+    return Row(
+        file=file,
+        key=one_line(cell.key),
+        where=Where(
+            one_line(cell.protocol), _method(about.dataset), _method(about.model), canonical_json(about.recipe), about.clean_budget
+        ),
+        attack=_method(about.attack),
+        defense=_method(about.defense),
+        seed=about.seed,
+        code=cell.status.code,
+        reason=one_line(cell.status.reason),
+        stage=one_line(cell.status.stage),
+        metrics=_shares(cell.metrics),
+        baseline=_shares(cell.baseline),
+        hits=_hits(cell),
+        detection=dict(_figures(cell.detection or {})),
+        cost={
+            "seconds": cell.cost.defense_seconds,
+            "attack_seconds": cell.cost.attack_seconds,
+            "peak_bytes": cell.cost.peak_bytes,
+            "clean_samples": cell.cost.clean_samples,
+        },
+        device=one_line(cell.cost.device),
+        oracle=cell.flags.oracle,
+        stale=cell.flags.stale,
+        trust=level_of(ledger or {}, cell.key, cell.digest),
+        made={name: one_line(cell.provenance.get(name, ""), 200) for name in ("benchbd", "commit", "finished")},
+    )
+
+
+def _method(provided: Any) -> Method:
+    return _known_method(provided.model_dump_json())
+
+
+@lru_cache(maxsize=4096)
+def _known_method(text: str) -> Method:
+    """One object for all cells that name the same plugin with the same parameters."""
+    from benchbd.record.cell import Provided
+
+    return Method.of(Provided.model_validate_json(text))
+
+
+def _shares(metrics: Any) -> dict[str, float | None]:
+    return {name: getattr(metrics, name) for name in METRICS} if metrics is not None else {}
+
+
+def _hits(cell: Cell) -> dict[str, tuple[int, int]]:
+    counts = cell.counts
+    if counts is None:
+        return {}
+    found = {"acc": (counts.clean_hits, counts.clean)}
+    if counts.triggered:
+        found |= {"asr": (counts.attack_hits, counts.triggered), "rc": (counts.true_hits, counts.triggered)}
+    return found
+
+
+def _figures(detection: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The figures of a detector that are shares; `highest` is the largest score of a model detector."""
+    for name in ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr", "flagged"):
+        value = detection.get(name)
+        if isinstance(value, bool | int | float) and 0 <= value <= 1:
+            yield name, float(value)
+    scores = detection.get("scores")
+    if isinstance(scores, list) and scores and all(isinstance(s, int | float) and math.isfinite(s) for s in scores):
+        yield "highest", float(max(scores))

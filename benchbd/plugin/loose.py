@@ -1,0 +1,121 @@
+"""Plugins from a file that nobody has packaged: `./my_defense.py`, or `./my_defense.py:MyDefense` where it holds several.
+
+The file is imported once per content under a name of its own, with its folder as its package: `from .part import ...`
+finds the file beside it, and two files of one name do not meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
+from benchbd.plugin.registry import KINDS, Entry
+
+if TYPE_CHECKING:
+    from benchbd.plugin.plugin import Plugin
+
+PROVIDER = "local file"
+PREFIX = "benchbd_file_"
+DIGITS = 12
+"""Digits of a file's digest where it stands for a version."""
+
+
+def file_entry(kind: str, name: str) -> Entry:
+    """What is known of a plugin in a file without importing it. Raises `PluginNotFound` when there is no such file."""
+    path, class_name = path_of(name)
+    target = f"{path}:{class_name}" if class_name else str(path)
+    return Entry(kind, path.stem, PROVIDER, digest(path.read_bytes()), target)
+
+
+def load_file(kind: str, name: str) -> type[Plugin]:
+    """The one class of that kind in the file, or the one named after the colon. Raises `PluginError`."""
+    path, class_name = path_of(name)
+    found = [cls for cls in classes_in(path) if cls.kind == kind]
+    named = [cls for cls in found if class_name in ("", cls.__qualname__)]
+    if class_name and not named:
+        raise PluginNotFound(f"{path} holds no {kind} {class_name!r}{nearest(class_name, [c.__qualname__ for c in found])}")
+    if not named:
+        raise PluginNotFound(f"{path} holds no {kind}; write a class that derives from a {kind} family of benchbd.api")
+    if len(named) > 1:
+        choices = ", ".join(f"{path.name}:{cls.__qualname__}" for cls in named)
+        raise PluginError(f"{path} holds several {kind}s; name the one you mean: {choices}")
+    if len({cls.name for cls in found}) < len(found):
+        raise ContractBroken(f"{path}: several {kind}s are called {named[0].name!r}; state `name = ...` in each class")
+    named[0].require_contract()
+    return named[0]
+
+
+def classes_in(path: Path) -> list[type[Plugin]]:
+    """The plugin classes that a file writes, in its order, without those that serve as the base of another."""
+    from benchbd.plugin.plugin import Plugin
+
+    module = _import(path)
+    own = [
+        value
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, Plugin) and value.__module__ == module.__name__ and not name.startswith("_")
+    ]
+    return [cls for cls in own if cls.kind in KINDS and not any(cls in other.__bases__ for other in own)]
+
+
+def place_of(cls: type[Plugin]) -> str:
+    """The name under which a class that no package registers is found again, `file:class`; empty when it has no file."""
+    try:
+        path = Path(inspect.getfile(cls)).resolve()
+    except (OSError, TypeError):
+        return ""
+    return f"{path}:{cls.__qualname__}" if path.suffix == ".py" and "<" not in cls.__qualname__ else ""
+
+
+def is_imported(name: str) -> bool:
+    """Whether the file, with the content that it has now, was imported here because somebody named or imported it."""
+    path = path_of(name)[0]
+    return _package(path) in sys.modules or _ordinary(path) is not None
+
+
+def digest(content: bytes) -> str:
+    """The digits that stand for the version of a file."""
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def path_of(name: str) -> tuple[Path, str]:
+    """The file and the class that a name means. Raises `PluginNotFound` when there is no such file."""
+    file, colon, class_name = name.partition(".py:")
+    path = Path(file + ".py" if colon else name).expanduser().resolve()
+    if not path.is_file():
+        raise PluginNotFound(f"no file {path}; a plugin in a file is named by its path, such as ./my_defense.py:MyDefense")
+    return path, class_name
+
+
+def _import(path: Path) -> ModuleType:
+    package, ordinary = _package(path), _ordinary(path)
+    if ordinary is not None:
+        return ordinary
+    if "." in path.stem:
+        raise ContractBroken(f"{path} cannot be imported: its name has a dot before .py; rename it")
+    if package not in sys.modules:
+        folder = ModuleType(package)
+        folder.__path__ = [str(path.parent)]
+        sys.modules[package] = folder
+    try:
+        return importlib.import_module(f"{package}.{path.stem}")
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _package(path: Path) -> str:
+    return f"{PREFIX}{digest(str(path).encode() + path.read_bytes())}"
+
+
+def _ordinary(path: Path) -> ModuleType | None:
+    """The module that an ordinary import has made of this file, or the script that is running."""
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) == str(path) and not name.startswith(PREFIX):
+            return module
+    return None

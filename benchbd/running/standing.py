@@ -1,0 +1,50 @@
+"""Standings: what is stored of each planned cell, whether it can be believed, and whether it is to be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchbd.errors import RecordError
+from benchbd.plugin.provenance import source_digest
+from benchbd.record.cell import Cell
+from benchbd.record.cells import ResultStore
+from benchbd.running.plan import PlannedCell
+
+State = Literal["reused", "stale", "missing", "broken", "again", "excluded"]
+TODO: tuple[State, ...] = ("missing", "broken", "again")
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """A planned cell and what is stored of it. `reason` says why a stored result is not believed or used."""
+
+    planned: PlannedCell
+    state: State
+    stored: Cell | None = None
+    reason: str = ""
+
+
+def standing(planned: PlannedCell, store: ResultStore, present: Collection[str], rerun: Collection[str] = ()) -> Standing:
+    """How a cell stands. present: names of all stored results; rerun: statuses to do again, `stale` among them."""
+    if planned.result_name not in present:
+        return Standing(planned, "excluded" if planned.excluded else "missing", reason=planned.excluded)
+    try:
+        stored = store.read(planned.result_name, planned.key)
+    except RecordError as error:
+        return Standing(planned, "excluded" if planned.excluded else "broken", reason=str(error))
+    if stored is None:
+        return Standing(planned, "missing")
+    stale = _changed_sources(planned, stored)
+    if not planned.excluded and (stored.status.code in rerun or (stale and "stale" in rerun)):
+        return Standing(planned, "again", stored, reason=stale or stored.status.code)
+    return Standing(planned, "stale" if stale else "reused", stored, reason=stale)
+
+
+def _changed_sources(planned: PlannedCell, stored: Cell) -> str:
+    """Which plugins' sources are not those that the stored result was made with."""
+    today = {f"{plugin.kind}.{plugin.name}": source_digest(type(plugin)) for plugin in planned.plugins}
+    then: dict[str, Any] = stored.provenance.get("sources", {})
+    changed = [name for name, digest in today.items() if then.get(name, digest) != digest]
+    return f"made with another source of {', '.join(changed)}" if changed else ""

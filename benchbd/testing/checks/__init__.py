@@ -1,0 +1,12 @@
+"""The checks, family by family. Importing this package registers them, in the order in which they are run."""
+
+from benchbd.testing.checks import (
+    attack,  # noqa: F401
+    conduct,  # noqa: F401
+    dataset,  # noqa: F401
+    declaration,  # noqa: F401
+    defense,  # noqa: F401
+    detector,  # noqa: F401
+    importing,  # noqa: F401
+    model,  # noqa: F401
+)

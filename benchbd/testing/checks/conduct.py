@@ -1,0 +1,87 @@
+"""How every plugin must behave while its verb runs."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from benchbd.api import Attack, Executor, Model, NotApplicable
+from benchbd.defense.defense import Defense
+from benchbd.testing.check import NotSeen, RuleBroken, check, require
+from benchbd.testing.subject import Subject
+from benchbd.testing.trial import answer_of, hand_over
+
+ENOUGH = 2
+"""Batches through the model before its time is up."""
+
+
+@check("smoke")
+def runs(subject: Subject) -> None:
+    """Its verb comes to an end on tiny data."""
+    attempt = subject.attempt
+    if isinstance(attempt, NotApplicable | NotSeen):
+        raise attempt
+    if isinstance(attempt, BaseException):
+        raise RuleBroken(f"it raised {type(attempt).__name__}: {attempt}") from attempt
+
+
+@check("smoke")
+def inputs_stay(subject: Subject) -> None:
+    """The images and labels that it is handed are afterwards as they were."""
+    changed = subject.trial.changed
+    require(not changed, f"it changed {', '.join(changed)}; work on a copy (`images.clone()`)")
+
+
+@check("smoke", but=lambda cls: issubclass(cls, Model))
+def generators_stay(subject: Subject) -> None:
+    """The process-wide generators of Python, NumPy and PyTorch are afterwards as they were."""
+    changed = subject.trial.generators_changed
+    require(not changed, f"it drew from, or seeded, {', '.join(changed)}; draw from the rng that is handed over")
+
+
+@check("smoke")
+def settings_stay(subject: Subject) -> None:
+    """Default dtype, threads, grad mode and working directory are afterwards as they were."""
+    changed = subject.trial.settings_changed
+    require(not changed, f"it left {'; '.join(changed)}; use a context manager that puts it back")
+
+
+@check("smoke")
+def writes_nothing(subject: Subject) -> None:
+    """It writes no file but temporary ones; results are stored by the core."""
+    written = subject.trial.written
+    require(not written, f"it wrote {', '.join(written[:3])}; give results back, and the core stores them")
+
+
+class _TimeIsUp(BaseException):
+    """Like an interrupt from the keyboard, no `except Exception` may stop it."""
+
+
+@check("smoke", Attack, Defense)
+def stops_when_told(subject: Subject) -> None:
+    """An interrupt reaches the outside: nothing catches all exceptions and goes on."""
+    subject.trial  # noqa: B018 - raises where there is nothing to interrupt
+    handed, passes = hand_over(), 0
+
+    def count(module: nn.Module, inputs: object) -> None:
+        nonlocal passes
+        passes += 1
+        if passes > ENOUGH:
+            raise _TimeIsUp
+
+    handed.model.register_forward_pre_hook(count)
+    try:
+        with torch.random.fork_rng():
+            answer_of(subject.plugin, handed)
+    except _TimeIsUp:
+        return
+    require(passes <= ENOUGH, f"it was interrupted in pass {ENOUGH + 1} and went on; do not catch BaseException")
+
+
+@check("smoke", Executor)
+def closes(subject: Subject) -> None:
+    """Its session has room for a stage and can be closed twice."""
+    session = subject.trial.answer
+    require(session.capacity >= 1, f"expected room for at least one stage, found {session.capacity}")
+    session.close()
+    session.close()

@@ -1,0 +1,89 @@
+"""Detectors and filters: a number for everything that is judged, and the suspicious end is the high one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from benchbd.api import DataFilter, InputDetector, ModelDetector, State, Suspicion, Verdict
+from benchbd.measure.detection import separation
+from benchbd.testing import material
+from benchbd.testing.check import RuleBroken, check, require
+from benchbd.testing.subject import Subject
+from benchbd.testing.trial import hand_over
+
+WRONG_WAY = 0.3
+"""An AUROC below this is no bad luck: the scores point the other way."""
+
+
+@check("smoke", DataFilter, InputDetector, ModelDetector)
+def one_finite_score_each(subject: Subject) -> None:
+    """There is one finite number for every sample, every input, every class, in order."""
+    scores, count = _scores(subject), _judged(subject)
+    require(isinstance(scores, Tensor), f"expected a tensor of scores, got a {type(scores).__name__}")
+    require(scores.shape == (count,), f"expected ({count},) scores, one for each, in order, got {tuple(scores.shape)}")
+    wrong = int((~torch.isfinite(scores)).sum())
+    require(wrong == 0, f"{wrong} of {count} scores are not finite numbers")
+
+
+@check("smoke", DataFilter, ModelDetector)
+def answers_with_its_type(subject: Subject) -> None:
+    """It answers with the type of its family, with a threshold or a flag for each class."""
+    answer = subject.trial.answer
+    wanted: type[Any] = Suspicion if issubclass(subject.cls, DataFilter) else Verdict
+    require(isinstance(answer, wanted), f"it returned a {type(answer).__name__}, expected a {wanted.__name__}")
+    if isinstance(answer, Suspicion):
+        require(math.isfinite(answer.threshold), f"its threshold is {answer.threshold}, expected a finite number")
+    else:
+        fits = answer.flagged.shape == answer.scores.shape
+        require(fits, f"it flagged {tuple(answer.flagged.shape)} of {tuple(answer.scores.shape)} classes; give one flag for each")
+
+
+@check("smoke", InputDetector)
+def single_inputs_work(subject: Subject) -> None:
+    """An input that comes alone gets a score."""
+    subject.trial  # noqa: B018 - raises where there is nothing to judge
+    handed = hand_over()
+    scorer = cast(InputDetector, subject.plugin).fit(handed.model, handed.clean, handed.rng)
+    try:
+        score = scorer.score(handed.test.images[:1])
+    except Exception as error:
+        raise RuleBroken(f"one image alone: {type(error).__name__}: {error}") from error
+    require(score.shape == (1,), f"one image alone: expected (1,) scores, got {tuple(score.shape)}")
+
+
+@check("full", DataFilter, InputDetector)
+def high_means_suspicious(subject: Subject) -> None:
+    """With its defaults, poisoned samples and triggered inputs do not score far below clean ones."""
+    auroc = _separation(subject)
+    require(
+        auroc is None or auroc >= WRONG_WAY,
+        f"poison scores below clean (AUROC {auroc or 0:.2f}); higher must mean more suspicious, so turn the sign",
+    )
+
+
+def _separation(subject: Subject) -> float | None:
+    """AUROC of the suspicion on a planted backdoor."""
+    attack, handed, plugin = material.attack_result(), hand_over(), subject.full
+    if isinstance(plugin, DataFilter):
+        scores = plugin.score(handed.train, handed.model, handed.clean, handed.rng).scores
+        bad = attack.train.state() == State.POISONED
+        found = separation(scores[~bad], scores[bad])
+    else:
+        scorer = cast(InputDetector, plugin).fit(handed.model, handed.clean, handed.rng)
+        found = separation(scorer.score(attack.test.images), scorer.score(attack.triggered.images))
+    return found["auroc"]
+
+
+def _scores(subject: Subject) -> Any:
+    answer = subject.trial.answer
+    return answer if issubclass(subject.cls, InputDetector) else getattr(answer, "scores", None)
+
+
+def _judged(subject: Subject) -> int:
+    if issubclass(subject.cls, ModelDetector):
+        return material.CLASSES
+    return len(material.images("test" if issubclass(subject.cls, InputDetector) else "train"))

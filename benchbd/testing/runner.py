@@ -1,0 +1,67 @@
+"""Hold one plugin to all the rules of its family."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from benchbd.errors import ConfigError, DataError, NotApplicable, nearest
+from benchbd.plugin.plugin import Plugin
+from benchbd.testing import checks  # noqa: F401 - registers them
+from benchbd.testing.check import CHECKS, LEVELS, Check, Level, NotSeen, Result, RuleBroken
+from benchbd.testing.subject import Subject
+
+
+def check_plugin(
+    cls: type[Plugin],
+    level: Level = "smoke",
+    *,
+    settings: Mapping[str, Any] | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+) -> list[Result]:
+    """One result per check of the plugin's family, up to `level`.
+
+    settings: parameters to check it with. expected_failures: checks that it is known to fail, by name, with the
+    reason; one of them that passes is reported as failed, so that the list does not outlive its reasons.
+    """
+    expected = dict(expected_failures or {})
+    chosen = checks_for(cls, level)
+    if unknown := [name for name in expected if name not in {check.name for check in CHECKS}]:
+        raise ConfigError(f"no check named {unknown[0]!r}{nearest(unknown[0], [check.name for check in CHECKS])}")
+    subject = Subject(cls, level, dict(settings or {}))
+    return [_strict(run_check(check, subject), expected.get(check.name)) for check in chosen]
+
+
+def checks_for(cls: type[Plugin], level: Level) -> list[Check]:
+    """The checks of a plugin's family, up to a level."""
+    allowed = LEVELS[: LEVELS.index(level) + 1]
+    return [check for check in CHECKS if check.level in allowed and check.wants(cls)]
+
+
+def run_check(check: Check, subject: Subject) -> Result:
+    """Run one check; whatever the plugin raises becomes a result."""
+    start, status, message, trace = time.perf_counter(), "passed", "", ""
+    try:
+        check.run(subject)
+    except RuleBroken as error:
+        status, message = "failed", str(error)
+        trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
+    except (NotApplicable, NotSeen) as error:
+        status, message = "n/a" if isinstance(error, NotApplicable) else "skipped", str(error)
+    except DataError as error:
+        status, message = "n/a", str(error)
+    except (Exception, SystemExit) as error:
+        status, message, trace = "failed", f"it raised {type(error).__name__}: {error}", traceback.format_exc()
+    return Result(subject.cls.name, check.name, check.rule, status, message, round(time.perf_counter() - start, 3), trace)  # type: ignore[arg-type]
+
+
+def _strict(result: Result, reason: str | None) -> Result:
+    """A failure that was announced is expected; an announced failure that passes is none of ours to hide."""
+    if reason is None or result.status not in ("failed", "passed"):
+        return result
+    if result.status == "failed":
+        return replace(result, status="expected", message=f"{reason}: {result.message}")
+    return replace(result, status="failed", message=f"it was expected to fail ({reason}) and passed; take it off the list")

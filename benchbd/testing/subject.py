@@ -1,0 +1,72 @@
+"""A plugin under check: its class, the parameters it is checked with, and what its verb did when it was tried."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from annotated_types import Ge, Gt
+
+from benchbd.errors import NotApplicable
+from benchbd.plugin.plugin import Plugin
+from benchbd.testing.check import Level, NotSeen
+from benchbd.testing.trial import Trial, try_verb
+
+COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
+"""Parameters that say how long a method works."""
+
+FEW = 3
+
+
+@dataclass(eq=False)
+class Subject:
+    """`settings` are parameters that its author wants it to be checked with; `notes` is what checks found out once."""
+
+    cls: type[Plugin]
+    level: Level = "smoke"
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def plugin(self) -> Plugin:
+        """With its defaults at level full; at the levels below, what counts epochs and rounds is made small."""
+        try:
+            return self.cls(**(quick(self.cls) if self.level != "full" else {}) | self.settings)
+        except Exception as error:
+            raise NotSeen(f"it could not be built ({error}); see defaults_construct") from None
+
+    @property
+    def full(self) -> Plugin:
+        """With its defaults, whatever the level."""
+        return self.cls(**self.settings)
+
+    @cached_property
+    def attempt(self) -> Trial | BaseException:
+        """What came of running the verb once, on the residual network."""
+        try:
+            return try_verb(self.plugin)
+        except (Exception, SystemExit) as error:  # a check reports it, whatever it is
+            return error
+
+    @property
+    def trial(self) -> Trial:
+        """The verb's answer and what it did. Raises `NotSeen` when it did not come to an end, or `NotApplicable`."""
+        if isinstance(self.attempt, NotApplicable | NotSeen):
+            raise self.attempt
+        if isinstance(self.attempt, BaseException):
+            raise NotSeen("its verb raised; see runs")
+        return self.attempt
+
+
+def quick(cls: type[Plugin]) -> dict[str, Any]:
+    """Parameters by which a method is done in a moment: those that it states as `quick`, and small counts."""
+    small = {}
+    for name, spec in cls.model_fields.items():
+        default = spec.get_default(call_default_factory=True)
+        if COUNTS.search(name) and isinstance(default, int) and not isinstance(default, bool) and default > FEW:
+            least = [bound.ge for bound in spec.metadata if isinstance(bound, Ge)]
+            least += [bound.gt + 1 for bound in spec.metadata if isinstance(bound, Gt)]  # type: ignore[operator]
+            small[name] = max([FEW, *least])  # type: ignore[type-var]
+    return small | cls.quick

@@ -1,0 +1,190 @@
+"""Run a plugin's verb once, the way the core does, and note what it gave back and what it did on the way."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from benchbd.api import (
+    Attack,
+    BuildModel,
+    CleanSet,
+    DataFilter,
+    DataSet,
+    Executor,
+    ImageSet,
+    InputDetector,
+    Limits,
+    Model,
+    ModelDetector,
+    PoisoningAttack,
+    Recipe,
+    Repair,
+    RobustTraining,
+    TrainingControlledAttack,
+)
+from benchbd.data.budget import draw_budget
+from benchbd.engine.classifier import Classifier
+from benchbd.plugin.plugin import Plugin
+from benchbd.seeds import Seeds, global_random_state
+from benchbd.testing import material
+from benchbd.testing.watch import generators, restore, settings, writes
+
+UNUSUAL = 20_011
+"""Seed of the process-wide generators during a trial; a plugin that seeds them is not likely to choose the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Handed:
+    """What verbs are handed, each family its share; all of it fresh copies."""
+
+    model: Classifier
+    clean: CleanSet
+    train: ImageSet
+    test: ImageSet
+    build_model: BuildModel
+    recipe: Recipe
+    rng: torch.Generator
+
+    def images(self) -> dict[str, Tensor]:
+        return {
+            "the clean training images": self.clean.train.images,
+            "the clean training labels": self.clean.train.labels,
+            "the clean validation images": self.clean.validation.images,
+            "the clean validation labels": self.clean.validation.labels,
+            "the training images": self.train.images,
+            "the training labels": self.train.labels,
+            "the images that were to be judged or stamped": self.test.images,
+            "their labels": self.test.labels,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """`changed`: what of the handed images and labels, and what of the process, is not as it was."""
+
+    answer: Any
+    handed: Handed
+    changed: tuple[str, ...]
+    model_changed: tuple[str, ...]
+    settings_changed: tuple[str, ...]
+    generators_changed: tuple[str, ...]
+    written: tuple[str, ...]
+    seconds: float
+
+
+def hand_over(architecture: str = "residual", poison_ratio: float = 0.2, seed: int = 0) -> Handed:
+    """A backdoored model (a healthy one at ratio 0), the defender's budget, the training set as seen, the test set."""
+    attack, seeds = material.attack_result(architecture, poison_ratio), Seeds(seed)
+    return Handed(
+        copy.deepcopy(attack.model),
+        draw_budget(attack.train.clean, attack.train.untouched(), material.BUDGET, seeds.generator("budget")),
+        attack.train.as_seen(),
+        attack.test.subset(torch.arange(len(attack.test))),
+        material.builder(architecture),
+        material.RECIPE.model_copy(update={"epochs": 2}),
+        seeds.generator("defense"),
+    )
+
+
+def try_verb(plugin: Plugin, handed: Handed | None = None) -> Trial:
+    """Run the verb of the plugin's family. Raises whatever it raises."""
+    handed = handed or hand_over()
+    before = {name: value.clone() for name, value in handed.images().items()}
+    state, shape = _state(handed.model), _outline(handed.model)
+    noted = _Noted()
+    with global_random_state(UNUSUAL), writes() as written, noted.watching():
+        answer = answer_of(plugin, handed)
+    changed = tuple(name for name, value in handed.images().items() if not torch.equal(value, before[name]))
+    model_changed = [name for name, value in _state(handed.model).items() if not torch.equal(value, state.get(name, value * 0 - 1))]
+    model_changed += [name for name, value in _outline(handed.model).items() if shape[name] != value]
+    return Trial(
+        answer, handed, changed, tuple(model_changed), tuple(noted.settings), tuple(noted.generators), tuple(written), noted.seconds
+    )
+
+
+def answer_of(plugin: Plugin, handed: Handed) -> Any:
+    """What the verb gives back; of an input detector, its suspicion of the test images."""
+    return next(verb for family, verb in _VERBS if isinstance(plugin, family))(plugin, handed)
+
+
+def prepared(attack: Attack, handed: Handed) -> Attack:
+    """The attack with its trigger drawn, optimised or learned."""
+    ready = attack.with_trigger(attack.prepare(handed.train, handed.build_model, handed.recipe, handed.rng))
+    if isinstance(ready, TrainingControlledAttack):
+        answer = ready.train(handed.build_model(), handed.train, handed.recipe, handed.rng)
+        ready = ready.with_trigger(answer.trigger) if not isinstance(answer, nn.Module) else ready
+    return ready
+
+
+def _stamp(plugin: PoisoningAttack, handed: Handed) -> Tensor:
+    return prepared(plugin, handed).stamp(handed.test.images, handed.test.labels, handed.rng)
+
+
+_VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
+    (Repair, lambda plugin, h: plugin.repair(h.model, h.clean, h.rng)),
+    (RobustTraining, lambda plugin, h: plugin.train(h.build_model, h.train, h.recipe, h.rng)),
+    (DataFilter, lambda plugin, h: plugin.score(h.train, h.model, h.clean, h.rng)),
+    (InputDetector, lambda plugin, h: plugin.fit(h.model, h.clean, h.rng).score(h.test.images)),
+    (ModelDetector, lambda plugin, h: plugin.inspect(h.model, h.clean, h.rng)),
+    (PoisoningAttack, _stamp),
+    (TrainingControlledAttack, lambda plugin, h: plugin.train(h.build_model(), h.train, h.recipe, h.rng)),
+    (Model, lambda plugin, h: plugin.build(h.train.num_classes, h.train.image_shape)),
+    (DataSet, lambda plugin, h: plugin.load("train")),
+    (Executor, lambda plugin, h: plugin.open(Limits())),
+]
+
+
+@dataclass
+class _Noted:
+    """Settings and generators that a piece of work left otherwise than they were."""
+
+    settings: list[str] = field(default_factory=list)
+    generators: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        were, drawn, start = settings(), generators(), time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds = time.perf_counter() - start
+            self.settings = [f"{name}: {were[name]} before, {now} after" for name, now in settings().items() if now != were[name]]
+            self.generators = [name for name, now in generators().items() if now != drawn[name]]
+            restore(were)
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _outline(model: nn.Module) -> dict[str, Any]:
+    """Mode, hooks and frozen parameters."""
+    return {
+        "training mode": model.training,
+        "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules()),
+        "requires_grad": [parameter.requires_grad for parameter in model.parameters()],
+    }
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two answers of a verb are equal, bit for bit, wherever they hold tensors."""
+    if isinstance(first, Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, nn.Module):
+        return same(first.state_dict(), cast(nn.Module, second).state_dict())
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(value, second[key]) for key, value in first.items())
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+    if hasattr(first, "__dict__"):
+        return same(vars(first), vars(second))
+    return bool(first == second)

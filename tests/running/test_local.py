@@ -1,0 +1,162 @@
+"""The local executor: plugins that misbehave become rows, and nothing of them stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchbd.running.executor import Limits, Session, open_executor
+
+LIMITS = Limits(seconds=8.0, memory=2**30, threads=1)
+GRACE = 0.5
+
+EXPECTED = {
+    "none": ("ok", ""),
+    "chatters": ("ok", ""),
+    "raises": ("failed", "the mask has the wrong shape"),
+    "exits": ("crashed", "exit code 3"),
+    "segfaults": ("crashed", "SIGSEGV"),
+    "gulps": ("oom", "more than its limit of 1,024 MiB"),
+    "hangs": ("timeout", "past its limit of 8 s"),
+    "stays": ("timeout", "past its limit of 8 s"),
+    "not_a_number": ("diverged", "not a number"),
+    "inapplicable": ("n/a", "no attention layer"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bad day")
+
+
+@pytest.fixture(scope="module")
+def bad_day(tiny: Any, folder: Path, plugins: Path) -> Iterator[dict[str, Any]]:
+    """One attacked model and all the defenses that misbehave, by name; and what they have noted."""
+    from benchbd.running.matrix import Matrix
+
+    notes = Path(os.environ["BENCHBD_TEST_NOTES"])
+    notes.write_text("")
+    matrix = Matrix(tiny(attacks=["corner"], defenses=list(EXPECTED)), results=folder / "results", records=folder / "record")
+    with open_executor("local", {"executor.workers": "2", "executor.grace": str(GRACE)}, LIMITS) as session:
+        matrix.run(session)
+        cells = {cell.cell.defense.name: cell for cell in matrix.cells()}
+        yield cells | {"notes": [line.split() for line in notes.read_text().splitlines()]}
+
+
+@pytest.mark.parametrize("defense", EXPECTED)
+def test_each_becomes_one_row_that_says_what_happened(bad_day: dict[str, Any], defense: str) -> None:
+    code, words = EXPECTED[defense]
+    status = bad_day[defense].status
+    assert (status.code, words in status.reason) == (code, True), status
+    assert status.stage == ("" if code == "ok" else "defense")
+    assert (bad_day[defense].metrics is not None) == (code == "ok")
+
+
+def test_one_training_serves_all_defenses(bad_day: dict[str, Any]) -> None:
+    names = [words[0] for words in bad_day["notes"]]
+    assert names.count("corner") == 1
+    assert all(names.count(name) == 1 for name in EXPECTED if name != "none")
+
+
+def test_a_failure_keeps_where_it_happened(bad_day: dict[str, Any]) -> None:
+    assert "in _trouble" in bad_day["raises"].status.traceback
+    assert bad_day["raises"].status.error == "RuntimeError"
+
+
+def test_every_stage_leaves_a_log_of_bounded_size(bad_day: dict[str, Any], folder: Path) -> None:
+    logs = {path.parent.name.partition("-")[0]: path for path in folder.glob("record/*/defense/*/defense.log")}
+    assert set(logs) == set(EXPECTED)
+    assert len(list(folder.glob("record/*/attack.log"))) == 1
+    assert "about to raise" in logs["raises"].read_text()
+    assert logs["chatters"].stat().st_size < 2**20
+    assert logs["chatters"].read_text().endswith("and that was all\n")
+
+
+def test_nothing_stays_behind(bad_day: dict[str, Any], folder: Path) -> None:
+    started = [int(words[2]) for words in bad_day["notes"]] + [int(words[1]) for words in bad_day["notes"] if words[0] == "child"]
+    assert len(started) > len(EXPECTED)
+    assert not [pid for pid in started if _lives(pid)]
+    assert not list(folder.rglob("*.spec.json")) and not list(folder.rglob("*.ended.json"))
+
+
+def test_a_worker_that_is_used_again_runs_one_stage_after_the_other(tiny: Any, matrix_in: Any, notes: Any) -> None:
+    protocol = tiny(
+        attacks=["corner"], defenses=[{"name": "jitter", "params": {"seconds": s / 1000}} for s in range(3)] + ["exits"]
+    )
+    matrix = matrix_in(protocol)
+    with open_executor("local", {"executor.workers": "1", "executor.reuse": "true"}, Limits(threads=1)) as session:
+        matrix.run(session)
+    assert sorted(cell.status.code for cell in matrix.cells()) == ["crashed", "ok", "ok", "ok"]
+    assert len({words[-1] for words in notes()}) == 1
+
+
+def test_a_worker_that_is_killed_is_started_again(tiny: Any, matrix_in: Any, notes: Any, two_workers: Session) -> None:
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "jitter", "params": {"seconds": 0.6}}]))
+    killed: list[int] = []
+
+    def kill_one(_: object) -> None:
+        if not killed and (pids := [int(words[2]) for words in notes() if words[0] == "jitter"]):
+            os.kill(pids[0], signal.SIGKILL)
+            killed.append(pids[0])
+
+    _run_watched(matrix, two_workers, kill_one)
+    (cell,) = matrix.cells()
+    assert killed and cell.status.code == "ok" and cell.provenance["retries"] == 1
+    assert [words[0] for words in notes()] == ["corner", "jitter", "jitter"]
+
+
+def test_a_nursery_that_is_killed_is_replaced(tiny: Any, matrix_in: Any, notes: Any) -> None:
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "jitter", "params": {"seconds": 0.6}}]))
+    killed: list[int] = []
+
+    def kill_nursery(_: object) -> None:
+        if not killed and (pids := [int(words[2]) for words in notes() if words[0] == "jitter"]):
+            killed.append(pids[0])
+            psutil.Process(pids[0]).parent().kill()
+
+    with open_executor("local", {"executor.workers": "1"}, Limits(threads=1)) as session:
+        _run_watched(matrix, session, kill_nursery)
+    assert [cell.status.code for cell in matrix.cells()] == ["ok"]
+    assert killed and not _lives(killed[0])
+
+
+class _Watched(Session):
+    """A session that calls `look` whenever it is asked how a stage stands."""
+
+    def __init__(self, inner: Session, look: Any) -> None:
+        self.inner, self.look = inner, look
+
+    @property
+    def capacity(self) -> int:
+        return self.inner.capacity
+
+    def start(self, spec: Path) -> Any:
+        return self.inner.start(spec)
+
+    def ended(self, handle: Any) -> Any:
+        self.look(handle)
+        return self.inner.ended(handle)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def _run_watched(matrix: Any, session: Session, look: Any) -> None:
+    matrix.run(_Watched(session, look))
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs, after a moment for the kernel to bury it."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return False
+        time.sleep(0.05)
+    return True

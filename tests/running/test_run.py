@@ -1,0 +1,118 @@
+"""`benchbd.run`: from names to measured cells, on digits of 8x8 pixels and a network of four channels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import benchbd
+from benchbd.engine.inference import predict
+from benchbd.errors import ConfigError, Diverged, PluginNotFound, RecordError
+from benchbd.record.attack_result import load_attack_result
+
+TINY = {
+    "recipe.epochs": 2,
+    "recipe.precision": "fp32",
+    "model.width": 4,
+    "dataset.size": 8,
+    "attack.size": 2,
+}
+ANP = TINY | {"defense.nb_iter": 3, "defense.pruning_step": 0.3}
+FT = TINY | {"defense.epochs": 1}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_whole_story_leaves_what_it_promises() -> None:
+    run = benchbd.run("badnet", ["none", "ft", "anp"], settings=FT | ANP, name="story")
+    assert not run.reused
+    assert [cell.status.code for cell in run.cells] == ["ok", "ok", "ok"]
+    untouched = run.cells[0]
+    assert untouched.metrics is not None and untouched.baseline is not None
+    assert (untouched.metrics.acc, untouched.metrics.asr) == (untouched.baseline.acc, untouched.baseline.asr)
+    assert untouched.metrics.der == 0.5
+    folder = Path("record/story")
+    for name in (
+        "attack_result.pt",
+        "images.png",
+        "defense/anp/defense_result.pt",
+        "defense/anp/curve.png",
+        "defense/anp/curve.csv",
+    ):
+        assert (folder / name).is_file(), name
+    stored = json.loads((folder / "defense/anp/cell.json").read_text())
+    anp = run.cells[2]
+    assert stored["metrics"] == anp.to_json()["metrics"]
+    assert [point["value"] for point in stored["curves"][0]["points"]] == [0.0, 0.3, 0.6, 0.9]
+    rows = (folder / "defense/anp/curve.csv").read_text().splitlines()
+    assert rows[0] == "value,units,acc,asr,rc,validation_acc" and len(rows) == 5
+
+
+def test_the_reported_and_the_stored_model_are_one() -> None:
+    run = benchbd.run("badnet", "anp", settings=ANP, name="one")
+    attack = load_attack_result("one")
+    content = torch.load("record/one/defense/anp/defense_result.pt", weights_only=True)
+    attack.model.load_state_dict(content["model"])
+    hits = int((predict(attack.model, attack.test.images, precision="fp32") == attack.test.labels).sum())
+    assert run.cells[0].counts is not None and hits == run.cells[0].counts.clean_hits
+
+
+def test_same_seed_same_predictions_another_seed_others() -> None:
+    first = benchbd.run("badnet", "anp", settings=ANP, name="first")
+    again = benchbd.run("badnet", "anp", settings=ANP, name="again")
+    other = benchbd.run("badnet", "anp", settings=ANP, name="other", seed=1)
+    assert torch.equal(first.attack.clean_predictions, again.attack.clean_predictions)
+    for file in ("first", "again", "other"):
+        assert Path(f"record/{file}/defense/anp/predictions.safetensors").is_file()
+    bytes_of = {f: Path(f"record/{f}/defense/anp/predictions.safetensors").read_bytes() for f in ("first", "again", "other")}
+    assert bytes_of["first"] == bytes_of["again"] != bytes_of["other"]
+    assert first.cells[0].key == again.cells[0].key != other.cells[0].key
+
+
+def test_a_stored_attack_result_is_used_again() -> None:
+    made = benchbd.run("badnet", "none", settings=TINY, name="kept")
+    before = made.attack.path.stat().st_mtime_ns
+    assert benchbd.run("badnet", "ft", settings=FT, name="kept").reused
+    by_name = benchbd.run(defense="ft", result_file="kept", settings={"defense.epochs": 1})
+    assert by_name.reused and by_name.cells[0].status.code == "ok"
+    assert made.attack.path.stat().st_mtime_ns == before
+    with pytest.raises(RecordError, match="another job"):
+        benchbd.run("badnet", "none", settings=TINY, name="kept", seed=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"attack": "badnets"}, PluginNotFound, "did you mean 'badnet'"),
+        ({"defense": "amp"}, PluginNotFound, "did you mean 'anp'"),
+        ({"settings": {"defense.anp_esp": "0.1"}}, ConfigError, "did you mean 'anp_eps'"),
+        ({"settings": {"defence.anp_eps": "0.1"}}, ConfigError, "did you mean 'defense'"),
+        ({"settings": {"attack.size": "0"}}, ConfigError, "expected size .* >= 1, got"),
+        ({"settings": {"attack.poison_ratio": "0.95"}}, ConfigError, "only .* are eligible"),
+        ({"settings": {"attack.target": "10"}}, ConfigError, "target to be a class from 0 to 9, got 10"),
+        ({"protocol": "digits-quik"}, ConfigError, "did you mean 'digits-quick'"),
+        ({"device": "cuda:99"}, ConfigError, "cannot use the device"),
+        ({"attack": None}, ConfigError, "name an attack"),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_do(arguments: dict[str, object], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        benchbd.run(**({"attack": "badnet", "defense": "anp"} | arguments))  # type: ignore[arg-type]
+    assert not list(Path().glob("record/*/attack_result.pt"))
+
+
+def test_a_loss_that_is_no_number_is_told() -> None:
+    with pytest.raises(Diverged, match="lower the learning rate"):
+        benchbd.run("badnet", "none", settings=TINY | {"recipe.lr": 1e30})
+
+
+def test_a_defense_that_diverges_is_a_cell_that_says_so() -> None:
+    run = benchbd.run("badnet", ["ft", "none"], settings=TINY | {"defense.lr": 1e30})
+    assert [cell.status.code for cell in run.cells] == ["diverged", "ok"]
+    assert run.cells[0].metrics is None and "learning rate" in run.cells[0].status.reason

@@ -1,0 +1,173 @@
+"""The shape of the code: imports point one way, the core knows no plugin, functions stay short."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import benchbd.api
+
+ROOT = Path(__file__).parents[1]
+CORE, ZOO = ROOT / "benchbd", ROOT / "plugins" / "benchbd_zoo"
+
+LAYERS = (
+    {"errors", "seeds"},
+    {"plugin"},
+    {"data"},
+    {"engine"},
+    {"measure"},
+    {"victim", "attack"},
+    {"record"},
+    {"report"},
+    {"defense"},
+    {"running"},
+    {"leaderboard"},
+    {"api", "leaderboard"},
+    {"testing"},
+    {"cli"},
+    {"__init__", "__main__"},
+)
+"""Parts of the core from the ground up; a part imports from itself and from those before it."""
+
+NO_PLUGINS = {
+    "clean": "a state of samples",
+    "none": "what is unset",
+    "timm": "a library whose version is recorded",
+    "torchvision": "a library whose version is recorded",
+    "digits": "what numbers are made of",
+    "strip": "a method of texts",
+    "parquet": "a file format",
+}
+"""Names of plugins that are also words with a meaning of their own, and which."""
+
+EXAMPLES = ("--attack badnet", "--defense anp", 'attack="badnet", defense="anp"')
+"""First steps shown to a newcomer, who could not run them with a name left out."""
+
+KINDS = ("attack", "defense", "model", "dataset")
+LONGEST = 60
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def module(path: Path) -> str:
+    """`benchbd.data.images` for benchbd/data/images.py; packages end in `.__init__`."""
+    return ".".join(path.relative_to(ROOT if path.is_relative_to(CORE) else ZOO.parent).with_suffix("").parts)
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from statements(node)
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of the modules, or of the things in them, that a file imports anywhere."""
+    names: set[str] = set()
+    for node in statements(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name != "benchbd"}  # which is imported in any case
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def graph() -> dict[str, set[str]]:
+    """Which file of the core imports which."""
+    known = {module(path): path for path in files(CORE)}
+
+    def target(name: str) -> str | None:
+        return next((m for m in (name, f"{name}.__init__", name.rpartition(".")[0]) if m in known), None)
+
+    return {m: {t for name in imported(path) if (t := target(name)) and t != m} for m, path in known.items()}
+
+
+def layer(name: str) -> int:
+    part = name.split(".")[1]
+    places = [place for place, parts in enumerate(LAYERS) if part in parts]
+    assert places, f"{name} has no place yet; put {part!r} into LAYERS"
+    return places[0]
+
+
+def plugin_names() -> set[str]:
+    registered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    return {name for kind in KINDS for name in registered[f"benchbd.{kind}"]}
+
+
+def without_examples(text: str) -> str:
+    for example in EXAMPLES:
+        text = text.replace(example, "")
+    return text
+
+
+def test_the_graph_is_really_read() -> None:
+    edges = graph()
+    assert "benchbd.data.images" in edges["benchbd.data.poisoned"]
+    assert "benchbd.plugin.plugin" in edges["benchbd.plugin.registry"]
+    assert len(edges) > 40
+
+
+def test_files_do_not_import_in_circles() -> None:
+    TopologicalSorter(graph()).prepare()
+
+
+def test_imports_point_one_way_between_parts() -> None:
+    wrong = {
+        f"{importer} -> {target}"
+        for importer, targets in graph().items()
+        for target in targets
+        if importer.split(".")[1] != target.split(".")[1] and layer(target) >= layer(importer)
+    }
+    assert wrong == set()
+
+
+def test_the_core_never_imports_the_zoo() -> None:
+    assert [path for path in files(CORE) if any(name.startswith("benchbd_zoo") for name in imported(path))] == []
+
+
+def test_plugins_import_only_the_plugin_door() -> None:
+    wrong = {
+        f"{module(path)}: {name}"
+        for path in files(ZOO)
+        for name in imported(path)
+        if name.split(".")[0] == "benchbd" and not name.startswith("benchbd.api.")
+    }
+    assert wrong == set()
+
+
+def test_the_core_names_no_plugin() -> None:
+    names = plugin_names() - set(NO_PLUGINS)
+    assert len(names) > 10
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, sorted(names)))})\b")
+    found = {f"{module(path)}: {word}" for path in files(CORE) for word in pattern.findall(without_examples(path.read_text()))}
+    assert found == set()
+
+
+def test_the_plugin_door_is_complete_and_sorted() -> None:
+    names = benchbd.api.__all__
+    assert names == sorted(names)
+    assert len(names) == len(set(names))
+    assert [name for name in names if not hasattr(benchbd.api, name)] == []
+    public = {name for name in imported(CORE / "api.py") if name.startswith("benchbd.")}
+    assert {name.rpartition(".")[2] for name in public} == set(names)
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{module(path)}.{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for path in [*files(CORE), *files(ZOO)]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 > LONGEST
+    }
+    assert long == set()

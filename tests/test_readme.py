@@ -1,0 +1,49 @@
+"""README says what is true: its list of plugins is the generated one, its blocks of code work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import yaml
+
+from benchbd.cli.list import markdown_table
+from benchbd.defense.repair import Repair
+from benchbd.plugin.registry import KINDS, entries
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+def test_the_list_of_plugins_is_the_generated_one() -> None:
+    listed = README.partition("<!-- plugins -->\n")[2].partition("\n<!-- /plugins -->")[0]
+    bundled = [tuple(e for e in entries(kind) if e.provider == "benchbd") for kind in KINDS]
+    assert listed == "\n\n".join(markdown_table(kind, found) for kind, found in zip(KINDS, bundled, strict=True))
+
+
+def test_the_first_plugin_works() -> None:
+    names: dict[str, Any] = {"__name__": "shrink"}
+    exec(next(block for block in blocks("python") if "class Shrink" in block), names)
+    shrink: type[Repair] = names["Shrink"]
+    head = torch.nn.Linear(2, 2)
+    before = head.weight.detach().clone()
+    model = torch.nn.Sequential(head)
+    model.head = head
+    repaired = shrink(factor=0.5).repair(model, SimpleNamespace(), torch.Generator())  # type: ignore[arg-type]
+    assert torch.equal(repaired.head.weight, before / 2)  # type: ignore[union-attr]
+
+
+def test_the_file_of_options_is_understood(tmp_path: Path) -> None:
+    from benchbd.running.config import read_config
+
+    (block,) = blocks("yaml")
+    path = tmp_path / "options.yaml"
+    path.write_text(block)
+    options = read_config(path)
+    assert options["defenses"] == ("ft", "anp") and options["settings"]["defense.anp_eps"] == yaml.safe_load("0.3")

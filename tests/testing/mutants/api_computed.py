@@ -1,0 +1,15 @@
+"""Its api number is computed. caught by: api_is_literal."""
+
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 2 - 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

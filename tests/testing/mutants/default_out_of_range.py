@@ -1,0 +1,15 @@
+"""Its default lies outside of its own range. caught by: defaults_construct."""
+
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(1.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

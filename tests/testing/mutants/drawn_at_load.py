@@ -1,0 +1,15 @@
+"""It draws its images anew at every call. caught by: loading_is_deterministic."""
+
+import torch
+
+from benchbd.api import DataSet, ImageSet
+
+
+class Mutant(DataSet):
+    api = 1
+
+    def load(self, split):
+        rng = torch.Generator()
+        rng.seed()
+        images = torch.randint(0, 256, (20, 3, 8, 8), generator=rng, dtype=torch.uint8)
+        return ImageSet(images, torch.arange(20) % 2, ("ant", "bee"))

@@ -1,0 +1,24 @@
+"""No gradient reaches its weights. caught by: can_be_trained."""
+
+import torch
+from torch import nn
+
+from benchbd.api import Model
+
+
+class Mutant(Model):
+    api = 1
+
+    def build(self, num_classes, image_shape):
+        return Network(image_shape[0], num_classes)
+
+
+class Network(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4, 3)
+        self.head = nn.Linear(4, classes)
+
+    @torch.no_grad()
+    def features(self, images):
+        return self.conv(images).mean((2, 3))

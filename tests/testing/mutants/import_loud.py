@@ -1,0 +1,17 @@
+"""It prints at import. caught by: import_is_silent."""
+
+import torch
+
+from benchbd.api import Repair, param
+
+print("hello")
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

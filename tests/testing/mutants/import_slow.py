@@ -1,0 +1,19 @@
+"""It sleeps at import. caught by: import_is_quick."""
+
+import time
+
+import torch
+
+from benchbd.api import Repair, param
+
+time.sleep(2.5)
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

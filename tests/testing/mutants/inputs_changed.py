@@ -1,0 +1,16 @@
+"""It darkens the clean images in place. caught by: inputs_stay."""
+
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        clean.train.images.mul_(0)
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

@@ -1,0 +1,22 @@
+"""Breaks no rule: mutants of models differ from it in a line. caught by: nothing."""
+
+from torch import nn
+
+from benchbd.api import Model
+
+
+class Mutant(Model):
+    api = 1
+
+    def build(self, num_classes, image_shape):
+        return Network(image_shape[0], num_classes)
+
+
+class Network(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4, 3)
+        self.head = nn.Linear(4, classes)
+
+    def features(self, images):
+        return self.conv(images).mean((2, 3))

@@ -1,0 +1,14 @@
+"""It divides by nothing. caught by: stamp_keeps_shape_and_scale."""
+
+import torch
+
+from benchbd.api import PoisoningAttack
+
+
+class Mutant(PoisoningAttack):
+    api = 1
+
+    def stamp(self, images, labels, rng):
+        stamped = images.clone()
+        stamped[:, :, -3:, -3:] = 255
+        return stamped / torch.zeros(1)

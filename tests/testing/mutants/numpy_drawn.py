@@ -1,0 +1,17 @@
+"""It draws from NumPy's global generator. caught by: generators_stay."""
+
+import numpy
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        numpy.random.rand()
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

@@ -1,0 +1,18 @@
+"""Its repr leaves its parameters out. caught by: repr_rebuilds."""
+
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def __repr__(self):
+        return "Mutant(factor=0.25)"
+
+    def repair(self, model, clean, rng):
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

@@ -1,0 +1,24 @@
+"""It seeds itself. caught by: seed_gives_the_weights."""
+
+import torch
+from torch import nn
+
+from benchbd.api import Model
+
+
+class Mutant(Model):
+    api = 1
+
+    def build(self, num_classes, image_shape):
+        return Network(image_shape[0], num_classes)
+
+
+class Network(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(channels, 4, 3)
+        self.head = nn.Linear(4, classes)
+
+    def features(self, images):
+        return self.conv(images).mean((2, 3))

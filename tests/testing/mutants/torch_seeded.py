@@ -1,0 +1,16 @@
+"""It seeds PyTorch for the whole process. caught by: generators_stay."""
+
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

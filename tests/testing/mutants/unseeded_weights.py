@@ -1,0 +1,26 @@
+"""It draws its weights where no seed reaches. caught by: seed_gives_the_weights."""
+
+import torch
+from torch import nn
+
+from benchbd.api import Model
+
+
+class Mutant(Model):
+    api = 1
+
+    def build(self, num_classes, image_shape):
+        return Network(image_shape[0], num_classes)
+
+
+class Network(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4, 3)
+        own = torch.Generator()
+        own.seed()
+        nn.init.normal_(self.conv.weight, generator=own)
+        self.head = nn.Linear(4, classes)
+
+    def features(self, images):
+        return self.conv(images).mean((2, 3))

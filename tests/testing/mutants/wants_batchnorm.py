@@ -1,0 +1,16 @@
+"""It takes BatchNorm for granted. caught by: runs_on_three_architectures."""
+
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        model.network.get_submodule("body.0").get_submodule("bn1")
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()

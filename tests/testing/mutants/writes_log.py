@@ -1,0 +1,19 @@
+"""It keeps a log of its own. caught by: writes_nothing."""
+
+import os
+
+import torch
+
+from benchbd.api import Repair, param
+
+
+class Mutant(Repair):
+    api = 1
+    factor: float = param(0.5, "what the weights of the head are multiplied with", gt=0, le=1)
+
+    def repair(self, model, clean, rng):
+        open("repair.log", "w").close()
+        os.remove("repair.log")
+        with torch.no_grad():
+            model.head.weight.mul_(self.factor)
+        return model.eval()
