@@ -130,7 +130,7 @@ def export(results: Path | None, trust: Path | None, form: str, out: Path | None
     }
     content = renderers[form](_board(results, trust))
     if out is None:
-        click.get_binary_stream("stdout").write(content)
+        click.echo(content, nl=False)
     else:
         click.echo(f"written: {write_bytes(out, content)}")
 

@@ -6,6 +6,7 @@ Commands are imported when they are called, so that `benchbd --help` and `benchb
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -57,11 +58,14 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="benchbd")
-def benchbd() -> None:
+@click.option("--no-plugin", "unwanted", multiple=True, metavar="NAME", help="Do as if this plugin or package were not installed.")
+def benchbd(unwanted: tuple[str, ...]) -> None:
     """Backdoor attacks on image classifiers, defenses against them, and honest numbers for both.
 
     Start with: benchbd run --attack badnet --defense anp
     """
+    if unwanted:  # in the environment, so that worker processes do without it, too
+        os.environ["BENCHBD_NO_PLUGIN"] = ",".join((*unwanted, os.environ.get("BENCHBD_NO_PLUGIN", "")))
 
 
 def main() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -32,14 +34,19 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
             click.echo(f"  {click.style(code, fg='red')} {name}: {reason}")
 
 
-def _rows(folder: Path, protocol: str | None) -> list[tuple[str, str, str]]:
+def _rows(folder: Path, protocol: str | None) -> Iterator[tuple[str, str, str]]:
     """Name, status and reason of every stored cell. Digests are not checked here: `benchbd plan` does that."""
-    found = []
-    for path in sorted((folder / protocol if protocol else folder).rglob("*.json")):
-        name = path.relative_to(folder).as_posix()
-        try:
-            status = json.loads(path.read_bytes())["status"]
-            found.append((name, str(status["code"]), str(status["reason"])))
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            found.append((name, "unreadable", "the file is no result of a cell; it will be made again"))
-    return found
+    for place, folders, files in os.walk(folder / protocol if protocol else folder):
+        folders.sort()
+        for path in (os.path.join(place, file) for file in sorted(files) if file.endswith(".json")):  # noqa: PTH118 - many files
+            code, reason = _status(path)
+            yield os.path.relpath(path, folder), code, reason
+
+
+def _status(path: str) -> tuple[str, str]:
+    try:
+        with open(path, "rb") as file:
+            status = json.loads(file.read())["status"]
+        return str(status["code"]), str(status["reason"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return "unreadable", "the file is no result of a cell; it will be made again"

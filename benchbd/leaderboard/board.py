@@ -18,6 +18,7 @@ from benchbd.leaderboard.interval import Summary, summarise, tidy
 from benchbd.leaderboard.naming import Method, labels
 from benchbd.leaderboard.ranking import Model, Ranking, rank
 from benchbd.leaderboard.row import METRICS, Row, Where, read_rows
+from benchbd.leaderboard.text import label, one_line
 from benchbd.leaderboard.trust import Ledger, Level, lowest
 
 
@@ -122,7 +123,7 @@ def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
     wheres = [group[0].where for group in groups.values()]
     sections = [_section(group, wheres) for group in groups.values()]
     sections.sort(key=lambda s: (s.title, s.where.identity))
-    return Board(tuple(sections), tuple(faults), sum(map(len, groups.values())))
+    return Board(tuple(sections), tuple(map(one_line, faults)), sum(map(len, groups.values())))
 
 
 def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
@@ -223,7 +224,9 @@ def _differences(where: Where, wheres: Sequence[Where]) -> list[str]:
     """What sets this table apart from others of the same protocol: recipe and budget, where they differ."""
     alike = [w for w in wheres if (w.protocol, w.dataset, w.model) == (where.protocol, where.dataset, where.model)]
     recipe, recipes = json.loads(where.recipe), [json.loads(w.recipe) for w in alike]
-    words = [f"{name}={recipe[name]}" for name in sorted(recipe) if any(other.get(name) != recipe[name] for other in recipes)]
+    words = [
+        label(f"{name}={recipe[name]}") for name in sorted(recipe) if any(other.get(name) != recipe[name] for other in recipes)
+    ]
     if len({w.clean_budget for w in alike}) > 1:
         words.append(f"clean_budget={where.clean_budget:g}")
     return words

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sklearn.metrics import roc_auc_score
+from scipy import stats
 
 from benchbd.leaderboard.interval import tidy
 from benchbd.leaderboard.row import Row
@@ -54,4 +54,4 @@ def _auroc(attacked: Sequence[Row], healthy: Sequence[Row]) -> float | None:
     bad, good = ([row.detection["highest"] for row in rows if "highest" in row.detection] for rows in (attacked, healthy))
     if not bad or not good:
         return None
-    return tidy(float(roc_auc_score([1] * len(bad) + [0] * len(good), [*bad, *good])))
+    return tidy(float(stats.mannwhitneyu(bad, good).statistic) / (len(bad) * len(good)))

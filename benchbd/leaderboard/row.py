@@ -12,7 +12,7 @@ from typing import Any
 from benchbd.errors import RecordError
 from benchbd.leaderboard.contradictions import contradictions
 from benchbd.leaderboard.naming import Method
-from benchbd.leaderboard.text import one_line
+from benchbd.leaderboard.text import label, one_line
 from benchbd.leaderboard.trust import Ledger, Level, level_of
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
@@ -92,7 +92,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         file=file,
         key=one_line(cell.key),
         where=Where(
-            one_line(cell.protocol), _method(about.dataset), _method(about.model), canonical_json(about.recipe), about.clean_budget
+            label(cell.protocol), _method(about.dataset), _method(about.model), canonical_json(about.recipe), about.clean_budget
         ),
         attack=_method(about.attack),
         defense=_method(about.defense),

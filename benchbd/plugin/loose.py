@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
+from benchbd.plugin.points import TooSlow, import_seconds, in_time
 from benchbd.plugin.registry import KINDS, Entry
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def path_of(name: str) -> tuple[Path, str]:
 
 
 def _import(path: Path) -> ModuleType:
+    import benchbd.api  # noqa: F401 - whose import is not the plugin's, and must not be cut short
+
     package, ordinary = _package(path), _ordinary(path)
     if ordinary is not None:
         return ordinary
@@ -104,8 +107,9 @@ def _import(path: Path) -> ModuleType:
         folder.__path__ = [str(path.parent)]
         sys.modules[package] = folder
     try:
-        return importlib.import_module(f"{package}.{path.stem}")
-    except (Exception, SystemExit) as error:
+        with in_time(import_seconds()):
+            return importlib.import_module(f"{package}.{path.stem}")
+    except (Exception, SystemExit, TooSlow) as error:
         raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
 
 

@@ -7,18 +7,18 @@ that cannot be loaded is reported with its reason and its traceback, and everyth
 from __future__ import annotations
 
 import importlib.util
-import os
 import traceback
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound, nearest
+from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
@@ -62,9 +62,7 @@ class Broken:
 @cache
 def entries(kind: str) -> tuple[Entry, ...]:
     """All registered plugins of a kind, by name; nothing of them is imported."""
-    switched_off = os.environ.get("BENCHBD_DISABLE_PLUGINS") == "1"
-    found = [_entry(kind, point) for point in entry_points(group=f"benchbd.{kind}")]
-    return tuple(sorted((e for e in found if not switched_off or e.provider == "benchbd"), key=lambda e: (e.name, e.provider)))
+    return tuple(sorted((_entry(kind, p) for p in points().get(f"benchbd.{kind}", ())), key=lambda e: (e.name, e.provider)))
 
 
 def find(kind: str, name: str) -> Entry:
@@ -138,11 +136,13 @@ def _reason(error: PluginError) -> str:
 
 
 def _import(entry: Entry) -> type[Plugin]:
+    import benchbd.api  # noqa: F401 - whose import is not the plugin's, and must not be cut short
     from benchbd.plugin.plugin import Plugin
 
     try:
-        cls = EntryPoint(entry.name, entry.target, f"benchbd.{entry.kind}").load()
-    except (Exception, SystemExit) as error:
+        with in_time(import_seconds()):
+            cls = EntryPoint(entry.name, entry.target, f"benchbd.{entry.kind}").load()
+    except (Exception, SystemExit, TooSlow) as error:
         raise PluginError(
             f"{entry.kind} {entry.name!r} of {entry.provider} {entry.version} cannot be imported: "
             f"{type(error).__name__}: {error}; `benchbd plugins -v` shows where"
@@ -161,17 +161,10 @@ def _import(entry: Entry) -> type[Plugin]:
     return cls
 
 
-def _entry(kind: str, point: EntryPoint) -> Entry:
+def _entry(kind: str, point: Point) -> Entry:
     package = point.value.partition(":")[0].partition(".")[0]
-    distribution = point.dist
-    return Entry(
-        kind=kind,
-        name=point.name,
-        provider=distribution.name if distribution else package,
-        version=distribution.version if distribution else "",
-        target=point.value,
-        card=catalogue(package).get(kind, {}).get(point.name, {}),
-    )
+    card = catalogue(package).get(kind, {}).get(point.name, {})
+    return Entry(kind, point.name, point.provider, point.version, point.value, card)
 
 
 @cache

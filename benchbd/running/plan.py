@@ -40,11 +40,16 @@ class Named:
     def identity(self) -> Identity:
         return self.provided.identity()
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The name, with the variant of a provider."""
         variant = self.provided.params.get("variant")
         return f"{self.provided.name}:{variant}" if variant else self.provided.name
+
+    @cached_property
+    def folder(self) -> str:
+        """The label as a part of a path."""
+        return safe_name(self.label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +93,8 @@ class PlannedCell:
     @cached_property
     def result_name(self) -> str:
         """Where its result stands under the results folder."""
-        folders = (self.protocol.partition("@")[0], self.stage.attack.label, self.defense.label)
-        return "/".join((*map(safe_name, folders), f"{self.stage.seed}-{self.key[:KEY_DIGITS]}.json"))
+        protocol, seed = self.protocol.partition("@")[0], self.stage.seed
+        return f"{protocol}/{self.stage.attack.folder}/{self.defense.folder}/{seed}-{self.key[:KEY_DIGITS]}.json"
 
 
 @dataclass(frozen=True, eq=False)

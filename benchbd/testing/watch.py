@@ -55,6 +55,7 @@ def writes() -> Iterator[list[str]]:
     if not _installed:
         sys.addaudithook(_hear)
         _installed.append(True)
+    tempfile.gettempdir()  # found now: it is found by writing, which the hook would ask about again
     seen: list[str] = []
     _recorders.append(seen)
     try:

@@ -121,7 +121,7 @@ class Constant(nn.Module):
 def run(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> Run:
     def defend(defense: Defense, **options: Any) -> DefenseResult:
         folder = tmp_path_factory.mktemp("defense")
-        return defense.defense(stored.path, device="cpu", precision="fp32", save_path=folder, **options)
+        return defense.defense(stored.path, device="cpu", save_path=folder, **options)
 
     return defend
 
@@ -570,5 +570,5 @@ def test_without_a_poisoned_set_there_is_nothing_to_train_on_or_to_filter(contro
 
 def test_a_repair_applies_to_a_training_controlled_attack(controlled: AttackResult, tmp_path: Any) -> None:
     assert len(controlled.train.indices) == 0
-    result = mend(lambda model, *_: model).defense(controlled.path, device="cpu", precision="fp32", save_path=tmp_path)
+    result = mend(lambda model, *_: model).defense(controlled.path, device="cpu", save_path=tmp_path)
     assert result.metrics.acc == controlled.metrics().acc

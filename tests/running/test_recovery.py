@@ -151,7 +151,7 @@ def test_a_full_disk_ends_the_matrix_and_leaves_what_is_finished(
     undisturbed: Path, protocol: Protocol, full_disk: Path, tmp_path: Path, two_workers: Session
 ) -> None:
     matrix = Matrix(protocol, results=full_disk / "results", records=tmp_path / "record")
-    with pytest.raises(Unwritable, match="No space left on device.*same command again"):
+    with pytest.raises(Unwritable, match=r"No space left on device.*same command again"):
         matrix.run(two_workers)
     finished = matrix.cells()
     assert 0 < len(finished) < len(matrix.standings)

@@ -33,6 +33,14 @@ def poisons_the_exact_number(subject: Subject) -> None:
     require(found == wanted, f"expected {asked}, found {found}; leave the choice to the base")
 
 
+@check("smoke", PoisoningAttack)
+def same_seed_same_bytes(subject: Subject) -> None:
+    """The same seed gives the same poisoned set, byte for byte."""
+    first, second = (_poisoned(cast(PoisoningAttack, _ready(subject, fresh=True))) for _ in range(2))
+    alike = torch.equal(first.indices, second.indices) and torch.equal(first.images, second.images)
+    require(alike, "two poisoned sets of one seed differ; draw from the rng that is handed over and from nothing else")
+
+
 @check("smoke", PoisoningAttack, but=lambda cls: cls.model_fields["poison_ratio"].default == 0)
 def another_seed_another_draw(subject: Subject) -> None:
     """Another seed poisons other samples."""

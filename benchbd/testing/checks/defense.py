@@ -14,7 +14,7 @@ from benchbd.engine.hardware import hardware
 from benchbd.errors import ContractBroken
 from benchbd.seeds import global_random_state
 from benchbd.testing import material
-from benchbd.testing.check import RuleBroken, check, require
+from benchbd.testing.check import NotSeen, RuleBroken, check, require
 from benchbd.testing.guarded import GuardedCase
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import hand_over, same, try_verb
@@ -123,7 +123,7 @@ def _responded(subject: Subject) -> tuple[GuardedCase, int]:
             with global_random_state(0), torch.random.fork_rng():
                 outcome = cast(Defense, subject.plugin).respond(case)
         except ContractBroken as error:
-            raise RuleBroken(str(error)) from error
+            raise NotSeen(f"the core refused its answer ({error}); another check names the rule") from None
         subject.notes["responded"] = (case, outcome.clean_samples)
     case, count = subject.notes["responded"]
     return case, count

@@ -1,0 +1,98 @@
+"""The entry points of benchbd, from one guarded look at the metadata of what is installed.
+
+`importlib.metadata.entry_points` stops at the first distribution whose file of entry points cannot be read.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import Distribution, distributions
+
+PREFIX = "benchbd."
+
+
+class TooSlow(BaseException):
+    """An import that takes too long. No `except Exception` in it may stop this."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """An entry point, and the distribution that declares it."""
+
+    group: str
+    name: str
+    value: str
+    provider: str
+    version: str
+
+
+@cache
+def points() -> dict[str, tuple[Point, ...]]:
+    """All entry points in groups of benchbd, by group; those that are switched off are left out.
+
+    `BENCHBD_DISABLE_PLUGINS=1` leaves the bundled ones alone, `BENCHBD_NO_PLUGIN` names some, separated by commas: by
+    name, by kind.name, or by distribution.
+    """
+    unwanted = set(filter(None, os.environ.get("BENCHBD_NO_PLUGIN", "").split(",")))
+    bundled_only = os.environ.get("BENCHBD_DISABLE_PLUGINS") == "1"
+    found = defaultdict(list)
+    for point in _all():
+        kind = point.group.removeprefix(PREFIX)
+        names = {point.name, f"{kind}.{point.name}", point.provider, f"{point.provider}/{point.name}"}
+        if not (names & unwanted or (bundled_only and point.provider != "benchbd")):
+            found[point.group].append(point)
+    return {group: tuple(listed) for group, listed in found.items()}
+
+
+@contextmanager
+def in_time(seconds: float) -> Iterator[None]:
+    """Raise `TooSlow` inside after so many seconds; without effect where there is no alarm, or off the main thread."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TooSlow(f"it did not end within {seconds:g} s")
+
+    before, (left, _) = signal.signal(signal.SIGALRM, ring), signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
+        signal.signal(signal.SIGALRM, before)
+
+
+def import_seconds() -> float:
+    """How long the import of a plugin may take."""
+    with suppress(ValueError):
+        return float(os.environ["BENCHBD_IMPORT_SECONDS"]) if "BENCHBD_IMPORT_SECONDS" in os.environ else 60.0
+    return 60.0
+
+
+def _all() -> Iterator[Point]:
+    """A distribution that is found twice counts once, as for an import: the first on the path."""
+    seen: set[str] = set()
+    for distribution in distributions():
+        listed = _declared(distribution)
+        if listed and listed[0].provider not in seen:
+            seen.add(listed[0].provider)
+            yield from listed
+
+
+def _declared(distribution: Distribution) -> list[Point]:
+    """Its entry points in groups of benchbd; none when its metadata cannot be read."""
+    try:
+        if PREFIX not in (distribution.read_text("entry_points.txt") or ""):
+            return []
+        about = distribution.metadata
+        name, version = str(about["Name"]), str(about["Version"])
+        return [Point(p.group, p.name, p.value, name, version) for p in distribution.entry_points if p.group.startswith(PREFIX)]
+    except Exception:  # somebody else's broken metadata must not end a listing
+        return []

@@ -1,0 +1,120 @@
+"""The commands around the leaderboard, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from made_cells import make_cell, store
+
+from benchbd.cli.main import benchbd
+from benchbd.errors import RecordError
+
+FILES = {"LEADERBOARD.md", "index.html", "leaderboard.csv", "leaderboard.json"}
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(benchbd, [str(word) for word in words])
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    cells = [make_cell(a, d, s) for a in ("nothing", "a", "b") for d in ("x", "y") for s in (0, 1)]
+    return store([*cells, make_cell("b", "y", 2, code="timeout", reason="too slow")], tmp_path / "leaderboard" / "results")
+
+
+def test_build_writes_four_files_and_check_agrees(results: Path, tmp_path: Path) -> None:
+    assert call("leaderboard", "build", "--check").exit_code == 1
+    assert call("leaderboard", "build").exit_code == 0
+    assert {path.name for path in (tmp_path / "leaderboard").iterdir() if path.is_file()} == FILES
+    assert call("leaderboard", "build", "--check").exit_code == 0
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_check_notices_every_change_and_writes_nothing(results: Path, tmp_path: Path, name: str) -> None:
+    call("leaderboard", "build")
+    file = tmp_path / "leaderboard" / name
+    file.write_text(file.read_text() + " ")
+    found = call("leaderboard", "build", "--check")
+    assert (found.exit_code, "out of date" in found.stderr, name in found.stderr) == (1, True, True)
+    assert file.read_text().endswith(" ")
+
+
+def test_a_new_result_puts_the_board_out_of_date(results: Path) -> None:
+    call("leaderboard", "build")
+    store([make_cell("c", "x")], results / "more")
+    assert call("leaderboard", "build", "--check").exit_code == 1
+
+
+def test_building_again_elsewhere_and_later_gives_the_same_bytes(results: Path, tmp_path: Path) -> None:
+    call("leaderboard", "build", "--out", tmp_path / "one")
+    for path in results.rglob("*.json"):
+        os.utime(path, (0, 0))
+    call("leaderboard", "build", "--out", tmp_path / "two", "--results", results)
+    assert {f: (tmp_path / "one" / f).read_bytes() for f in FILES} == {f: (tmp_path / "two" / f).read_bytes() for f in FILES}
+
+
+def test_files_that_are_not_believed_are_named_and_the_rest_is_built(results: Path) -> None:
+    (results / "broken.json").write_text('{"schema": 1')
+    first = next(results.rglob("0*.json"))
+    (results / "copy.json").write_text(first.read_text())
+    found = call("leaderboard", "build")
+    assert found.exit_code == 0
+    assert "broken.json" in found.stderr
+    assert "same cell as" in found.stderr
+    assert "2 files not believed" in Path("leaderboard/LEADERBOARD.md").read_text()
+
+
+def test_without_results_there_is_a_word_on_how_to_get_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecordError, match="benchbd matrix"):
+        raise call("leaderboard", "build").exception or AssertionError
+
+
+def test_an_empty_folder_gives_an_empty_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaderboard" / "results").mkdir(parents=True)
+    assert call("leaderboard", "build").exit_code == 0
+    assert json.loads(Path("leaderboard/leaderboard.json").read_text())["sections"] == []
+
+
+def test_show_prints_ranking_matrix_and_what_has_no_numbers(results: Path) -> None:
+    shown = call("leaderboard", "show").stdout
+    for words in ("Ranking of defenses", "ASR / ACC", "Cells without numbers", "too slow", "trial@1"):
+        assert words in shown
+    assert "10.0 [" not in shown
+    assert "10.0 and 10.0" in call("leaderboard", "show", "--attack", "a").stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("csv", b"table,"), ("md", b"# Leaderboard"), ("latex", b"\\begin{table}"), ("json", b"{"), ("parquet", b"PAR1")],
+)
+def test_export_writes_every_form(results: Path, tmp_path: Path, form: str, start: bytes) -> None:
+    assert call("leaderboard", "export", "--format", form).stdout_bytes.startswith(start)
+    assert call("leaderboard", "export", "--format", form, "--out", tmp_path / "out").exit_code == 0
+    assert (tmp_path / "out").read_bytes().startswith(start)
+
+
+def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) -> None:
+    call("leaderboard", "build")
+    assert call("leaderboard", "diff", "leaderboard", results).exit_code == 0
+    store([make_cell("c", "x")], results / "more")
+    found = call("leaderboard", "diff", "leaderboard", results)
+    assert (found.exit_code, found.stdout.startswith("new: trial@1 · pictures · net, c, x, seed 0: ACC 90.0")) == (1, True)
+
+
+def test_verify_names_faults_and_returns_five(results: Path) -> None:
+    found = call("verify", results)
+    assert found.exit_code == 5
+    assert "is provided by 'somebody', which is not installed here" in found.stdout
+    assert "13 with faults" in found.stdout
+
+
+def test_compare_refuses_a_name_that_is_not_there(results: Path) -> None:
+    with pytest.raises(RecordError, match="no defense 'z'"):
+        raise call("leaderboard", "compare", "x", "z").exception or AssertionError

@@ -1,0 +1,215 @@
+"""`benchbd matrix`, `plan` and `status`: options, exit codes, what is printed; stages run in this very process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+import benchbd
+from benchbd.cli.main import benchbd as command_line
+from benchbd.cli.matrix_view import print_plan
+from benchbd.errors import ConfigError
+from benchbd.plugin.registry import entries
+from benchbd.record.cells import ResultStore
+from benchbd.running import executor as executors
+from benchbd.running.executor import Limits
+from benchbd.running.matrix import Matrix
+from benchbd.running.protocol import load_protocol
+
+PLUGINS = Path(__file__).parents[1] / "running" / "misbehaving"
+
+PROTOCOL = {
+    "name": "tiny",
+    "about": "the least that can be run",
+    "dataset": {"name": "digits", "params": {"size": 8}},
+    "model": {"name": "resnet_small", "params": {"width": 4}},
+    "recipe": {"epochs": 1, "precision": "fp32"},
+    "threads": 1,
+    "seeds": [0, 1],
+    "attacks": ["badnet", "own_training"],
+    "defenses": ["none", "moody", "retrains"],
+}
+SEED_0 = ["--seed", "0", "--attack", "badnet", "--defense", "none", "--defense", "moody"]
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugins() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PLUGINS)
+        entries.cache_clear()
+        yield
+    entries.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the protocol and what `SEED_0` and one refusal have left there. Not to be changed."""
+    folder = tmp_path_factory.mktemp("matrix")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert CliRunner().invoke(command_line, ["matrix", "tiny.yaml", "--executor", "inprocess", *SEED_0]).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def run(attacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Calls the command line in a copy of that folder."""
+    shutil.copytree(attacked, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+    def invoked(command: str, *words: str) -> Result:
+        return CliRunner().invoke(
+            command_line, [command, "tiny.yaml", *(["--executor", "inprocess"] * (command == "matrix")), *words]
+        )
+
+    return invoked
+
+
+def _plan(result: Result) -> list[dict[str, Any]]:
+    return json.loads(result.stdout)["cells"]
+
+
+def test_the_plan_says_what_is_there_and_what_is_not(run: Run) -> None:
+    text = run("plan").stdout
+    assert "2 cells stored already, from 20" in text
+    assert "8 cells to run" in text and "2 cells do not apply" in text
+    assert "2 x own_training controls training itself" in text
+    assert "4 attacked models: 1 stored already, 3 to train" in text
+    assert "of work, judging by stored results" in text
+    cells = _plan(run("plan", "--json"))
+    assert Counter(cell["state"] for cell in cells) == {"reused": 2, "missing": 8, "excluded": 2}
+    assert _plan(run("matrix", "--dry-run", "--json")) == cells
+    assert not list(Path().glob("leaderboard/results/tiny/own_training/*"))
+
+
+def test_the_order_of_words_changes_nothing(run: Run) -> None:
+    words = [("--seed", "0"), ("--attack", "badnet"), ("--attack", "own_training"), ("--defense", "none"), ("--defense", "moody")]
+    plans = [_plan(run("plan", "--json", *[w for pair in order for w in pair])) for order in (words, words[::-1])]
+    assert plans[0] == plans[1] and len(plans[0]) == 4
+
+
+def test_json_is_the_cells_and_nothing_else(run: Run) -> None:
+    result = run("matrix", "--json", *SEED_0)
+    cells = json.loads(result.stdout)["cells"]
+    assert result.exit_code == 0
+    assert [(c["cell"]["attack"]["name"], c["cell"]["defense"]["name"], c["status"]["code"]) for c in cells] == [
+        ("badnet", "none", "ok"),
+        ("badnet", "moody", "ok"),
+    ]
+
+
+def test_rerun_does_again_what_ended_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout and a source that has changed are written by hand; the failure is a real one."""
+    store = ResultStore(Path("leaderboard/results"))
+    names = {cell["result"].split("/")[2]: cell["result"] for cell in _plan(run("plan", "--json", *SEED_0))}
+    plain, moody = store.read(names["none"]), store.read(names["moody"])
+    assert plain and moody
+    late = plain.status.model_copy(update={"code": "timeout", "reason": "too late"})
+    store.write(names["none"], plain.model_copy(update={"status": late}))
+    old = moody.provenance | {"sources": moody.provenance["sources"] | {"defense.moody": "0" * 64}}
+    store.write(names["moody"], moody.model_copy(update={"provenance": old}))
+
+    def states(*words: str) -> dict[str, str]:
+        return {cell["result"].split("/")[2]: cell["state"] for cell in _plan(run("plan", "--json", *SEED_0, *words))}
+
+    assert states() == {"none": "reused", "moody": "stale"}
+    assert states("--rerun", "failed") == states()
+    assert states("--rerun", "timeout") == {"none": "again", "moody": "stale"}
+    assert states("--rerun", "timeout,stale") == {"none": "again", "moody": "again"}
+    assert "made with another source of defense.moody" in run("plan", *SEED_0).stdout
+
+    monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
+    failed = run("matrix", *SEED_0, "--rerun", "timeout,stale")
+    assert failed.exit_code == 1 and "failed: badnet, moody, seed 0: not today" in failed.stdout
+    assert states() == {"none": "reused", "moody": "reused"}
+    monkeypatch.delenv("BENCHBD_TEST_MOOD")
+    assert run("matrix", *SEED_0).exit_code == 1, "a failure is stored like a result"
+    assert run("matrix", *SEED_0, "--rerun", "failed").exit_code == 0
+    again = store.read(names["none"])
+    assert again and again.metrics == plain.metrics and again.status.code == "ok"
+
+
+def test_fail_fast_starts_nothing_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
+    words = ["--attack", "badnet", "--defense", "moody", "--seed", "0", "--seed", "1"]
+    result = run("matrix", "--rerun", "ok", "--fail-fast", *words)
+    assert result.exit_code == 1
+    assert [cell["state"] for cell in _plan(run("plan", "--json", *words))] == ["reused", "missing"]
+
+
+def test_limits_reach_the_executor(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, str], Limits]] = []
+    real = executors.open_executor
+    monkeypatch.setattr(executors, "open_executor", lambda *given: asked.append(given) or real("inprocess", {}, Limits()))
+    words = ["--time-limit", "7", "--memory-limit", "0.5", "--workers", "3", "--reuse-worker", "--set", "executor.grace=1"]
+    assert run("matrix", *SEED_0, *words).exit_code == 0
+    settings = {"executor.workers": "3", "executor.reuse": "true", "executor.grace": "1"}
+    assert asked == [("inprocess", settings, Limits(seconds=7.0, memory=2**29, threads=1))]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--attack", "badnets"], r"no attack 'badnets'; did you mean 'badnet'\?"),
+        (["--defense", "no"], "no defense 'no'"),
+        (["--rerun", "failed,late"], "expected some of failed, .*got late"),
+        (["--set", "defense.ratio=1"], "expected executor.PARAM=VALUE, got 'defense.ratio'"),
+        (["--set", "executor.speed=1"], "inprocess has no parameter 'speed'"),
+    ],
+)
+def test_slips_on_the_command_line_are_named(run: Run, words: list[str], message: str) -> None:
+    error = run("matrix", *words).exception
+    assert isinstance(error, ConfigError)
+    with pytest.raises(ConfigError, match=message):
+        raise error
+
+
+def test_status_counts_and_names_what_failed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
+    run("matrix", *SEED_0, "--rerun", "ok")
+    (damaged,) = Path().glob("leaderboard/results/tiny/badnet/none/*.json")
+    damaged.write_text("{")
+    runner = CliRunner()
+    assert json.loads(runner.invoke(command_line, ["status", "--json"]).stdout) == {"tiny": {"failed": 1, "unreadable": 1}}
+    text = runner.invoke(command_line, ["status", "tiny"]).stdout
+    assert "tiny: 1 failed, 1 unreadable" in text and "not today" in text
+    assert "no results under" in runner.invoke(command_line, ["status", "other"]).stdout
+
+
+def test_a_damaged_attack_result_is_in_the_plan(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (attacked,) = Path().glob("record/badnet-*/attack_result.pt")
+    attacked.write_bytes(attacked.read_bytes()[:1000])
+    print_plan(Matrix(load_protocol("tiny.yaml"), rerun=frozenset({"ok"})))
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"broken: {attacked.parent} is not what its manifest says; to train again" in text
+
+
+def test_the_same_from_python(run: Run) -> None:
+    table = benchbd.matrix("tiny.yaml", seeds=[0], attacks=["badnet", "own_training"], executor="inprocess")
+    codes = {(row.attack, row.defense): row.status for row in table.itertuples()}
+    assert codes == {
+        ("badnet", "none"): "ok",
+        ("badnet", "moody"): "ok",
+        ("badnet", "retrains"): "ok",
+        ("own_training", "none"): "ok",
+        ("own_training", "moody"): "ok",
+        ("own_training", "retrains"): "n/a",
+    }
+    measured = table[table.status == "ok"]
+    assert ((measured.asr + measured.rc) <= 1).all() and measured.acc.between(0, 1).all()
+    assert (measured[measured.defense == "none"].acc == measured[measured.defense == "none"].baseline_acc).all()
+    loaded = benchbd.load_results()
+    assert sorted(loaded.key) == sorted(table.key)
+    assert loaded.set_index("key").loc[table.key].acc.tolist() == pytest.approx(table.acc.tolist(), nan_ok=True)
+    assert benchbd.load_results("nowhere").empty and "asr" in benchbd.load_results("nowhere").columns

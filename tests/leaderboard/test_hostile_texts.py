@@ -1,0 +1,146 @@
+"""Whatever stands in the text fields of a result file, every output stays whole and runs none of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from made_cells import make_cell
+
+from benchbd.leaderboard.board import Board, board
+from benchbd.leaderboard.contradictions import expected_key
+from benchbd.leaderboard.latex import to_latex
+from benchbd.leaderboard.publication import publication
+from benchbd.leaderboard.records import COLUMNS
+from benchbd.leaderboard.row import row_of
+from benchbd.record.cell import Cell
+
+HOSTILE = {
+    "script": "<script>alert(1)</script>",
+    "end of script": '</script><script src="//evil.example/x.js"></script><!--',
+    "quotes": "\"'`\" onmouseover='alert(1)' \\\" ${1+1} {{ 7*7 }} {% raw %}",
+    "pipes and lines": "| a | b |\r\n|---|---|\n\n# head\n| c |",
+    "formula": '=HYPERLINK("http://evil.example";"click")',
+    "at": "@SUM(1+1)",
+    "latex": r"\input{/etc/passwd} & % $ # _ ^ ~ { } \end{tabular}",
+    "terminal": "\x1b]0;owned\x07\x1b[31mred\u202egnp.exe",
+    "long": "x" * 10_000,
+}
+KEPT = {"code", "key", "digest", "name"}
+
+
+def poisoned(value: Any, text: str, name: str = "") -> Any:
+    """`value` with `text` in all its texts, and a field of that name in all tables that may have any field."""
+    if isinstance(value, dict):
+        free = name in ("params", "provenance", "notes")
+        return {key: poisoned(each, text, key) for key, each in value.items()} | ({text: text} if free else {})
+    if isinstance(value, list):
+        return [poisoned(each, text, name) for each in value]
+    return text if isinstance(value, str) and name not in KEPT else value
+
+
+def hostile_cell(text: str, **more: Any) -> Cell:
+    content = poisoned(make_cell(provenance={"argv": ["benchbd"], "commit": ""}, **more).to_json(), text)
+    for kind in ("dataset", "model", "attack", "defense"):
+        content["cell"][kind]["name"] = text + kind
+    cell = Cell.model_validate(content)
+    return cell.model_copy(update={"key": expected_key(cell)}).sealed()
+
+
+def hostile_board(text: str) -> Board:
+    cells = [
+        hostile_cell(text),
+        hostile_cell(text, seed=1, code="failed", reason="r"),
+        hostile_cell(text, detection={"a": "b"}, seed=2),
+    ]
+    return board(map(row_of, cells), [text.replace("\n", " ")])
+
+
+class Page(HTMLParser):
+    """Counts elements, checks that they nest, and keeps what stands in scripts."""
+
+    void = ("meta", "br", "link", "img", "hr", "input")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.scripts: list[str] = []
+        self.attributes: set[str] = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes |= {name for name, _ in attrs}
+        if tag == "script":
+            self.scripts.append("")
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+
+
+@pytest.fixture(params=list(HOSTILE), scope="module")
+def hostile(request: pytest.FixtureRequest) -> Board:
+    return hostile_board(HOSTILE[request.param])
+
+
+@pytest.fixture(scope="module")
+def files(hostile: Board) -> dict[str, str]:
+    return publication(hostile)
+
+
+def test_the_page_holds_one_script_and_that_is_data(files: dict[str, str]) -> None:
+    page = Page(files["index.html"])
+    assert page.open == []
+    (facts,) = page.scripts
+    assert json.loads(facts) == json.loads(files["leaderboard.json"])
+    assert not {name for name in page.attributes if name.startswith("on") or name in ("src", "href")}
+
+
+def test_the_page_is_the_same_page_but_for_the_texts(files: dict[str, str]) -> None:
+    tame = Page(publication(hostile_board("harmless"))["index.html"])
+    assert len(tame.scripts) == 1
+    assert files["index.html"].count("<td") == publication(hostile_board("harmless"))["index.html"].count("<td")
+
+
+def test_markdown_tables_keep_their_columns_and_hold_no_elements(files: dict[str, str]) -> None:
+    text = files["LEADERBOARD.md"]
+    assert re.search(r"(?<!\\)<[a-zA-Z/!]", text) is None
+    tables = re.findall(r"(?:^\|.*\|$\n)+", text, re.MULTILINE)
+    assert len(tables) >= 4
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+    assert sum(line.startswith("#") for line in text.splitlines()) == 7
+
+
+def test_csv_keeps_its_columns_and_holds_no_formula(files: dict[str, str]) -> None:
+    header, *rows = csv.reader(io.StringIO(files["leaderboard.csv"]))
+    assert tuple(header) == COLUMNS
+    assert [len(row) for row in rows] == [len(COLUMNS)]
+    assert not [value for row in rows for value in row if value.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+def test_latex_keeps_its_columns(hostile: Board) -> None:
+    text = to_latex(hostile)
+    tables = re.findall(r"\\toprule\n(.*?)\\bottomrule\n\\end\{tabular\}\n", text, re.DOTALL)
+    assert len(tables) == text.count(r"\begin{tabular}") >= 3
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)&", line)) for line in table.splitlines() if line != r"\midrule"}) == 1
+    assert r"\input{" not in text
+
+
+def test_no_output_holds_controls_or_endless_lines(files: dict[str, str]) -> None:
+    for name, text in files.items():
+        assert re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text) is None, name
+        text.encode("utf-8")
+    assert max(map(len, files["LEADERBOARD.md"].splitlines())) < 5000

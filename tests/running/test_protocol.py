@@ -1,0 +1,134 @@
+"""Protocols: typed YAML whose slips are named, and whose traps are closed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbd.errors import ConfigError
+from benchbd.running.protocol import load_protocol, read_yaml
+
+GOOD = """
+name: small
+dataset: digits
+model: [resnet_small, deepid]
+recipe: {lr: 1e-3, epochs: 2}
+seeds: [0, 1]
+attacks: [clean, {name: badnet, params: {size: 2}}]
+defenses: none
+poison_ratios: [0.01, 0.1]
+exclude:
+  - {model: deepid, seed: 1}
+  - {attack: clean, defense: [none]}
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Any:
+    def loaded(text: str) -> Any:
+        path = tmp_path / "small.yaml"
+        path.write_text(text)
+        return load_protocol(path)
+
+    return loaded
+
+
+def test_everything_in_one_file(load: Any) -> None:
+    protocol = load(GOOD)
+    assert protocol.id == "small@1"
+    assert [choice.name for choice in protocol.models] == ["resnet_small", "deepid"]
+    assert protocol.params_of("attack", "badnet") == {"size": 2}
+    assert protocol.params_of("attack", "clean") == protocol.params_of("attack", "unheard_of") == {}
+    assert protocol.poison_ratios == (0.01, 0.1)
+    assert protocol.recipe.lr == 0.001, "YAML reads 1e-3 as a text"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "coordinates"),
+    [
+        (True, {"model": "resnet_small", "attack": "badnet", "seed": 1}),
+        (False, {"model": "deepid", "attack": "badnet", "seed": 1}),
+        (True, {"model": "deepid", "attack": "badnet", "seed": 0}),
+        (False, {"model": "resnet_small", "attack": "clean", "seed": 0}),
+    ],
+)
+def test_rules_exclude_what_agrees_with_every_key(load: Any, wanted: bool, coordinates: dict[str, Any]) -> None:
+    assert load(GOOD).wants(dataset="digits", defense="none", poison_ratio=0.1, **coordinates) is wanted
+
+
+def test_include_lets_in_what_fits_one_rule(load: Any) -> None:
+    protocol = load(GOOD.partition("exclude")[0] + "include: [{attack: badnet, poison_ratio: 0.1}, {seed: [1]}]")
+    there = {"dataset": "digits", "model": "deepid", "defense": "none"}
+    assert protocol.wants(**there, attack="badnet", poison_ratio=0.1, seed=0)
+    assert protocol.wants(**there, attack="clean", poison_ratio=0.0, seed=1)
+    assert not protocol.wants(**there, attack="badnet", poison_ratio=0.01, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seeds: [0, 1]", "sedes: [0]"), r"unknown key 'sedes'; did you mean 'seeds'\?"),
+        (("params: {size: 2}", "parms: {size: 2}"), r"unknown key 'attacks.1.parms'; did you mean 'params'\?"),
+        (("seed: 1}", "sed: 1}"), r"unknown key 'exclude.0.sed'; did you mean 'seed'\?"),
+        (("epochs: 2", "epoch: 2"), r"recipe has no parameter 'epoch'; did you mean 'epochs'\?"),
+        (("epochs: 2", "epochs: no"), r"expected epochs .*got False"),
+        (("epochs: 2", "epochs: two"), r'expected epochs .*got "two"'),
+        (("seeds: [0, 1]", "seeds: [yes, 1]"), "seeds takes no yes or no"),
+        (("defenses: none", "defenses: [off]"), "defenses takes no yes or no"),
+        (("defenses: none", "defenses: [{name: on}]"), "name takes no yes or no"),
+        (("name: small", "name: no"), "name takes no yes or no"),
+        (("seeds: [0, 1]", "threads: on"), "threads takes no yes or no"),
+        (("seeds: [0, 1]", "seeds: [zero]"), "seeds.0: .*got 'zero'"),
+        (("seeds: [0, 1]", "clean_budget: 5"), "clean_budget: .*got 5"),
+        (("attack: clean, defense", "attack: clan, defense"), r"speaks of the attack 'clan'; did you mean 'clean'\?"),
+        (("seeds: [0, 1]", "seeds: [0]\nseeds: [1]"), "key 'seeds' is given twice"),
+        (("dataset: digits", "dataset: !!python/object/apply:os.getcwd []"), "is not YAML"),
+        (("dataset: digits", "dataset: [digits"), "is not YAML"),
+    ],
+)
+def test_slips_are_named(load: Any, change: tuple[str, str], message: str) -> None:
+    assert GOOD.count(change[0]) == 1
+    with pytest.raises(ConfigError, match=message):
+        load(GOOD.replace(*change))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a: &a [1, 1, 1, 1]\n" + "".join(f"{y}: &{y} [*{x}, *{x}, *{x}, *{x}]\n" for x, y in pairwise("abcdefghijklmno")),
+        "a: &a [*a]",
+        "a: &a {b: *a}",
+        "a: " + "[" * 100_000,
+        "name: " + "x" * 2**20,
+    ],
+    ids=["repeats of repeats", "a list in itself", "a table in itself", "deep", "long"],
+)
+def test_files_that_would_fill_the_memory_are_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bomb.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=r"no file of options|is not YAML"):
+        read_yaml(path)
+
+
+def test_anchors_and_merges_are_welcome(load: Any) -> None:
+    text = GOOD.replace(
+        "attacks: [clean, {name: badnet, params: {size: 2}}]", "attacks: [clean, {name: badnet, params: &p {size: 2}}]"
+    )
+    protocol = load(text.replace("defenses: none", "defenses: [none, {name: ft, params: {<<: *p, epochs: 1}}]"))
+    assert protocol.params_of("defense", "ft") == {"size": 2, "epochs": 1}
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "1: 2", ""])
+def test_what_is_no_table_is_refused(load: Any, content: str) -> None:
+    with pytest.raises(ConfigError, match="expected keys and values"):
+        load(content)
+
+
+def test_names_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*No such file"):
+        load_protocol(tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigError, match=r"no protocol named 'digits-quik'; did you mean 'digits-quick'\?"):
+        load_protocol("digits-quik")
