@@ -59,7 +59,7 @@ def run(
         name=name,
         result_file=result_file,
     )
-    return execute(prepare(request), Observers())
+    return execute(prepare(request), Observers.installed())
 
 
 def matrix(
@@ -79,6 +79,7 @@ def matrix(
 
     Returns one row per stored cell of the plan (see `load_results`). Raises `BenchbdError`.
     """
+    from benchbd.plugin.hooks import Observers
     from benchbd.report.frame import frame
     from benchbd.running.executor import Limits, open_executor
     from benchbd.running.matrix import Matrix
@@ -86,7 +87,14 @@ def matrix(
     from benchbd.running.protocol import load_protocol
 
     chosen = load_protocol(protocol)
-    table = Matrix(chosen, Selection(attacks, defenses, seeds), frozenset(rerun), results=Path(results), device=device)
+    table = Matrix(
+        chosen,
+        Selection(attacks, defenses, seeds),
+        frozenset(rerun),
+        results=Path(results),
+        device=device,
+        observers=Observers.installed(),
+    )
     limits = Limits(seconds=time_limit or chosen.time_limit, threads=chosen.threads)
     with open_executor(executor, {"executor.workers": str(workers)} if workers else {}, limits) as session:
         table.run(session)

@@ -31,7 +31,8 @@ from benchbd.engine.units import (
     path_by_threshold,
     staying_pruned,
 )
-from benchbd.errors import ConfigError, DataError, Diverged, NotApplicable, PluginNotFound, nearest
+from benchbd.errors import ConfigError, DataError, Diverged, NotApplicable, PluginError, PluginNotFound, nearest
+from benchbd.plugin.hooks import hookimpl
 from benchbd.plugin.plugin import param
 from benchbd.running.executor import Executor, Limits, Session
 from benchbd.running.stage import Ended, log_path, read_ended, run_stage
@@ -60,6 +61,7 @@ __all__ = [
     "Model",
     "ModelDetector",
     "NotApplicable",
+    "PluginError",
     "PluginNotFound",
     "PoisoningAttack",
     "PruningPath",
@@ -92,6 +94,7 @@ __all__ = [
     "following_norm",
     "fork",
     "hardware",
+    "hookimpl",
     "is_scaled_norm",
     "last_executed",
     "last_within",

@@ -25,7 +25,6 @@ LAYERS = (
     {"report"},
     {"defense"},
     {"running"},
-    {"leaderboard"},
     {"api", "leaderboard"},
     {"testing"},
     {"cli"},

@@ -32,18 +32,19 @@ def _print(kind: str, found: tuple[Entry, ...]) -> None:
     click.secho(f"{kind}s", bold=True)
     width = max((len(entry.name) for entry in found), default=0)
     family = max((len(entry.family) for entry in found), default=0)
+    lines = []
     for entry in found:
         origin = "" if entry.provider == "benchbd" else f"  [{entry.provider}]"
-        click.echo(f"  {entry.name:{width}}  {entry.family:{family}}  {entry.summary}{origin}")
-    click.echo()
+        lines.append(f"  {entry.name:{width}}  {entry.family:{family}}  {entry.summary}{origin}\n")
+    click.echo("".join(lines))
 
 
 def markdown_table(kind: str, found: tuple[Entry, ...]) -> str:
     """The plugins of a kind as a Markdown table, with their papers."""
     lines = [f"| {kind} | family | what it is | paper |", "| --- | --- | --- | --- |"]
     for entry in found:
-        paper = entry.card.get("paper", {})
-        cited = f"[{paper['authors']} {paper['year']}]({paper['url']})" if paper else ""
+        paper = entry.card.get("paper")
+        cited = f"[{paper.get('authors')} {paper.get('year')}]({paper.get('url')})" if isinstance(paper, dict) else ""
         lines.append(f"| `{entry.name}` | {entry.family} | {entry.summary} | {cited} |")
     return "\n".join(lines)
 

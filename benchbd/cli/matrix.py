@@ -51,12 +51,14 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
     """
     from benchbd.cli.matrix_view import LiveView, print_plan, print_summary
 
-    matrix = selected(options)
+    matrix = selected(options, watched=not dry_run)
     if dry_run:
         print_plan(matrix, as_json)
         return
     with LiveView() as view, _session(matrix, options) as session:
         matrix.run(session, view.update, fail_fast)
+    for complaint in matrix.observers.complaints():
+        click.echo(complaint, err=True)
     cells = matrix.cells()
     if as_json:
         click.echo(json.dumps({"cells": [cell.to_json() for cell in cells]}))
@@ -65,9 +67,10 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
     sys.exit(0 if len(cells) == len(matrix.standings) and all(c.status.code in ("ok", "n/a") for c in cells) else 1)
 
 
-def selected(options: dict[str, Any]) -> Matrix:
-    """The matrix that the shared options describe."""
+def selected(options: dict[str, Any], watched: bool = False) -> Matrix:
+    """The matrix that the shared options describe, with the observers that are installed if it is to be watched."""
     from benchbd.errors import ConfigError, nearest
+    from benchbd.plugin.hooks import Observers
     from benchbd.running.matrix import Matrix, results_dir
     from benchbd.running.plan import Selection
     from benchbd.running.protocol import load_protocol
@@ -87,6 +90,7 @@ def selected(options: dict[str, Any]) -> Matrix:
         rerun,
         results=options["results"] or results_dir(),
         device=options["device"],
+        observers=Observers.installed() if watched else Observers(),
     )
 
 

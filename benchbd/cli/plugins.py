@@ -6,6 +6,7 @@ from collections import Counter
 
 import click
 
+from benchbd.plugin.hooks import broken_observers
 from benchbd.plugin.registry import KINDS, broken, entries
 
 
@@ -17,7 +18,7 @@ def command(verbose: bool) -> None:
     for provider, version in dict.fromkeys((p, v) for p, v, _ in providers):
         counts = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for (p, _, kind), n in providers.items() if p == provider)
         click.echo(f"{click.style(provider, bold=True)} {version}: {counts}")
-    faults = [fault for kind in KINDS for fault in broken(kind)]
+    faults = [fault for kind in KINDS for fault in broken(kind)] + broken_observers()
     for fault in faults:
         click.echo(f"{click.style('broken', fg='red')} {fault.entry.kind}.{fault.entry.name} ({fault.reason}): {fault.message}")
         if verbose and fault.trace:

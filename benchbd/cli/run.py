@@ -36,7 +36,7 @@ def command(as_json: bool, config: Path | None, **options: Any) -> None:
     from benchbd.running.run import execute, prepare
 
     prepared = prepare(_request(config, options))
-    observers = Observers()
+    observers = Observers.installed()
     with Watching() as watching:
         observers.add(watching)
         run = execute(prepared, observers)
@@ -44,8 +44,8 @@ def command(as_json: bool, config: Path | None, **options: Any) -> None:
         click.echo(json.dumps({"cells": [cell.to_json() for cell in run.cells]}))
     else:
         _show(run, watching.files)
-    for name, trace in observers.switched_off.items():
-        click.echo(f"the observer {name} raised and was switched off:\n{trace}", err=True)
+    for complaint in observers.complaints():
+        click.echo(complaint, err=True)
     sys.exit(_exit_code(run))
 
 

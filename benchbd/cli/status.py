@@ -38,9 +38,10 @@ def _rows(folder: Path, protocol: str | None) -> Iterator[tuple[str, str, str]]:
     """Name, status and reason of every stored cell. Digests are not checked here: `benchbd plan` does that."""
     for place, folders, files in os.walk(folder / protocol if protocol else folder):
         folders.sort()
-        for path in (os.path.join(place, file) for file in sorted(files) if file.endswith(".json")):  # noqa: PTH118 - many files
-            code, reason = _status(path)
-            yield os.path.relpath(path, folder), code, reason
+        name = Path(place).relative_to(folder).as_posix()
+        for file in sorted(files):
+            if file.endswith(".json"):
+                yield f"{name}/{file}", *_status(f"{place}/{file}")
 
 
 def _status(path: str) -> tuple[str, str]:

@@ -1,14 +1,26 @@
-"""Observers: plugins that watch a run. They are called one at a time; one that raises is switched off and reported."""
+"""Observers: plugins that watch a run. They are called one at a time; one that raises is switched off and reported.
+
+An entry point of the group `benchbd.hooks` leads to a callable without arguments, such as a class. It gives an object
+with methods marked `@hookimpl`, or None when there is nothing for it to watch.
+"""
 
 from __future__ import annotations
 
 import traceback
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pluggy
 
+from benchbd.errors import ContractBroken, PluginError
+from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
+from benchbd.plugin.registry import Broken, Entry
+
 hookspec = pluggy.HookspecMarker("benchbd")
 hookimpl = pluggy.HookimplMarker("benchbd")
+
+
+GROUP = "benchbd.hooks"
 
 
 class Hooks:
@@ -39,10 +51,31 @@ class Observers:
         self._manager.add_hookspecs(Hooks)
         self.switched_off: dict[str, str] = {}
 
-    def add(self, observer: object) -> None:
-        """Register an observer. pluggy refuses one whose arguments do not fit, naming both signatures."""
-        self._manager.register(observer)
-        self._manager.check_pending()
+    def __bool__(self) -> bool:
+        return bool(self._manager.get_plugins())
+
+    @classmethod
+    def installed(cls) -> Observers:
+        """With all observers that packages register; one that cannot be had is switched off from the start."""
+        observers = cls()
+        for point in points().get(GROUP, ()):
+            try:
+                observers.add(_made(point), f"{point.provider}/{point.name}")
+            except PluginError as error:
+                observers.switched_off[f"{point.provider}/{point.name}"] = _trace(error)
+        return observers
+
+    def add(self, observer: object | None, name: str | None = None) -> None:
+        """Register an observer. Raises `ContractBroken` for one whose arguments do not fit, with both signatures."""
+        if observer is None:
+            return
+        try:
+            self._manager.register(observer, name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            if self._manager.is_registered(observer):
+                self._manager.unregister(observer)
+            raise ContractBroken(f"observer {name or observer!r}: {error}; see benchbd.plugin.hooks.Hooks") from error
 
     def tell(self, hook: str, **facts: Any) -> None:
         """Call `hook` of every observer, one after the other."""
@@ -53,3 +86,33 @@ class Observers:
             except Exception:  # an observer is somebody else's code and must not end the run
                 self.switched_off[implementation.plugin_name] = traceback.format_exc()
                 self._manager.unregister(implementation.plugin)
+
+    def complaints(self) -> list[str]:
+        """A paragraph for each observer that was switched off."""
+        return [f"the observer {name} raised and was switched off:\n{trace}" for name, trace in self.switched_off.items()]
+
+
+def broken_observers() -> list[Broken]:
+    """Those that cannot be had, with the reason."""
+    faults = []
+    for point in points().get(GROUP, ()):
+        try:
+            Observers().add(_made(point), point.name)
+        except PluginError as error:
+            reason = "contract" if isinstance(error, ContractBroken) else "import-error"
+            entry = Entry("hooks", point.name, point.provider, point.version, point.value)
+            faults.append(Broken(entry, reason, str(error), _trace(error)))
+    return faults
+
+
+def _made(point: Point) -> object | None:
+    try:
+        with in_time(import_seconds()):
+            made: object | None = EntryPoint(point.name, point.value, point.group).load()()
+    except (Exception, SystemExit, TooSlow) as error:
+        raise PluginError(f"observer {point.name!r} of {point.provider}: {type(error).__name__}: {error}") from error
+    return made
+
+
+def _trace(error: PluginError) -> str:
+    return "".join(traceback.format_exception(error.__cause__ or error))

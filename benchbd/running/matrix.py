@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchbd.errors import Unwritable
+from benchbd.plugin.hooks import Observers
 from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import FILE, is_stored, record_dir
 from benchbd.record.cell import Cell, Coordinates, Flags, Status
@@ -49,6 +50,7 @@ class Matrix:
     results: Path = field(default_factory=results_dir)
     records: Path = field(default_factory=record_dir)
     device: str = "auto"
+    observers: Observers = field(default_factory=Observers)
     controller: str = field(default_factory=lambda: secrets.token_hex(4))
 
     @cached_property
@@ -122,6 +124,7 @@ class Matrix:
             for cell in cells:
                 self._write_failure(cell, how.status("attack"), retries)
                 progress.ended[how.code] += 1
+                self._announce(cell)
             return []
 
         return Task(
@@ -138,15 +141,25 @@ class Matrix:
             if how.code != "ok":
                 self._write_failure(cell, how.status("defense"), retries)
             progress.ended[how.code] += 1
+            self._announce(cell)
             return []
 
         return Task(
             label=f"{cell.stage.attack.label}, {cell.defense.label}, seed {cell.stage.seed}",
-            spec=lambda retries: write_spec(self._defense_spec(cell, retries), self.controller),
+            spec=lambda retries: self._begin(cell, retries),
             done=lambda: self._has(cell),
             busy=lambda: is_held(claim_path(self._defense_folder(cell))),
             finished=finished,
         )
+
+    def _begin(self, cell: PlannedCell, retries: int) -> Path:
+        self.observers.tell("cell_started", attack=cell.stage.attack.label, defense=cell.defense.label, seed=cell.stage.seed)
+        return write_spec(self._defense_spec(cell, retries), self.controller)
+
+    def _announce(self, cell: PlannedCell) -> None:
+        """Tell the observers what has been stored of a cell that has ended."""
+        if self.observers and (stored := self.store.read(cell.result_name, cell.key)) is not None:
+            self.observers.tell("cell_finished", cell=stored.to_json())
 
     def _settled(self, how: Ended) -> None:
         """Raise `Unwritable` when a stage could not store what it had made: the next ones could not, either."""

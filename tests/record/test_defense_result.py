@@ -36,7 +36,7 @@ class Halve(Repair):
 
 @pytest.fixture(scope="module")
 def result(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> DefenseResult:
-    return Halve().defense(stored.path, device="cpu", precision="fp32", save_path=tmp_path_factory.mktemp("halve"))
+    return Halve().defense(stored.path, device="cpu", save_path=tmp_path_factory.mktemp("halve"))
 
 
 def test_files(result: DefenseResult) -> None:
@@ -98,7 +98,7 @@ def test_what_is_no_defense_result_is_refused(result: DefenseResult, stored: Att
 
 
 def test_no_defense_measures_what_the_attack_stored(result_file: Path) -> None:
-    result = create("defense", "none").defense(result_file, device="cpu", precision="fp32")  # type: ignore[attr-defined]
+    result = create("defense", "none").defense(result_file, device="cpu")  # type: ignore[attr-defined]
     assert (result.metrics.acc, result.metrics.asr, result.metrics.rc) == (
         result.baseline.acc,
         result.baseline.asr,

@@ -73,7 +73,7 @@ def test_interrupted_then_killed_then_resumed(
     _, told = first.communicate(timeout=10)
     assert first.returncode == 130 and "same command" in told
     assert time.monotonic() - began < 10
-    assert len(family) > 1 and not psutil.wait_procs(family, timeout=5)[1]
+    assert family and not psutil.wait_procs(family, timeout=5)[1]
     repeated = len(notes())
 
     second = _controller(protocol, tmp_path)
@@ -82,7 +82,7 @@ def test_interrupted_then_killed_then_resumed(
     family = psutil.Process(second.pid).children(recursive=True)
     second.kill()
     second.communicate()
-    assert len(family) > 1 and not psutil.wait_procs(family, timeout=5)[1]
+    assert family and not psutil.wait_procs(family, timeout=5)[1]
 
     before = len(notes())
     killed: list[int] = []

@@ -1,0 +1,103 @@
+"""What `benchbd new` writes passes its own tests and all checks at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from benchbd.cli.new import command
+from benchbd.errors import ConfigError
+from benchbd.plugin.loose import classes_in
+from benchbd.plugin.registry import KINDS
+from benchbd.scaffold.write import FAMILIES
+from benchbd.testing import check_plugin, failures
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def new(*words: str) -> str:
+    return CliRunner().invoke(command, words, catch_exceptions=False).output
+
+
+def tested(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, timeout=120)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_passes_all_checks(here: Path, kind: str) -> None:
+    told = new(kind, "my_own")
+    assert told == "  my_own.py\n  test_my_own.py\nnext: benchbd check ./my_own.py && pytest test_my_own.py\n"
+    (cls,) = classes_in(here / "my_own.py")
+    assert (cls.kind, cls.name, cls.__name__) == (kind, "my_own", "MyOwn")
+    results = check_plugin(cls, "smoke")
+    assert failures(results) == []
+    assert [result.check for result in results if result.status != "passed"] == ["catalogue_matches_class"]
+    assert len((here / "my_own.py").read_text().splitlines()) <= 40
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_passes_its_own_test(kind: str) -> None:
+    new(kind, "my_own")
+    done = tested("--benchbd-level", "api", "-W", "error", "-k", "not import_")
+    assert (done.returncode, "passed" in done.stdout) == (0, True), done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_package_is_whole(here: Path, kind: str) -> None:
+    new(kind, "my_own", "--package")
+    root = here / "benchbd-my-own"
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {f"benchbd.{kind}": {"my_own": "benchbd_my_own.my_own:MyOwn"}}
+    card = yaml.safe_load((root / "src/benchbd_my_own/registry.yaml").read_text())[kind]["my_own"]
+    (cls,) = classes_in(root / "src/benchbd_my_own/my_own.py")
+    assert card["family"] == getattr(cls, "stage", FAMILIES[kind])
+    assert yaml.safe_load((root / ".github/workflows/test.yml").read_text())["jobs"]["test"]["steps"][-1] == {
+        "run": f"benchbd check {kind}.my_own"
+    }
+    done = tested(
+        "--rootdir",
+        str(root),
+        "-c",
+        str(root / "pyproject.toml"),
+        str(root / "tests"),
+        "--benchbd-level",
+        "api",
+        "-k",
+        "not import_",
+    )
+    assert (done.returncode, "passed" in done.stdout) == (0, True), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("defense", "My-Defense"),
+            "expected a name of small letters, digits and underscores, such as my_defense, got 'My-Defense'",
+        ),
+        (("defense", "../x"), "expected a name"),
+        (("defense", "anp"), "benchbd has a defense named 'anp' already; choose another name"),
+    ],
+)
+def test_names_that_cannot_be(words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        new(*words)
+
+
+def test_nothing_is_overwritten(here: Path) -> None:
+    (here / "test_my_own.py").write_text("precious")
+    with pytest.raises(ConfigError, match="is there already; remove it, or choose another name"):
+        new("defense", "my_own")
+    assert not (here / "my_own.py").exists()

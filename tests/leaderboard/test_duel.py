@@ -1,0 +1,68 @@
+"""Two defenses image by image, with planted disagreements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+
+from benchbd.defense.defense import Defense
+from benchbd.errors import RecordError
+from benchbd.leaderboard.board import Section, read_board
+from benchbd.leaderboard.contradictions import expected_key
+from benchbd.leaderboard.duel import Split, comparison, duels
+from benchbd.measure.metrics import Metrics, count
+from benchbd.plugin.registry import create
+from benchbd.record.attack_result import AttackResult
+from benchbd.record.cell import Provided
+from benchbd.record.cells import ResultStore
+
+
+@pytest.fixture(scope="module")
+def results(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """No defense, and what claims to be another one: it resists on 7 more triggered images and errs on 4 more clean ones."""
+    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path_factory.mktemp("none"))
+    store, (test, triggered) = ResultStore(tmp_path_factory.mktemp("results")), (stored.test, stored.triggered)
+    store.write("trial/none/0.json", result.cell, result.predictions())
+    clean, attacked = result.clean_predictions.clone(), result.triggered_predictions.clone()
+    fooled = torch.nonzero(attacked == triggered.attacked_labels)[:7, 0]
+    attacked[fooled] = triggered.true_labels[fooled]
+    right = torch.nonzero(clean == test.labels)[:4, 0]
+    clean[right] = (test.labels[right] + 1) % test.num_classes
+    counts = count(clean, attacked, test, triggered)
+    about = result.cell.cell.model_copy(update={"defense": Provided.of(create("defense", "ft"))})
+    metrics = Metrics.from_counts(counts, result.cell.baseline)
+    cell = result.cell.model_copy(update={"cell": about, "counts": counts, "metrics": metrics})
+    changed = type(result)(cell, result.model, clean, attacked)
+    store.write("trial/ft/0.json", cell.model_copy(update={"key": expected_key(cell)}), changed.predictions())
+    return store.folder
+
+
+@pytest.fixture
+def section(results: Path) -> Section:
+    found = read_board(results, {})
+    assert found.faults == ()
+    return found.sections[0]
+
+
+def test_a_split_counts_what_only_one_has() -> None:
+    first, second = torch.tensor([1, 1, 1, 0, 0, 0]).bool(), torch.tensor([1, 0, 0, 0, 1, 0]).bool()
+    # two against one of three disagreements: p = 2 * (1 + 3) / 8, at most 1
+    assert Split.of(first, second) == Split(2, 1, 1.0)
+
+
+def test_planted_disagreements_are_found(section: Section, results: Path) -> None:
+    (duel,) = duels(section, "none", "ft", results)
+    assert (duel.right.only_first, duel.right.only_second) == (4, 0)
+    assert (duel.fooled.only_first, duel.fooled.only_second) == (7, 0)
+    assert (duel.right.p, duel.fooled.p) == pytest.approx((2 / 16, 2 / 128))
+
+
+def test_the_test_over_attacks_is_that_of_the_ranking(section: Section) -> None:
+    found = comparison(section, "none", "ft")
+    assert found is not None
+    assert (found.attacks, found.p) == (1, 1.0)
+    with pytest.raises(RecordError, match="did you mean 'none'"):
+        comparison(section, "nine", "ft")

@@ -1,0 +1,146 @@
+"""Observers: told one after the other; one that raises is switched off, reported, and harms nobody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbd import matrix, run
+from benchbd.api import hookimpl
+from benchbd.errors import ContractBroken
+from benchbd.plugin import hooks
+from benchbd.plugin.hooks import Observers, broken_observers
+from benchbd.plugin.points import Point
+from benchbd_zoo.hooks.json_lines import JsonLines
+from benchbd_zoo.hooks.tensorboard import TensorBoard, scalars
+
+TINY = {"recipe.epochs": 1, "dataset.size": 8, "model.width": 2, "attack.size": 2}
+seen: list[Any] = []
+
+
+class Watcher:
+    @hookimpl
+    def cell_started(self, defense: str) -> None:
+        seen.append(defense)
+
+    @hookimpl
+    def cell_finished(self, cell: dict[str, Any]) -> None:
+        seen.append(cell["status"]["code"])
+
+
+class Clumsy:
+    @hookimpl
+    def cell_started(self) -> None:
+        raise ZeroDivisionError("clumsy")
+
+
+class Mistaken:
+    @hookimpl
+    def cell_started(self, colour: str) -> None: ...
+
+
+def unwilling() -> None:
+    return None
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def these(**targets: str) -> None:
+        found = tuple(Point("benchbd.hooks", name, target, "dist", "1.0") for name, target in targets.items())
+        monkeypatch.setattr(hooks, "points", lambda: {"benchbd.hooks": found})
+
+    seen.clear()
+    return these
+
+
+def here(cls: object) -> str:
+    return f"{__name__}:{cls.__qualname__}"  # type: ignore[attr-defined]
+
+
+def test_one_that_raises_is_switched_off_and_the_rest_goes_on(install: Any) -> None:
+    install(clumsy=here(Clumsy), watcher=here(Watcher), unwilling=here(unwilling), absent="no_such_module:X")
+    observers = Observers.installed()
+    for _ in range(2):
+        observers.tell("cell_started", attack="badnet", defense="ft", seed=0)
+    assert seen == ["ft", "ft"]
+    assert set(observers.switched_off) == {"dist/clumsy", "dist/absent"}
+    first, second = sorted(observers.complaints(), reverse=True)
+    assert first.startswith("the observer dist/clumsy raised and was switched off:\nTraceback")
+    assert first.rstrip().endswith("ZeroDivisionError: clumsy")
+    assert "No module named 'no_such_module'" in second
+
+
+def test_wrong_arguments_are_refused_with_both_signatures(install: Any) -> None:
+    with pytest.raises(ContractBroken, match=r"hook 'cell_started'\n.*colour"):
+        Observers().add(Mistaken())
+    install(mistaken=here(Mistaken), absent="no_such_module:X", watcher=here(Watcher))
+    faults = {fault.entry.name: fault for fault in broken_observers()}
+    assert {name: fault.reason for name, fault in faults.items()} == {"mistaken": "contract", "absent": "import-error"}
+    assert all(fault.trace.startswith("Traceback") for fault in faults.values())
+
+
+def test_run_and_matrix_are_watched(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    install(watcher=here(Watcher), clumsy=here(Clumsy))
+    run("badnet", ["none", "ft"], settings=TINY | {"defense.epochs": 1})
+    assert seen == ["none", "ok", "ft", "ok"]
+    (tmp_path / "p.yaml").write_text(
+        "name: p\ndataset: {name: digits, params: {size: 8}}\nmodel: {name: resnet_small, params: {width: 2}}\n"
+        "recipe: {epochs: 1}\nseeds: [0]\nclean_budget: 0.2\ndefenses: [none]\n"
+        "attacks: [{name: badnet, params: {size: 9}}, blended]\n"
+    )
+    seen.clear()
+    matrix("p.yaml", executor="inprocess")
+    assert sorted(seen) == ["n/a", "none", "ok"]  # a patch of 9 pixels does not fit, so its defense never starts
+
+
+def test_the_bundled_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCHBD_LOG", "logs/events.jsonl")
+    done = run("badnet", "none", settings=TINY)
+    events = [json.loads(line) for line in (tmp_path / "logs/events.jsonl").read_text().splitlines()]
+    names = [event["event"] for event in events]
+    assert set(names) == {"cell_started", "stage_progress", "file_written", "cell_finished"}
+    assert events[names.index("cell_finished")]["cell"] == done.cells[0].to_json()
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+
+
+def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCHBD_LOG", raising=False)
+    monkeypatch.delenv("BENCHBD_TENSORBOARD", raising=False)
+    assert not Observers.installed()
+    assert list(tmp_path.iterdir()) == []
+
+
+CELL = {
+    "key": "0123456789",
+    "metrics": {"acc": 0.5, "asr": None, "rc": 0.25, "acc_drop": 0.1},
+    "curves": [{"name": "sweep", "points": [{"acc": 0.5, "value": 1}, {"acc": 0.25, "value": 2}]}],
+    "cell": {"attack": {"name": "badnet"}, "defense": {"name": "ft"}, "seed": 3},
+}
+
+
+def test_what_tensorboard_is_shown() -> None:
+    assert scalars(CELL) == [("final/acc", 0, 0.5), ("final/rc", 0, 0.25), ("sweep/acc", 0, 0.5), ("sweep/acc", 1, 0.25)]
+
+
+def test_tensorboard_files(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra benchbd[tensorboard] is not installed")
+    TensorBoard(tmp_path).cell_finished(CELL)
+    assert [path.name for path in tmp_path.iterdir()] == ["badnet-ft-seed3-01234567"]
+
+
+def test_tensorboard_that_is_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHBD_TENSORBOARD", "runs")
+    monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
+    assert "pip install benchbd[tensorboard]" in Observers.installed().switched_off["benchbd/tensorboard"]
+
+
+def test_a_log_can_be_appended_to(tmp_path: Path) -> None:
+    for _ in range(2):
+        JsonLines(tmp_path / "log").file_written("x")
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
