@@ -49,7 +49,7 @@ class PoisoningAttack(Attack):
         wanted = round(self.poison_ratio * (len(labels) if self.ratio_of == "dataset" else len(pool)))
         if self.poison_ratio and not wanted:
             raise ConfigError(
-                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} is less than one of {len(labels)}; raise it"
+                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} is less than one sample; raise it"
             )
         if wanted > len(pool):
             most = math.floor(1000 * len(pool) / len(labels)) / 1000
