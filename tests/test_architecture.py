@@ -26,7 +26,7 @@ LAYERS = (
     {"defense"},
     {"running"},
     {"api", "leaderboard"},
-    {"testing"},
+    {"testing", "scaffold"},
     {"cli"},
     {"__init__", "__main__"},
 )

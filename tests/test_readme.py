@@ -12,7 +12,8 @@ import yaml
 
 from benchbd.cli.list import markdown_table
 from benchbd.defense.repair import Repair
-from benchbd.plugin.registry import KINDS, entries
+from benchbd.plugin.entry import KINDS
+from benchbd.plugin.registry import entries
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
-from benchbd.plugin.registry import KINDS, Entry, entries, is_file, load
+from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.registry import entries, is_file, load
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin

@@ -9,7 +9,8 @@ import sys
 import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
-from benchbd.plugin.registry import KINDS, Entry, entries, load
+from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.registry import entries, load
 
 
 @click.command()

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from benchbd.plugin.registry import KINDS, Entry, entries
+from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.registry import entries
 
 PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
 

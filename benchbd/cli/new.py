@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchbd.plugin.registry import KINDS
+from benchbd.plugin.entry import KINDS
 
 
 @click.command()

@@ -6,8 +6,9 @@ from collections import Counter
 
 import click
 
+from benchbd.plugin.entry import KINDS
 from benchbd.plugin.hooks import broken_observers
-from benchbd.plugin.registry import KINDS, broken, entries
+from benchbd.plugin.registry import broken, entries
 
 
 @click.command()

@@ -13,8 +13,9 @@ from typing import Any
 import pluggy
 
 from benchbd.errors import ContractBroken, PluginError
+from benchbd.plugin.entry import Entry
 from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
-from benchbd.plugin.registry import Broken, Entry
+from benchbd.plugin.registry import Broken
 
 hookspec = pluggy.HookspecMarker("benchbd")
 hookimpl = pluggy.HookimplMarker("benchbd")

@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
+from benchbd.plugin.entry import KINDS, Entry
 from benchbd.plugin.points import TooSlow, import_seconds, in_time
-from benchbd.plugin.registry import KINDS, Entry
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
@@ -95,8 +95,6 @@ def path_of(name: str) -> tuple[Path, str]:
 
 
 def _import(path: Path) -> ModuleType:
-    import benchbd.api  # noqa: F401 - whose import is not the plugin's, and must not be cut short
-
     package, ordinary = _package(path), _ordinary(path)
     if ordinary is not None:
         return ordinary

@@ -7,9 +7,10 @@ import inspect
 from functools import cache
 from pathlib import Path
 
+from benchbd.plugin.entry import Entry
 from benchbd.plugin.loose import DIGITS, PROVIDER, place_of
 from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.registry import Entry, entries
+from benchbd.plugin.registry import entries
 
 
 def entry_of(plugin: type[Plugin]) -> Entry | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import traceback
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -18,35 +18,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound, nearest
+from benchbd.plugin.entry import Entry
+from benchbd.plugin.loose import file_entry, load_file
 from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
 
-KINDS = ("attack", "defense", "model", "dataset", "executor")
-"""The kinds of plugins; each has the entry-point group `benchbd.<kind>`."""
-
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered plugin, known from metadata alone."""
-
-    kind: str
-    name: str
-    provider: str
-    version: str
-    target: str
-    card: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def summary(self) -> str:
-        return str(self.card.get("summary", ""))
-
-    @property
-    def family(self) -> str:
-        return str(self.card.get("family", ""))
 
 
 @dataclass(frozen=True)
@@ -71,8 +50,6 @@ def find(kind: str, name: str) -> Entry:
     Raises `PluginNotFound` with the nearest name, and `PluginError` when two distributions claim one name.
     """
     if is_file(name):
-        from benchbd.plugin.loose import file_entry
-
         return file_entry(kind, name)
     bare = name.partition(":")[0]
     provider, _, bare = bare.rpartition("/")
@@ -89,8 +66,6 @@ def find(kind: str, name: str) -> Entry:
 def load(kind: str, name: str) -> type[Plugin]:
     """Import the plugin class called `name`. Raises `PluginNotFound`, `PluginError` or `ContractBroken`."""
     if is_file(name):
-        from benchbd.plugin.loose import load_file
-
         return load_file(kind, name)
     return _import(find(kind, name))
 
@@ -136,7 +111,6 @@ def _reason(error: PluginError) -> str:
 
 
 def _import(entry: Entry) -> type[Plugin]:
-    import benchbd.api  # noqa: F401 - whose import is not the plugin's, and must not be cut short
     from benchbd.plugin.plugin import Plugin
 
     try:

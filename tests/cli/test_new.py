@@ -14,10 +14,11 @@ from click.testing import CliRunner
 
 from benchbd.cli.new import command
 from benchbd.errors import ConfigError
+from benchbd.plugin.entry import KINDS
 from benchbd.plugin.loose import classes_in
-from benchbd.plugin.registry import KINDS
 from benchbd.scaffold.write import FAMILIES
 from benchbd.testing import check_plugin, failures
+from benchbd.testing.check import CHECKS
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +31,18 @@ def new(*words: str) -> str:
     return CliRunner().invoke(command, words, catch_exceptions=False).output
 
 
-def tested(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, timeout=120)
+def pytest_over(folder: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
+    """The tests under `folder`, in a session of their own; checks that start further processes are left out."""
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--benchbd-level", "api"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    words = ["-k", "not import_", "--rootdir", str(folder), str(folder)]
+    return subprocess.run([*command, *words], capture_output=True, text=True, env=environment, timeout=120)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_passes_all_checks(here: Path, kind: str) -> None:
+def test_a_file_passes_all_checks(here: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind != "defense":  # one process of its own is enough
+        monkeypatch.setattr("benchbd.testing.runner.CHECKS", [c for c in CHECKS if not c.name.startswith("import_")])
     told = new(kind, "my_own")
     assert told == "  my_own.py\n  test_my_own.py\nnext: benchbd check ./my_own.py && pytest test_my_own.py\n"
     (cls,) = classes_in(here / "my_own.py")
@@ -47,11 +53,18 @@ def test_a_file_passes_all_checks(here: Path, kind: str) -> None:
     assert len((here / "my_own.py").read_text().splitlines()) <= 40
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_passes_its_own_test(kind: str) -> None:
-    new(kind, "my_own")
-    done = tested("--benchbd-level", "api", "-W", "error", "-k", "not import_")
-    assert (done.returncode, "passed" in done.stdout) == (0, True), done.stdout
+def test_files_pass_their_own_tests(here: Path) -> None:
+    for kind in KINDS:
+        new(kind, f"my_{kind}")
+    done = pytest_over(here)
+    assert (done.returncode, f"{len(KINDS) * 9} passed" in done.stdout) == (0, True), done.stdout
+
+
+def test_packages_pass_their_own_tests(here: Path) -> None:
+    for kind in KINDS:
+        new(kind, f"my_{kind}", "--package")
+    done = pytest_over(here, *here.glob("*/src"))
+    assert (done.returncode, f"{len(KINDS) * 9} passed" in done.stdout) == (0, True), done.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,21 +76,8 @@ def test_a_package_is_whole(here: Path, kind: str) -> None:
     card = yaml.safe_load((root / "src/benchbd_my_own/registry.yaml").read_text())[kind]["my_own"]
     (cls,) = classes_in(root / "src/benchbd_my_own/my_own.py")
     assert card["family"] == getattr(cls, "stage", FAMILIES[kind])
-    assert yaml.safe_load((root / ".github/workflows/test.yml").read_text())["jobs"]["test"]["steps"][-1] == {
-        "run": f"benchbd check {kind}.my_own"
-    }
-    done = tested(
-        "--rootdir",
-        str(root),
-        "-c",
-        str(root / "pyproject.toml"),
-        str(root / "tests"),
-        "--benchbd-level",
-        "api",
-        "-k",
-        "not import_",
-    )
-    assert (done.returncode, "passed" in done.stdout) == (0, True), done.stdout
+    steps = yaml.safe_load((root / ".github/workflows/test.yml").read_text())["jobs"]["test"]["steps"]
+    assert steps[-1] == {"run": f"benchbd check {kind}.my_own"}
 
 
 @pytest.mark.parametrize(

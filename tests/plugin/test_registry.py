@@ -11,6 +11,7 @@ import pytest
 
 from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound
 from benchbd.plugin import registry
+from benchbd.plugin.entry import KINDS
 from benchbd.plugin.points import Point
 from benchbd.plugin.provenance import entry_of, source_digest
 
@@ -70,7 +71,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 def test_listing_imports_no_plugin_and_no_large_library() -> None:
     program = (
-        "import sys; from benchbd.plugin.registry import KINDS, entries\n"
+        "import sys; from benchbd.plugin.entry import KINDS; from benchbd.plugin.registry import entries\n"
         "assert all(entries(kind) for kind in KINDS)\n"
         "large = {'torch', 'pandas', 'pydantic', 'numpy', 'benchbd_zoo', 'benchbd_zoo.attack.badnet'}\n"
         "print(sorted(large & set(sys.modules)))"
@@ -89,7 +90,7 @@ def test_bundled_plugins_can_be_found() -> None:
 
 
 def test_entries_are_sorted() -> None:
-    for kind in registry.KINDS:
+    for kind in KINDS:
         names = [entry.name for entry in registry.entries(kind)]
         assert names == sorted(names)
 

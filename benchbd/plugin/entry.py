@@ -1,0 +1,29 @@
+"""What is known of a plugin without importing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = ("attack", "defense", "model", "dataset", "executor")
+"""The kinds of plugins; each has the entry-point group `benchbd.<kind>`."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered plugin, known from metadata alone."""
+
+    kind: str
+    name: str
+    provider: str
+    version: str
+    target: str
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        return str(self.card.get("summary", ""))
+
+    @property
+    def family(self) -> str:
+        return str(self.card.get("family", ""))

@@ -1,0 +1,1 @@
+"""A defense and an observer for benchbd, as a third party writes them."""
