@@ -118,9 +118,9 @@ class PruningPath:
 
 
 def path_by_threshold(worth: dict[str, Tensor], thresholds: Sequence[float], where: Where) -> PruningPath:
-    """Prune every unit whose worth is at most the threshold; `worth` gives (C,) per layer."""
+    """Prune every unit whose worth is below the threshold, at 0 none; `worth` gives (C,) per layer, none of it negative."""
     units, scores = ranked(worth)
-    cuts = tuple(int(torch.searchsorted(scores, t + 1e-12, right=True)) for t in thresholds)
+    cuts = tuple(int(torch.searchsorted(scores, t - 1e-12)) for t in thresholds)
     return PruningPath("threshold", tuple(thresholds), cuts, units, where)
 
 

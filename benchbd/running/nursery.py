@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from contextlib import suppress
 from typing import NoReturn
 
@@ -34,6 +35,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     for module in PRELOADED:
         importlib.import_module(module)
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # by OpenBLAS alone, whose threads survive a fork
     workers: dict[int, int] = {}
     while _heed(channel, workers):
         _bury(workers)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from benchbd.errors import ConfigError, DataError, NotApplicable, nearest
+from benchbd.errors import ConfigError, NotApplicable, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing import checks  # noqa: F401 - registers them
 from benchbd.testing.check import CHECKS, LEVELS, Check, Level, NotSeen, Result, RuleBroken
@@ -51,8 +51,6 @@ def run_check(check: Check, subject: Subject) -> Result:
         trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
     except (NotApplicable, NotSeen) as error:
         status, message = "n/a" if isinstance(error, NotApplicable) else "skipped", str(error)
-    except DataError as error:
-        status, message = "n/a", str(error)
     except (Exception, SystemExit) as error:
         status, message, trace = "failed", f"it raised {type(error).__name__}: {error}", traceback.format_exc()
     return Result(subject.cls.name, check.name, check.rule, status, message, round(time.perf_counter() - start, 3), trace)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from benchbd.api import (
     Attack,
     BuildModel,
     CleanSet,
+    ConfigError,
+    DataError,
     DataFilter,
     DataSet,
     Executor,
@@ -24,10 +26,12 @@ from benchbd.api import (
     Limits,
     Model,
     ModelDetector,
+    NotApplicable,
     PoisoningAttack,
     Recipe,
     Repair,
     RobustTraining,
+    Split,
     TrainingControlledAttack,
 )
 from benchbd.data.budget import draw_budget
@@ -36,6 +40,8 @@ from benchbd.plugin.plugin import Plugin
 from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import material
 from benchbd.testing.watch import generators, restore, settings, writes
+
+SomeAttack = TypeVar("SomeAttack", bound=Attack)
 
 UNUSUAL = 20_011
 """Seed of the process-wide generators during a trial; a plugin that seeds them is not likely to choose the same."""
@@ -117,11 +123,15 @@ def answer_of(plugin: Plugin, handed: Handed) -> Any:
 
 def prepared(attack: Attack, handed: Handed) -> Attack:
     """The attack with its trigger drawn, optimised or learned."""
-    ready = attack.with_trigger(attack.prepare(handed.train, handed.build_model, handed.recipe, handed.rng))
+    ready: Attack = _drawn(attack, handed)
     if isinstance(ready, TrainingControlledAttack):
         answer = ready.train(handed.build_model(), handed.train, handed.recipe, handed.rng)
         ready = ready.with_trigger(answer.trigger) if not isinstance(answer, nn.Module) else ready
     return ready
+
+
+def _drawn(attack: SomeAttack, handed: Handed) -> SomeAttack:
+    return attack.with_trigger(attack.prepare(handed.train, handed.build_model, handed.recipe, handed.rng))
 
 
 def _stamp(plugin: PoisoningAttack, handed: Handed) -> Tensor:
@@ -135,11 +145,19 @@ _VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
     (InputDetector, lambda plugin, h: plugin.fit(h.model, h.clean, h.rng).score(h.test.images)),
     (ModelDetector, lambda plugin, h: plugin.inspect(h.model, h.clean, h.rng)),
     (PoisoningAttack, _stamp),
-    (TrainingControlledAttack, lambda plugin, h: plugin.train(h.build_model(), h.train, h.recipe, h.rng)),
+    (TrainingControlledAttack, lambda plugin, h: _drawn(plugin, h).train(h.build_model(), h.train, h.recipe, h.rng)),
     (Model, lambda plugin, h: plugin.build(h.train.num_classes, h.train.image_shape)),
-    (DataSet, lambda plugin, h: plugin.load("train")),
+    (DataSet, lambda plugin, h: load_split(plugin, "train")),
     (Executor, lambda plugin, h: plugin.open(Limits())),
 ]
+
+
+def load_split(dataset: DataSet, split: Split) -> ImageSet:
+    """A split; a data set whose images are not on this machine does not apply here."""
+    try:
+        return dataset.load(split)
+    except (DataError, ConfigError) as error:
+        raise NotApplicable(str(error)) from None
 
 
 @dataclass

@@ -87,12 +87,12 @@ def test_ranked_is_ascending_and_equal_ones_keep_their_order() -> None:
     assert scores.tolist() == pytest.approx([0.1, 0.1, 0.3, 0.5, 0.9])
 
 
-def test_path_by_threshold_prunes_what_is_at_most_the_threshold() -> None:
+def test_path_by_threshold_prunes_what_is_below_the_threshold() -> None:
     worth = {"a": torch.tensor([0.5, 0.0, 1.0]), "b": torch.tensor([0.25])}
     path = path_by_threshold(worth, [0.0, 0.2, 0.25, 0.5, 0.9], "scale")
-    assert path.cuts == (1, 1, 2, 3, 3)
+    assert path.cuts == (0, 1, 1, 2, 3)
     assert path.values == (0.0, 0.2, 0.25, 0.5, 0.9)
-    assert path.pruned(3) == {"a": [1, 0], "b": [0]}
+    assert path.pruned(3) == {"a": [1], "b": [0]}
 
 
 def test_path_by_number_ends_at_all_units() -> None:

@@ -31,7 +31,7 @@ PACKAGES = {
 REASONS = {
     "raising": ("import-error", "ZeroDivisionError"),
     "exiting": ("import-error", "SystemExit: 7"),
-    "looping": ("import-error", "TooSlow: it did not end within 2 s"),
+    "looping": ("import-error", "TooSlow: it did not end within 12 s"),
     "future": ("api-too-new", "upgrade benchbd"),
     "ft": ("name-clash", "'ft' is provided by benchbd, dist-ft"),
     "needy": ("import-error", "No module named 'a_library_that_nobody_has'"),

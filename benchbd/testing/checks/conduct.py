@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 from benchbd.api import Attack, Executor, Model, NotApplicable
 from benchbd.defense.defense import Defense
+from benchbd.testing import material
 from benchbd.testing.check import NotSeen, RuleBroken, check, require
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import answer_of, hand_over
@@ -69,7 +72,12 @@ def stops_when_told(subject: Subject) -> None:
         if passes > ENOUGH:
             raise _TimeIsUp
 
-    handed.model.register_forward_pre_hook(count)
+    def counted(model: nn.Module) -> nn.Module:
+        model.register_forward_pre_hook(count)
+        return model
+
+    counted(handed.model)
+    handed = replace(handed, build_model=lambda: counted(material.builder()()))
     try:
         with torch.random.fork_rng():
             answer_of(subject.plugin, handed)
@@ -84,4 +92,7 @@ def closes(subject: Subject) -> None:
     session = subject.trial.answer
     require(session.capacity >= 1, f"expected room for at least one stage, found {session.capacity}")
     session.close()
-    session.close()
+    try:
+        session.close()
+    except Exception as error:
+        raise RuleBroken(f"closed a second time it raised {type(error).__name__}: {error}; do nothing then") from error

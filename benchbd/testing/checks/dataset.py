@@ -6,9 +6,10 @@ from typing import cast
 
 import torch
 
-from benchbd.api import DataError, DataSet, ImageSet, NotApplicable, Split
+from benchbd.api import DataSet, ImageSet, Split
 from benchbd.testing.check import check, require
 from benchbd.testing.subject import Subject
+from benchbd.testing.trial import load_split
 
 
 @check("smoke", DataSet)
@@ -37,10 +38,7 @@ def test_is_not_train(subject: Subject) -> None:
 
 
 def _load(subject: Subject, split: Split) -> ImageSet:
-    try:
-        return cast(DataSet, subject.plugin).load(split)
-    except DataError as error:
-        raise NotApplicable(str(error)) from None
+    return load_split(cast(DataSet, subject.plugin), split)
 
 
 def _rows(images: torch.Tensor) -> set[bytes]:

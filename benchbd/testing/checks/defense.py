@@ -26,8 +26,9 @@ HARM = 0.2
 @check("smoke", Repair, RobustTraining)
 def returns_a_model_in_eval_mode(subject: Subject) -> None:
     """What comes back is a model, in eval mode."""
-    model = _model(subject.trial.answer)
-    require(isinstance(model, nn.Module), f"it returned a {type(model).__name__}, expected a torch.nn.Module")
+    answer = subject.trial.answer
+    model = _model(answer)
+    require(isinstance(model, nn.Module), f"it returned a {type(answer).__name__}, expected a torch.nn.Module")
     require(not model.training, "it returned a model in training mode; return `model.eval()`")
 
 

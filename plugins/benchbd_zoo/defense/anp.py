@@ -6,15 +6,15 @@ Neurons that carry a backdoor are those that react most to adversarial changes o
     2. d, xi ~ U(-eps, eps); `anp_steps` times: d, xi <- d, xi + (eps / steps) * sign(grad CE)
        with scale * (m + d) and shift * (1 + xi)                      perturbed network
     3. m <- m - lr * grad [alpha * CE(clean) + (1 - alpha) * CE(perturbed)], clipped to [0, 1]
-    4. after `nb_iter` rounds: prune, that is zero the scale, where m is at most a threshold
+    4. after `nb_iter` rounds: prune, that is zero the scale, where m is below a threshold
 
 The network stays in training mode while the masks are learned, so running statistics of the copy move; what is
 pruned is the network that was handed in. As in the paper's code d and xi are not projected back.
 
 Departs from the paper: the threshold is the largest for which accuracy on the validation split, at it and at
-every one before it, stays within `acc_ratio` (the first of the sweep when none does); reference code chose it by
-the test triggers. Layers other than
-BatchNorm with a scale (LayerNorm, GroupNorm) are masked in the same way.
+every one before it, stays within `acc_ratio`; reference code chose it by the test triggers. The sweep begins with
+the threshold 0, at which nothing is pruned. Layers other than BatchNorm with a scale (LayerNorm, GroupNorm) are
+masked in the same way.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from benchbd.api import (
     Repair,
     Repaired,
     Sweep,
-    accuracy,
     device_of,
     epoch_done,
     fork,
@@ -78,8 +77,7 @@ class ANP(Repair):
         masks, log = self._learn_masks(model, clean, rng)
         path = self._path(masks)
         accuracies = sweep_accuracies(model, path, clean.validation)
-        unpruned = accuracy(model, clean.validation.images, clean.validation.labels)
-        chosen = self._choose(path, accuracies, unpruned)
+        chosen = self._choose(path, accuracies)
         return Repaired(
             path.at(model, chosen),
             sweep=Sweep(path, accuracies, chosen),
@@ -134,11 +132,11 @@ class ANP(Repair):
         numbers = {round(share * total) for share in sweep} | {int(number) for number in fixed}
         return path_by_number(masks, sorted(numbers), "scale")
 
-    def _choose(self, path: PruningPath, accuracies: tuple[float, ...], unpruned: float) -> int:
+    def _choose(self, path: PruningPath, accuracies: tuple[float, ...]) -> int:
         """The fixed step, or the last before validation accuracy first falls below what `acc_ratio` allows."""
         fixed = self.pruning_number
         if fixed is None:
-            return last_within(accuracies, (1 - self.acc_ratio) * unpruned)
+            return last_within(accuracies, (1 - self.acc_ratio) * accuracies[0])
         return min(range(len(path)), key=lambda step: abs(path.values[step] - fixed))
 
 

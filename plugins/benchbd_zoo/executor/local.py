@@ -57,7 +57,7 @@ class _Stage:
 class _Session(Session):
     def __init__(self, workers: int, devices: list[str], limits: Limits, reuse: bool, grace: float) -> None:
         self.workers, self.devices, self.limits, self.reuse, self.grace = workers, devices, limits, reuse, grace
-        self.nursery = Nursery(_environment(limits, workers))
+        self.nursery: Nursery | None = None
         self.idle: list[Worker] = []
         self.running: set[_Stage] = set()
 
@@ -93,7 +93,8 @@ class _Session(Session):
         deadline = time.monotonic() + self.grace
         while any(worker.running() for worker in workers if worker.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
-        self.nursery.close()
+        if self.nursery is not None:
+            self.nursery.close()
         for worker in workers:
             worker.close()
         self.running.clear()
@@ -104,10 +105,16 @@ class _Session(Session):
             if worker.environment == environment and worker.running():
                 self.idle.remove(worker)
                 return worker
-        if not self.nursery.alive:
+        return self._living_nursery().worker(environment)
+
+    def _living_nursery(self) -> Nursery:
+        """Started when there is work for it, and again if it has died."""
+        if self.nursery is not None and not self.nursery.alive:
             self.nursery.close()
+            self.nursery = None
+        if self.nursery is None:
             self.nursery = Nursery(_environment(self.limits, self.workers))
-        return self.nursery.worker(environment)
+        return self.nursery
 
     def _finish(self, stage: _Stage) -> None:
         """Give back what a stage has used. A worker that was told to end is not used again."""

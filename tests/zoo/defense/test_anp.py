@@ -152,7 +152,7 @@ def test_the_sweep_over_thresholds() -> None:
     path = result.sweep.path
     assert path.axis == "threshold" and path.where == "scale"
     assert path.values == pytest.approx([0.05 * i for i in range(19)])
-    assert list(path.cuts) == [int((masks(result) <= value + 1e-7).sum()) for value in path.values]
+    assert list(path.cuts) == [int((masks(result) < value - 1e-7).sum()) for value in path.values]
 
 
 def test_the_sweep_over_numbers() -> None:
@@ -167,7 +167,7 @@ def test_the_sweep_over_numbers() -> None:
     [
         ({"pruning_by": "number", "pruning_number": 5}, 5),
         ({"pruning_by": "number", "pruning_number": 99}, 12),
-        ({"pruning_number": 1.0}, 12),
+        ({"pruning_number": 1.5}, 12),
     ],
     ids=["number", "more than there are", "threshold"],
 )
@@ -191,13 +191,14 @@ def test_the_choice_is_the_last_step_before_the_first_fall(acc_ratio: float, cho
     # of 0.8 without pruning, 0.1 leaves 0.72 and 0.5 leaves 0.4; step 4 is inside 0.1 again, but accuracy has fallen before
     accuracies = (0.8, 0.8, 0.72, 0.71, 0.75, 0.2)
     path = path_by_threshold({"layer": torch.arange(6.0)}, [0.0, 1, 2, 3, 4, 5], "scale")
-    assert ANP(acc_ratio=acc_ratio)._choose(path, accuracies, 0.8) == chosen
+    assert ANP(acc_ratio=acc_ratio)._choose(path, accuracies) == chosen
 
 
-def test_accuracy_is_compared_with_that_before_pruning() -> None:
-    """At threshold 0 masks that were clipped to zero are pruned already; that row is not the unpruned network."""
+def test_nothing_is_pruned_when_the_first_step_costs_too_much() -> None:
+    """At threshold 0 even masks that were clipped to zero stay: that row is the network that was handed in."""
     path = path_by_threshold({"layer": torch.zeros(2)}, [0.0, 0.5], "scale")
-    assert ANP(acc_ratio=0.1)._choose(path, (0.6, 0.6), 0.8) == 0
+    assert path.cuts == (0, 2)
+    assert ANP(acc_ratio=0.1)._choose(path, (0.8, 0.6)) == 0
 
 
 def test_the_model_handed_in_stays_as_it_is() -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchbd.api import CleanSet, Repair, features, param, track
+from benchbd.api import CleanSet, Repair, device_of, features, param, track
 
 
 class NewHead(Repair):
@@ -27,13 +27,13 @@ class NewHead(Repair):
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
         known, head = clean.all(), cast(nn.Linear, model.head)
-        z = features(model, known.images)
+        z = features(model, known.images).to(device_of(model))
         with torch.no_grad():
             head.weight.copy_(torch.randn(head.weight.shape, generator=rng) / head.in_features**0.5)
             head.bias.zero_()
         optimizer = torch.optim.Adam(head.parameters(), lr=self.lr)
         for _ in track(range(self.steps), "a new head"):
             optimizer.zero_grad()
-            F.cross_entropy(head(z), known.labels).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(head(z), known.labels).backward()
             optimizer.step()
         return model.eval()

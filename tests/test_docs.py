@@ -1,0 +1,62 @@
+"""The pages under docs/ say what works: their blocks of code are run, in order, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from benchbd.cli.main import benchbd
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = ("write_a_defense.md", "write_an_attack.md", "package_and_publish.md")
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", flags=re.S | re.M)
+SMALL = ["--set", "dataset.size=8", "--set", "model.width=2"]
+
+
+def command(line: str) -> None:
+    """A `benchbd` command of a page, on tiny data."""
+    words = shlex.split(line)
+    assert words[0] == "benchbd"
+    words += SMALL if words[1] == "run" else ["--executor", "inprocess"] if words[1] == "matrix" else []
+    done = CliRunner().invoke(benchbd, words[1:], catch_exceptions=False)
+    assert done.exit_code == 0, f"{line}\n{done.output}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("benchbd.testing.runner.CHECKS", [c for c in checks() if not c.name.startswith("import_")])
+    for language, words, text in BLOCK.findall((DOCS / page).read_text()):
+        options = dict(word.partition("=")[::2] for word in words.split())
+        if "file" in options:
+            (tmp_path / options["file"]).write_text(text)
+        if language == "toml":
+            tomllib.loads(text)
+        elif language == "python":
+            exec(compile(text, f"{page}:block", "exec"), {"__name__": "page"})
+        elif language == "sh" and options.get("run") != "no":
+            for line in text.splitlines():
+                command(line)
+
+
+def checks() -> list[Any]:
+    from benchbd.testing.check import CHECKS
+    from benchbd.testing.runner import checks_for  # noqa: F401 - registers them
+
+    return CHECKS
+
+
+def test_every_page_has_blocks_of_its_own() -> None:
+    assert all(len(BLOCK.findall((DOCS / page).read_text())) >= 4 for page in PAGES)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", (DOCS / page).read_text()):
+            assert (DOCS / target).exists(), f"{page}: {target}"

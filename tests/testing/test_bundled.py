@@ -1,0 +1,46 @@
+"""Every bundled plugin keeps the rules of its family."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.registry import entries, load
+from benchbd.testing import check_plugin, failures
+from benchbd.testing.check import CHECKS, Result
+
+BUNDLED = [entry for kind in KINDS for entry in entries(kind) if entry.provider == "benchbd"]
+ELSEWHERE = ("cifar10", "cifar100", "fashion_mnist", "gtsrb", "imagefolder", "mnist", "parquet", "svhn")
+"""Data sets whose images are not on every machine; their own tests make them up."""
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: f"{entry.kind}.{entry.name}")
+def test_rules_are_kept(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [check for check in CHECKS if not check.name.startswith("import_")]  # each takes a process; see the next test
+    monkeypatch.setattr("benchbd.testing.runner.CHECKS", kept)
+    results = check_plugin(load(entry.kind, f"benchbd/{entry.name}"), "smoke")
+    assert failures(results) == []
+    assert _ran(results) or entry.name in ELSEWHERE, "the suite must prove that it ran"
+
+
+def test_importing_all_of_them_disturbs_nothing() -> None:
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, torch, benchbd.api\n"
+        "from benchbd.plugin.registry import load\n"
+        "from benchbd.testing.watch import generators, settings, writes\n"
+        "were = settings() | generators()\n"
+        "with writes() as written:\n"
+        "    [load(*name.split('.')) for name in sys.argv[1:]]\n"
+        "now = settings() | generators()\n"
+        "print([name for name in were if were[name] != now[name]], written, torch.cuda.is_initialized())"
+    )
+    names = [f"{entry.kind}.{entry.name}" for entry in BUNDLED]
+    done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[] [] False\n", "")
+
+
+def _ran(results: list[Result]) -> bool:
+    return next(result.status for result in results if result.check == "runs") == "passed"

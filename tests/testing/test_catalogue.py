@@ -1,0 +1,42 @@
+"""A card that is missing, malformed or says something else than the class is caught."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchbd.plugin.entry import Entry
+from benchbd.plugin.registry import load
+from benchbd.testing.checks import declaration
+from benchbd.testing.runner import checks_for, run_check
+from benchbd.testing.subject import Subject
+
+FT = load("defense", "ft")
+
+
+def result(monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str = "") -> tuple[str, str]:
+    entry = Entry("defense", "ft", "somebody", "1.0", "package.ft:FT", card)
+    monkeypatch.setattr(declaration, "entry_of", lambda cls: entry)
+    monkeypatch.setattr(declaration, "catalogue_fault", lambda package: fault)
+    (check,) = [check for check in checks_for(FT, "api") if check.name == "catalogue_matches_class"]
+    found = run_check(check, Subject(FT))
+    return found.status, found.message
+
+
+def test_a_card_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert result(monkeypatch, {"family": "repair", "summary": "tunes"}) == ("passed", "")
+
+
+@pytest.mark.parametrize(
+    ("card", "fault", "message"),
+    [
+        ({}, "", "no card under defense: ft: in the registry.yaml of package; write one"),
+        ({"family": "repair"}, "", "has no summary"),
+        ({"family": "data-filter", "summary": "x"}, "", "its card says family: data-filter, its class is a repair"),
+        ({}, "ScannerError: line 3", "the registry.yaml of package cannot be read: ScannerError: line 3"),
+    ],
+)
+def test_a_card_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str, message: str) -> None:
+    status, said = result(monkeypatch, card, fault)
+    assert (status, message in said) == ("failed", True), said
