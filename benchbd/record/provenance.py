@@ -48,14 +48,16 @@ def _version(package: str) -> str:
 
 @cache
 def _checkout() -> dict[str, Any]:
-    """Commit of the checkout that benchbd runs from, and whether it has changes; empty for an installed wheel."""
+    """Commit of the checkout that benchbd runs from, and whether its code has changes; empty for an installed wheel."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return {"commit": "", "dirty": False}
     git = ["git", "-C", str(root)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603
-        dirty = subprocess.run([*git, "diff", "--quiet", "HEAD"], timeout=5, check=False).returncode != 0  # noqa: S603
+        dirty = (
+            subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "benchbd", "plugins"], timeout=5, check=False).returncode != 0
+        )  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return {"commit": "", "dirty": False}
     return {"commit": commit, "dirty": dirty}
