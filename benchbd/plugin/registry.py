@@ -44,6 +44,12 @@ def entries(kind: str) -> tuple[Entry, ...]:
     return tuple(sorted((_entry(kind, p) for p in points().get(f"benchbd.{kind}", ())), key=lambda e: (e.name, e.provider)))
 
 
+def forget() -> None:
+    """Look again at what is installed; what was found before is remembered otherwise."""
+    for remembered in (points, entries, catalogue):
+        remembered.cache_clear()
+
+
 def find(kind: str, name: str) -> Entry:
     """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`; or the file of that path.
 

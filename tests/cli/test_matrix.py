@@ -17,7 +17,7 @@ import benchbd
 from benchbd.cli.main import benchbd as command_line
 from benchbd.cli.matrix_view import print_plan
 from benchbd.errors import ConfigError
-from benchbd.plugin.registry import entries
+from benchbd.plugin.registry import forget
 from benchbd.record.cells import ResultStore
 from benchbd.running import executor as executors
 from benchbd.running.executor import Limits
@@ -46,9 +46,9 @@ Run = Callable[..., Result]
 def _plugins() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(PLUGINS)
-        entries.cache_clear()
+        forget()
         yield
-    entries.cache_clear()
+    forget()
 
 
 @pytest.fixture(scope="module")

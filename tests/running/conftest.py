@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchbd.plugin.registry import entries
+from benchbd.plugin.registry import forget
 from benchbd.running.executor import Limits, Session, open_executor
 from benchbd.running.matrix import Matrix
 from benchbd.running.protocol import Protocol, parse_protocol
@@ -32,19 +32,19 @@ MatrixOf = Callable[..., Matrix]
 Notes = Callable[[], list[list[str]]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the misbehaving plugins, registered in this process and in those that it starts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCHBD_TEST_NOTES", str(tmp_path_factory.mktemp("notes") / "notes"))
         patch.syspath_prepend(PLUGINS)
         patch.setenv("PYTHONPATH", str(PLUGINS))
-        entries.cache_clear()
+        forget()
         yield PLUGINS
-    entries.cache_clear()
+    forget()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiny(plugins: Path) -> ProtocolOf:
     """A protocol of digits at 8x8, a narrow network and one epoch, with what a test changes."""
 

@@ -73,7 +73,8 @@ def test_interrupted_then_killed_then_resumed(
     _, told = first.communicate(timeout=10)
     assert first.returncode == 130 and "same command" in told
     assert time.monotonic() - began < 10
-    assert family and not psutil.wait_procs(family, timeout=5)[1]
+    assert family
+    _wait_for(lambda: not any(_runs(process) for process in family), 5)
     repeated = len(notes())
 
     second = _controller(protocol, tmp_path)
@@ -82,7 +83,8 @@ def test_interrupted_then_killed_then_resumed(
     family = psutil.Process(second.pid).children(recursive=True)
     second.kill()
     second.communicate()
-    assert family and not psutil.wait_procs(family, timeout=5)[1]
+    assert family
+    _wait_for(lambda: not any(_runs(process) for process in family), 5)
 
     before = len(notes())
     killed: list[int] = []
@@ -199,8 +201,15 @@ def _controller(protocol: Protocol, folder: Path, workers: int = WORKERS) -> sub
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def _wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 60
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait_for(condition: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
