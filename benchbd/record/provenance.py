@@ -55,9 +55,7 @@ def _checkout() -> dict[str, Any]:
     git = ["git", "-C", str(root)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603
-        dirty = (
-            subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "benchbd", "plugins"], timeout=5, check=False).returncode != 0
-        )  # noqa: S603
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "benchbd", "plugins"], timeout=5, check=False)  # noqa: S603
+        return {"commit": commit, "dirty": changed.returncode != 0}
     except (OSError, subprocess.SubprocessError):
         return {"commit": "", "dirty": False}
-    return {"commit": commit, "dirty": dirty}
