@@ -31,7 +31,7 @@ def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "sources": {f"{p.kind}.{p.name}": source_digest(type(p)) for p in plugins},
-        "argv": sys.argv,
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": started,
         "finished": now(),
         "retries": 0,
