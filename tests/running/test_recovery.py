@@ -34,6 +34,10 @@ STAGES = Counter({"corner": 2, "own_training": 2, "jitter": 4, "retrains": 2})
 """How often each plugin that notes its work has work to do."""
 
 
+SOON = 0.15
+"""Seconds after its first stage has begun in which a controller is disturbed; it is never done by then."""
+
+
 @pytest.fixture(scope="module")
 def protocol(tiny: Any) -> Protocol:
     return tiny(**PARTS)
@@ -66,7 +70,7 @@ def test_interrupted_then_killed_then_resumed(
 
     first = _controller(protocol, tmp_path)
     _wait_for(lambda: notes())
-    time.sleep(moment.uniform(0, 1))
+    time.sleep(moment.uniform(0, SOON))
     family = psutil.Process(first.pid).children(recursive=True)
     first.send_signal(signal.SIGINT)
     began = time.monotonic()
@@ -79,7 +83,7 @@ def test_interrupted_then_killed_then_resumed(
 
     second = _controller(protocol, tmp_path)
     _wait_for(lambda: len(notes()) > repeated)
-    time.sleep(moment.uniform(0, 1))
+    time.sleep(moment.uniform(0, SOON))
     family = psutil.Process(second.pid).children(recursive=True)
     second.kill()
     second.communicate()
