@@ -29,7 +29,7 @@ from benchbd.running.plan import AttackStage, Named, PlannedCell, Selection, pla
 from benchbd.running.protocol import Choice, Protocol
 from benchbd.running.scheduler import Scheduler, Tally, Task
 from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, claim_path, write_spec
-from benchbd.running.standing import TODO, Standing, standing
+from benchbd.running.standing import TO_RUN, Standing, standing
 from benchbd.running.timings import Timings
 
 Attacked = Literal["stored", "missing", "broken"]
@@ -64,7 +64,7 @@ class Matrix:
         return tuple(standing(cell, self.store, present, self.rerun) for cell in plan(self.protocol, self.selection))
 
     def todo(self) -> list[Standing]:
-        return [standing for standing in self.standings if standing.state in TODO]
+        return [standing for standing in self.standings if standing.state in TO_RUN]
 
     @cached_property
     def attacked(self) -> dict[str, Attacked]:

@@ -13,7 +13,7 @@ from benchbd.record.cells import ResultStore
 from benchbd.running.plan import PlannedCell
 
 State = Literal["reused", "stale", "missing", "broken", "again", "excluded"]
-TODO: tuple[State, ...] = ("missing", "broken", "again")
+TO_RUN: tuple[State, ...] = ("missing", "broken", "again")
 
 
 @dataclass(frozen=True, eq=False)
