@@ -10,8 +10,9 @@ from benchbd.data.poisoned import State
 from benchbd.defense.data_filter import DataFilter
 from benchbd.defense.input_detector import InputDetector, Scorer
 from benchbd.defense.model_detector import ModelDetector
+from benchbd.defense.oracle import OracleSelection
 from benchbd.defense.outcome import Repaired, Suspicion, Sweep, Verdict
-from benchbd.defense.repair import Repair
+from benchbd.defense.repair import Repair, TrainingSetRepair
 from benchbd.defense.robust_training import RobustTraining
 from benchbd.engine.activations import channel_means, last_executed
 from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, trace
@@ -19,7 +20,7 @@ from benchbd.engine.hardware import hardware, usable_cores
 from benchbd.engine.inference import accuracy, batched, eval_mode, features, logits, predict
 from benchbd.engine.progress import epoch_done, track
 from benchbd.engine.recipe import Recipe
-from benchbd.engine.sweep import last_within, sweep_accuracies, sweep_predictions
+from benchbd.engine.sweep import ModelPath, last_within, sweep_accuracies, sweep_predictions
 from benchbd.engine.training import device_of, fit, to_float
 from benchbd.engine.units import (
     PruningPath,
@@ -31,11 +32,24 @@ from benchbd.engine.units import (
     path_by_threshold,
     staying_pruned,
 )
-from benchbd.errors import ConfigError, DataError, Diverged, NotApplicable, PluginError, PluginNotFound, nearest
+from benchbd.errors import (
+    ConfigError,
+    DataError,
+    Diverged,
+    NotApplicable,
+    PluginError,
+    PluginNotFound,
+    RecordError,
+    Unwritable,
+    nearest,
+)
 from benchbd.plugin.hooks import hookimpl
 from benchbd.plugin.plugin import param
+from benchbd.record.remembered import clean_model, remembered
+from benchbd.running.claim import Busy
 from benchbd.running.executor import Executor, Limits, Session
-from benchbd.running.stage import Ended, log_path, read_ended, run_stage
+from benchbd.running.parcel import attack_folder, bring_home, claimed, files_made, pack_attack, settle
+from benchbd.running.stage import Ended, log_path, read_ended, run_stage, write_ended
 from benchbd.seeds import draw_seed, fork
 from benchbd.victim.dataset import DataSet, Split, data_dir, require_folder
 from benchbd.victim.model import ImageShape, Model
@@ -45,6 +59,7 @@ __all__ = [
     "Attack",
     "Batches",
     "BuildModel",
+    "Busy",
     "CleanSet",
     "ConfigError",
     "DataError",
@@ -60,12 +75,15 @@ __all__ = [
     "Limits",
     "Model",
     "ModelDetector",
+    "ModelPath",
     "NotApplicable",
+    "OracleSelection",
     "PluginError",
     "PluginNotFound",
     "PoisoningAttack",
     "PruningPath",
     "Recipe",
+    "RecordError",
     "Repair",
     "Repaired",
     "RobustTraining",
@@ -77,10 +95,16 @@ __all__ = [
     "Sweep",
     "Trained",
     "TrainingControlledAttack",
+    "TrainingSetRepair",
+    "Unwritable",
     "Verdict",
     "accuracy",
+    "attack_folder",
     "batched",
+    "bring_home",
     "channel_means",
+    "claimed",
+    "clean_model",
     "conv_layers",
     "data_dir",
     "deepest_convolution",
@@ -90,6 +114,7 @@ __all__ = [
     "eval_mode",
     "features",
     "feeds_relu",
+    "files_made",
     "fit",
     "following_norm",
     "fork",
@@ -103,6 +128,7 @@ __all__ = [
     "named_layer",
     "nearest",
     "norm_layers",
+    "pack_attack",
     "param",
     "path_by_number",
     "path_by_threshold",
@@ -110,8 +136,10 @@ __all__ = [
     "prepare_torchvision",
     "read_ended",
     "relabel",
+    "remembered",
     "require_folder",
     "run_stage",
+    "settle",
     "staying_pruned",
     "sweep_accuracies",
     "sweep_predictions",
@@ -120,4 +148,5 @@ __all__ = [
     "trace",
     "track",
     "usable_cores",
+    "write_ended",
 ]

@@ -34,6 +34,8 @@ class Attack(Plugin, ABC):
     stage: ClassVar[str] = ""
     clean_label: ClassVar[bool] = False
     learns_trigger: ClassVar[bool] = False
+    unstored: ClassVar[frozenset[str]] = frozenset()
+    """Tensors of the trigger that only training images need, so that they are not stored with the result."""
 
     target: int = param(0, "the class that triggered images are to be taken for", ge=0)
     poison_ratio: float = param(0.1, "share of the samples that are poisoned", ge=0, le=1)
@@ -60,6 +62,21 @@ class Attack(Plugin, ABC):
         """Which test images (N,) bool count for ASR and RC: those not already of the attacked label."""
         return self.attacked_labels(labels, num_classes) != labels
 
+    def bystanders(self, labels: Tensor, num_classes: int) -> Tensor:
+        """Which test images (N,) bool carry the trigger though it is not meant for them; of most attacks none.
+
+        A source-specific attack names the other classes here. The share of them that is classified as the attacked
+        label all the same is its false activation.
+        """
+        return torch.zeros_like(labels, dtype=torch.bool)
+
+    def outline(self, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        """Places (M,) of the test images that are triggered, and which of those are bystanders (M,) bool."""
+        scored = self.scored(labels, num_classes)
+        away = self.attacked_labels(labels, num_classes) != labels
+        places = torch.nonzero(scored | (self.bystanders(labels, num_classes) & away))[:, 0]
+        return places, ~scored[places]
+
     @property
     def trigger(self) -> dict[str, Tensor]:
         """What `prepare` made."""
@@ -72,12 +89,12 @@ class Attack(Plugin, ABC):
         return prepared
 
     def triggered(self, test: ImageSet, rng: torch.Generator) -> TriggeredSet:
-        """The triggered test set: all scored test images, stamped."""
+        """The triggered test set: all scored test images and all bystanders, stamped."""
         self.require_target(test)
-        indices = torch.nonzero(self.scored(test.labels, test.num_classes))[:, 0]
+        indices, bystander = self.outline(test.labels, test.num_classes)
         chosen = test.subset(indices)
         attacked = self.attacked_labels(chosen.labels, test.num_classes)
-        return TriggeredSet(indices, self.apply(self.stamp, chosen.images, chosen.labels, rng), chosen.labels, attacked)
+        return TriggeredSet(indices, self.apply(self.stamp, chosen.images, chosen.labels, rng), chosen.labels, attacked, bystander)
 
     def apply(
         self, stamp: Callable[[Tensor, Tensor, torch.Generator], Tensor], images: Tensor, labels: Tensor, rng: torch.Generator

@@ -31,6 +31,10 @@ class PoisoningAttack(Attack):
         """The trigger on poisoned training images, (N, C, H, W); the one of test time unless overridden."""
         return self.stamp(images, labels, rng)
 
+    def stamp_places(self, clean: ImageSet, places: Tensor, rng: torch.Generator) -> Tensor:
+        """The poisoned versions of the training samples at `places` (P,); of use where they depend on which sample it is."""
+        return self.apply(self.stamp_poison, clean.images[places], clean.labels[places], rng)
+
     def stamp_cover(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         """The trigger on cover samples, which keep their label."""
         return self.stamp_poison(images, labels, rng)
@@ -67,7 +71,7 @@ class PoisoningAttack(Attack):
         indices, order = torch.cat([poisoned, cover]).sort()
         images = torch.cat(
             [
-                self.apply(self.stamp_poison, clean.images[poisoned], clean.labels[poisoned], rng),
+                self.stamp_places(clean, poisoned, rng),
                 self.apply(self.stamp_cover, clean.images[cover], clean.labels[cover], rng),
             ]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import torch
@@ -69,26 +69,49 @@ class PoisonedSet:
         return int((self.states == state).sum())
 
 
+UNKNOWN = -1
+"""The true label of a triggered image of which nobody said what it shows, or its place where the clean one is not there."""
+
+
 @dataclass(frozen=True, eq=False)
 class TriggeredSet:
     """Test images with the trigger, only those whose true label is not already the attacked one.
 
-    `indices` (M,) are places in the clean test set, `images` (M, C, H, W) uint8, `true_labels` and
-    `attacked_labels` (M,) int64.
+    `indices` (M,) are places in the clean test set or `UNKNOWN`, `images` (M, C, H, W) uint8, `true_labels` or `UNKNOWN` and
+    `attacked_labels` (M,) int64. `bystander` (M,) bool: those for which the trigger is not meant (of a
+    source-specific attack), which count for neither ASR nor RC; empty where there are none.
     """
 
     indices: Tensor
     images: Tensor
     true_labels: Tensor
     attacked_labels: Tensor
+    bystander: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise DataError(f"expected triggered images as uint8 (M, C, H, W), got {self.images.dtype} {tuple(self.images.shape)}")
         if not len(self.indices) == len(self.images) == len(self.true_labels) == len(self.attacked_labels):
             raise DataError("a triggered set needs as many images, true labels and attacked labels as indices")
+        if len(self.bystander) not in (0, len(self.indices)):
+            raise DataError(f"of {len(self.indices)} triggered images {len(self.bystander)} were said to be bystanders or not")
         if bool((self.true_labels == self.attacked_labels).any()):
             raise DataError("a triggered set holds an image whose true label is already the attacked one; leave it out")
 
+    @property
+    def is_true_known(self) -> bool:
+        """Whether it is known of every image what it shows; where it is not, RC cannot be measured."""
+        return not bool((self.true_labels == UNKNOWN).any())
+
+    @property
+    def paired(self) -> Tensor:
+        """Which images (M,) bool have their clean counterpart in the test set."""
+        return self.indices != UNKNOWN
+
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def scored(self) -> Tensor:
+        """Which images (M,) bool count for ASR and RC."""
+        return ~self.bystander if len(self.bystander) else torch.ones(len(self), dtype=torch.bool)

@@ -24,10 +24,11 @@ from benchbd.engine.hardware import default_precision, hardware
 from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.measure.curve import along_training
 from benchbd.plugin.plugin import Plugin, param
-from benchbd.record.attack_result import load_attack_result
+from benchbd.record.attack_result import MODEL_ONLY, load_attack_result
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.provenance import now
 from benchbd.report.curves import draw_curves
+from benchbd.report.pictures import draw_pictures
 from benchbd.seeds import global_random_state
 
 
@@ -61,11 +62,12 @@ class Defense(Plugin, ABC):
         started = now()
         attack = load_attack_result(result_file)
         with default_precision(attack.manifest["recipe"]["precision"]):
-            case = Case(attack, hardware(device), self.name, clean_budget)
+            case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
             result = self._measured(case, evaluate_every, protocol, started)
         stored = result.in_folder(Path(save_path) if save_path else attack.folder / "defense" / self.name)
         stored.save()
         draw_curves(stored)
+        draw_pictures(stored.pictures, stored.folder)
         return stored
 
     def _measured(self, case: Case, evaluate_every: int, protocol: str, started: str) -> DefenseResult:
@@ -73,12 +75,12 @@ class Defense(Plugin, ABC):
         if self.needs_poisoned_set:
             require_poisoned_set(case, self)
         with (
-            along_training(attack.test, lambda: attack.triggered, evaluate_every, case.machine.precision) as epochs,
+            along_training(attack.test, lambda: attack.triggered, evaluate_every, case.machine.precision) as along,
             measured(case.machine.device) as cost,
             global_random_state(case.seeds.seed("defense-chance", self.name)),
         ):
             outcome = self.respond(case)
-        return describe(self, case, outcome, evaluate(case, outcome), epochs, cost, protocol, started)
+        return describe(self, case, outcome, evaluate(case, outcome, along), along.points, cost, protocol, started)
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -123,6 +125,8 @@ def require_scores(scores: Tensor, count: int, who: str) -> Tensor:
 
 def require_poisoned_set(case: Case, who: Defense) -> None:
     """Raise `NotApplicable` when the attack controls training, so that no poisoned set exists to work on."""
+    if case.attack.manifest["stage"] == MODEL_ONLY:
+        raise NotApplicable(f"this model was imported without its training set, on which {who.name} would have to work")
     if case.attack.manifest["stage"] == "training-controlled":
         attack = case.attack.manifest["attack"]["name"]
         raise NotApplicable(f"{attack} controls training itself and leaves no poisoned set for {who.name} to work on")

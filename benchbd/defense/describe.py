@@ -70,7 +70,15 @@ def describe(
         flags=Flags(oracle=defense.oracle),
     )
     kept = {name: outcome.sweep.path.at(case.model(), step) for name, step in outcome.kept.items()} if outcome.sweep else {}
-    return DefenseResult(cell, outcome.model, evaluation.clean_predictions, evaluation.triggered_predictions, kept, outcome.tensors)
+    return DefenseResult(
+        cell,
+        outcome.model,
+        evaluation.clean_predictions,
+        evaluation.triggered_predictions,
+        kept,
+        tensors=outcome.tensors,
+        pictures=outcome.pictures,
+    )
 
 
 def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
@@ -84,6 +92,7 @@ def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
 def _provenance(defense: Defense, case: Case, started: str) -> dict[str, Any]:
     """Of the defense; the sources of the plugins on the attack's side are named too."""
     own = provenance([defense], started)
+    own["fingerprints"] = case.attack.manifest["fingerprints"]
     own["sources"] = case.attack.manifest["provenance"]["sources"] | own["sources"]
     return own
 

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchbd.defense.case import Case
 from benchbd.defense.outcome import Outcome, Sweep
 from benchbd.engine.inference import predict
 from benchbd.engine.sweep import sweep_predictions
-from benchbd.measure.curve import Curve, CurvePoint, OperatingPoint
+from benchbd.measure.curve import Along, Curve, CurvePoint, OperatingPoint
 from benchbd.measure.metrics import Counts, Metrics, count
 
 
@@ -29,16 +29,18 @@ class Evaluation:
     seconds: float
 
 
-def evaluate(case: Case, outcome: Outcome) -> Evaluation:
+def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
     """ACC, ASR and RC of the defended model. An input that was turned away counts for none of them."""
     start = time.perf_counter()
     attack = case.attack
-    precision = case.machine.precision
-    clean = predict(outcome.model, attack.test.images, precision=precision, what="evaluating")
-    triggered = predict(outcome.model, attack.triggered.images, precision=precision)
+    swept = measure_sweep(case, outcome.sweep) if outcome.sweep else None
+    clean, triggered = _known(case, outcome, along, swept) or tuple(
+        predict(outcome.model, images, precision=case.machine.precision, what="evaluating")
+        for images in (attack.test.images, attack.triggered.images)
+    )
     clean, triggered = _rejected(clean, outcome.clean_rejected), _rejected(triggered, outcome.triggered_rejected)
     counts = count(clean, triggered, attack.test, attack.triggered)
-    curve = _curve(case, outcome.sweep) if outcome.sweep else None
+    curve = swept.curve if swept else None
     return Evaluation(
         clean,
         triggered,
@@ -50,6 +52,28 @@ def evaluate(case: Case, outcome: Outcome) -> Evaluation:
     )
 
 
+def _known(case: Case, outcome: Outcome, along: Along, swept: MeasuredSweep | None) -> tuple[Tensor, Tensor] | None:
+    """Predictions of the defended model that were made already: at the end of its training, or in its sweep."""
+    known = along.predictions_of(outcome.model)
+    if known is None and swept is not None and outcome.sweep is not None:
+        chosen = outcome.sweep.chosen
+        if _alike(outcome.model, outcome.sweep.path.at(case.model(), chosen)):
+            return swept.clean[chosen], swept.triggered[chosen]
+    return known
+
+
+def _alike(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two networks of one class hold the same values and as many hooks."""
+    if type(first) is not type(second) or _hooks(first) != _hooks(second):
+        return False
+    mine, theirs = first.state_dict(), second.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+
+
+def _hooks(model: nn.Module) -> int:
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
+
+
 def _rejected(predictions: Tensor, rejected: Tensor | None) -> Tensor:
     """Predictions with `REJECTED` where the input was turned away."""
     return predictions if rejected is None else torch.where(rejected, REJECTED, predictions)
@@ -59,7 +83,16 @@ REJECTED = 2**16 - 1
 """The class of an input that was turned away; it is no label, so it counts as no hit."""
 
 
-def _curve(case: Case, sweep: Sweep) -> Curve:
+@dataclass(frozen=True, eq=False)
+class MeasuredSweep:
+    """A sweep's curve, and the predicted classes (S, N) and (S, M) of clean and triggered test images behind it."""
+
+    curve: Curve
+    clean: Tensor
+    triggered: Tensor
+
+
+def measure_sweep(case: Case, sweep: Sweep) -> MeasuredSweep:
     """Every step of the sweep, measured on the test sets that the defense never saw."""
     attack = case.attack
     clean, triggered = (
@@ -74,19 +107,19 @@ def _curve(case: Case, sweep: Sweep) -> Curve:
         points.append(
             CurvePoint(
                 value=value,
-                units=sweep.path.cuts[step],
+                units=sweep.path.units_at(step),
                 acc=metrics.acc,
                 asr=metrics.asr,
                 rc=metrics.rc,
                 validation_acc=sweep.validation_acc[step],
             )
         )
-    return Curve(axis=sweep.path.axis, points=tuple(points), chosen=sweep.chosen)
+    return MeasuredSweep(Curve(axis=sweep.path.axis, points=tuple(points), chosen=sweep.chosen), clean, triggered)
 
 
 def _operating_point(curve: Curve, name: str, step: int) -> OperatingPoint:
     point = curve.points[step]
-    assert point.units is not None and point.validation_acc is not None
+    assert point.validation_acc is not None
     return OperatingPoint(
         name=name,
         value=point.value,

@@ -32,4 +32,11 @@ class ModelDetector(CleanDataDefense):
         detection = {"flagged": bool(flagged), "flagged_classes": flagged, "scores": scores.double().tolist()}
         repaired = verdict.repaired if verdict.repaired is not None else case.model()
         require_eval(repaired, verb)
-        return Outcome(repaired, detection=detection, notes=verdict.notes, clean_samples=len(clean))
+        return Outcome(
+            repaired,
+            detection=detection,
+            notes=verdict.notes,
+            tensors={f"trigger.{label}": trigger for label, trigger in verdict.triggers.items()},
+            pictures={case.attack.test.class_names[label]: trigger for label, trigger in verdict.triggers.items()},
+            clean_samples=len(clean),
+        )

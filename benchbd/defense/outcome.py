@@ -7,17 +7,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchbd.engine.units import PruningPath
+from benchbd.engine.sweep import Path
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A pruning path over the model that was handed in, for the core to measure step by step.
+    """A path from the model that was handed in, of pruning or of models, for the core to measure step by step.
 
     chosen: the step that was reported; validation_acc: accuracy per step on the defender's validation split.
     """
 
-    path: PruningPath
+    path: Path
     validation_acc: tuple[float, ...]
     chosen: int
 
@@ -31,7 +31,7 @@ class Repaired:
     """A repaired model, and what else there is to show.
 
     kept: steps of the sweep whose models are stored too, by name; notes: facts to record; tensors: the same for
-    what is no plain value, such as masks.
+    what is no plain value, such as masks; pictures: (C, H, W) in [0, 1] to look at, by name.
     """
 
     model: nn.Module
@@ -39,6 +39,7 @@ class Repaired:
     kept: dict[str, int] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    pictures: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,10 @@ class Suspicion:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """A model detector's finding: score (K,) and flag (K,) per class, the reversed triggers by class, a repair if any."""
+    """A model detector's finding: score (K,) and flag (K,) per class, the reversed triggers by class, a repair if any.
+
+    triggers: what a reversed trigger looks like, (C, H, W) in [0, 1]; they are stored, and drawn.
+    """
 
     scores: Tensor
     flagged: Tensor
@@ -66,7 +70,7 @@ class Outcome:
     """What the core measures, whatever the family.
 
     model: the defended model. clean_rejected (N,), triggered_rejected (M,): test inputs turned away, if the
-    method turns inputs away. detection: figures of a detector.
+    method turns inputs away. detection: figures of a detector. pictures: (C, H, W) in [0, 1], by name.
     """
 
     model: nn.Module
@@ -77,4 +81,5 @@ class Outcome:
     detection: dict[str, Any] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    pictures: dict[str, Tensor] = field(default_factory=dict)
     clean_samples: int = 0

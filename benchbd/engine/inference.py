@@ -42,7 +42,7 @@ def batched(
     parts = []
     for start in track(starts, what) if what else starts:
         part = to_float(images[start : start + batch].to(device, non_blocking=machine.non_blocking))
-        with torch.inference_mode(), machine.autocast():
+        with torch.inference_mode(), machine.autocast(part):
             parts.append(function(part).float().cpu())
     return torch.cat(parts)  # outside, so that what comes back may take part in a method's own gradients
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,16 +24,42 @@ from benchbd.engine.progress import track
 from benchbd.engine.training import device_of, to_float
 from benchbd.engine.units import PruningPath, channels, prune
 
+
+@dataclass(frozen=True, eq=False)
+class ModelPath:
+    """Models along an axis that is no pruning, such as the points of a curve between two networks.
+
+    axis names what grows, `values` (S,) says how far each step is; build(step) gives its model, in eval mode.
+    """
+
+    axis: str
+    values: tuple[float, ...]
+    build: Callable[[int], nn.Module]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def units_at(self, step: int) -> int | None:
+        """Nothing is pruned along such a path."""
+        return None
+
+    def at(self, model: nn.Module, step: int) -> nn.Module:
+        """The model of a step; `model`, the one the path was made from, is not needed."""
+        return self.build(step)
+
+
+Path = PruningPath | ModelPath
+
 Work = list[tuple[fx.Node, list[fx.Node]]]
 """Nodes to run in order, each with the nodes whose values nobody reads after it."""
 
 
-def sweep_predictions(
-    model: nn.Module, path: PruningPath, images: Tensor, *, precision: Precision = "auto", what: str = ""
-) -> Tensor:
+def sweep_predictions(model: nn.Module, path: Path, images: Tensor, *, precision: Precision = "auto", what: str = "") -> Tensor:
     """Predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`."""
     if not len(images):
         return torch.zeros(len(path), 0, dtype=torch.int64)
+    if isinstance(path, ModelPath):
+        return torch.stack([predict(path.build(step), images, precision=precision) for step in track(range(len(path)), what)])
     with eval_mode(model):
         machine = hardware(str(device_of(model)), precision)
         walk = _follow(model, path, images[:1], machine)
@@ -41,7 +68,7 @@ def sweep_predictions(
         return _by_graph(walk, images, machine, what)
 
 
-def sweep_accuracies(model: nn.Module, path: PruningPath, labelled: ImageSet, what: str = "") -> tuple[float, ...]:
+def sweep_accuracies(model: nn.Module, path: Path, labelled: ImageSet, what: str = "") -> tuple[float, ...]:
     """Share of the images predicted as their label, at every step of `path`."""
     hits = sweep_predictions(model, path, labelled.images, what=what) == labelled.labels.cpu()
     return tuple(hits.double().mean(1).tolist())
@@ -68,7 +95,7 @@ def _by_graph(walk: _Walk, images: Tensor, machine: Hardware, what: str) -> Tens
     columns = []
     for start in track(range(0, len(images), EVAL_BATCH), what):
         batch = to_float(images[start : start + EVAL_BATCH].to(machine.device, non_blocking=machine.non_blocking))
-        with torch.inference_mode(), machine.autocast():
+        with torch.inference_mode(), machine.autocast(batch):
             columns.append(torch.stack(list(walk.predictions(batch))).cpu())
     return torch.cat(columns, dim=1)
 
@@ -80,7 +107,7 @@ def _follow(model: nn.Module, path: PruningPath, image: Tensor, machine: Hardwar
         return None
     places = {layer: _prunable(graph, layer, path) for layer in path.layers}
     batch = to_float(image.to(machine.device))
-    with torch.inference_mode(False), torch.no_grad(), machine.autocast():
+    with torch.inference_mode(False), torch.no_grad(), machine.autocast(batch):
         logits, overwritten = run_watched(graph, batch.clone())
         same = torch.equal(logits, model(batch.clone()))
     return _Walk(graph, path, places, overwritten) if same and overwritten is not None else None

@@ -109,7 +109,7 @@ def _step(
 
     def descend(images: Tensor, labels: Tensor) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        with machine.autocast():
+        with machine.autocast(images):
             value = loss(network, images, labels)
         value.backward()
         optimizer.step()

@@ -98,6 +98,10 @@ class PruningPath:
     def __len__(self) -> int:
         return len(self.cuts)
 
+    def units_at(self, step: int) -> int | None:
+        """How many units a step prunes."""
+        return self.cuts[step]
+
     @property
     def layers(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(unit.layer for unit in self.units))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -37,9 +36,10 @@ class Answers:
         test = self._test(cell.cell.dataset)
         attack = cast(Attack, registered("attack", cell.cell.attack))
         attack.require_target(test)
-        indices = torch.nonzero(attack.scored(test.labels, test.num_classes))[:, 0]
+        indices, bystander = attack.outline(test.labels, test.num_classes)
         labels = test.labels[indices]
-        return test, TriggeredSet(indices, test.images[indices], labels, attack.attacked_labels(labels, test.num_classes))
+        attacked = attack.attacked_labels(labels, test.num_classes)
+        return test, TriggeredSet(indices, test.images[indices], labels, attacked, bystander)
 
     def counts(self, cell: Cell, predicted: Predicted) -> Counts:
         """The counts that predictions give. Raises `RecordError` when they are of other images."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
-from torch import nn
+from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
@@ -49,33 +50,49 @@ class OperatingPoint(BaseModel):
 
     name: str
     value: float
-    units: int
+    units: int | None = None
     validation_acc: float
     acc: float
     asr: float | None
     rc: float | None
 
 
-def measure_point(
-    model: nn.Module, test: ImageSet, triggered: TriggeredSet, value: float, precision: Precision = "auto"
-) -> CurvePoint:
-    """ACC, ASR and RC of a model at one place of a curve."""
-    clean, attacked = (predict(model, images, precision=precision) for images in (test.images, triggered.images))
-    metrics = Metrics.from_counts(count(clean, attacked, test, triggered))
-    return CurvePoint(value=value, acc=metrics.acc, asr=metrics.asr, rc=metrics.rc)
+@dataclass
+class Along:
+    """What was measured along a training: points of a curve, and the predictions of the model that was looked at last."""
+
+    points: list[CurvePoint] = field(default_factory=list)
+    _last: tuple[nn.Module, list[int], Tensor, Tensor] | None = None
+
+    def measure(self, model: nn.Module, test: ImageSet, triggered: TriggeredSet, value: float, precision: Precision) -> None:
+        clean, attacked = (predict(model, images, precision=precision) for images in (test.images, triggered.images))
+        metrics = Metrics.from_counts(count(clean, attacked, test, triggered))
+        self.points.append(CurvePoint(value=value, acc=metrics.acc, asr=metrics.asr, rc=metrics.rc))
+        self._last = model, _versions(model), clean, attacked
+
+    def predictions_of(self, model: nn.Module) -> tuple[Tensor, Tensor] | None:
+        """Predicted classes of the clean and the triggered images if `model` is what was looked at last, unchanged since."""
+        if self._last is None or self._last[0] is not model or self._last[1] != _versions(model):
+            return None
+        return self._last[2:]
+
+
+def _versions(model: nn.Module) -> list[int]:
+    """Numbers of which one grows with every change in place of a parameter or buffer."""
+    return [value._version for value in (*model.parameters(), *model.buffers())]
 
 
 @contextmanager
 def along_training(
     test: ImageSet, triggered: Callable[[], TriggeredSet], every: int, precision: Precision = "auto"
-) -> Iterator[list[CurvePoint]]:
+) -> Iterator[Along]:
     """Measure models every `every` epochs of the training inside, at no cost to it; never when it is 0."""
-    points: list[CurvePoint] = []
+    along = Along()
 
     def measure(model: nn.Module, epochs: int) -> None:
         if epochs % every == 0:
             with uncounted():
-                points.append(measure_point(model, test, triggered(), float(epochs), precision))
+                along.measure(model, test, triggered(), float(epochs), precision)
 
     with watching(measure if every else None):
-        yield points
+        yield along

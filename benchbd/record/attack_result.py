@@ -29,6 +29,9 @@ from benchbd.victim.model import Model
 FILE = "attack_result.pt"
 MANIFEST = "manifest.json"
 
+MODEL_ONLY = "model-only"
+"""The stage of a result that was imported without its training set."""
+
 
 def record_dir() -> Path:
     """Where results made here are stored."""
@@ -61,6 +64,10 @@ class AttackResult:
     def seed(self) -> int:
         return int(self.manifest["seed"])
 
+    def clean_budget(self, usual: float) -> float:
+        """The defender's share of the clean data: all of it where it came as the defender's own, else the usual one."""
+        return float(self.manifest.get("clean_budget", usual))
+
     def counts(self) -> Counts:
         return count(self.clean_predictions, self.triggered_predictions, self.test, self.triggered)
 
@@ -88,6 +95,7 @@ class AttackResult:
                     "images": triggered.images.contiguous(),
                     "true_labels": triggered.true_labels,
                     "attacked_labels": triggered.attacked_labels,
+                    "bystander": triggered.bystander,
                 },
                 "trigger": self.trigger,
                 "predictions": {
@@ -138,8 +146,11 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
     if content["schema"] != SCHEMA:
         raise RecordError(f"{path} has schema {content['schema']}, this benchbd reads {SCHEMA}; make it again")
     manifest = content["manifest"]
-    train, test = load_data(cast(DataSet, rebuild(manifest, "dataset")), manifest["fingerprints"])
+    dataset = cast(DataSet, rebuild(manifest, "dataset")).beside(path.parent)
+    train, test = load_data(dataset, manifest["fingerprints"])
     outline = manifest["outline"]
+    if outline["num_classes"] != train.num_classes or tuple(outline["image_shape"]) != train.image_shape:
+        raise ValueError("its model is not made for the classes and the images of its data set")
     plugin = cast(Model, rebuild(manifest, "model"))
     model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
     model.load_state_dict(content["model"])
@@ -163,7 +174,8 @@ def _require_agreement(result: AttackResult) -> None:
     test, triggered = result.test, result.triggered
     if result.clean_predictions.shape != test.labels.shape or result.triggered_predictions.shape != triggered.true_labels.shape:
         raise ValueError("it needs one prediction for each clean and each triggered test image")
-    if not torch.equal(test.labels[triggered.indices], triggered.true_labels):
+    paired = triggered.paired
+    if not torch.equal(test.labels[triggered.indices[paired]], triggered.true_labels[paired]):
         raise ValueError("the true labels of its triggered images are not those of the test split")
 
 

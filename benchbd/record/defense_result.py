@@ -29,7 +29,10 @@ FILE = "defense_result.pt"
 
 @dataclass(frozen=True, eq=False)
 class DefenseResult:
-    """The defended model and what was measured of it. `kept` are pruned models by the name of their tolerance."""
+    """The defended model and what was measured of it. `kept` are pruned models by the name of their tolerance.
+
+    `tensors` are stored with the model; `pictures` (C, H, W) in [0, 1] are drawn beside it.
+    """
 
     cell: Cell
     model: nn.Module
@@ -37,6 +40,7 @@ class DefenseResult:
     triggered_predictions: Tensor
     kept: dict[str, nn.Module] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    pictures: dict[str, Tensor] = field(default_factory=dict)
     folder: Path = Path()
 
     @property

@@ -26,6 +26,8 @@ def draw_sheet(result: AttackResult) -> None:
     from matplotlib.figure import Figure
 
     places = _spread(result.triggered.true_labels)
+    if not bool(result.triggered.paired.all()):  # there is no clean image to show above each
+        return
     if not len(places):
         return
     clean, triggered = result.test.images[result.triggered.indices[places]], result.triggered.images[places]

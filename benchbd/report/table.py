@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchbd.measure.metrics import Metrics, percent
-from benchbd.record.attack_result import AttackResult
+from benchbd.record.attack_result import MODEL_ONLY, AttackResult
 from benchbd.record.cell import Cell
 
 
@@ -17,12 +17,25 @@ def header(attack: AttackResult, reused: bool) -> Text:
     """One line on what was attacked, and whether the result was there already."""
     manifest = attack.manifest
     counts = manifest["counts"]
+    if "imported" in manifest:
+        return _imported_header(manifest)
     poison = f"{counts['poisoned']} poisoned" + (f" and {counts['cover']} cover" if counts["cover"] else "")
     text = Text()
     text.append(f"{manifest['attack']['name']} on {manifest['dataset']['name']}", style="bold")
     text.append(f", {manifest['model']['name']}, seed {manifest['seed']}: {poison} of {len(attack.train):,} training images")
     trained = f"trained in {_seconds(manifest['cost']['seconds'])}"
     text.append(f"; {'stored result used again' if reused else trained}", style="dim")
+    return text
+
+
+def _imported_header(manifest: dict[str, Any]) -> Text:
+    """One line on a result that was made elsewhere."""
+    counts, came = manifest["counts"], manifest["imported"]
+    text = Text()
+    text.append(came["called"], style="bold")
+    text.append(f", {manifest['model']['name']}, imported from {came['format']}")
+    if counts["poisoned"] or counts["cover"]:
+        text.append(f": {counts['poisoned']} poisoned and {counts['cover']} cover training images")
     return text
 
 
@@ -69,10 +82,32 @@ def _shares(metrics: Metrics, counts: dict[str, Any]) -> tuple[str, str, str, st
     clean, triggered = counts["clean"], counts["triggered"]
     return (
         f"{percent(metrics.acc)} ({counts['clean_hits']}/{clean})",
-        f"{percent(metrics.asr)} ({counts['attack_hits']}/{triggered})",
-        f"{percent(metrics.rc)} ({counts['true_hits']}/{triggered})",
+        "-" if metrics.asr is None else f"{percent(metrics.asr)} ({counts['attack_hits']}/{triggered})",
+        "-" if metrics.rc is None else f"{percent(metrics.rc)} ({counts['true_hits']}/{triggered})",
         percent(metrics.der),
     )
+
+
+def unmeasured(attack: AttackResult) -> list[str]:
+    """What cannot be measured of this result, and why; a sentence each."""
+    missing = []
+    if not len(attack.triggered):
+        missing.append("ASR, RC and DER cannot be measured: there are no triggered images")
+    elif not attack.triggered.is_true_known:
+        missing.append("RC cannot be measured: of the triggered images nobody said what they show")
+    if attack.manifest["stage"] == MODEL_ONLY:
+        missing.append("the poisoned training set is not known: data filters and robust training do not apply")
+    return missing
+
+
+def detection_line(cell: Cell) -> str | None:
+    """What a detector turned away, in one line; None for a cell without such figures."""
+    found = cell.detection or {}
+    if not isinstance(found.get("fpr"), float):
+        return None
+    triggered = f" and {percent(found['tpr'])} % of the triggered" if isinstance(found.get("tpr"), float) else ""
+    auroc = f", AUROC {found['auroc']:.3f}" if isinstance(found.get("auroc"), float) else ""
+    return f"{cell.cell.defense.name} flags {percent(found['fpr'])} % of the clean{triggered} test images{auroc}"
 
 
 def _seconds(seconds: float) -> str:

@@ -24,12 +24,14 @@ from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import ContractBroken, RecordError, Unwritable
-from benchbd.measure.curve import CurvePoint, along_training
+from benchbd.measure.curve import Along, CurvePoint, along_training
+from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.cell import Provided
 from benchbd.record.keys import attack_key, folder_name
 from benchbd.record.provenance import now, provenance
+from benchbd.record.remembered import FOLDER, remembering
 from benchbd.report.sheet import draw_sheet
 from benchbd.seeds import Seeds
 from benchbd.victim.dataset import DataSet
@@ -81,19 +83,24 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
     train, test = job.dataset.load("train"), job.dataset.load("test")
     job.attack.require_target(train)
-    with default_precision(job.recipe.precision), measured(machine.device) as cost:
-        attack, poisoned, model, epochs = _backdoor(job, train, test, machine)
+    with default_precision(job.recipe.precision), remembering(folder.parent / FOLDER), measured(machine.device) as cost:
+        attack, poisoned, model, along = _backdoor(job, train, test, machine)
     triggered = attack.triggered(test, seeds.generator("stamp"))
+    manifest = _manifest(job, poisoned, test, model, machine, cost, started, along.points)
+    clean, attacked = along.predictions_of(model) or tuple(
+        predict(model, images, precision=job.recipe.precision, what="evaluating") for images in (test.images, triggered.images)
+    )
+    manifest["quality"] = image_quality(test.images[triggered.indices], triggered.images)
     result = AttackResult(
         folder=folder,
-        manifest=_manifest(job, poisoned, test, model, machine, cost, started, epochs),
+        manifest=manifest,
         model=model,
         train=poisoned,
         test=test,
         triggered=triggered,
-        trigger={name: value.cpu() for name, value in attack.trigger.items()},
-        clean_predictions=predict(model, test.images, precision=job.recipe.precision, what="evaluating"),
-        triggered_predictions=predict(model, triggered.images, precision=job.recipe.precision),
+        trigger={name: value.cpu() for name, value in attack.trigger.items() if name not in attack.unstored},
+        clean_predictions=clean,
+        triggered_predictions=attacked,
     )
     model.cpu()
     result.save()
@@ -101,9 +108,7 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     return result
 
 
-def _backdoor(
-    job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware
-) -> tuple[Attack, PoisonedSet, Classifier, list[CurvePoint]]:
+def _backdoor(job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware) -> tuple[Attack, PoisonedSet, Classifier, Along]:
     """The prepared attack, the poisoned set, the backdoored model and what was measured while it was trained."""
     seeds = Seeds(job.seed)
     numbers = itertools.count()
@@ -116,9 +121,9 @@ def _backdoor(
     poisoned = attack.poison(train, seeds.generator("poison")) if isinstance(attack, PoisoningAttack) else nothing_poisoned(train)
     stamped = cache(lambda: attack.triggered(test, seeds.generator("stamp")))
     every = 0 if attack.learns_trigger else job.recipe.evaluate_every
-    with along_training(test, stamped, every, machine.precision) as epochs:
+    with along_training(test, stamped, every, machine.precision) as along:
         attack, model = _train(attack, model, poisoned, job.recipe, seeds.generator("shuffle"))
-    return attack, poisoned, model, epochs
+    return attack, poisoned, model, along
 
 
 def _train(

@@ -33,6 +33,7 @@ from benchbd.api import (
     RobustTraining,
     Split,
     TrainingControlledAttack,
+    TrainingSetRepair,
 )
 from benchbd.data.budget import draw_budget
 from benchbd.engine.classifier import Classifier
@@ -140,6 +141,7 @@ def _stamp(plugin: PoisoningAttack, handed: Handed) -> Tensor:
 
 _VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
     (Repair, lambda plugin, h: plugin.repair(h.model, h.clean, h.rng)),
+    (TrainingSetRepair, lambda plugin, h: plugin.repair(h.model, h.train, h.rng)),
     (RobustTraining, lambda plugin, h: plugin.train(h.build_model, h.train, h.recipe, h.rng)),
     (DataFilter, lambda plugin, h: plugin.score(h.train, h.model, h.clean, h.rng)),
     (InputDetector, lambda plugin, h: plugin.fit(h.model, h.clean, h.rng).score(h.test.images)),

@@ -27,11 +27,19 @@ def test_auto_takes_bf16_where_it_is_native(monkeypatch: pytest.MonkeyPatch, nat
 
 def test_autocast_changes_the_format_only_where_it_was_asked_for() -> None:
     left = torch.ones(2, 2)
-    with Hardware(CPU, bf16=True).autocast():
+    with Hardware(CPU, bf16=True).autocast(left):
         assert (left @ left).dtype == torch.bfloat16
-    with Hardware(CPU, bf16=False).autocast():
+    with Hardware(CPU, bf16=False).autocast(left):
         assert (left @ left).dtype == torch.float32
     assert (Hardware(CPU, True).precision, Hardware(CPU, False).precision) == ("bf16", "fp32")
+
+
+def test_a_single_image_is_trained_on_in_float32() -> None:
+    single = torch.ones(1, 2)
+    with Hardware(CPU, bf16=True).autocast(single):
+        assert (single @ single.T).dtype == torch.float32
+    with torch.no_grad(), Hardware(CPU, bf16=True).autocast(single):
+        assert (single @ single.T).dtype == torch.bfloat16
 
 
 def test_auto_takes_a_gpu_if_there_is_one() -> None:

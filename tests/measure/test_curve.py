@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.progress import epoch_done
-from benchbd.measure.curve import CurvePoint, along_training, measure_point
+from benchbd.measure.curve import Along, CurvePoint, along_training
 
 
 class Constant(nn.Module):
@@ -30,23 +30,40 @@ def triggered(images: ImageSet) -> TriggeredSet:
     return TriggeredSet(places, images.images[places], images.labels[places], torch.zeros(40, dtype=torch.int64))
 
 
-def test_a_point_by_hand(images: ImageSet, triggered: TriggeredSet) -> None:
-    assert measure_point(Constant(0), images, triggered, 3.0) == CurvePoint(value=3.0, acc=1 / 3, asr=1.0, rc=0.0)
-    assert measure_point(Constant(2), images, triggered, 4.0) == CurvePoint(value=4.0, acc=1 / 3, asr=0.0, rc=0.5)
+def test_points_by_hand(images: ImageSet, triggered: TriggeredSet) -> None:
+    along = Along()
+    along.measure(Constant(0), images, triggered, 3.0, "fp32")
+    along.measure(Constant(2), images, triggered, 4.0, "fp32")
+    assert along.points == [
+        CurvePoint(value=3.0, acc=1 / 3, asr=1.0, rc=0.0),
+        CurvePoint(value=4.0, acc=1 / 3, asr=0.0, rc=0.5),
+    ]
+
+
+def test_predictions_are_known_of_the_last_model_until_it_changes(images: ImageSet, triggered: TriggeredSet) -> None:
+    along, model, twin = Along(), Constant(1), Constant(1)
+    assert along.predictions_of(model) is None
+    along.measure(model, images, triggered, 1.0, "fp32")
+    known = along.predictions_of(model)
+    assert known is not None and [set(part.tolist()) for part in known] == [{1}, {1}]
+    assert along.predictions_of(twin) is None
+    with torch.no_grad():
+        model.answer.mul_(2)
+    assert along.predictions_of(model) is None
 
 
 def test_every_second_epoch(images: ImageSet, triggered: TriggeredSet) -> None:
-    with along_training(images, lambda: triggered, 2) as points:
+    with along_training(images, lambda: triggered, 2) as along:
         for epoch in range(1, 6):
             epoch_done(Constant(epoch % 3), epoch)
     epoch_done(Constant(0), 6)
-    assert [(point.value, point.asr) for point in points] == [(2.0, 0.0), (4.0, 0.0)]
+    assert [(point.value, point.asr) for point in along.points] == [(2.0, 0.0), (4.0, 0.0)]
 
 
 def test_never(images: ImageSet) -> None:
     def refuse() -> TriggeredSet:
         raise AssertionError
 
-    with along_training(images, refuse, 0) as points:
+    with along_training(images, refuse, 0) as along:
         epoch_done(Constant(0), 1)
-    assert points == []
+    assert along.points == []

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from benchbd.api import InputDetector, ModelDetector, NotApplicable, Repair, Repaired, RobustTraining, accuracy
+from benchbd.api import InputDetector, ModelDetector, NotApplicable, Repair, Repaired, RobustTraining, TrainingSetRepair, accuracy
 from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense, Defense
 from benchbd.engine.hardware import hardware
@@ -23,7 +23,7 @@ HARM = 0.2
 """Accuracy on clean images that a defense may cost a healthy model."""
 
 
-@check("smoke", Repair, RobustTraining)
+@check("smoke", Repair, TrainingSetRepair, RobustTraining)
 def returns_a_model_in_eval_mode(subject: Subject) -> None:
     """What comes back is a model, in eval mode."""
     answer = subject.trial.answer
@@ -66,7 +66,15 @@ def sees_no_oracle(subject: Subject) -> None:
     require(not seen, f"it looked at {seen} of the attack result; do without, or declare `oracle = True`")
 
 
-@check("smoke", Repair, RobustTraining, InputDetector, ModelDetector, but=lambda cls: "batch_size" not in cls.model_fields)
+@check(
+    "smoke",
+    Repair,
+    TrainingSetRepair,
+    RobustTraining,
+    InputDetector,
+    ModelDetector,
+    but=lambda cls: "batch_size" not in cls.model_fields,
+)
 def batch_size_1_works(subject: Subject) -> None:
     """It works with batches of a single image."""
     subject.trial  # noqa: B018 - raises where there is nothing to compare with
@@ -96,7 +104,7 @@ def runs_on_three_architectures(subject: Subject) -> None:
         require(not getattr(_model(trial.answer), "training", False), f"on {architecture} it returned a model in training mode")
 
 
-@check("full", Repair, ModelDetector)
+@check("full", Repair, TrainingSetRepair, ModelDetector)
 def clean_model_survives(subject: Subject) -> None:
     """With its defaults, a healthy model stays as accurate as it was, within 20 points."""
     handed = hand_over(poison_ratio=0)

@@ -101,7 +101,7 @@ class ANP(Repair):
         for iteration in track(range(1, self.nb_iter + 1), "ANP: learning masks"):
             drawn = torch.randint(0, len(clean.train), (self.batch_size,), generator=draws)
             images, labels = batches.take(drawn, crops)
-            with machine.autocast():
+            with machine.autocast(images):
                 loss = self._update(masked, optimizer, to_float(images), labels, draws)
             if iteration % self.print_every == 0:
                 log.append({"iteration": iteration, "loss": float(loss)})

@@ -1,0 +1,90 @@
+"""Work that several results share, done once: a surrogate network, an encoder, an optimised pattern.
+
+Found again by content: the key is a digest of everything that the work depends on, weights and images included, so
+that what is found is what would have been made. Kept under `record/.remembered/`, and in memory where nobody says where.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchbd.data.images import ImageSet
+from benchbd.engine.recipe import Recipe
+from benchbd.engine.training import fit
+from benchbd.errors import RecordError
+from benchbd.record.files import read_tensors, write_tensors
+from benchbd.record.keys import SCHEMA, canonical_json
+
+FOLDER = ".remembered"
+
+_folder: ContextVar[Path | None] = ContextVar("remembered", default=None)
+
+
+@contextmanager
+def remembering(folder: Path) -> Iterator[None]:
+    """Inside, `remembered` looks and stores in `folder`."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def remembered(what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors that `make` gives, made anew only if nobody has made them of the same things before.
+
+    what: a word for a person who looks into the folder. depends_on: all that the tensors depend on; tensors, image
+    sets, modules (their weights) and plain values. A stored file that cannot be read is made again.
+    """
+    folder = _folder.get()
+    if folder is None:
+        return make()
+    path = folder / f"{what}-{digest(depends_on)[:16]}.pt"
+    with suppress(RecordError):
+        return dict(read_tensors(path)["tensors"])
+    made = {name: value.detach().cpu().contiguous() for name, value in make().items()}
+    write_tensors(path, {"schema": SCHEMA, "tensors": made})
+    return made
+
+
+def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
+    """`model`, fresh from its builder, trained on clean images by the recipe: the surrogate of attacks that need one.
+
+    Its draws are seeded by what it is trained from, so every attack of a seed shares one surrogate, trained once.
+    """
+    depends_on = [model, train, recipe.params]
+
+    def make() -> dict[str, Tensor]:
+        rng = torch.Generator().manual_seed(int(digest(depends_on)[:15], 16))
+        return fit(model, train, recipe, rng, what="training a clean surrogate").state_dict()
+
+    model.load_state_dict(remembered("surrogate", depends_on, make))
+    return model.eval()
+
+
+def digest(parts: Sequence[Any]) -> str:
+    """sha256 over tensors, image sets, modules and plain values, in hexadecimal."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(_digest(part).encode())
+    return total.hexdigest()
+
+
+def _digest(part: Any) -> str:
+    if isinstance(part, ImageSet):
+        return part.to(torch.device("cpu")).fingerprint()
+    if isinstance(part, nn.Module):
+        return digest([value for item in part.state_dict().items() for value in item])
+    if isinstance(part, Tensor):
+        content = hashlib.sha256(repr((part.dtype, tuple(part.shape))).encode())
+        content.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return content.hexdigest()
+    return hashlib.sha256(canonical_json(part).encode()).hexdigest()
