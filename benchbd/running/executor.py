@@ -36,7 +36,14 @@ class Executor(Plugin, ABC):
 
 
 class Session(ABC):
-    """The stages of one matrix on one executor. Handles mean nothing outside of it."""
+    """The stages of one matrix on one executor. Handles mean nothing outside of it.
+
+    All that can be started is started before the first question how a stage stands, so that a session may gather what
+    it is given and submit it at once.
+    """
+
+    retries: int = 1
+    """How often a stage is started again that was killed from outside."""
 
     @property
     @abstractmethod

@@ -18,8 +18,6 @@ from benchbd.running.stage import Ended, remove_spec
 
 PAUSE = 0.02
 BUSY_PAUSE = 1.0
-RETRIES = 1
-"""How often a stage is started again that was killed from outside."""
 
 
 @dataclass(eq=False)
@@ -109,7 +107,7 @@ class Scheduler:
         if ended.code == "busy":
             task.not_before = time.monotonic() + BUSY_PAUSE
             self.waiting.append(task)
-        elif ended.killed and task.retries < RETRIES:
+        elif ended.killed and task.retries < self.session.retries:
             task.retries += 1
             self.waiting.appendleft(task)
         else:

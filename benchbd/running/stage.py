@@ -149,8 +149,13 @@ def log_path(spec: Path) -> Path:
 def run_stage(path: Path) -> Ended:
     """Run the stage whose spec is at `path` and leave how it ended beside it. Raises nothing but exits and interrupts."""
     ended = _ended(lambda: _run(path))
-    write_json(ended_path(path), ended.model_dump())
+    write_ended(path, ended)
     return ended
+
+
+def write_ended(spec: Path, ended: Ended) -> None:
+    """Leave how the stage ended beside its spec."""
+    write_json(ended_path(spec), ended.model_dump())
 
 
 def read_ended(spec: Path) -> Ended | None:
@@ -159,6 +164,11 @@ def read_ended(spec: Path) -> Ended | None:
         return Ended.model_validate(read_json(ended_path(spec)))
     except (RecordError, ValueError):
         return None
+
+
+def read_spec(path: Path) -> AttackSpec | DefenseSpec:
+    """Raises `RecordError` when there is none."""
+    return _SPEC.validate_python(read_json(path))
 
 
 def write_spec(spec: AttackSpec | DefenseSpec, controller: str) -> Path:
@@ -175,7 +185,7 @@ def remove_spec(path: Path) -> None:
 
 
 def _run(path: Path) -> None:
-    spec = _SPEC.validate_python(read_json(path))
+    spec = read_spec(path)
     with use_threads(spec.threads):
         spec.run()
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from safetensors.torch import load_file
+from equal_results import assert_same
 
 from benchbd.errors import Unwritable
 from benchbd.running.executor import Limits, Session, open_executor
@@ -26,9 +26,6 @@ from benchbd.running.matrix import Matrix
 from benchbd.running.protocol import Protocol
 
 WORKERS = 2
-UNEQUAL = ("provenance", "cost", "digest")
-"""What may differ between two results of the same work."""
-
 PARTS = {"attacks": ["corner", "own_training"], "defenses": ["none", "jitter", "retrains"], "seeds": [0, 1]}
 STAGES = Counter({"corner": 2, "own_training": 2, "jitter": 4, "retrains": 2})
 """How often each plugin that notes its work has work to do."""
@@ -102,7 +99,7 @@ def test_interrupted_then_killed_then_resumed(
                 os.kill(killed[0], signal.SIGKILL)
 
     _matrix(protocol, tmp_path).run(two_workers, kill_a_worker)
-    _assert_same(undisturbed, tmp_path)
+    assert_same(undisturbed, tmp_path)
     done = Counter(words[0] for words in notes())
     assert all(done[name] >= count for name, count in STAGES.items())
     assert (done - STAGES).total() <= 2 * WORKERS + 1, "only stages that ran when something was killed may run again"
@@ -113,7 +110,7 @@ def test_two_controllers_share_the_work(undisturbed: Path, protocol: Protocol, t
     outputs = [controller.communicate(timeout=120) for controller in pair]
     assert [controller.returncode for controller in pair] == [0, 0], outputs
     assert Counter(words[0] for words in notes()) == STAGES
-    _assert_same(undisturbed, tmp_path)
+    assert_same(undisturbed, tmp_path)
     assert not list(tmp_path.rglob("*.spec.json")) and not list(tmp_path.rglob(".claim"))
 
 
@@ -150,7 +147,7 @@ def test_what_was_damaged_is_noticed_and_made_again(
 
     matrix.run(two_workers)
     assert Counter(words[0] for words in notes()) == {"corner": 1, "jitter": 2, "retrains": 1}
-    _assert_same(undisturbed, tmp_path)
+    assert_same(undisturbed, tmp_path)
 
 
 def test_a_full_disk_ends_the_matrix_and_leaves_what_is_finished(
@@ -166,11 +163,11 @@ def test_a_full_disk_ends_the_matrix_and_leaves_what_is_finished(
     again = Matrix(protocol, results=full_disk / "results", records=tmp_path / "record")
     assert Counter(s.state for s in again.standings)["reused"] == len(finished)
     again.run(two_workers)
-    _assert_same(undisturbed, full_disk)
+    assert_same(undisturbed, full_disk)
     subprocess.run(["mount", "-o", "remount,ro", full_disk], check=True)
     with pytest.raises(Unwritable, match="Read-only file system; choose another folder"):
         Matrix(protocol, results=full_disk / "results", records=tmp_path / "record").run(two_workers)
-    _assert_same(undisturbed, full_disk)
+    assert_same(undisturbed, full_disk)
 
 
 def test_a_folder_that_cannot_be_is_refused_before_any_work(
@@ -217,22 +214,3 @@ def _wait_for(condition: Any, seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def _assert_same(expected: Path, found: Path) -> None:
-    """The same cells with the same content, apart from `UNEQUAL`, and the same predictions.
-
-    A process that was killed while it wrote may leave the hidden draft of a file; nothing reads those.
-    """
-    theirs, ours = ({p.relative_to(f / "results"): p for p in f.glob("results/*/*/*/[!.]*")} for f in (expected, found))
-    assert theirs.keys() == ours.keys()
-    for name, path in theirs.items():
-        if path.suffix == ".json":
-            assert _lasting(path) == _lasting(ours[name]), name
-        else:
-            assert {k: v.tolist() for k, v in load_file(path).items()} == {k: v.tolist() for k, v in load_file(ours[name]).items()}
-
-
-def _lasting(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_bytes())
-    return {name: value for name, value in content.items() if name not in UNEQUAL}

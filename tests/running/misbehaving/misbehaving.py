@@ -40,7 +40,7 @@ def note(name: str, what: object = "-") -> None:
 
 def fingerprint(model: nn.Module) -> str:
     """What tells one trained model from another."""
-    return f"{sum(float(p.double().sum()) for p in model.parameters()):.12f}"
+    return f"{sum(float(p.detach().double().sum()) for p in model.parameters()):.12f}"
 
 
 def white_corner(images: Tensor) -> Tensor:

@@ -1,0 +1,128 @@
+"""The ray executor on a cluster of two nodes of its own, one of which is lost in the middle of a matrix."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from equal_results import assert_same
+
+from benchbd.running.executor import Limits, Session, open_executor
+from benchbd.running.matrix import Matrix
+from benchbd.running.protocol import Protocol
+
+pytest.importorskip("ray", reason="the package ray is not installed; pip install 'benchbd[ray]'")
+
+PARTS = {
+    "attacks": ["corner"],
+    "defenses": [{"name": "jitter", "params": {"seconds": 0.8}}, "retrains"],
+    "seeds": [0, 1],
+}
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def protocol(tiny: Any) -> Protocol:
+    return tiny(**PARTS)
+
+
+@pytest.fixture(scope="module")
+def expected(protocol: Protocol, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run in this very process."""
+    folder = tmp_path_factory.mktemp("inprocess")
+    with open_executor("inprocess", {}, Limits()) as session:
+        _matrix(protocol, folder).run(session)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(plugins: Path) -> Iterator[Any]:
+    """Two nodes of one CPU each. What they write lies in a short place, since names of sockets may not be long."""
+    from ray.cluster_utils import Cluster
+
+    folder = tempfile.mkdtemp(prefix="ray")
+    before = set(psutil.Process().children(recursive=True))
+    nodes = Cluster(initialize_head=True, head_node_args=NODE | {"temp_dir": folder})
+    nodes.add_node(**NODE)
+    yield nodes
+    started = set(psutil.Process().children(recursive=True)) - before
+    nodes.shutdown()
+    _, alive = psutil.wait_procs(started, timeout=10)
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not alive
+
+
+def test_no_folder_is_shared_and_all_comes_home(cluster: Any, protocol: Protocol, expected: Path, tmp_path: Path) -> None:
+    with _session(cluster, shared="false") as session:
+        assert session.capacity == 2
+        _matrix(protocol, tmp_path).run(session)
+    assert_same(expected, tmp_path)
+    assert not list(tmp_path.rglob("*.spec.json")) and not list(tmp_path.rglob(".claim"))
+    assert len(list(tmp_path.glob("record/*/attack_result.pt"))) == 2 and list(tmp_path.glob("record/*/defense/*/defense.log"))
+
+
+def test_a_node_is_lost_in_the_middle(cluster: Any, protocol: Protocol, expected: Path, tmp_path: Path, notes: Any) -> None:
+    (second,) = [node for node in cluster.list_all_nodes() if not node.head]
+    raylet = second.all_processes["raylet"][0].process.pid
+    lost: list[int] = []
+
+    def lose_the_second(_: object) -> None:
+        there = [int(words[-1]) for words in notes() if words[0] == "jitter" and _descends(int(words[-1]), raylet)]
+        if there and not lost:
+            lost.extend(there)
+            cluster.remove_node(second, allow_graceful=False)
+
+    with _session(cluster) as session:
+        _run_watched(_matrix(protocol, tmp_path), session, lose_the_second)
+    assert lost
+    matrix = _matrix(protocol, tmp_path)
+    assert_same(expected, tmp_path)
+    assert Counter(cell.provenance["retries"] for cell in matrix.cells())[1] == 1, "what ran there was run again, and nothing else"
+    assert not [pid for pid in lost if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_crash_is_a_row_and_costs_no_retry(cluster: Any, tiny: Any, matrix_in: Any) -> None:
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=["exits", "segfaults"]))
+    with _session(cluster) as session:
+        matrix.run(session)
+    told = {cell.cell.defense.name: cell for cell in matrix.cells()}
+    for name, words in (("exits", "exit code 3"), ("segfaults", "SIGSEGV")):
+        assert told[name].status.code == "crashed" and words in told[name].status.reason
+        assert told[name].provenance["retries"] == 0
+
+
+def _matrix(protocol: Protocol, folder: Path) -> Matrix:
+    return Matrix(protocol, results=folder / "results", records=folder / "record")
+
+
+def _session(cluster: Any, **settings: str) -> Any:
+    texts = {f"executor.{name}": text for name, text in settings.items()}
+    return open_executor("ray", {"executor.address": cluster.address} | texts, Limits(threads=1))
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    try:
+        return ancestor in [process.pid for process in psutil.Process(pid).parents()]
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _run_watched(matrix: Matrix, session: Session, look: Callable[[object], None]) -> None:
+    """Run a matrix and `look` again and again while it runs."""
+    ended, last = session.ended, [time.monotonic()]
+
+    def watched(handle: Any) -> Any:
+        if time.monotonic() - last[0] > 0.1:
+            last[0] = time.monotonic()
+            look(handle)
+        return ended(handle)
+
+    session.ended = watched  # type: ignore[method-assign]
+    matrix.run(session)
