@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -23,6 +24,12 @@ Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Edit = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead; for attacks that control training."""
 
+Course = Callable[[int, int], float]
+"""(steps done, steps of an epoch) -> the learning rate as a share of the recipe's `lr`; for schedules of a method's own."""
+
+AfterStep = Callable[[nn.Module], None]
+"""Called with the model after every step of the optimizer, to hold its weights to a rule."""
+
 
 def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
@@ -41,12 +48,15 @@ def fit(
     *,
     loss: Loss | None = None,
     edit: Edit | None = None,
+    course: Course | None = None,
+    after_step: AfterStep | None = None,
     what: str = "training",
 ) -> nn.Module:
     """Train `model` in place and return it in eval mode, on the device where it lies.
 
-    Without `loss` it is the cross-entropy of the recipe. A last batch that is not full is left out unless it
-    is the only one. Raises `Diverged` at the end of an epoch in which the loss stopped being a number.
+    Without `loss` it is the cross-entropy of the recipe, without `course` the schedule is the recipe's. A last
+    batch that is not full is left out unless it is the only one. Raises `Diverged` at the end of an epoch in which
+    the loss stopped being a number.
     """
     if not len(train):
         raise ConfigError("cannot train on an empty set of images")
@@ -57,8 +67,8 @@ def fit(
     size = min(recipe.batch_size, len(train))
     steps = len(train) // size
     optimizer = recipe.build_optimizer(p for p in model.parameters() if p.requires_grad)
-    course = recipe.factor(steps * (recipe.horizon or recipe.epochs))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, course)
+    factor = recipe.factor(steps * (recipe.horizon or recipe.epochs)) if course is None else partial(_along, course, steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     descend = _step(model, optimizer, machine, loss or _cross_entropy(recipe), recipe.compile)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     progress = iter(track(range(recipe.epochs * steps), what))
@@ -72,10 +82,17 @@ def fit(
                 images, labels = take(shuffled[step * size : (step + 1) * size])
                 losses.append(descend(to_float(images), labels))
                 schedule.step()
+                if after_step is not None:
+                    with torch.no_grad():
+                        after_step(model)
             _require_finite(torch.stack(losses), what, epoch + 1)
             epoch_done(model.eval(), epoch + 1)
     next(progress, None)
     return model.eval()
+
+
+def _along(course: Course, steps: int, done: int) -> float:
+    return course(done, steps)
 
 
 def _cross_entropy(recipe: Recipe) -> Loss:

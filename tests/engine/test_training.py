@@ -187,6 +187,34 @@ def test_a_loss_of_ones_own_is_what_is_descended(images: ImageSet) -> None:
     assert torch.allclose(model.head.bias.detach(), before - 3 * 0.05, atol=1e-6)
 
 
+def test_a_course_of_ones_own_is_the_learning_rate(images: ImageSet) -> None:
+    """48 images in batches of 16 are three steps an epoch; the bias goes down by the sum of the rates."""
+
+    def course(done: int, steps: int) -> float:
+        assert steps == 3
+        return [1.0, 0.0, 3.0, 0.5, 0.0, 0.25][min(done, 5)]
+
+    model, options = network(), recipe(schedule="cosine", momentum=0.0, weight_decay=0.0)
+    before = model.head.bias.detach().clone()
+    fit(model, images, options, generator(), loss=lambda m, x, y: m.get_parameter("network.head.bias").sum(), course=course)
+    assert torch.allclose(model.head.bias.detach(), before - 4.75 * 0.05, atol=1e-6)
+
+
+def test_a_rule_is_kept_after_every_step(images: ImageSet) -> None:
+    seen: list[float] = []
+
+    def halve(model: nn.Module) -> None:
+        model.get_parameter("network.head.bias").fill_(0.5)
+
+    def loss(model: nn.Module, batch: Tensor, labels: Tensor) -> Any:
+        seen.append(float(model.get_parameter("network.head.bias").detach().sum()))
+        return F.cross_entropy(model(batch), labels)
+
+    model = fit(network(), images, recipe(epochs=1), generator(), loss=loss, after_step=halve)
+    assert seen[1:] == [1.5, 1.5]
+    assert model.get_parameter("network.head.bias").tolist() == [0.5] * 3
+
+
 def test_an_edit_sees_uint8_batches_and_what_it_returns_is_trained_on(images: ImageSet) -> None:
     seen: list[int] = []
 
