@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import pickle
 from pathlib import Path
 
 import numpy
+import pyarrow
+import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from benchbd.api import DataError
 from benchbd_zoo.dataset.cifar10 import CIFAR10
@@ -78,3 +83,30 @@ def test_the_bomb_of_the_test_above_would_go_off(folder, bomb, monkeypatch, torc
     with pytest.raises(DataError):
         CIFAR10(path=folder).load("test")
     assert Path(bomb.proof).exists()
+
+
+def test_a_limit_takes_the_first_of_each_class_in_turn(folder):
+    train = CIFAR10(path=folder, limit_per_class=1).load("train")
+    assert train.labels.tolist() == [1, 2, 3, 4, 5, 6]
+    assert train.images[3, 0, 0, 0] == ROWS[5, 0]
+    assert len(CIFAR10(path=folder, limit_per_class=1).load("test")) == 3
+
+
+def test_parquet_of_the_hub_is_read_where_the_python_version_is_not(tmp_path):
+    base = tmp_path / "cifar10"
+    base.mkdir()
+    features = {"img": {"_type": "Image"}, "label": {"names": NAMES, "_type": "ClassLabel"}}
+    for split, rows in (("train", ROWS[:10]), ("test", ROWS[10:])):
+        pictures = []
+        for row in rows:
+            buffer = io.BytesIO()
+            Image.fromarray(row.reshape(3, 32, 32).transpose(1, 2, 0)).save(buffer, format="png")
+            pictures.append({"bytes": buffer.getvalue(), "path": None})
+        table = pyarrow.table({"img": pictures, "label": [k % 5 for k in range(len(rows))]})
+        meta = {"huggingface": json.dumps({"info": {"features": features}})}
+        pyarrow.parquet.write_table(table.replace_schema_metadata(meta), base / f"{split}-00000-of-00001.parquet")
+    train = CIFAR10(path=tmp_path, limit_per_class=1).load("train")
+    assert train.labels.tolist() == [0, 1, 2, 3, 4]
+    assert train.class_names == tuple(NAMES)
+    assert train.images[4].flatten().tolist() == ROWS[4].tolist()
+    assert len(CIFAR10(path=tmp_path).load("test")) == 3

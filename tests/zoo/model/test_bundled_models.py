@@ -13,6 +13,7 @@ from benchbd.victim.model import ImageShape, Model
 MODELS = {
     "deepid": ((3, 55, 47), 160),
     "preact_resnet18": ((3, 16, 16), 512),
+    "resnet9": ((3, 16, 16), 128),
     "resnet_small": ((1, 16, 16), 64),
     "timm:mobilenetv3_small_100": ((1, 32, 32), 1024),
     "timm:resnet18": ((3, 32, 32), 512),
