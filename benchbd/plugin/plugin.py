@@ -32,7 +32,8 @@ class Plugin(BaseModel):
 
     A subclass states `api = 1` in its own body. Its name is the name of its module unless it states
     `name`; `results_version` is raised by its author whenever the same parameters give other results. Parameters
-    named in `aside` say where something lies, not what it is: they are no part of the identity of a result. `quick`
+    named in `aside` say where something lies, not what it is: they are no part of the identity of a result. Any other
+    parameter of type `Path` names a file whose content is part of it, wherever the file lies. `quick`
     are parameters by which it is done in a moment, for checks that ask how it behaves and not how well it does.
     """
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchbd.errors import ConfigError
 from benchbd.measure.curve import Curve, OperatingPoint
 from benchbd.measure.metrics import Counts, Metrics
 from benchbd.plugin.loose import PROVIDER
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import provider_of
+from benchbd.record.files import sha256
 from benchbd.record.keys import SCHEMA, Identity, key_of
 
 Code = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
@@ -31,7 +34,7 @@ class Status(_Part):
 
 
 class Provided(_Part):
-    """A plugin as it was used, and who provided it."""
+    """A plugin as it was used, and who provided it. files: digests of the files that its parameters name."""
 
     name: str
     provider: str
@@ -39,6 +42,7 @@ class Provided(_Part):
     results_version: int
     params: dict[str, Any]
     aside: tuple[str, ...] = ()
+    files: dict[str, str] = {}
 
     @classmethod
     def of(cls, plugin: Plugin) -> Provided:
@@ -50,15 +54,30 @@ class Provided(_Part):
             results_version=plugin.results_version,
             params=plugin.params,
             aside=plugin.aside,
+            files=_digests(plugin),
         )
 
     def identity(self) -> Identity:
         """What of it is part of a key: versions of packages are not, the version of results is.
 
-        A file that somebody is still writing has no version but its digest, so that a change gives new results.
+        A file that somebody is still writing has no version but its digest, so that a change gives new results. A file
+        that a parameter names counts by its content, wherever it lies.
         """
-        params = {name: value for name, value in self.params.items() if name not in self.aside}
+        params = {name: self.files.get(name, value) for name, value in self.params.items() if name not in self.aside}
         return [self.name, self.results_version, params, *([self.version] if self.provider == PROVIDER else [])]
+
+
+def _digests(plugin: Plugin) -> dict[str, str]:
+    """Digests of the files that parameters name, but for those that only say where something lies. Raises `ConfigError`."""
+    paths = {name: getattr(plugin, name) for name in type(plugin).model_fields if name not in plugin.aside}
+    return {name: _digest(plugin, name, path) for name, path in paths.items() if isinstance(path, Path) and path.is_file()}
+
+
+def _digest(plugin: Plugin, name: str, path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise ConfigError(f"{plugin.name}: {name}: cannot read {path}: {error.strerror}; name another file") from None
 
 
 class Coordinates(_Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,7 +67,8 @@ class AttackJob:
 def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
     """The attack result of `job` in `folder`, made unless it is there; whether it was there already.
 
-    Raises `RecordError` when another job's result lies there or the folder cannot be written.
+    Raises `RecordError` when another job's result lies there or the folder cannot be written. Work that fails before
+    it has written anything leaves no folder.
     """
     path = folder / "attack_result.pt"
     if path.is_file():
@@ -75,7 +77,12 @@ def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
             raise RecordError(f"{path} holds the result of another job; choose another --name, or remove that folder")
         return stored, True
     require_writable(folder)
-    return make(job, folder), False
+    try:
+        return make(job, folder), False
+    except BaseException:
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
+        raise
 
 
 def make(job: AttackJob, folder: Path) -> AttackResult:

@@ -117,6 +117,30 @@ def test_identity_leaves_out_where_something_lies() -> None:
     assert Provided.of(Located(folder="there")).params["folder"] == "there"
 
 
+class Pictured(Loose):
+    api = 1
+    name = "pictured"
+
+    image: Path | None = param(None, "a picture")
+
+
+def test_a_file_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
+    here, there = tmp_path / "here.png", tmp_path / "there.png"
+    here.write_bytes(b"sunrise")
+    there.write_bytes(b"sunrise")
+    one, same = Provided.of(Pictured(image=here)), Provided.of(Pictured(image=there))
+    assert one.identity() == same.identity() and one.params["image"] == str(here)
+    assert one.identity()[2] == {"rate": 0.5, "image": hashlib.sha256(b"sunrise").hexdigest()}
+    there.write_bytes(b"sunset")
+    assert Provided.of(Pictured(image=there)).identity() != one.identity()
+    assert Provided.model_validate(one.model_dump(mode="json")).identity() == one.identity(), "what is stored needs no file"
+
+
+def test_a_folder_and_a_file_that_is_not_there_count_by_their_path(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        assert Provided.of(Pictured(image=path)).identity()[2] == {"rate": 0.5, "image": str(path)}
+
+
 def test_identity_leaves_out_who_provides_it_in_which_version() -> None:
     packaged = Provided.of(Loose(rate=1)).model_copy(update={"provider": "somebody", "version": "1.2"})
     assert packaged.identity() == ["loose", 3, {"rate": 1.0}]

@@ -10,7 +10,7 @@ import torch
 
 import benchbd
 from benchbd.engine.inference import predict
-from benchbd.errors import ConfigError, Diverged, PluginNotFound, RecordError
+from benchbd.errors import ConfigError, DataError, Diverged, PluginNotFound, RecordError
 from benchbd.record.attack_result import load_attack_result
 
 TINY = {
@@ -105,6 +105,12 @@ def test_bad_input_is_refused_with_what_to_do(arguments: dict[str, object], erro
     with pytest.raises(error, match=words):
         benchbd.run(**({"attack": "badnet", "defense": "anp"} | arguments))  # type: ignore[arg-type]
     assert not list(Path().glob("record/*/attack_result.pt"))
+
+
+def test_what_fails_before_it_has_written_anything_leaves_no_folder() -> None:
+    with pytest.raises(DataError):
+        benchbd.run("badnet", "none", dataset="imagefolder", settings={"dataset.path": "nowhere"})
+    assert not list(Path().glob("record/*"))
 
 
 def test_a_loss_that_is_no_number_is_told() -> None:
