@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from benchbd.victim.model import Model
 Prepare = Callable[..., Attack]
 BuildFor = Callable[[ImageSet], nn.Module]
 ImagesOf = Callable[..., ImageSet]
+Handed = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +59,22 @@ def images_of() -> ImagesOf:
         return ImageSet(pixels, torch.arange(count) % 3, ("ant", "bee", "cat"))
 
     return make
+
+
+@pytest.fixture
+def handed_to_fit(monkeypatch: pytest.MonkeyPatch) -> Handed:
+    """`handed_to_fit(attack, images, batch, seed)`: what its `train` hands to the training loop, which is not run."""
+
+    def handed(attack: Any, images: ImageSet, batch: int = 20, seed: int = 0, **options: Any) -> dict[str, Any]:
+        caught: dict[str, Any] = {}
+
+        def fit(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **given: Any) -> nn.Module:
+            caught.update(given)
+            return model
+
+        monkeypatch.setattr(sys.modules[type(attack).__module__], "fit", fit)
+        recipe = Recipe(batch_size=batch, precision="fp32", **options)
+        attack.train(nn.Linear(1, 1), images, recipe, torch.Generator().manual_seed(seed))
+        return caught
+
+    return handed
