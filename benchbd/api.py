@@ -6,6 +6,7 @@ from benchbd.attack.training_controlled import Trained, TrainingControlledAttack
 from benchbd.data.augment import Batches
 from benchbd.data.budget import CleanSet
 from benchbd.data.images import ImageSet
+from benchbd.data.mapped import room_for
 from benchbd.data.poisoned import State
 from benchbd.defense.data_filter import DataFilter
 from benchbd.defense.input_detector import InputDetector, Scorer
@@ -45,6 +46,7 @@ from benchbd.errors import (
 )
 from benchbd.plugin.hooks import hookimpl
 from benchbd.plugin.plugin import param
+from benchbd.record.images import read_images
 from benchbd.record.remembered import clean_model, remembered
 from benchbd.running.claim import Busy
 from benchbd.running.executor import Executor, Limits, Session
@@ -135,9 +137,11 @@ __all__ = [
     "predict",
     "prepare_torchvision",
     "read_ended",
+    "read_images",
     "relabel",
     "remembered",
     "require_folder",
+    "room_for",
     "run_stage",
     "settle",
     "staying_pruned",

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from benchbd.errors import DataError
 
+_PART = 16_384
+"""Images that are looked at together where all of them might not fit into memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -53,7 +56,9 @@ class ImageSet:
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of every channel, for images in [0, 1]."""
-        counts = torch.stack([torch.bincount(c.reshape(-1), minlength=256) for c in self.images.transpose(0, 1)]).double()
+        counts = torch.zeros(self.images.shape[1], 256, dtype=torch.float64)
+        for part in self.images.split(_PART):
+            counts += torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in part.transpose(0, 1)])
         levels, total = torch.arange(256).double() / 255, counts.sum(1)
         mean = counts @ levels / total
         deviation = (counts @ levels**2 / total - mean**2).clamp(min=0).sqrt().clamp(min=1 / 255)

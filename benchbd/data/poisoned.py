@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from benchbd.data.images import ImageSet
+from benchbd.data.mapped import writable_copy
 from benchbd.errors import DataError
 
 
@@ -51,7 +52,7 @@ class PoisonedSet:
 
     def as_seen(self) -> ImageSet:
         """The training set that the victim sees: images and labels, nothing said about which are poisoned."""
-        images, labels = self.clean.images.clone(), self.clean.labels.clone()
+        images, labels = writable_copy(self.clean.images), self.clean.labels.clone()
         images[self.indices], labels[self.indices] = self.images, self.labels
         return ImageSet(images, labels, self.clean.class_names)
 

@@ -1,4 +1,4 @@
-"""The one training loop: resident uint8 images, whole-batch augmentation, bf16 where it pays."""
+"""The one training loop: uint8 images on the device, whole-batch augmentation, bf16 where it pays."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchbd.data.augment import Batches
 from benchbd.data.images import ImageSet
+from benchbd.engine.feed import Edit, feed_of
 from benchbd.engine.hardware import Hardware, hardware
 from benchbd.engine.progress import epoch_done, track
 from benchbd.engine.recipe import Recipe
@@ -20,9 +20,6 @@ from benchbd.seeds import draw_seed, fork, global_random_state
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """(model, images (B, C, H, W) in [0, 1], labels (B,)) -> the loss to descend, a scalar."""
-
-Edit = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead; for attacks that control training."""
 
 Course = Callable[[int, int], float]
 """(steps done, steps of an epoch) -> the learning rate as a share of the recipe's `lr`; for schedules of a method's own."""
@@ -63,7 +60,7 @@ def fit(
     device = device_of(model)
     machine = hardware(str(device), recipe.precision)
     order, crops, chance = fork(rng), fork(rng), draw_seed(rng)
-    take = _source(train.to(device), recipe, edit, crops)
+    feed = feed_of(train, device, recipe, edit, crops)
     size = min(recipe.batch_size, len(train))
     steps = len(train) // size
     optimizer = recipe.build_optimizer(p for p in model.parameters() if p.requires_grad)
@@ -75,11 +72,9 @@ def fit(
     with global_random_state(chance):
         for epoch in range(recipe.epochs):
             model.train()
-            shuffled = torch.randperm(len(train), generator=order)
             losses = []
-            for step in range(steps):
+            for images, labels in feed.batches(feed.order(order)[: steps * size], size):
                 next(progress, None)
-                images, labels = take(shuffled[step * size : (step + 1) * size])
                 losses.append(descend(to_float(images), labels))
                 schedule.step()
                 if after_step is not None:
@@ -100,23 +95,6 @@ def _cross_entropy(recipe: Recipe) -> Loss:
         return F.cross_entropy(model(images).float(), labels, label_smoothing=recipe.label_smoothing)
 
     return loss
-
-
-def _source(
-    train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator
-) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Where batches come from: crops of the resident set; an edit sees the images before they are cropped."""
-    if edit is None:
-        batches = Batches(train.images, train.labels, shift=recipe.shift, flip=recipe.flip)
-        return lambda indices: batches.take(indices, crops)
-
-    def edited(indices: Tensor) -> tuple[Tensor, Tensor]:
-        places = indices.to(train.labels.device)
-        images, labels = edit(train.images[places], train.labels[places])
-        batch = Batches(images, labels, shift=recipe.shift, flip=recipe.flip)
-        return batch.take(torch.arange(len(labels)), crops)
-
-    return edited
 
 
 def _step(

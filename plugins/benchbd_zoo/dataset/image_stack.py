@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from benchbd.api import DataError
+from benchbd.api import DataError, room_for
 
 CHUNK = 64
 """Pictures that a thread decodes in one go; small ones take less time than handing them out one by one."""
@@ -26,27 +26,28 @@ Namer = Callable[[int], str]
 class ImageStack:
     """Room for `count` pictures of one shape: squares of side `size`, or the size that the first picture has.
 
+    In memory or, where they are too large for it, in a file.
     Scaling is bilinear with antialiasing and ignores proportions. Pictures become RGB, or one channel if `grey`.
     """
 
     def __init__(self, who: str, count: int, size: int | None = None, grey: bool = False) -> None:
         self._who, self._count, self._size = who, count, size
         self._mode = "L" if grey else "RGB"
-        self._pixels: NDArray[numpy.uint8] | None = None
+        self._images: Tensor | None = None
         self._threads = 1
 
     @property
     def images(self) -> Tensor:
         """uint8 (N, C, H, W)"""
-        if self._pixels is None:
+        if self._images is None:
             raise DataError(f"{self._who}: found no image")
-        return torch.from_numpy(self._pixels)
+        return self._images
 
     def fill(self, places: Sequence[int], opened: Opener, named: Namer) -> None:
         """Put the picture `opened(k)` at `places[k]` for every k; `named(k)` tells a person which one it is."""
         if not places:
             return
-        stack = self._begun(opened, named) if self._pixels is None else self._pixels
+        stack = (self._begun(opened, named) if self._images is None else self._images).numpy()
 
         def fill_chunk(start: int) -> None:
             for k in range(start, min(start + CHUNK, len(places))):
@@ -58,12 +59,12 @@ class ImageStack:
             for _ in pool.map(fill_chunk, range(0, len(places), CHUNK)):
                 pass
 
-    def _begun(self, opened: Opener, named: Namer) -> NDArray[numpy.uint8]:
+    def _begun(self, opened: Opener, named: Namer) -> Tensor:
         """The empty stack (N, C, H, W), with the shape of the first picture once decoded."""
-        self._pixels = numpy.empty((self._count, *self._decoded(0, opened, named).shape), numpy.uint8)
+        self._images = room_for((self._count, *self._decoded(0, opened, named).shape))
         with opened(0) as picture:
             self._threads = 1 if picture.width * picture.height <= SMALL else torch.get_num_threads()
-        return self._pixels
+        return self._images
 
     def _decoded(self, k: int, opened: Opener, named: Namer) -> NDArray[numpy.uint8]:
         """(C, H, W)"""

@@ -34,6 +34,7 @@ class Parquet(DataSet):
     grey: bool = param(False, "one channel instead of three")
     limit_per_class: int | None = param(None, "take only the first so many training images of each class", ge=1)
     test_limit_per_class: int | None = param(None, "take only the first so many test images of each class", ge=1)
+    by_path: bool = param(False, "take images in the order of the paths that their files had, not in that of the rows")
     image_column: str | None = param(None, "column of the images; unset: the one struct with bytes")
     label_column: str | None = param(None, "column of the labels; unset: the one with whole numbers")
 
@@ -44,7 +45,9 @@ class Parquet(DataSet):
         image = self._column("image_column", image_columns(schema), schema.names)
         label = self._column("label_column", label_columns(schema), schema.names)
         labels = shards.labels(label)
-        rows = first_of_each_class(labels, self.limit_per_class if split == "train" else self.test_limit_per_class)
+        order = shards.by_path(image) if self.by_path else numpy.arange(len(labels))
+        limit = self.limit_per_class if split == "train" else self.test_limit_per_class
+        rows = order[first_of_each_class(labels[order], limit)]
         names = class_names(schema, label) or self._numbers(folder, label)
         return ImageSet(self._images(shards, image, rows), torch.from_numpy(labels[rows]), names)
 

@@ -66,6 +66,18 @@ class Shards:
             parts.append(values.to_numpy().astype(numpy.int64))
         return numpy.concatenate(parts)
 
+    def by_path(self, column: str) -> NDArray[numpy.int64]:
+        """Rows (N,) sorted by the path that stands beside each image."""
+        texts: list[str | None] = []
+        for path in self.paths:
+            with self._opened(path) as file:
+                if file.schema_arrow.field(column).type.get_field_index("path") < 0:
+                    raise DataError(f"{self.who}: {path} gives no path beside the images of {column}; leave by_path out")
+                texts += pyarrow.compute.struct_field(file.read([f"{column}.path"]).column(column), "path").to_pylist()
+        if None in texts:
+            raise DataError(f"{self.who}: {texts.count(None)} images of {column} have no path; leave by_path out")
+        return numpy.argsort(numpy.array(texts, dtype=object), kind="stable").astype(numpy.int64)
+
     def encoded(self, column: str, rows: NDArray[numpy.int64]) -> Iterator[Encoded]:
         """The images of `rows` (M,), one row group in memory at a time; `places` are positions in `rows`."""
         order = numpy.argsort(rows, kind="stable")

@@ -1,0 +1,66 @@
+"""Images larger than memory: uint8 tensors whose pages are read from a file when they are touched.
+
+The file lies in the folder for temporary files (`TMPDIR`; choose one on a disk), has no name, and is gone with the
+process however that ends. Everything that takes such a tensor slice by slice works on it as on any other; what
+would copy all of it has a way of its own here.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import tempfile
+import weakref
+
+import psutil
+import torch
+from torch import Tensor
+
+RESIDENT_SHARE = 0.5
+"""Images that would fill more than this share of the memory that is free are mapped."""
+
+_files: dict[int, int] = {}
+"""Open files of the mapped tensors of this process, by the address of their storage."""
+
+
+def room_for(shape: tuple[int, ...]) -> Tensor:
+    """An unfilled uint8 tensor: in memory, or mapped where it would take too much of what is free."""
+    if math.prod(shape) <= RESIDENT_SHARE * psutil.virtual_memory().available:
+        return torch.empty(shape, dtype=torch.uint8)
+    return mapped(shape)
+
+
+def mapped(shape: tuple[int, ...]) -> Tensor:
+    """A mapped uint8 tensor of zeros. What is written to it goes to its file."""
+    with tempfile.TemporaryFile(prefix="benchbd-images-") as file:
+        file.truncate(max(1, math.prod(shape)))
+        return _view(file.fileno(), shape, mmap.ACCESS_WRITE)
+
+
+def is_mapped(images: Tensor) -> bool:
+    """Whether a tensor, or a slice of one, lies in a file."""
+    return images.device.type == "cpu" and images.untyped_storage().data_ptr() in _files
+
+
+def writable_copy(images: Tensor) -> Tensor:
+    """A copy to write to. Of a whole mapped tensor only the pages that are written take memory; the file stays as it is."""
+    storage = images.untyped_storage()
+    if not is_mapped(images) or storage.nbytes() != images.numel():
+        return images.clone()
+    return _view(_files[storage.data_ptr()], tuple(images.shape), mmap.ACCESS_COPY)
+
+
+def _view(file: int, shape: tuple[int, ...], access: int) -> Tensor:
+    """The content of an open file; it stays open for as long as the tensor lives."""
+    size, opened = math.prod(shape), os.dup(file)
+    pages = mmap.mmap(opened, max(1, size), access=access)
+    images = torch.frombuffer(pages, dtype=torch.uint8)[:size].view(shape)
+    address = images.untyped_storage().data_ptr()
+    _files[address] = opened
+    weakref.finalize(pages, _forget, address)
+    return images
+
+
+def _forget(address: int) -> None:
+    os.close(_files.pop(address))

@@ -1,0 +1,108 @@
+"""Where training batches come from: a set that lies in memory, or one in a file that is read ahead in shuffled blocks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from benchbd.data.augment import Batches
+from benchbd.data.images import ImageSet
+from benchbd.data.mapped import is_mapped
+from benchbd.engine.recipe import Recipe
+
+Edit = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead; for attacks that control training."""
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, C, H, W) uint8 and labels (B,)."""
+
+BLOCK = 1024
+"""Images that lie side by side in a file and are read together."""
+
+POOL = 16
+"""Blocks, drawn from all over the set, whose images are shuffled among each other; two pools are in memory at a time."""
+
+
+class Feed(ABC):
+    """The batches of an epoch, cropped and flipped by the recipe. An edit sees the images before they are cropped."""
+
+    @abstractmethod
+    def order(self, rng: torch.Generator) -> Tensor:
+        """A fresh order (N,) of all samples."""
+
+    @abstractmethod
+    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
+        """Batches of `size` samples in that order."""
+
+
+def feed_of(train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> Feed:
+    """The feed for a set of images: one in memory moves to the device as a whole."""
+    if is_mapped(train.images):
+        return FromFile(train, device, recipe, edit, crops)
+    return Resident(train.to(device), recipe, edit, crops)
+
+
+class Resident(Feed):
+    """Batches of a set that lies on the device."""
+
+    def __init__(self, train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> None:
+        self.train, self.recipe, self.edit, self.crops = train, recipe, edit, crops
+        self.whole = None if edit else self._cropping(train.images, train.labels)
+
+    def order(self, rng: torch.Generator) -> Tensor:
+        return torch.randperm(len(self.train), generator=rng)
+
+    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
+        return map(self._take, order.split(size))
+
+    def _take(self, places: Tensor) -> Batch:
+        if self.whole is not None:
+            return self.whole.take(places, self.crops)
+        assert self.edit is not None
+        there = places.to(self.train.labels.device)
+        images, labels = self.edit(self.train.images[there], self.train.labels[there])
+        return self._cropping(images, labels).take(torch.arange(len(labels)), self.crops)
+
+    def _cropping(self, images: Tensor, labels: Tensor) -> Batches:
+        return Batches(images, labels, shift=self.recipe.shift, flip=self.recipe.flip)
+
+
+class FromFile(Feed):
+    """Batches of a mapped set. While one pool of images is trained on, a thread reads the next."""
+
+    def __init__(self, train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> None:
+        self.train, self.device, self.recipe, self.edit, self.crops = train, device, recipe, edit, crops
+
+    def order(self, rng: torch.Generator) -> Tensor:
+        return block_order(len(self.train), rng)
+
+    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
+        pools = iter(order.split(max(1, BLOCK * POOL // size) * size))
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self._read, next(pools))
+            for places in (*pools, None):
+                pool = ahead.result()
+                if places is not None:
+                    ahead = reader.submit(self._read, places)
+                resident = Resident(pool.to(self.device), self.recipe, self.edit, self.crops)
+                yield from resident.batches(torch.arange(len(pool)), size)
+
+    def _read(self, places: Tensor) -> ImageSet:
+        """The samples at `places`, in that order, read in the order of the file."""
+        ascending, back = places.sort()
+        return self.train.subset(ascending).subset(back.argsort())
+
+
+def block_order(count: int, rng: torch.Generator) -> Tensor:
+    """All places (N,): blocks in random order, the images of each `POOL` of them shuffled among each other."""
+    blocks = torch.randperm(-(-count // BLOCK), generator=rng)
+    parts = []
+    for pool in blocks.split(POOL):
+        places = (pool[:, None] * BLOCK + torch.arange(BLOCK)).flatten()
+        places = places[places < count]
+        parts.append(places[torch.randperm(len(places), generator=rng)])
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)

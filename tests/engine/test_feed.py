@@ -1,0 +1,86 @@
+"""Batches from memory and from a file: every sample once, shuffled far and wide, and the same training."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+import torch
+
+from benchbd.data.images import ImageSet
+from benchbd.data.mapped import mapped
+from benchbd.engine import feed as module
+from benchbd.engine.feed import FromFile, Resident, block_order, feed_of
+from benchbd.engine.recipe import Recipe
+from benchbd.engine.training import fit
+from benchbd.plugin.registry import create
+from benchbd.victim.model import Model
+
+RECIPE = Recipe(epochs=2, batch_size=20, shift=0, precision="fp32")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 8)
+    monkeypatch.setattr(module, "POOL", 4)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def on_disk(images: ImageSet) -> ImageSet:
+    pixels = mapped(tuple(images.images.shape))
+    pixels.copy_(images.images)
+    return ImageSet(pixels, images.labels, images.class_names)
+
+
+def numbered(count: int) -> ImageSet:
+    """Each image is its number."""
+    pixels = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, 3, 4, 4).contiguous()
+    return ImageSet(pixels, torch.arange(count) % 3, ("a", "b", "c"))
+
+
+def test_blocks_are_read_together_and_every_place_comes_once() -> None:
+    assert sorted(block_order(100, generator()).tolist()) == list(range(100))
+    order = block_order(96, generator())
+    assert sorted(order.tolist()) == list(range(96))
+    pools = [{place // 8 for place in pool.tolist()} for pool in order.split(32)]
+    assert [len(blocks) for blocks in pools] == [4, 4, 4]
+    assert not torch.equal(order, block_order(96, generator(1)))
+    assert order[:32].diff().abs().float().mean() > 8
+
+
+@pytest.mark.parametrize("size", [1, 7, 20, 64])
+def test_a_file_gives_the_samples_of_the_order(size: int) -> None:
+    images = on_disk(numbered(100))
+    source = feed_of(images, CPU, RECIPE, None, generator())
+    assert isinstance(source, FromFile)
+    order = source.order(generator(3))
+    batches = list(source.batches(order, size))
+    assert torch.cat([pixels[:, 0, 0, 0] for pixels, _ in batches]).tolist() == order.tolist()
+    assert torch.cat([labels for _, labels in batches]).tolist() == (order % 3).tolist()
+    assert [len(labels) for _, labels in batches[:-1]] == [size] * (len(batches) - 1)
+
+
+def test_edits_and_crops_are_those_of_memory() -> None:
+    images, recipe = numbered(60), RECIPE.model_copy(update={"shift": 2, "flip": True})
+    order = torch.arange(60)
+
+    def edit(pixels: torch.Tensor, labels: torch.Tensor) -> Any:
+        return 255 - pixels, labels + 1
+
+    for change in (None, edit):
+        memory = list(feed_of(images, CPU, recipe, change, generator(5)).batches(order, 10))
+        file = list(feed_of(on_disk(images), CPU, recipe, change, generator(5)).batches(order, 10))
+        assert all(torch.equal(a, b) for x, y in zip(memory, file, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def test_the_same_call_trains_on_both(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one order for both, the weights are the same bit for bit."""
+    for kind in (Resident, FromFile):
+        monkeypatch.setattr(kind, "order", lambda self, rng: torch.randperm(len(self.train), generator=rng))
+    fresh = [cast(Model, create("model", "resnet_small", {"width": 4})).classifier(images, seed=0) for _ in range(2)]
+    one, other = (fit(model, data, RECIPE, generator()) for model, data in zip(fresh, (images, on_disk(images)), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
