@@ -24,7 +24,8 @@ LabelMode = Literal["all_to_one", "all_to_all"]
 BuildModel = Callable[[], nn.Module]
 """A freshly initialised classifier on the device of the run, another one at each call."""
 
-_STAMP_BATCH = 2048
+_STAMP_BATCH = 256
+"""Images that are stamped at a time: as many as stay in the cache of a core when they are small."""
 
 
 class Attack(Plugin, ABC):

@@ -2,67 +2,68 @@
 
     x' = (1 - m) * x + m * p        m: mask of the patch, p: its picture
 
-Poisoned samples are labelled with the target (all_to_one), or with the class after their own (all_to_all).
+Poisoned samples are labelled with the target (all_to_one), or with the class after their own (all_to_all). With
+`more_targets` there are several backdoors in one model: each target has a corner of its own, and the classes are
+dealt out among the targets in turn, none to itself.
 
 Departs from the paper: nothing.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import get_args
 
-import numpy
 import torch
 from torch import Tensor
 
-from benchbd.api import LabelMode, NotApplicable, PoisoningAttack, param, relabel, to_uint8
-from benchbd_zoo.attack.picture import open_picture
+from benchbd.api import ConfigError, ImageSet, LabelMode, param, relabel
+from benchbd_zoo.attack.patch import Corner, Patched
+
+CORNERS: tuple[Corner, ...] = get_args(Corner)
 
 
-class BadNet(PoisoningAttack):
+class BadNet(Patched):
     """A square in a corner, or an image file of which the transparent parts let the picture through."""
 
     api = 1
 
     label_mode: LabelMode = param("all_to_one", "who is taken for what: every class for the target, or each for the next")
-    size: int = param(3, "side of the square in pixels", ge=1)
-    colour: tuple[int, int, int] = param((255, 255, 255), "red, green and blue of the square, 0 to 255; grey images take the mean")
-    corner: Literal["bottom_right", "bottom_left", "top_right", "top_left"] = param("bottom_right", "where the patch sits")
-    margin: int = param(0, "pixels between the patch and the edges of the image", ge=0)
-    image: Path | None = param(None, "picture to use as the patch instead; it may have transparent parts")
+    more_targets: tuple[int, ...] = param((), "further targets, up to three, each with a corner of its own", max_length=3)
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
+        if self.more_targets:
+            return self._targets()[self._dealt(labels)]
         return relabel(labels, num_classes, self.label_mode, self.target)
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        patch, mask = self._patch(images.shape[1])
-        rows, columns = self._place(patch.shape[1:], images.shape[2:])
-        stamped = images.clone()
-        covered = stamped[:, :, rows, columns].float()
-        stamped[:, :, rows, columns] = to_uint8((1 - mask) * covered + mask * patch)
+        if not self.more_targets:
+            return self.put(images, self.corner)
+        stamped, dealt = images.clone(), self._dealt(labels).to(images.device)
+        for number, corner in enumerate(self._corners()):
+            stamped[dealt == number] = self.put(images[dealt == number], corner)
         return stamped
 
-    def _patch(self, channels: int) -> tuple[Tensor, Tensor]:
-        """Picture (C, h, w) on the scale to 255, and mask (h, w) from 0, transparent, to 1."""
-        if self.image is not None:
-            return _read(self.image, channels)
-        colour = torch.tensor(self.colour, dtype=torch.float32)
-        colour = colour.mean()[None] if channels == 1 else colour
-        return colour[:, None, None].expand(-1, self.size, self.size), torch.ones(self.size, self.size)
-
-    def _place(self, patch: torch.Size, image: torch.Size) -> tuple[slice, slice]:
-        height, width = patch[0] + self.margin, patch[1] + self.margin
-        if height > image[0] or width > image[1]:
-            raise NotApplicable(
-                f"a patch of {patch[0]}x{patch[1]} pixels and a margin of {self.margin} do not fit images of {image[0]}x{image[1]}"
+    def require_target(self, images: ImageSet) -> None:
+        super().require_target(images)
+        targets = self._targets().tolist()
+        if self.more_targets and self.label_mode == "all_to_all":
+            raise ConfigError(f"{self.name}: all_to_all attacks every class already; leave more_targets out")
+        if len(set(targets)) < len(targets) or not all(0 <= target < images.num_classes for target in targets):
+            raise ConfigError(
+                f"{self.name}: expected target and more_targets to be different classes from 0 to {images.num_classes - 1}, "
+                f"got {targets}"
             )
-        top = self.margin if "top" in self.corner else image[0] - height
-        left = self.margin if "left" in self.corner else image[1] - width
-        return slice(top, top + patch[0]), slice(left, left + patch[1])
 
+    def _targets(self) -> Tensor:
+        return torch.tensor((self.target, *self.more_targets))
 
-def _read(path: Path, channels: int) -> tuple[Tensor, Tensor]:
-    picture = open_picture(path, "RGBA" if channels == 3 else "LA", BadNet.name)
-    pixels = torch.from_numpy(numpy.array(picture)).float().permute(2, 0, 1)
-    return pixels[:-1], pixels[-1] / 255
+    def _corners(self) -> list[Corner]:
+        """One for each target; the first sits where `corner` says."""
+        others = [corner for corner in CORNERS if corner != self.corner]
+        return [self.corner, *others][: 1 + len(self.more_targets)]
+
+    def _dealt(self, labels: Tensor) -> Tensor:
+        """Which target (N,), counted from 0, images of true labels (N,) are meant for."""
+        targets = self._targets().to(labels.device)
+        turn = labels % len(targets)
+        return torch.where(targets[turn] == labels, (turn + 1) % len(targets), turn)

@@ -111,3 +111,50 @@ def test_all_to_one_leaves_the_target_class_alone(images: ImageSet, rng: torch.G
     assert poisoned.labels.tolist() == [2] * 6
     np.testing.assert_array_equal(poisoned.images, stamped(images)[poisoned.indices])
     assert attack.triggered(images, rng).indices.tolist() == [place for place in range(60) if place % 3 != 2]
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "expected"),
+    [
+        (0, (1,), [1, 0, 0]),
+        (0, (1, 2), [1, 2, 0]),
+        (2, (0,), [2, 0, 0]),
+    ],
+)
+def test_several_targets_are_dealt_out_among_the_classes(
+    images: ImageSet, rng: torch.Generator, target: int, more: tuple[int, ...], expected: list[int]
+) -> None:
+    attack = BadNet(target=target, more_targets=more)
+    triggered = attack.triggered(images, rng)
+    assert len(triggered) == 60
+    np.testing.assert_array_equal(triggered.attacked_labels, np.array(expected)[np.arange(60) % 3])
+    poisoned = attack.poison(images, rng)
+    np.testing.assert_array_equal(poisoned.labels, np.array(expected)[poisoned.indices.numpy() % 3])
+
+
+def test_each_target_has_a_corner_of_its_own(images: ImageSet) -> None:
+    expected = images.images.numpy().copy()
+    corner = {0: (slice(0, 3), slice(0, 3)), 1: (slice(13, 16), slice(13, 16)), 2: (slice(13, 16), slice(0, 3))}
+    for place, attacked in enumerate(np.array([1, 2, 0])[np.arange(60) % 3]):
+        expected[(place, slice(None), *corner[attacked])] = 255
+    np.testing.assert_array_equal(stamped(images, corner="top_left", target=0, more_targets=(1, 2)), expected)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"more_targets": (0,)}, r"different classes from 0 to 2, got \[0, 0\]"),
+        ({"more_targets": (1, 3)}, r"different classes from 0 to 2, got \[0, 1, 3\]"),
+        ({"more_targets": (1,), "label_mode": "all_to_all"}, "all_to_all attacks every class already"),
+    ],
+)
+def test_targets_that_make_no_sense_are_refused(
+    images: ImageSet, rng: torch.Generator, parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        BadNet(**parameters).poison(images, rng)
+
+
+def test_there_are_as_many_targets_as_corners_at_most() -> None:
+    with pytest.raises(ConfigError, match="badnet: expected more_targets"):
+        BadNet(more_targets=(1, 2, 3, 4))

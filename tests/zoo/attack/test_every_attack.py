@@ -19,8 +19,11 @@ from benchbd.data.poisoned import State
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError
 from benchbd.plugin import registry
+from benchbd.testing.subject import quick
 
-NAMES = [entry.name for entry in registry.entries("attack") if entry.provider == "benchbd"]
+NAMES = [e.name for e in registry.entries("attack") if e.provider == "benchbd" and e.card.get("role") != "imported"]
+"""All but the one that stands for attacks run elsewhere, which has no trigger of its own."""
+
 CLASSES = {name: cast(type[Attack], registry.load("attack", name)) for name in NAMES}
 POISONING = [name for name, cls in CLASSES.items() if issubclass(cls, PoisoningAttack)]
 TRAINING = [name for name, cls in CLASSES.items() if issubclass(cls, TrainingControlledAttack)]
@@ -28,15 +31,24 @@ DRAWING = [name for name in POISONING if CLASSES[name]().poison_ratio > 0]
 """Those that choose samples to poison; the control does not."""
 
 SHAPES = [(3, 16, 16), (1, 8, 8), (3, 14, 20)]
+ELIGIBLE = {"target": {1}, "non_target": {0, 2}, "all": {0, 1, 2}, "source": {2}}
+"""Which of the three classes, 20 images of each, may be poisoned when the target is 1."""
+
+SOURCES = {"tact": {2}}
+"""Attacks that work on some classes alone, and which are attacked when the target is 1."""
+
 Ready = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def ready(prepared: Ready, build_for: Ready, short: Recipe) -> Ready:
-    """`ready(name, train, seed)`: the attack with its trigger, drawn and, where it is learned in training, learned."""
+    """`ready(name, train, seed)`: the attack with its trigger, drawn and, where it is learned in training, learned.
+
+    Its parameters are those by which it is done in a moment, unless others are given.
+    """
 
     def make(name: str, train: ImageSet, seed: int = 0, **parameters: Any) -> Attack:
-        attack: Attack = prepared(CLASSES[name](**parameters), train, seed)
+        attack: Attack = prepared(CLASSES[name](**quick(CLASSES[name]) | parameters), train, seed)
         if isinstance(attack, TrainingControlledAttack):
             answer = attack.train(build_for(train), train, short, seeded(seed))
             return attack.with_trigger(answer.trigger) if isinstance(answer, Trained) else attack
@@ -103,13 +115,15 @@ def test_the_triggered_set_holds_every_image_not_yet_of_the_attacked_label(ready
     attack = ready(name, images, target=1)
     triggered = attack.triggered(images, seeded(0))
     assert triggered.indices.tolist() == [place for place in range(60) if place % 3 != 1]
+    assert set(triggered.true_labels[triggered.scored].tolist()) == SOURCES.get(name, {0, 2})
     assert torch.equal(triggered.true_labels, images.labels[triggered.indices])
     assert triggered.attacked_labels.tolist() == [1] * 40
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_target_that_does_not_exist_is_refused(ready: Ready, images: ImageSet, name: str) -> None:
-    attack = CLASSES[name](target=3).with_trigger(ready(name, images).trigger)
+    attack = ready(name, images)
+    attack = attack.model_copy(update={"target": 3}).with_trigger(attack.trigger)
     with pytest.raises(ConfigError, match=f"{name}: expected target to be a class from 0 to 2, got 3"):
         attack.triggered(images, seeded(0))
     if isinstance(attack, PoisoningAttack):
@@ -133,7 +147,7 @@ def test_the_trigger_can_be_stored_and_stamps_the_same(ready: Ready, images: Ima
     attack, file = ready(name, images), io.BytesIO()
     torch.save(attack.trigger, file)
     file.seek(0)
-    restored = CLASSES[name]().with_trigger(torch.load(file, weights_only=True))
+    restored = CLASSES[name](**attack.params).with_trigger(torch.load(file, weights_only=True))
     assert torch.equal(restored.triggered(images, seeded(0)).images, attack.triggered(images, seeded(0)).images)
 
 
@@ -142,11 +156,11 @@ def test_it_poisons_exactly_its_share_and_touches_nothing_else(ready: Ready, ima
     attack = ready(name, images, target=1)
     before = images.images.clone()
     poisoned = attack.poison(images, seeded(0))
-    eligible = 20 if attack.clean_label else 40
-    share = attack.poison_ratio * (60 if attack.ratio_of == "dataset" else eligible)
+    classes = ELIGIBLE[attack.eligible]
+    share = attack.poison_ratio * (60 if attack.ratio_of == "dataset" else 20 * len(classes))
     changed = poisoned.state() == State.POISONED
     assert int(changed.sum()) == poisoned.count(State.POISONED) == round(share)
-    assert set(images.labels[changed].tolist()) <= ({1} if attack.clean_label else {0, 2})
+    assert set(images.labels[changed].tolist()) <= classes
     assert set(poisoned.as_seen().labels[changed].tolist()) <= {1}
     untouched = poisoned.state() != State.POISONED
     assert torch.equal(poisoned.as_seen().labels[untouched], images.labels[untouched])
