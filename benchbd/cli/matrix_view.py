@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -14,10 +14,12 @@ from rich.table import Table
 
 from benchbd.attack.attack import Attack
 from benchbd.measure.metrics import percent
+from benchbd.plugin.provenance import name_for
+from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell
 from benchbd.running.matrix import Matrix
 from benchbd.running.matrix import Progress as MatrixProgress
-from benchbd.running.plan import AttackStage
+from benchbd.running.plan import AttackStage, Named
 from benchbd.running.standing import Standing, State
 
 WORDS: dict[State, str] = {
@@ -29,6 +31,15 @@ WORDS: dict[State, str] = {
     "excluded": "do not apply",
 }
 
+COSTS = {
+    "Z": "cost Z, seconds: looks at weights alone",
+    "F": "cost F, forward passes alone",
+    "S": "cost S, a short optimisation on little data: under 1/20 of a training",
+    "M": "cost M, up to half a training",
+    "R": "cost R, one or two trainings",
+    "X": "cost X, three trainings and more",
+}
+"""What registry files say of cost, in units of one training of the victim."""
 
 SHOWN = 10
 """Lines of reasons in a plan."""
@@ -37,7 +48,7 @@ SHOWN = 10
 def print_plan(matrix: Matrix, as_json: bool = False) -> None:
     """What will run, what is used again and from when, what does not apply and why, and how long it takes."""
     if as_json:
-        print(json.dumps({"cells": [_plan_row(matrix, standing) for standing in matrix.standings]}))  # noqa: T201
+        print(json.dumps(_plan_json(matrix)))  # noqa: T201
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(f"[bold]{matrix.protocol.id}[/]  {matrix.protocol.about}")
@@ -47,10 +58,20 @@ def print_plan(matrix: Matrix, as_json: bool = False) -> None:
             console.print(f"{counts[state]:7,} cells {words}{_span(matrix, state)}")
     for reason, count in Counter(s.planned.excluded for s in matrix.standings if s.planned.excluded).most_common(SHOWN):
         console.print(f"        n/a: {count} x {reason}", style="dim", markup=False)
-    for standing in [s for s in matrix.standings if s.state in ("broken", "stale")][:SHOWN]:
-        console.print(f"        {standing.state}: {standing.reason}", style="dim", markup=False)
+    doubts = Counter(f"{s.state}: {s.reason}" for s in matrix.standings if s.state in ("broken", "stale"))
+    for doubt, count in doubts.most_common(SHOWN):
+        console.print(f"        {count} x {doubt}", style="dim", markup=False)
     _print_attacked(console, matrix)
     _print_estimate(console, matrix)
+
+
+def _plan_json(matrix: Matrix) -> dict[str, Any]:
+    """The plan, for programs. seconds: of work that earlier results know of; unknown: stages of which they know nothing."""
+    estimate, unknown = matrix.estimate(), Counter[str]()
+    for named, count in estimate.unknown.items():
+        unknown[f"{named.plugin.kind} {named.label}"] += count
+    cells = [_plan_row(matrix, standing) for standing in matrix.standings]
+    return {"cells": cells, "seconds": round(estimate.seconds, 1), "unknown": unknown}
 
 
 def _plan_row(matrix: Matrix, standing: Standing) -> dict[str, str | None]:
@@ -76,11 +97,24 @@ def _print_attacked(console: Console, matrix: Matrix) -> None:
 
 
 def _print_estimate(console: Console, matrix: Matrix) -> None:
-    seconds, unknown = matrix.estimate()
-    if seconds:
-        console.print(f"about {_duration(seconds)} of work, judging by stored results")
-    if unknown:
-        console.print(f"{unknown:,} stages of which nothing is stored yet, so how long they take is not known")
+    estimate = matrix.estimate()
+    if estimate.seconds:
+        console.print(f"about {_duration(estimate.seconds)} of work, judging by stored results")
+    if unknown := estimate.unknown:
+        console.print(f"{unknown.total():,} stages of which nothing is stored yet, so how long they take is not known:")
+    stages: Counter[str] = Counter()
+    for plugin, count in unknown.items():
+        stages[_cost(plugin)] += count
+    for text, count in stages.items():
+        console.print(f"{count:15,} x {text}", markup=False)
+
+
+def _cost(named: Named) -> str:
+    """What the card of a plugin says of its cost, which is all that is known of one that nobody has timed here."""
+    plugin = type(named.plugin)
+    card = find(plugin.kind, name_for(plugin)).card
+    words = f"{plugin.kind} {named.label}: {COSTS.get(str(card.get('cost')), 'its card names no cost')}"
+    return f"{words}; trains first: {', '.join(map(str, card['trains']))}" if card.get("trains") else words
 
 
 class LiveView:
@@ -112,7 +146,8 @@ class LiveView:
     def update(self, standing: MatrixProgress) -> None:
         left, failed = self._left(standing), standing.failures
         words = "cells" + (f", {failed} failed" if failed else "")
-        now = "; ".join(standing.tally.running)
+        running = standing.tally.running
+        now = f"{len(running)} running: {'; '.join(running)}" if running else ""
         if self._task is None:
             self._task = self._bars.add_task(words, total=standing.total, left=left, now=now)
         self._bars.update(self._task, description=words, completed=standing.done, left=left, now=now)

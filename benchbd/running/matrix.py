@@ -30,7 +30,7 @@ from benchbd.running.protocol import Choice, Protocol
 from benchbd.running.scheduler import Scheduler, Tally, Task
 from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, claim_path, write_spec
 from benchbd.running.standing import TO_RUN, Standing, standing
-from benchbd.running.timings import Timings
+from benchbd.running.timings import Estimate, Timings
 
 Attacked = Literal["stored", "missing", "broken"]
 
@@ -96,14 +96,12 @@ class Matrix:
         scheduler = Scheduler(session, tell, lambda: fail_fast and progress.failures > 0)
         scheduler.run(self._tasks(progress))
 
-    def estimate(self) -> tuple[float, int]:
-        """Seconds of work left judging by stored results, and how many stages nothing is known of."""
-        known = Timings.of(s.stored for s in self.standings if s.stored is not None)
-        todo = self.todo()
-        stages = {s.planned.stage.folder_name: s.planned.stage for s in todo}
-        times = [known.defense(s.planned.defense.provided.name) for s in todo]
-        times += [known.attack(stages[name].attack.provided.name) for name, state in self.attacked.items() if state != "stored"]
-        return sum(t for t in times if t is not None), sum(t is None for t in times)
+    def estimate(self) -> Estimate:
+        """The work left, judging by stored results."""
+        todo = [standing.planned for standing in self.todo()]
+        stages = {cell.stage.folder_name: cell.stage for cell in todo}
+        to_attack = [stages[name] for name, state in self.attacked.items() if state != "stored"]
+        return Timings.of(self.standings).estimate(to_attack, todo)
 
     def _tasks(self, progress: Progress) -> list[Task]:
         """One task per attacked model that something is missing of; its defenses follow from it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -15,14 +16,16 @@ from click.testing import CliRunner, Result
 
 import benchbd
 from benchbd.cli.main import benchbd as command_line
-from benchbd.cli.matrix_view import print_plan
+from benchbd.cli.matrix_view import LiveView, print_plan
 from benchbd.errors import ConfigError
+from benchbd.plugin.entry import Entry
 from benchbd.plugin.registry import forget
 from benchbd.record.cells import ResultStore
 from benchbd.running import executor as executors
 from benchbd.running.executor import Limits
-from benchbd.running.matrix import Matrix
+from benchbd.running.matrix import Matrix, Progress
 from benchbd.running.protocol import load_protocol
+from benchbd.running.scheduler import Tally
 
 PLUGINS = Path(__file__).parents[1] / "running" / "misbehaving"
 
@@ -87,10 +90,35 @@ def test_the_plan_says_what_is_there_and_what_is_not(run: Run) -> None:
     assert "2 x own_training controls training itself" in text
     assert "4 attacked models: 1 stored already, 3 to train" in text
     assert "of work, judging by stored results" in text
+    assert "4 x attack own_training" not in text and "2 x attack own_training: its card names no cost" in text
+    assert "2 x defense retrains: its card names no cost" in text and "defense moody" not in text, "which has been timed"
     cells = _plan(run("plan", "--json"))
     assert Counter(cell["state"] for cell in cells) == {"reused": 2, "missing": 8, "excluded": 2}
     assert _plan(run("matrix", "--dry-run", "--json")) == cells
     assert not list(Path().glob("leaderboard/results/tiny/own_training/*"))
+
+
+def test_what_nobody_has_timed_is_judged_by_its_card(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {"cost": "M", "trains": ["surrogate"]}
+    monkeypatch.setattr("benchbd.cli.matrix_view.find", lambda kind, name: Entry(kind, name, "", "", "", card))
+    text = run("plan").stdout
+    assert "4 stages of which nothing is stored yet" in text
+    assert "2 x attack own_training: cost M, up to half a training; trains first: surrogate" in text
+    plan = json.loads(run("plan", "--json").stdout)
+    assert plan["unknown"] == {"attack own_training": 2, "defense retrains": 2} and plan["seconds"] > 0
+
+
+def test_the_live_view_counts_and_foretells(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
+    lines = run("matrix", "--attack", "badnet", "--defense", "none", "--defense", "moody", "--rerun", "ok").stderr.splitlines()
+    assert [line.split(" cells")[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    assert all(" left" in line for line in lines) and "2 failed" in lines[-1]
+
+
+def test_the_live_view_names_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with LiveView() as view:
+        view.update(Progress(total=9, reused=2, ended=Counter(ok=3, failed=1), tally=Tally(waiting=1, running=("a, b", "c, d"))))
+    assert re.fullmatch(r"6/9 cells, 1 failed \d+ s left  2 running: a, b; c, d\n", capsys.readouterr().err)
 
 
 def test_the_order_of_words_changes_nothing(run: Run) -> None:
