@@ -1,0 +1,97 @@
+"""Trojaning attack (Liu, Ma, Aafer, Lee, Zhai, Wang, Zhang, NDSS 2018): a patch to which chosen neurons answer loudly.
+
+    1. a clean surrogate network f with penultimate features a(x) and the weights W (K, D) of the layer after them
+    2. the neurons k with the largest sum over classes of |W_ck|; `neurons` of them
+    3. a patch in a fixed mask on a black picture, found by descent on sum_k (a_k - target_value)^2
+       (Adam with a cosine schedule over `steps`; pixels are (tanh w + 1) / 2, so that they stay in the image)
+    4. x' = (1 - m) * x + m * patch; poisoned samples are labelled with the target, and a network is trained on them
+
+The mask is a disc in the lower right of the image: exactly round(`size` * H * W) pixels, at least one, those nearest to
+the point three quarters down and three quarters across.
+
+Departs from the paper: the chosen layer is the penultimate one, which every network here has. The victim is trained by
+the recipe on the poisoned training set, as in later benchmarks; the paper retrained the last layers of the network in
+hand on inputs that it had reversed out of it. The steps and the way of descent are those of later implementations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from benchbd.api import (
+    BuildModel,
+    ImageSet,
+    PoisoningAttack,
+    Recipe,
+    clean_model,
+    device_of,
+    param,
+    remembered,
+    to_uint8,
+    track,
+)
+
+
+class TrojanNN(PoisoningAttack):
+    """The patch is optimised once and stored, mask and all."""
+
+    api = 1
+    quick: ClassVar[dict[str, Any]] = {"steps": 20}
+
+    size: float = param(0.04, "share of the image that the patch covers", gt=0, le=1)
+    neurons: int = param(2, "penultimate features that the patch excites; all where there are fewer", ge=1)
+    target_value: float = param(100.0, "what each of them is driven to")
+    steps: int = param(1000, "steps of the descent", ge=1)
+    lr: float = param(0.1, "learning rate of the descent", gt=0)
+
+    def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
+        channels, height, width = train.image_shape
+        mask, start = disc(height, width, self.size), torch.randn(channels, height, width, generator=rng)
+        surrogate = clean_model(build_model(), train, recipe)
+        chosen = loudest(cast(nn.Linear, surrogate.head).weight, self.neurons)
+        descent = {name: self.params[name] for name in ("target_value", "steps", "lr")}
+
+        def make() -> dict[str, Tensor]:
+            return {"patch": to_uint8(255 * self._optimise(surrogate, chosen, start, mask))}
+
+        return {"mask": mask, **remembered("trojan_patch", [surrogate, chosen, start, mask, descent], make)}
+
+    def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        mask, patch = (self.trigger[name].to(images.device) for name in ("mask", "patch"))
+        return torch.where(mask, patch, images)
+
+    def _optimise(self, surrogate: nn.Module, chosen: Tensor, start: Tensor, mask: Tensor) -> Tensor:
+        """The picture (C, H, W) in [0, 1], black outside of the mask, that drives the chosen features to their target."""
+        device = device_of(surrogate)
+        raw, inside, chosen = start.to(device).requires_grad_(), mask.to(device), chosen.to(device)
+        optimizer = torch.optim.Adam([raw], lr=self.lr)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        for _ in track(range(self.steps), "TrojanNN: optimising the patch"):
+            features = surrogate.features(_picture(raw, inside)[None])  # type: ignore[operator]
+            loss = (features[0, chosen].float() - self.target_value).square().sum()
+            (raw.grad,) = torch.autograd.grad(loss, [raw])
+            optimizer.step()
+            schedule.step()
+        return _picture(raw, inside).detach().cpu()
+
+
+def loudest(weight: Tensor, count: int) -> Tensor:
+    """Step 2: the columns (count,) of a weight (K, D) with the largest sums of sizes, the largest first."""
+    return weight.detach().abs().sum(0).topk(min(count, weight.shape[1])).indices.cpu()
+
+
+def disc(height: int, width: int, share: float) -> Tensor:
+    """The mask (H, W) bool; of equally near pixels the first."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    distance = (y - 0.75 * height).square() + (x - 0.75 * width).square()
+    nearest = distance.flatten().argsort(stable=True)[: max(1, round(share * height * width))]
+    mask = torch.zeros(height * width, dtype=torch.bool)
+    mask[nearest] = True
+    return mask.reshape(height, width)
+
+
+def _picture(raw: Tensor, inside: Tensor) -> Tensor:
+    return inside * (raw.tanh() + 1) / 2
