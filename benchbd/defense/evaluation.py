@@ -111,7 +111,7 @@ def measure_sweep(case: Case, sweep: Sweep) -> MeasuredSweep:
                 acc=metrics.acc,
                 asr=metrics.asr,
                 rc=metrics.rc,
-                validation_acc=sweep.validation_acc[step],
+                validation_acc=sweep.validation_acc[step] if sweep.validation_acc else None,
             )
         )
     return MeasuredSweep(Curve(axis=sweep.path.axis, points=tuple(points), chosen=sweep.chosen), clean, triggered)

@@ -14,16 +14,18 @@ from benchbd.engine.sweep import Path
 class Sweep:
     """A path from the model that was handed in, of pruning or of models, for the core to measure step by step.
 
-    chosen: the step that was reported; validation_acc: accuracy per step on the defender's validation split.
+    chosen: the step that was reported; validation_acc: accuracy per step on the defender's validation split, None for
+    a method that holds no clean data.
     """
 
     path: Path
-    validation_acc: tuple[float, ...]
+    validation_acc: tuple[float, ...] | None
     chosen: int
 
     def __post_init__(self) -> None:
-        if len(self.validation_acc) != len(self.path) or not 0 <= self.chosen < len(self.path):
-            raise ValueError("a sweep needs a validation accuracy for each step and a chosen step among them")
+        validated = self.validation_acc is None or len(self.validation_acc) == len(self.path)
+        if not validated or not 0 <= self.chosen < len(self.path):
+            raise ValueError("a sweep needs a validation accuracy for each step, or None, and a chosen step among them")
 
 
 @dataclass(frozen=True, eq=False)
