@@ -52,7 +52,7 @@ from benchbd.running.claim import Busy
 from benchbd.running.executor import Executor, Limits, Session
 from benchbd.running.parcel import attack_folder, bring_home, claimed, files_made, pack_attack, settle
 from benchbd.running.stage import Ended, log_path, read_ended, run_stage, write_ended
-from benchbd.seeds import draw_seed, fork
+from benchbd.seeds import draw_seed, fork, global_random_state
 from benchbd.victim.dataset import DataSet, Split, data_dir, require_folder
 from benchbd.victim.model import ImageShape, Model
 from benchbd.victim.torchvision_import import prepare_torchvision
@@ -120,6 +120,7 @@ __all__ = [
     "fit",
     "following_norm",
     "fork",
+    "global_random_state",
     "hardware",
     "hookimpl",
     "is_scaled_norm",
