@@ -10,13 +10,12 @@ Departs from the paper: the bundled picture is a sunrise computed by a formula, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from benchbd.api import BuildModel, ImageSet, ImageShape, LabelMode, PoisoningAttack, Recipe, param, relabel
-from benchbd_zoo.attack.picture import picture_file, sunrise
+from benchbd.api import BuildModel, ImageSet, LabelMode, PoisoningAttack, Recipe, param, relabel
+from benchbd_zoo.attack.picture import Pattern, whole_picture
 
 
 class Blended(PoisoningAttack):
@@ -26,22 +25,14 @@ class Blended(PoisoningAttack):
 
     label_mode: LabelMode = param("all_to_one", "who is taken for what: every class for the target, or each for the next")
     alpha: float = param(0.2, "weight of the picture in the mixture", ge=0, le=1)
-    pattern: Literal["picture", "noise"] = param("picture", "what is mixed in: the bundled sunrise, or uniform noise drawn once")
+    pattern: Pattern = param("picture", "what is mixed in: the bundled sunrise, or uniform noise drawn once")
     image: Path | None = param(None, "picture file to mix in instead of the pattern, resized to the images")
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
         return relabel(labels, num_classes, self.label_mode, self.target)
 
     def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
-        return {"pattern": self._pattern(train.image_shape, rng)}
+        return {"pattern": whole_picture(self.image, self.pattern, train.image_shape, self.name, rng)}
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         return images.float().lerp_(self.trigger["pattern"].float(), self.alpha)
-
-    def _pattern(self, shape: ImageShape, rng: torch.Generator) -> Tensor:
-        """k, uint8 (C, H, W)."""
-        if self.image is not None:
-            return picture_file(self.image, shape, self.name)
-        if self.pattern == "noise":
-            return torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
-        return sunrise(shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import pi
 from pathlib import Path
+from typing import Literal
 
 import numpy
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from benchbd.api import ConfigError, ImageShape, NotApplicable
 
 Colour = tuple[int, int, int]
+Pattern = Literal["picture", "noise"]
 
 NIGHT, DAWN, SUN = (38, 24, 96), (255, 132, 72), (255, 236, 150)
 SHALLOW, DEEP = (64, 196, 200), (8, 36, 92)
@@ -40,12 +42,24 @@ def picture_file(path: Path, shape: ImageShape, who: str) -> Tensor:
     return pixels.reshape(height, width, channels).permute(2, 0, 1).contiguous()
 
 
+def whole_picture(image: Path | None, pattern: Pattern, shape: ImageShape, who: str, rng: torch.Generator) -> Tensor:
+    """What is mixed into all of an image, uint8 (C, H, W): the file if there is one, else the sunrise or noise from `rng`."""
+    if image is not None:
+        return picture_file(image, shape, who)
+    return torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8) if pattern == "noise" else sunrise(shape)
+
+
 def sunrise(shape: ImageShape) -> Tensor:
     """A sun on the horizon, rings of light in the sky, waves on the sea; uint8 (C, H, W)."""
     channels, height, width = shape
     y = ((torch.arange(height) + 0.5) / height)[:, None]
     x = ((torch.arange(width) + 0.5) / width - 0.5)[None]
     picture = torch.where(y < HORIZON, _sky(x, y), _sea(x, y))
+    return in_channels(picture, channels)
+
+
+def in_channels(picture: Tensor, channels: int) -> Tensor:
+    """A colour picture (3, H, W) on the scale to 255 for images of so many channels, uint8 (C, H, W)."""
     if _is_grey(channels):
         picture = (torch.tensor(LUMA)[:, None, None] * picture).sum(0, keepdim=True)
     return picture.round().to(torch.uint8)
