@@ -1,0 +1,101 @@
+"""EP: the entropy by hand and against NumPy, a planted channel with two peaks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tiny_networks import Network, Plain, classifier, random_images
+from torch import Tensor, nn
+
+from benchbd.api import ImageSet, NotApplicable, Repaired
+from benchbd.engine.classifier import Classifier
+from benchbd_zoo.defense.ep import EP, entropy
+
+
+def test_the_entropy_of_two_equal_peaks_is_log_2() -> None:
+    assert entropy(torch.tensor([[0.0, 1, 0, 1, 1, 0]]), 0.01).item() == pytest.approx(math.log(2))
+
+
+def test_the_entropy_of_values_all_apart_is_log_n() -> None:
+    assert entropy(torch.arange(50.0)[None], 0.01).item() == pytest.approx(math.log(50))
+
+
+@pytest.mark.parametrize("step_size", [0.01, 0.3])
+def test_the_entropy_equals_that_of_a_histogram(step_size: float) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 400)) * [[1], [5], [0.1]] + 7
+    standard = (values - values.mean(1, keepdims=True)) / values.std(1, ddof=1, keepdims=True)
+    edges = standard.min() + step_size * np.arange(math.ceil(np.ptp(standard) / step_size) + 2)
+    shares = [np.histogram(row, edges)[0] / 400 for row in standard]
+    expected = [-sum(p * math.log(p) for p in row if p) for row in shares]
+    np.testing.assert_allclose(entropy(torch.tensor(values), step_size), expected, atol=0.01)
+
+
+def test_a_channel_that_does_not_vary_has_none() -> None:
+    found = entropy(torch.tensor([[2.0, 2, 2], [0, 1, 2]]), 0.01)
+    assert found[0].isnan() and found[1].item() == pytest.approx(math.log(3))
+    assert entropy(torch.full((2, 3), 4.0), 0.01).isnan().all()
+
+
+class Wide(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.norm(self.conv(x))).mean((2, 3))
+
+
+def planted() -> Classifier:
+    """Channel 7 sees one corner, which is white in poisoned images and black in all others."""
+    torch.manual_seed(0)
+    model = Classifier(Network(Wide(), width=16), (0.0,) * 3, (1.0,) * 3).eval()
+    with torch.no_grad():
+        model.network.body.conv.weight[7] = 0
+        model.network.body.conv.weight[7, :, 2, 2] = 1
+        model.network.body.norm.bias.fill_(0.3)
+    return model
+
+
+def mixed(poisoned: int) -> ImageSet:
+    """Images of noise whose lower right part is black, white in the last pixel for the first `poisoned` of them."""
+    images = random_images(200, seed=1).images.clone()
+    images[..., 2:, 2:] = 0
+    images[:poisoned, :, 5, 5] = 255
+    return ImageSet(images, torch.arange(200) % 4, ("ant", "bee", "cat", "dog"))
+
+
+def repaired(model: nn.Module, train: ImageSet, **parameters: float) -> Repaired:
+    return EP(**parameters).repair(model, train, torch.Generator().manual_seed(0))
+
+
+def test_a_planted_channel_is_pruned_by_its_scale_alone() -> None:
+    model = planted()
+    result = repaired(model, mixed(30))
+    assert result.sweep is not None and result.sweep.validation_acc is None
+    assert result.sweep.path.pruned(result.sweep.chosen) == {"network.body.norm": [7]}
+    changed = [name for name, value in result.model.named_parameters() if not torch.equal(value, model.get_parameter(name))]
+    assert changed == ["network.body.norm.weight"]
+    # of 200 images 30 are white there
+    expected = -sum(p * math.log(p) for p in (0.15, 0.85))
+    assert result.tensors["entropy.network.body.norm"][7].item() == pytest.approx(expected)
+
+
+def test_without_poison_the_channel_never_varies_and_stays() -> None:
+    result = repaired(planted(), mixed(0))
+    assert result.tensors["entropy.network.body.norm"].isnan().tolist() == [channel == 7 for channel in range(16)]
+    assert result.sweep is not None and result.sweep.path.pruned(result.sweep.chosen) == {}
+
+
+def test_samples_are_drawn_by_the_generator() -> None:
+    results = [EP(samples=50).repair(planted(), mixed(30), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    first, again, other = (result.tensors["entropy.network.body.norm"] for result in results)
+    assert results[0].notes["images"] == 50
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_no_batchnorm_is_an_answer() -> None:
+    with pytest.raises(NotApplicable, match="no normalisation layer"):
+        repaired(classifier(Plain()), mixed(30))
