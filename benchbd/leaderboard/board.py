@@ -9,15 +9,18 @@ import json
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchbd.leaderboard.detecting import FIGURES, Detecting, detecting, mean_of
+from benchbd.leaderboard.front import fronts
 from benchbd.leaderboard.interval import Summary, summarise, tidy
+from benchbd.leaderboard.kinds import AttackKind, DefenseKind, attack_kind, defense_kind
 from benchbd.leaderboard.naming import Method, labels
+from benchbd.leaderboard.pictures import read_pictures
 from benchbd.leaderboard.ranking import Model, Ranking, rank
-from benchbd.leaderboard.row import METRICS, Row, Where, read_rows
+from benchbd.leaderboard.row import BYSTANDERS, METRICS, Row, Where, read_rows
 from benchbd.leaderboard.text import label, one_line
 from benchbd.leaderboard.trust import Ledger, Level, lowest
 
@@ -28,6 +31,7 @@ class AttackFacts:
 
     label: str
     method: Method
+    kind: AttackKind
     poison_ratio: float | None
     baseline: dict[str, Summary]
     survival: float | None
@@ -40,12 +44,14 @@ class AttackFacts:
 
 @dataclass(frozen=True, slots=True)
 class DefenseFacts:
-    """One defense of a table; `detecting` is None for one that detects nothing."""
+    """One defense of a table. `detecting` is None for one that detects nothing; `cost` is that of its measured cells."""
 
     label: str
     method: Method
+    kind: DefenseKind
     oracle: bool
     detecting: Detecting | None
+    cost: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table: cells that share protocol, data set, model, recipe and budget. `lost`: models that no defense has numbers for."""
+    """One table: cells that share protocol, data set, model, recipe and budget.
+
+    `lost`: models that no defense has numbers for. `fronts`: for each attack, and over all attacks as "", the defenses that
+    none beats in both of ACC and ASR ("acc"), and of seconds and ASR ("seconds"); complete and honest ones only.
+    """
 
     where: Where
     dataset: str
@@ -92,6 +102,7 @@ class Section:
     entries: tuple[Entry, ...]
     ranking: Ranking
     lost: tuple[Model, ...]
+    fronts: dict[str, dict[str, tuple[str, ...]]]
 
     def by_attack(self) -> Iterator[tuple[AttackFacts, tuple[Entry, ...]]]:
         """Each attack with its entries, in the order of the defenses."""
@@ -102,17 +113,22 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All tables, and the files that were not believed, with what is wrong with them."""
+    """All tables, and the files that were not believed, with what is wrong with them.
+
+    `pictures`: strips of images as PNG, by the folder of the attack's results.
+    """
 
     sections: tuple[Section, ...]
     faults: tuple[str, ...] = ()
     cells: int = 0
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def read_board(results: Path, ledger: Ledger) -> Board:
     """The board of all result files under a folder."""
     rows, faults = read_rows(results, ledger)
-    return board(rows, faults)
+    found, odd = read_pictures(results)
+    return replace(board(rows, [*faults, *odd]), pictures=found)
 
 
 def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
@@ -143,6 +159,8 @@ def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
         mine[attacks[row.attack]].append(row)
     left = {label: _asr_left(each, [m for m, d in defenses.items() if d in complete]) for label, each in mine.items()}
     order = sorted(attacks.items(), key=lambda item: (item[1] not in healthy, item[1]))
+    facts = tuple(_defense(label, method, by_defense[label], healthy) for method, label in _by_label(defenses))
+    entries = tuple(_entry(a, d, cells, present) for _, a in order for d, cells in by_defense.items())
     return Section(
         where=where,
         dataset=datasets[where.dataset],
@@ -150,10 +168,11 @@ def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
         title=" · ".join([where.protocol, datasets[where.dataset], models[where.model], *_differences(where, wheres)]),
         seeds=tuple(sorted({row.seed for row in rows})),
         attacks=tuple(_attack(label, method, mine[label], left[label]) for method, label in order),
-        defenses=tuple(_defense(label, method, by_defense[label], healthy) for method, label in _by_label(defenses)),
-        entries=tuple(_entry(a, d, cells, present) for _, a in order for d, cells in by_defense.items()),
+        defenses=facts,
+        entries=entries,
         ranking=ranking,
         lost=tuple(model for model in present if model not in expected),
+        fronts=fronts(facts, entries, ranking),
     )
 
 
@@ -164,7 +183,8 @@ def _attack(label: str, method: Method, mine: Sequence[Row], left: Sequence[floa
         for name in METRICS[:3]
         if (summary := summarise([v for seed in sorted(by_seed) if (v := by_seed[seed][name]) is not None]))
     }
-    return AttackFacts(label, method, _poison_ratio(method), baseline, tidy(statistics.fmean(left)) if left else None)
+    survival = tidy(statistics.fmean(left)) if left else None
+    return AttackFacts(label, method, attack_kind(method, mine), _poison_ratio(method), baseline, survival)
 
 
 def _asr_left(rows: Sequence[Row], complete: Sequence[Method]) -> list[float]:
@@ -176,7 +196,8 @@ def _asr_left(rows: Sequence[Row], complete: Sequence[Method]) -> list[float]:
 def _defense(label: str, method: Method, cells: Mapping[Model, Row], healthy: frozenset[str]) -> DefenseFacts:
     attacked = [row for model, row in cells.items() if model[0] not in healthy]
     sound = [row for model, row in cells.items() if model[0] in healthy]
-    return DefenseFacts(label, method, any(row.oracle for row in cells.values()), detecting(attacked, sound))
+    oracle, cost = any(row.oracle for row in cells.values()), _cost([row for row in attacked if row.ok])
+    return DefenseFacts(label, method, defense_kind(method, cells.values()), oracle, detecting(attacked, sound), cost)
 
 
 def _entry(attack: str, defense: str, cells: Mapping[Model, Row], present: Sequence[Model]) -> Entry:
@@ -203,8 +224,8 @@ def _entry(attack: str, defense: str, cells: Mapping[Model, Row], present: Seque
 
 def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
     found = {}
-    for name in METRICS:
-        values = [value for row in rows if (value := row.metrics[name]) is not None]
+    for name in (*METRICS, BYSTANDERS):
+        values = [value for row in rows if (value := row.metrics.get(name)) is not None]
         hits = rows[0].hits.get(name) if len(rows) == 1 else None
         if summary := summarise(values, hits):
             found[name] = summary

@@ -14,7 +14,9 @@ from benchbd.leaderboard.row import Row
 from benchbd.record.files import read_json
 
 SCHEMA = 1
-_CELL = tuple(f.name for f in dataclasses.fields(Row) if f.name not in ("where", "attack", "defense"))
+_OMITTED = ("where", "attack", "defense", "attack_stage", "defense_stage", "traces")
+"""What stands once for all cells of a table, and curves, which stand in the result files and on the page."""
+_CELL = tuple(f.name for f in dataclasses.fields(Row) if f.name not in _OMITTED)
 _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
@@ -56,6 +58,7 @@ def _section(section: Section) -> dict[str, Any]:
         "clean_budget": where.clean_budget,
         "seeds": list(section.seeds),
         "lost": [list(model) for model in section.lost],
+        "fronts": _value(section.fronts),
         "attacks": [_plain(attack) for attack in section.attacks],
         "defenses": [_plain(defense) for defense in section.defenses],
         "standings": [_plain(standing) for standing in section.ranking.standings],

@@ -13,12 +13,17 @@ from benchbd.errors import RecordError
 from benchbd.leaderboard.contradictions import contradictions
 from benchbd.leaderboard.naming import Method
 from benchbd.leaderboard.text import label, one_line
+from benchbd.leaderboard.trace import Trace, traces
 from benchbd.leaderboard.trust import Ledger, Level, level_of
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
 from benchbd.record.keys import canonical_json
 
 METRICS = ("acc", "asr", "rc", "der")
+BYSTANDERS = "false_activation"
+"""A metric that cells of source-specific attacks alone have."""
+MADE = ("benchbd", "commit", "dirty", "python", "platform", "finished", "retries")
+"""What of a result's provenance goes on the board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class Row:
     stale: bool
     trust: Level
     made: dict[str, str] = field(default_factory=dict)
+    attack_stage: str = ""
+    defense_stage: str = ""
+    traces: tuple[Trace, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -100,7 +108,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         code=cell.status.code,
         reason=one_line(cell.status.reason),
         stage=one_line(cell.status.stage),
-        metrics=_shares(cell.metrics),
+        metrics=_shares(cell.metrics) | _bystanders(cell.metrics),
         baseline=_shares(cell.baseline),
         hits=_hits(cell),
         detection=dict(_figures(cell.detection or {})),
@@ -110,11 +118,14 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
             "peak_bytes": cell.cost.peak_bytes,
             "clean_samples": cell.cost.clean_samples,
         },
-        device=one_line(cell.cost.device),
+        device=one_line(f"{cell.cost.device} {cell.cost.precision}"),
         oracle=cell.flags.oracle,
         stale=cell.flags.stale,
         trust=level_of(ledger or {}, cell.key, cell.digest),
-        made={name: one_line(cell.provenance.get(name, ""), 200) for name in ("benchbd", "commit", "finished")},
+        made=_made(cell.provenance),
+        attack_stage=_stage(cell.provenance, "attack"),
+        defense_stage=_stage(cell.provenance, "defense"),
+        traces=traces(cell),
     )
 
 
@@ -134,13 +145,37 @@ def _shares(metrics: Any) -> dict[str, float | None]:
     return {name: getattr(metrics, name) for name in METRICS} if metrics is not None else {}
 
 
+def _bystanders(metrics: Any) -> dict[str, float | None]:
+    """The share of triggered bystanders taken for the attacked label, where the cell has it."""
+    value = getattr(metrics, BYSTANDERS, None)
+    return {BYSTANDERS: value} if isinstance(value, float) and 0 <= value <= 1 else {}
+
+
+def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Where and with what a result was made, and of which data; what it does not say is left out."""
+    libraries, prints = provenance.get("libraries"), provenance.get("fingerprints")
+    said = {name: provenance.get(name) for name in MADE}
+    said["torch"] = libraries.get("torch") if isinstance(libraries, dict) else None
+    if isinstance(prints, dict):
+        said |= {f"{name} data": prints.get(name) for name in ("train", "test")}
+    return {name: one_line(value, 200) for name, value in said.items() if value not in (None, "", False, 0)}
+
+
+def _stage(provenance: Mapping[str, Any], kind: str) -> str:
+    """The stage of the attack or the defense, where the result says it."""
+    stages = provenance.get("stages")
+    return one_line(stages.get(kind, ""), 40) if isinstance(stages, dict) else ""
+
+
 def _hits(cell: Cell) -> dict[str, tuple[int, int]]:
     counts = cell.counts
     if counts is None:
         return {}
     found = {"acc": (counts.clean_hits, counts.clean)}
     if counts.triggered:
-        found |= {"asr": (counts.attack_hits, counts.triggered), "rc": (counts.true_hits, counts.triggered)}
+        found["asr"] = (counts.attack_hits, counts.triggered)
+        if counts.true_hits is not None:
+            found["rc"] = (counts.true_hits, counts.triggered)
     return found
 
 

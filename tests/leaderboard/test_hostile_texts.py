@@ -7,58 +7,17 @@ import io
 import json
 import re
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
-from made_cells import make_cell
+from hostile_texts import HOSTILE, hostile_board
 
-from benchbd.leaderboard.board import Board, board
-from benchbd.leaderboard.contradictions import expected_key
+from benchbd.leaderboard.board import Board
+from benchbd.leaderboard.document import document
+from benchbd.leaderboard.inline import inline
 from benchbd.leaderboard.latex import to_latex
+from benchbd.leaderboard.page import embedded, library_script, own_script
 from benchbd.leaderboard.publication import publication
 from benchbd.leaderboard.records import COLUMNS
-from benchbd.leaderboard.row import row_of
-from benchbd.record.cell import Cell
-
-HOSTILE = {
-    "script": "<script>alert(1)</script>",
-    "end of script": '</script><script src="//evil.example/x.js"></script><!--',
-    "quotes": "\"'`\" onmouseover='alert(1)' \\\" ${1+1} {{ 7*7 }} {% raw %}",
-    "pipes and lines": "| a | b |\r\n|---|---|\n\n# head\n| c |",
-    "formula": '=HYPERLINK("http://evil.example";"click")',
-    "at": "@SUM(1+1)",
-    "latex": r"\input{/etc/passwd} & % $ # _ ^ ~ { } \end{tabular}",
-    "terminal": "\x1b]0;owned\x07\x1b[31mred\u202egnp.exe",
-    "long": "x" * 10_000,
-}
-KEPT = {"code", "key", "digest", "name"}
-
-
-def poisoned(value: Any, text: str, name: str = "") -> Any:
-    """`value` with `text` in all its texts, and a field of that name in all tables that may have any field."""
-    if isinstance(value, dict):
-        free = name in ("params", "provenance", "notes")
-        return {key: poisoned(each, text, key) for key, each in value.items()} | ({text: text} if free else {})
-    if isinstance(value, list):
-        return [poisoned(each, text, name) for each in value]
-    return text if isinstance(value, str) and name not in KEPT else value
-
-
-def hostile_cell(text: str, **more: Any) -> Cell:
-    content = poisoned(make_cell(provenance={"argv": ["benchbd"], "commit": ""}, **more).to_json(), text)
-    for kind in ("dataset", "model", "attack", "defense"):
-        content["cell"][kind]["name"] = text + kind
-    cell = Cell.model_validate(content)
-    return cell.model_copy(update={"key": expected_key(cell)}).sealed()
-
-
-def hostile_board(text: str) -> Board:
-    cells = [
-        hostile_cell(text),
-        hostile_cell(text, seed=1, code="failed", reason="r"),
-        hostile_cell(text, detection={"a": "b"}, seed=2),
-    ]
-    return board(map(row_of, cells), [text.replace("\n", " ")])
 
 
 class Page(HTMLParser):
@@ -99,17 +58,18 @@ def files(hostile: Board) -> dict[str, str]:
     return publication(hostile)
 
 
-def test_the_page_holds_one_script_and_that_is_data(files: dict[str, str]) -> None:
+def test_the_page_holds_its_data_and_no_script_but_its_own(files: dict[str, str], hostile: Board) -> None:
     page = Page(files["index.html"])
     assert page.open == []
-    (facts,) = page.scripts
-    assert json.loads(facts) == json.loads(files["leaderboard.json"])
+    facts, *scripts = page.scripts
+    assert json.loads(facts) == json.loads(embedded(inline(hostile, document(hostile))))
+    assert scripts == [library_script(), own_script()]
     assert not {name for name in page.attributes if name.startswith("on") or name in ("src", "href")}
 
 
 def test_the_page_is_the_same_page_but_for_the_texts(files: dict[str, str]) -> None:
     tame = Page(publication(hostile_board("harmless"))["index.html"])
-    assert len(tame.scripts) == 1
+    assert len(tame.scripts) == 3
     assert files["index.html"].count("<td") == publication(hostile_board("harmless"))["index.html"].count("<td")
 
 

@@ -1,0 +1,27 @@
+"""Strips of an attack's images beside its results: `<protocol>/<attack>/images.png`, shown as they were sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchbd.leaderboard.text import one_line
+
+NAME = "images.png"
+LARGEST = 64 * 1024
+"""Bytes of a strip; what is larger is left out, so that the page stays small."""
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def read_pictures(results: Path) -> tuple[dict[str, bytes], list[str]]:
+    """Strips by the folder that they lie in, and what is wrong with the others."""
+    found, faults = {}, []
+    for path in sorted(results.glob(f"*/*/{NAME}")):
+        folder = one_line(path.parent.relative_to(results).as_posix())
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= LARGEST else b""
+        if content.startswith(_SIGNATURE):
+            found[folder] = content
+        else:
+            faults.append(f"{folder}/{NAME}: expected a PNG of at most {LARGEST:,} bytes, got {size:,} bytes of something")
+    return found, faults

@@ -1,0 +1,142 @@
+// The matrix: defenses down, attacks across, the colour by ASR, ACC and RC in the cell.
+
+function drawMatrix({ section, attacks, defenses }) {
+  const order = orderOf(section);
+  const table = h("table", { class: "matrix", role: "grid", "aria-label": `ASR, ACC and RC: ${section.title}` });
+  const rows = sortedRows(section, attacks, defenses, order);
+  const columns = sortedColumns(section, attacks, defenses, order);
+  table.append(matrixHead(section, columns, order), h("tbody", {}, rows.map((defense) => matrixRow(section, defense, columns, order))));
+  table.querySelector("td")?.setAttribute("tabindex", "0");
+  table.addEventListener("click", (e) => openFrom(e.target));
+  table.addEventListener("keydown", moveInMatrix);
+  tipFor(table, "td[data-entry]", (td) => entryTip(section.entries[td.dataset.entry]));
+  const frame = h("div", { class: `matrix-frame ${state.compact ? "compact" : columns.length < 9 ? "roomy" : ""}`, tabindex: "-1" }, table);
+  return h("section", { data: { section: section.place } }, h("h2", {}, section.title), matrixNote(section, rows, columns), frame);
+
+  function openFrom(target) {
+    const td = target.closest("td[data-entry]");
+    if (td) change({ cell: nameOf(section.entries[td.dataset.entry]) }, true);
+  }
+}
+
+function matrixNote(section, rows, columns) {
+  const hidden = section.defenses.length - rows.length + section.attacks.length - columns.length;
+  const lost = section.lost.length ? ` No defense has numbers for ${section.lost.map(([attack, seed]) => `${attack} seed ${seed}`).join(", ")}.` : "";
+  return h("p", { class: "note" },
+    `${counted(section.defenses.length, "defense")} against ${counted(section.attacks.length, "attack")}, `,
+    `${counted(section.seeds.length, "seed")}, clean budget ${percent(section.clean_budget)} %.`,
+    hidden ? ` ${counted(hidden, "row or column", "rows and columns")} hidden by filters.` : "", lost);
+}
+
+// `order` is "row:LABEL" or "column:LABEL" of one section: the row or column by whose ASR the others are sorted, "-" before it for falling.
+function orderOf(section) {
+  const [, place, falling, by, label] = /^(\d+)(-?)(row|column):(.*)$/s.exec(state.order) ?? [];
+  return Number(place) === section.place ? { by, label, falling: !!falling } : {};
+}
+
+function toggled(section, by, label) {
+  const now = orderOf(section);
+  if (now.by !== by || now.label !== label) return `${section.place}${by}:${label}`;
+  return now.falling ? "" : `${section.place}-${by}:${label}`;
+}
+
+function sortedRows(section, attacks, defenses, { by, label, falling }) {
+  const attack = by === "column" && section.attacks.find((each) => each.label === label);
+  return attack ? sortedBy(defenses, (defense) => section.entry(attack, defense).metrics.asr?.mean, falling) : defenses;
+}
+
+function sortedColumns(section, attacks, defenses, { by, label, falling }) {
+  const defense = by === "row" && section.defenses.find((each) => each.label === label);
+  return defense ? sortedBy(attacks, (attack) => section.entry(attack, defense).metrics.asr?.mean, falling) : attacks;
+}
+
+// What has no figure comes last, whichever way the others are sorted.
+function sortedBy(things, figure, falling) {
+  const value = (thing) => figure(thing) ?? Infinity;
+  return [...things].sort((a, b) => {
+    const [first, second] = [value(a), value(b)];
+    if (first === second) return 0;
+    if (first === Infinity || second === Infinity) return first === Infinity ? 1 : -1;
+    return falling ? second - first : first - second;
+  });
+}
+
+function matrixHead(section, columns, order) {
+  const corner = h("th", { class: "corner", scope: "col" }, h("span", {}, "defense"), h("span", { class: "quiet" }, "ASR / ACC · RC"));
+  return h("thead", {}, h("tr", {}, corner, columns.map((attack) => {
+    const mine = order.by === "column" && order.label === attack.label;
+    const undefended = attack.baseline.asr ? `ASR ${percent(attack.baseline.asr.mean)}` : "";
+    return h("th", { scope: "col", class: attack.healthy ? "healthy" : undefined, "aria-sort": mine ? (order.falling ? "descending" : "ascending") : undefined },
+      h("button", { type: "button", class: "sort", title: `${attack.label}: ${attack.kind.summary || "sort by its ASR"}`, on: { click: () => change({ order: toggled(section, "column", attack.label) }) } }, attack.label),
+      h("small", {}, attack.healthy ? "nothing poisoned" : undefended));
+  })));
+}
+
+function matrixRow(section, defense, columns, order) {
+  const mine = order.by === "row" && order.label === defense.label;
+  return h("tr", {},
+    h("th", { scope: "row" },
+      h("span", { class: "place", title: `${place(defense.standing)}, ${defense.standing.measured}/${defense.standing.expected} cells` }, defense.standing.group ?? "·"),
+      h("button", { type: "button", class: `sort${mine ? " sorted" : ""}`, title: `${defense.label}: ${defense.kind.summary || "sort attacks by ASR"}`, on: { click: () => change({ order: toggled(section, "row", defense.label) }) } }, defense.label),
+      h("small", {}, badges(defense))),
+    columns.map((attack) => matrixCell(section.entry(attack, defense))));
+}
+
+function badges(defense) {
+  const { place: where, measured, expected } = defense.standing;
+  return [
+    STAGES[defense.kind.stage],
+    where === "incomplete" && h("span", { class: "badge" }, `${measured}/${expected} cells`),
+    defense.oracle && h("span", { class: "badge oracle" }, "oracle"),
+  ].filter(Boolean).flatMap((each, index) => (index ? [" ", each] : [each]));
+}
+
+function matrixCell(entry) {
+  const index = entry.attack.column * entry.section.entries.length / entry.section.attacks.length + entry.defense.row;
+  if (!shownEntry(entry)) return h("td", { class: "hidden-cell", "aria-label": "hidden by the filter on status" });
+  const td = h("td", { tabindex: "-1", data: { entry: index, status: statusOf(entry) } });
+  if (!entry.measured) return filled(td, { class: "unmeasured" }, [h("span", {}, statusOf(entry))]);
+  const asr = entry.metrics.asr?.mean;
+  painted(td, asr);
+  const few = entry.measured < entry.expected && h("em", {}, `${entry.measured}/${entry.expected}`);
+  const marks = [few, entry.oracle && h("em", {}, "oracle"), entry.stale && h("em", {}, "stale")];
+  return filled(td, {}, [
+    h("b", {}, state.compact && asr !== undefined ? Math.round(100 * asr) : percent(asr)), marks,
+    !state.compact && h("span", {}, h("i", { class: "word" }, "ACC "), percent(entry.metrics.acc.mean), h("i", {}, " · "), h("i", { class: "word" }, "RC "), percent(entry.metrics.rc?.mean))]);
+}
+
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+// Arrows move, Home and End go to the ends of the row, Enter and the space bar open.
+function moveInMatrix(e) {
+  const td = e.target.closest("td");
+  if (!td) return;
+  if (e.key === "Enter" || e.key === " ") {
+    e.preventDefault();
+    return td.click();
+  }
+  const row = td.parentElement;
+  const [down, right] = STEPS[e.key] ?? [0, 0];
+  const cells = [...row.cells];
+  let to;
+  if (e.key === "Home") to = row.cells[1];
+  else if (e.key === "End") to = cells.at(-1);
+  else if (right) to = row.cells[td.cellIndex + right];
+  else if (down) to = row.parentElement.rows[row.sectionRowIndex + down]?.cells[td.cellIndex];
+  if (to?.tagName !== "TD") return;
+  e.preventDefault();
+  td.closest("table").querySelector("td[tabindex='0']")?.setAttribute("tabindex", "-1");
+  to.setAttribute("tabindex", "0");
+  to.focus();
+  to.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function matrixLegend() {
+  const sample = (status, words) => h("span", {}, h("i", { class: "sample", data: { status } }), words);
+  const compact = h("input", { type: "checkbox", id: "compact", on: { change: (e) => change({ compact: e.target.checked ? "yes" : "" }) } });
+  compact.checked = !!state.compact;
+  return h("div", { class: "legend" },
+    h("span", { class: "scale" }, "ASR 0, backdoor gone", h("i", { class: "ramp" }), "100, backdoor works"),
+    sample("n/a", "does not apply"), sample("failed", "failed, out of memory, out of time"), sample("missing", "not run"),
+    h("label", {}, compact, "compact"));
+}

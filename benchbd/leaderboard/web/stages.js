@@ -1,0 +1,44 @@
+// Stages of defenses side by side, each with the columns that make sense for it.
+
+const DETECTOR_NOTES = {
+  "data-filter": "Shares of training samples; ACC and ASR are those of the model trained again without what was removed.",
+  "input-detector": "Shares of inputs at test time, triggered ones against clean ones.",
+  "model-detector": "One verdict for each model: shares of models, and AUROC of attacked against sound models.",
+};
+
+function drawStages({ section, defenses }) {
+  const stages = Object.keys(STAGES).filter((stage) => defenses.some((d) => d.kind.stage === stage));
+  return h("section", {}, h("h2", {}, section.title), h("div", { class: "cards" }, stages.map((stage) => stageCard(section, stage, defenses))));
+}
+
+function stageCard(section, stage, defenses) {
+  const mine = defenses.filter((d) => d.kind.stage === stage).map((d) => ({ ...d, figures: d.standing.aggregates }));
+  const detects = mine.some((d) => d.detecting);
+  const columns = [
+    { title: "defense", value: (d) => d.label, show: (d) => h("span", {}, h("b", {}, d.label), d.oracle && h("span", { class: "badge oracle" }, "oracle")), words: true, wide: 110 },
+    ...(detects ? detectorColumns(mine) : []),
+    ...repairColumns(mine),
+    { title: "cells", value: (d) => d.standing.measured / d.standing.expected, show: (d) => `${d.standing.measured}/${d.standing.expected}` },
+    { title: "seconds", value: (d) => d.cost.seconds, show: (d) => seconds(d.cost.seconds) },
+  ];
+  return h("article", { class: `card${columns.length > 8 ? " broad" : ""}` }, h("h3", {}, STAGES[stage], h("small", {}, counted(mine.length, "defense"))),
+    h("p", { class: "note" }, DETECTOR_NOTES[stage] ?? "Means over attacks that poison; only for rows with all cells."),
+    grid(columns, mine, { name: `stage-${stage}${section.place}`, tall: mine.length > 40 }));
+}
+
+function detectorColumns(mine) {
+  const share = (name, title, hint) => ({ title, value: (d) => d.detecting?.[name] ?? undefined, show: (d) => percent(d.detecting?.[name]), hint, wide: title.length > 9 ? 96 : 70, narrow: true });
+  const columns = [
+    { title: "AUROC", value: (d) => d.detecting?.auroc ?? undefined, show: (d) => d.detecting?.auroc?.toFixed(3) ?? "–" },
+    share("tpr_at_1_fpr", "TPR at 1 % FPR"), share("tpr_at_5_fpr", "TPR at 5 % FPR"),
+    share("tpr", "TPR", "at its own threshold"), share("fpr", "FPR", "at its own threshold"),
+    share("clean_fpr", "FPR on clean models", "how often it is alarmed where nothing was poisoned"),
+  ];
+  return columns.filter((column) => mine.some((d) => column.value(d) !== undefined) || column.title.includes("FPR"));
+}
+
+function repairColumns(mine) {
+  const mean = (metric) => ({ title: `${TITLES[metric]} mean`, value: (d) => d.figures[metric]?.mean, show: (d) => barred(d.figures[metric]?.mean, metric) });
+  const lost = { title: "ACC on sound models", value: (d) => d.standing.clean_acc ?? undefined, show: (d) => percent(d.standing.clean_acc), wide: 105, narrow: true };
+  return mine.some((d) => Object.keys(d.figures).length) ? [mean("asr"), mean("acc"), mean("der"), lost] : [lost];
+}

@@ -1,0 +1,308 @@
+"""The page in a real browser without a network: it asks for nothing, complains of nothing, and does what it offers."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Visit, started, visit
+from hostile_texts import HOSTILE, hostile_board
+from made_cells import make_cell, provided
+
+from benchbd.leaderboard.board import Board, board
+from benchbd.leaderboard.publication import publish
+from benchbd.leaderboard.row import row_of
+from benchbd.measure.curve import Curve, CurvePoint
+from benchbd.record.cell import Cell
+
+VIEWS = ("matrix", "defenses", "attacks", "stages", "tradeoffs", "seeds", "cells")
+DETECTED = {"auroc": 0.9, "tpr_at_1_fpr": 0.5, "tpr_at_5_fpr": 0.7, "tpr": 0.8, "fpr": 0.06}
+CURVE = Curve(axis="threshold", chosen=1, points=tuple(CurvePoint(value=v / 4, acc=0.9, asr=1 - v / 4, rc=v / 5) for v in range(5)))
+
+STAGES = {"mend": "repair", "watch": "input-detector", "slow": "repair", "knows": "model-detector", "odd": "robust-training"}
+ASR = {"patch": {"mend": 90, "watch": 450, "knows": 0, "odd": 881}, "blend": {"mend": 270, "watch": 9, "knows": 0, "odd": 12}}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with started() as browser:
+        yield browser
+
+
+def cells() -> list[Cell]:
+    """Five defenses of four stages against two attacks and none, with an oracle, an n/a, a timeout and a cell never run."""
+    found = []
+    for attack in ("nothing", "patch", "blend"):
+        for defense, stage in STAGES.items():
+            for seed in range(3):
+                stages = {"attack": "data-poisoning", "defense": stage}
+                more: dict[str, Any] = {"provenance": {"stages": stages, "python": "3.11"}}
+                more |= {
+                    "oracle": defense == "knows",
+                    "defense": provided(defense, provider="else" if defense == "odd" else "somebody"),
+                }
+                more |= {"detection": DETECTED} if defense == "watch" else {"curves": (CURVE,)} if defense == "mend" else {}
+                hits = (900 + seed, ASR.get(attack, {}).get(defense, 9) + seed, 8)
+                if defense == "slow":
+                    if attack == "blend" or seed == 2:
+                        continue
+                    code, reason = ("n/a", "no convolution") if attack == "nothing" else ("timeout", "too slow")
+                    found.append(make_cell(attack, seed=seed, code=code, reason=reason, **more))  # type: ignore[arg-type]
+                else:
+                    found.append(make_cell(attack, seed=seed, hits=hits, **more))
+    return found
+
+
+def published(of: Board, folder: Path) -> Path:
+    publish(of, folder)
+    return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return published(board(map(row_of, cells())), tmp_path_factory.mktemp("board"))
+
+
+@pytest.fixture
+def seen(chromium: Any, file: Path) -> Iterator[Visit]:
+    with visit(chromium, file, viewport={"width": 1300, "height": 900}) as found:
+        yield found
+
+
+def column(page: Any, place: int) -> list[str]:
+    """Texts of one column of the matrix, its ASR alone."""
+    return [text.split("\n")[0] for text in page.locator(f".matrix tbody tr td:nth-child({place + 1})").all_inner_texts()]
+
+
+def rows(page: Any) -> list[str]:
+    return list(page.locator(".matrix tbody .sort").all_inner_texts())
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_asks_for_nothing_and_complains_of_nothing(seen: Visit, view: str) -> None:
+    page = seen.open(f"#view={view}")
+    assert page.locator(f"[role=tab][data-view={view}]").get_attribute("aria-selected") == "true"
+    assert page.locator("#view h2, #view .tabulator").first.is_visible()
+    assert page.locator("#plain").is_hidden()
+    seen.require_quiet()
+    assert [url for url in seen.requests if url != "about:blank"] == [seen.file.as_uri()]
+
+
+def test_the_matrix_says_what_the_other_files_say(seen: Visit) -> None:
+    page = seen.open()
+    lines = (seen.file.parent / "LEADERBOARD.md").read_text().partition("### ASR / ACC")[2].partition("###")[0].splitlines()
+    table = {line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:] for line in lines if line.startswith("| ")}
+    for name, row in zip(rows(page), page.locator(".matrix tbody tr").all(), strict=True):
+        for stated, td in zip(table[f"{name} (oracle)" if name == "knows" else name], row.locator("td").all(), strict=True):
+            shown = re.findall(r"\d+\.\d", td.inner_text())[:2]
+            assert shown == re.findall(r"\d+\.\d", stated)
+
+
+def test_statuses_are_seen_as_what_they_are(seen: Visit) -> None:
+    page = seen.open()
+    row = page.locator(".matrix tbody tr", has_text="slow")
+    assert row.locator("td").all_inner_texts() == ["n/a", "missing", "timeout"]
+    assert "0/9 cells" in row.locator("th").inner_text()
+    assert page.locator(".matrix .badge.oracle").count() == 1
+    row.locator("td").nth(2).hover()
+    tip = page.locator("#tip").inner_text()
+    assert "timeout" in tip and "too slow" in tip
+
+
+def test_a_tooltip_has_interval_seeds_status_and_cost(seen: Visit) -> None:
+    page = seen.open()
+    page.locator(".matrix tbody tr", has_text="mend").locator("td").nth(2).hover()
+    tip = page.locator("#tip").inner_text()
+    # ASR of 90, 91, 92 of 900: mean 0.10111, deviation 0.00111, half width 4.3027 * 0.00111 / sqrt(3)
+    assert re.search(r"ASR\s+10\.1 \[9\.8, 10\.4\]\s+10\.0\s+10\.1\s+10\.2", tip)
+    assert "ok · 3 of 3 seeds" in tip and "3.0 s · 100 MB · 50 clean samples" in tip
+
+
+def test_sorting_by_an_attack_and_back(seen: Visit) -> None:
+    page = seen.open()
+    before = rows(page)
+    title = page.locator(".matrix thead .sort", has_text="patch")
+    title.click()
+    assert rows(page) == ["knows", "mend", "watch", "odd", "slow"]
+    title.click()
+    assert rows(page) == ["odd", "watch", "mend", "knows", "slow"]
+    assert column(page, 3)[0] == "98.0"
+    page.reload()
+    assert rows(page) == ["odd", "watch", "mend", "knows", "slow"]
+    title.click()
+    assert rows(page) == before
+    assert seen.fragment == ""
+
+
+def test_columns_are_sorted_by_a_defense(seen: Visit) -> None:
+    page = seen.open()
+    page.locator(".matrix tbody .sort", has_text="odd").click()
+    assert page.locator(".matrix thead .sort").all_inner_texts() == ["nothing", "blend", "patch"]
+
+
+def test_filters_hide_rows_and_come_back_with_the_address(seen: Visit) -> None:
+    page = seen.open()
+    page.locator("[data-filter=stage] summary").click()
+    page.get_by_label("repair").check()
+    assert rows(page) == ["mend", "slow"]
+    assert seen.fragment == "#stage=repair"
+    page.reload()
+    assert rows(page) == ["mend", "slow"]
+    page.locator("#find").fill("slow")
+    assert rows(page) == ["slow"]
+    page.locator("#reset").click()
+    assert len(rows(page)) == 5
+
+
+@pytest.mark.parametrize(
+    ("fragment", "wanted"),
+    [
+        ("#provider=else", {"odd"}),
+        ("#clean=not+needed", set()),
+        ("#status=timeout", {"slow"}),
+        ("#ratio=0+%25", {"mend", "watch", "knows", "odd", "slow"}),
+        ("#protocol=none+such", set()),
+    ],
+)
+def test_each_filter_filters(seen: Visit, fragment: str, wanted: set[str]) -> None:
+    assert set(rows(seen.open(fragment))) == wanted
+
+
+def test_filters_do_not_rank_again(seen: Visit) -> None:
+    def groups(fragment: str) -> dict[str, str]:
+        seen.open(fragment)
+        return dict(zip(rows(seen.page), seen.page.locator(".matrix tbody .place").all_inner_texts(), strict=True))
+
+    assert groups("#stage=robust+training") == {name: group for name, group in groups("").items() if name == "odd"}
+
+
+def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
+    seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = seen.open()
+    page.locator(".matrix tbody tr", has_text="mend").locator("td").nth(2).click()
+    sheet = page.locator("#cell")
+    assert sheet.locator("h2").inner_text() == "mend against patch"
+    for words in ("Every seed", "Curves", "Parameters", "Provenance", "poison_ratio", "self-reported"):
+        assert words in sheet.inner_text()
+    assert sheet.locator("svg polyline").count() >= 3
+    command = sheet.locator(".command code").inner_text()
+    sheet.locator(".command button").click()
+    assert page.evaluate("navigator.clipboard.readText()") == command
+    keys = {cell.key[:12] for cell in cells() if cell.cell.attack.name == "patch" and cell.cell.defense.name == "mend"}
+    assert re.fullmatch(r"benchbd reproduce ([0-9a-f]{12})", command)[1] in keys  # type: ignore[index]
+    page.reload()
+    assert page.locator("#cell h2").inner_text() == "mend against patch"
+    page.keyboard.press("Escape")
+    assert page.locator("#cell").is_hidden()
+    assert seen.fragment == ""
+
+
+def test_a_failed_cell_says_why(seen: Visit) -> None:
+    page = seen.open()
+    page.locator(".matrix tbody tr", has_text="slow").locator("td").nth(2).click()
+    assert "too slow" in page.locator("#cell").inner_text()
+    assert "no numbers to reproduce" in page.locator("#cell").inner_text()
+
+
+def test_the_keyboard_alone_is_enough(seen: Visit) -> None:
+    page = seen.open()
+    page.locator(".matrix td[tabindex='0']").focus()
+    for key in ("ArrowRight", "ArrowDown", "End", "Home", "ArrowRight"):
+        page.keyboard.press(key)
+    wanted = f"{rows(page)[1]} against blend"
+    page.keyboard.press("Enter")
+    assert page.locator("#cell h2").inner_text() == wanted
+    page.keyboard.press("Escape")
+    page.locator("[role=tab][aria-selected=true]").focus()
+    page.keyboard.press("ArrowRight")
+    assert seen.fragment == "#view=defenses"
+    header = page.locator(".tabulator-col.tabulator-sortable", has_text="ASR mean").first
+    header.focus()
+    page.keyboard.press("Enter")
+    shown = page.locator("[data-grid=defenses0] .tabulator-row .barred.asr").all_inner_texts()
+    assert shown == sorted(shown, key=float) and len(shown) == 4
+
+
+def test_the_view_is_downloaded_as_csv(seen: Visit) -> None:
+    page = seen.open("#stage=input+detector")
+    with page.expect_download() as caught:
+        page.locator("#csv").click()
+    found = list(csv.DictReader(Path(caught.value.path()).read_text().splitlines()))
+    assert [(row["defense"], row["attack"]) for row in found] == [("watch", "nothing"), ("watch", "blend"), ("watch", "patch")]
+    assert float(found[2]["asr"]) == pytest.approx(451 / 900, abs=1e-6)
+    assert found[2]["auroc"] == "0.9"
+
+
+def test_incomplete_rows_are_imputed_and_called_so(seen: Visit) -> None:
+    page = seen.open("#view=defenses")
+    assert "Imputed, not measured" in page.locator(".imputed").inner_text()
+    assert page.locator("[data-grid=incomplete0] .tabulator-row").all_inner_texts()[0].split("\n")[0] == "slow"
+    assert "0/9 cells" in page.locator("[data-grid=incomplete0]").inner_text()
+
+
+def test_stages_have_columns_of_their_own(seen: Visit) -> None:
+    page = seen.open("#view=stages")
+
+    def titles(stage: str) -> set[str]:
+        return set(page.locator(".card", has_text=stage).locator(".tabulator-col-title").all_inner_texts())
+
+    assert {"AUROC", "TPR at 1 % FPR", "TPR at 5 % FPR", "FPR on clean models"} <= titles("input detector")
+    assert {"DER mean", "ACC on sound models"} <= titles("robust training")
+    assert "AUROC" not in titles("robust training")
+
+
+def test_the_front_is_drawn(seen: Visit) -> None:
+    page = seen.open("#view=tradeoffs&against=patch")
+    marks = page.locator("figure").first.locator(".point")
+    assert marks.count() == 4
+    # against patch ACC is the same everywhere, so that only the lowest ASR of those that are no oracle is on the front
+    assert [m.get_attribute("aria-label") for m in marks.all() if "on-front" in (m.get_attribute("class") or "")] == ["mend"]
+
+
+def test_every_seed_is_a_dot(seen: Visit) -> None:
+    page = seen.open("#view=seeds&against=patch")
+    assert page.locator(".dots .dot").count() == 12
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_phone_is_wide_enough(chromium: Any, file: Path, view: str) -> None:
+    with visit(chromium, file, viewport={"width": 360, "height": 740}, is_mobile=True) as seen:
+        page = seen.open(f"#view={view}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_dark_is_dark(chromium: Any, file: Path) -> None:
+    for scheme, dark in (("dark", True), ("light", False)):
+        with visit(chromium, file, color_scheme=scheme) as seen:
+            colour = seen.open().evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (int(re.findall(r"\d+", colour)[0]) < 128) == dark
+
+
+def test_tables_work_without_scripts(chromium: Any, file: Path) -> None:
+    with visit(chromium, file, java_script_enabled=False) as seen:
+        page = seen.open()
+        assert page.locator("#plain table").first.is_visible()
+        assert "Ranking of defenses" in page.locator("#plain").inner_text()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_texts_run_nothing_and_break_nothing(chromium: Any, tmp_path: Path, name: str) -> None:
+    file = published(hostile_board(HOSTILE[name]), tmp_path)
+    with visit(chromium, file, viewport={"width": 1300, "height": 900}) as seen:
+        page = seen.open()
+        tags = page.evaluate("[...new Set([...document.querySelectorAll('#app *')].map(e => e.localName))]")
+        assert not {"script", "img", "iframe", "object", "link", "base", "meta"} & set(tags)
+        for view in VIEWS:
+            page.locator(f"[role=tab][data-view={view}]").click()
+            assert page.locator("#view > *").count() > 0
+        page.locator("[role=tab][data-view=matrix]").click()
+        page.locator(".matrix td").first.click()
+        assert page.locator("#cell").is_visible()
+        page.reload()
+        assert page.locator("#cell").is_visible()
+        assert page.evaluate("document.querySelectorAll('script').length") == 3
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1300
