@@ -12,7 +12,7 @@ from benchbd.defense.data_filter import DataFilter
 from benchbd.defense.input_detector import InputDetector, Scorer
 from benchbd.defense.model_detector import ModelDetector
 from benchbd.defense.oracle import OracleSelection
-from benchbd.defense.outcome import Repaired, Suspicion, Sweep, Verdict
+from benchbd.defense.outcome import Learned, Repaired, Suspicion, Sweep, Verdict
 from benchbd.defense.repair import Repair, TrainingSetRepair
 from benchbd.defense.robust_training import RobustTraining
 from benchbd.engine.activations import channel_means, last_executed
@@ -74,6 +74,7 @@ __all__ = [
     "ImageShape",
     "InputDetector",
     "LabelMode",
+    "Learned",
     "Limits",
     "Model",
     "ModelDetector",

@@ -10,16 +10,22 @@ from torch import nn
 
 from benchbd.data.budget import CleanSet
 from benchbd.data.images import ImageSet
-from benchbd.data.poisoned import State
 from benchbd.defense.case import Case
-from benchbd.defense.defense import CleanDataDefense, require_scores, require_type
+from benchbd.defense.defense import CleanDataDefense
 from benchbd.defense.outcome import Outcome, Suspicion
+from benchbd.defense.suspects import suspects
 from benchbd.engine.training import fit
-from benchbd.measure.detection import flagging, separation
+from benchbd.errors import ConfigError
+
+ENOUGH = 2
+"""Samples that must be left: statistics of a batch of one are none."""
 
 
 class DataFilter(CleanDataDefense):
-    """Writes `score`: suspicion of every training sample, higher is worse."""
+    """Writes `score`: suspicion of every training sample, higher is worse.
+
+    A class of which every sample is flagged is one that the new model has never seen; that is measured, not refused.
+    """
 
     stage: ClassVar[str] = "data-filter"
     needs_poisoned_set: ClassVar[bool] = True
@@ -31,10 +37,14 @@ class DataFilter(CleanDataDefense):
     def respond(self, case: Case) -> Outcome:
         clean, verb = self.clean_data(case), f"{self.name}.score"
         answer = self.score(case.train_as_seen().to(case.machine.device), case.model(), clean, case.rng)
-        suspicion = require_type(answer, Suspicion, verb)
+        flagged, detection = suspects(answer, case, verb)
         seen = case.train_as_seen()  # once more, because what was handed over may have been changed
-        scores = require_scores(suspicion.scores, len(seen), verb)
-        flagged, bad = scores > suspicion.threshold, case.attack.train.state() == State.POISONED
-        model = fit(case.build_model()(), seen.subset(torch.nonzero(~flagged)[:, 0]), case.recipe, case.rng, what="training again")
-        detection = separation(scores[~bad], scores[bad]) | flagging(flagged, bad) | {"removed": int(flagged.sum())}
-        return Outcome(model, detection=detection, notes=suspicion.notes, clean_samples=len(clean))
+        left = torch.nonzero(~flagged)[:, 0]
+        if len(left) < ENOUGH:
+            raise ConfigError(
+                f"{self.name} flagged {len(flagged) - len(left)} of {len(flagged)} training samples, which leaves nothing to "
+                f"train on; `benchbd info {self.name}` shows the parameters that set its threshold"
+            )
+        model = fit(case.build_model()(), seen.subset(left), case.recipe, case.rng, what="training again")
+        removed = {"removed": len(flagged) - len(left)}
+        return Outcome(model, detection=detection | removed, notes=answer.notes, clean_samples=len(clean))

@@ -54,6 +54,18 @@ class Suspicion:
 
 
 @dataclass(frozen=True, eq=False)
+class Learned:
+    """A robustly trained model, and what else there is to show.
+
+    suspicion: what the method thought of the training samples, where it judged them on its way; notes: facts to record.
+    """
+
+    model: nn.Module
+    suspicion: Suspicion | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class Verdict:
     """A model detector's finding: score (K,) and flag (K,) per class, the reversed triggers by class, a repair if any.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -12,7 +12,8 @@ from benchbd.attack.attack import BuildModel
 from benchbd.data.images import ImageSet
 from benchbd.defense.case import Case
 from benchbd.defense.defense import Defense, require_eval
-from benchbd.defense.outcome import Outcome
+from benchbd.defense.outcome import Learned, Outcome
+from benchbd.defense.suspects import suspects
 from benchbd.engine.recipe import Recipe
 
 
@@ -23,10 +24,19 @@ class RobustTraining(Defense):
     needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod
-    def train(self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module:
+    def train(self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module | Learned:
         """The trained model, in eval mode."""
 
     def respond(self, case: Case) -> Outcome:
-        model = self.train(case.build_model(), case.train_as_seen(), case.recipe, case.rng)
-        require_eval(model, f"{self.name}.train")
-        return Outcome(model)
+        verb = f"{self.name}.train"
+        answer = self.train(case.build_model(), case.train_as_seen(), case.recipe, case.rng)
+        learned = answer if isinstance(answer, Learned) else Learned(answer)
+        require_eval(learned.model, verb)
+        return Outcome(learned.model, detection=self._isolation(learned, case), notes=learned.notes)
+
+    def _isolation(self, learned: Learned, case: Case) -> dict[str, Any] | None:
+        """Figures of the samples that were kept apart; None for a method that judges none."""
+        if learned.suspicion is None:
+            return None
+        flagged, figures = suspects(learned.suspicion, case, f"{self.name}.train")
+        return figures | {"isolated": int(flagged.sum())}

@@ -101,13 +101,14 @@ def unmeasured(attack: AttackResult) -> list[str]:
 
 
 def detection_line(cell: Cell) -> str | None:
-    """What a detector turned away, in one line; None for a cell without such figures."""
+    """What a detector of inputs or of training samples flagged, in one line; None for a cell without such figures."""
     found = cell.detection or {}
     if not isinstance(found.get("fpr"), float):
         return None
-    triggered = f" and {percent(found['tpr'])} % of the triggered" if isinstance(found.get("tpr"), float) else ""
+    bad, what = ("triggered", "test images") if "threshold" in found else ("poisoned", "training images")
+    caught = f" and {percent(found['tpr'])} % of the {bad}" if isinstance(found.get("tpr"), float) else ""
     auroc = f", AUROC {found['auroc']:.3f}" if isinstance(found.get("auroc"), float) else ""
-    return f"{cell.cell.defense.name} flags {percent(found['fpr'])} % of the clean{triggered} test images{auroc}"
+    return f"{cell.cell.defense.name} flags {percent(found['fpr'])} % of the clean{caught} {what}{auroc}"
 
 
 def _seconds(seconds: float) -> str:

@@ -17,6 +17,7 @@ from benchbd.api import (
     DataFilter,
     ImageSet,
     InputDetector,
+    Learned,
     ModelDetector,
     NotApplicable,
     Recipe,
@@ -342,11 +343,25 @@ def test_what_robust_training_scribbles_on_stays_with_it(run: Run, stored: Attac
     [
         (lambda build, *_: build().train(), "school.train returned a model in training mode"),
         (lambda *_: None, "school.train returned a NoneType"),
+        (lambda *_: Learned(None), "school.train returned a NoneType"),  # type: ignore[arg-type]
+        (lambda build, *_: Learned(build().eval(), Suspicion(torch.zeros(3), 0)), r"school.train returned \(3,\) scores"),
     ],
 )
 def test_robust_training_that_breaks_the_contract(run: Run, act: Verb, message: str) -> None:
     with pytest.raises(ContractBroken, match=message):
         run(school(act))
+
+
+def test_what_robust_training_thought_of_the_samples_is_measured(run: Run, stored: AttackResult) -> None:
+    def act(build: Any, seen: ImageSet, *_: Any) -> Learned:
+        return Learned(build().eval(), Suspicion(patched(seen.images).double(), 0.5), {"by": "eye"})
+
+    result = run(school(act))
+    count = stored.manifest["counts"]["poisoned"]
+    assert result.cell.detection is not None
+    assert [result.cell.detection[name] for name in ("auroc", "precision", "recall", "isolated")] == [1, 1, 1, count]
+    assert result.cell.notes == {"by": "eye"}
+    assert run(school(lambda build, *_: build().eval())).cell.detection is None
 
 
 @pytest.fixture
@@ -375,7 +390,8 @@ def test_a_data_filter_is_handed_the_set_as_seen_a_model_clean_images_and_chance
     result = run(sieve(act))
     count = stored.manifest["counts"]["poisoned"]
     perfect = {"auroc": 1.0, "tpr_at_1_fpr": 1.0, "tpr_at_5_fpr": 1.0, "tpr_at_10_fpr": 1.0}
-    assert result.cell.detection == perfect | {"tpr": 1.0, "fpr": 0.0, "precision": 1.0, "recall": 1.0, "removed": count}
+    flags = {"tpr": 1.0, "fpr": 0.0, "precision": 1.0, "recall": 1.0, "classes_emptied": [], "removed": count}
+    assert result.cell.detection == perfect | flags
     assert result.cell.notes == {"by": "eye"}
     assert retrained[0].fingerprint() == stored.train.clean.subset(stored.train.untouched()).fingerprint()
 
@@ -400,6 +416,21 @@ def test_figures_of_a_data_filter_by_hand(run: Run, stored: AttackResult, retrai
     assert detection["tpr"] == detection["recall"] == pytest.approx(hits / len(bad))
     assert detection["fpr"] == pytest.approx((100 - hits) / (count - len(bad)))
     assert len(retrained[0]) == count - 100
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_data_filter_that_leaves_nothing_is_told_so(run: Run, stored: AttackResult, left: int) -> None:
+    count = len(stored.train)
+    message = f"sieve flagged {count - left} of {count} training samples, which leaves nothing to train on"
+    with pytest.raises(ConfigError, match=message):
+        run(sieve(lambda *_: Suspicion(torch.arange(count), left - 0.5)))
+
+
+def test_a_class_may_go_as_a_whole(run: Run, stored: AttackResult, retrained: list[ImageSet]) -> None:
+    result = run(sieve(lambda seen, *_: Suspicion((seen.labels == 3).double(), 0.5)))
+    assert result.cell.detection is not None
+    assert result.cell.detection["classes_emptied"] == [3]
+    assert (retrained[0].labels != 3).all() and retrained[0].num_classes == 10
 
 
 def test_what_a_data_filter_scribbles_on_does_not_reach_the_second_training(

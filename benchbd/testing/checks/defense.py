@@ -7,7 +7,17 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from benchbd.api import InputDetector, ModelDetector, NotApplicable, Repair, Repaired, RobustTraining, TrainingSetRepair, accuracy
+from benchbd.api import (
+    InputDetector,
+    Learned,
+    ModelDetector,
+    NotApplicable,
+    Repair,
+    Repaired,
+    RobustTraining,
+    TrainingSetRepair,
+    accuracy,
+)
 from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense, Defense
 from benchbd.engine.hardware import hardware
@@ -117,7 +127,7 @@ def clean_model_survives(subject: Subject) -> None:
 
 def _model(answer: Any) -> Any:
     """The model in an answer; a verdict may carry none."""
-    if isinstance(answer, Repaired):
+    if isinstance(answer, Repaired | Learned):
         return answer.model
     return getattr(answer, "repaired", None) if not isinstance(answer, nn.Module) else answer
 
