@@ -58,6 +58,19 @@ def test_a_training_that_the_attacker_controls_leaves_nothing_to_retrain_on(undi
     assert {status.code for status in codes.values()} == {"ok"}
 
 
+def test_two_workers_side_by_side_give_the_same_as_one(
+    undisturbed: Path, protocol: Protocol, tmp_path: Path, two_workers: Session
+) -> None:
+    _matrix(protocol, tmp_path).run(two_workers)
+    assert_same(undisturbed, tmp_path)
+
+
+def test_from_scratch_in_another_process_the_files_are_the_same(undisturbed: Path, protocol: Protocol, tmp_path: Path) -> None:
+    with open_executor("inprocess", {}, Limits()) as session:
+        _matrix(protocol, tmp_path).run(session)
+    assert_same(undisturbed, tmp_path)
+
+
 def test_interrupted_then_killed_then_resumed(
     undisturbed: Path, protocol: Protocol, tmp_path: Path, notes: Any, two_workers: Session
 ) -> None:
