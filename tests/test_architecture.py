@@ -25,6 +25,8 @@ LAYERS = (
     {"report"},
     {"defense"},
     {"running"},
+    {"importing"},
+    {"exporting"},
     {"api", "leaderboard"},
     {"testing", "scaffold"},
     {"cli"},
@@ -40,6 +42,8 @@ NO_PLUGINS = {
     "digits": "what numbers are made of",
     "strip": "a method of texts",
     "parquet": "a file format",
+    "stored": "what was written to the disk",
+    "imported": "what came from elsewhere",
 }
 """Names of plugins that are also words with a meaning of their own, and which."""
 

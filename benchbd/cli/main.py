@@ -24,6 +24,8 @@ COMMANDS = {
     "leaderboard": "Build the tables and the page from the results; compare, show and export them.",
     "verify": "Check result files: whole, consistent, and true to their predictions.",
     "reproduce": "Run one cell again and report the difference.",
+    "import": "Read the result of another tool, a checkpoint or the Keras exercise.",
+    "inspect": "What is in a file, found without running anything in it.",
     "list": "List attacks, defenses, models or data sets.",
     "info": "What a plugin is, what it needs, what it can be told.",
     "plugins": "Which packages provide plugins, and which plugins are broken.",
@@ -42,7 +44,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"benchbd.cli.{cmd_name}"), "command")  # type: ignore[no-any-return]  # noqa: B009
+        module = "importing" if cmd_name == "import" else cmd_name  # no module can be called by a word of Python
+        return getattr(importlib.import_module(f"benchbd.cli.{module}"), "command")  # type: ignore[no-any-return]  # noqa: B009
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:

@@ -78,12 +78,16 @@ def _setting(text: str) -> tuple[str, str]:
 def _show(run: Run, files: list[str]) -> None:
     from rich.console import Console
 
-    from benchbd.report.table import cells_table, curve_table, header
+    from benchbd.report.table import cells_table, curve_table, detection_line, header, unmeasured
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(header(run.attack, run.reused))
     console.print(cells_table(run.attack, run.cells))
+    for missing in unmeasured(run.attack):
+        console.print(missing, markup=False)
     for cell in run.cells:
+        if line := detection_line(cell):
+            console.print(line, markup=False)
         if cell.operating_points:
             console.print(curve_table(cell))
         if cell.status.code != "ok":

@@ -7,15 +7,13 @@ accepts tensors, numbers, texts, lists and tables, and nothing else.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import pickle
-import pickletools
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
@@ -23,9 +21,16 @@ from typing import IO, Any
 import torch
 
 from benchbd.errors import RecordError, UnsafeFile, Unwritable
+from benchbd.record.pickles import suspicious_imports
 
 MAX_BYTES = 16 * 2**30
 """The largest file that is read."""
+
+MAX_JSON = 2**26
+"""The largest JSON file that is read; nested lists of that size stay within some hundred megabytes."""
+
+UNFOLDED = 2**26
+"""Bytes by which the tensors of a file may be larger than the file, where they repeat what is stored once."""
 
 _announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
 
@@ -94,7 +99,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not run), and
     `RecordError` for a file that is missing, cut short or not one of ours.
     """
-    _require_ordinary(path)
+    require_ordinary(path)
     try:
         with zipfile.ZipFile(path) as archive:
             _require_sizes(path, archive)
@@ -112,12 +117,33 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path} cannot be read: {reason}; make it again") from None
     if not isinstance(content, dict) or "schema" not in content:
         raise RecordError(f"{path} was not written by benchbd: expected a table with an entry 'schema'")
+    require_unfolded(path, content)
     return content
 
 
+def require_unfolded(path: Path, content: Any) -> None:
+    """Raise `UnsafeFile` when the tensors in `content` say that they are far larger than the file that they came from."""
+    total = sum(value.numel() * value.element_size() for value in tensors_in(content))
+    if total > path.stat().st_size + UNFOLDED:
+        raise UnsafeFile(f"{path}: its tensors would unfold to {total:,} bytes, the file has {path.stat().st_size:,}; refused")
+
+
+def tensors_in(content: Any) -> Iterator[torch.Tensor]:
+    """Every tensor in lists and tables, once for each list or table that holds it; a list that was seen is not entered again."""
+    seen: set[int] = set()
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+
+
 def read_json(path: Path) -> Any:
-    """Raises `RecordError` for a file that is missing or is not JSON."""
-    _require_ordinary(path)
+    """Raises `RecordError` for a file that is missing, too large or is not JSON."""
+    require_ordinary(path, MAX_JSON)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -127,45 +153,6 @@ def read_json(path: Path) -> Any:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def suspicious_imports(path: Path) -> list[str]:
-    """What a pickle in `path` would import beyond tensors and plain values; found by reading, not by running."""
-    names: set[str] = set()
-    for content in _pickles(path):
-        with suppress(Exception):  # a damaged pickle ends its list, it does not end the reading
-            names.update(name for name in _imports(content) if not _harmless(name))
-    return sorted(names)
-
-
-def _imports(content: bytes) -> Iterator[str]:
-    """What the pickles in `content`, one after another, import."""
-    stream, texts = io.BytesIO(content), [""]
-    while stream.tell() < len(content):
-        for opcode, argument, _ in pickletools.genops(stream):
-            if opcode.name == "GLOBAL":
-                yield str(argument).replace(" ", ".")
-            elif opcode.name == "STACK_GLOBAL":
-                yield ".".join(texts[-2:])
-            elif isinstance(argument, str):
-                texts.append(argument)
-
-
-def _harmless(name: str) -> bool:
-    """Whether a pickle of tensors and plain values names it."""
-    module, _, what = name.rpartition(".")
-    tensor_part = what.endswith("Storage") or what.startswith("_rebuild") or isinstance(getattr(torch, what, None), torch.dtype)
-    return name == "collections.OrderedDict" or (module in ("torch", "torch._utils", "torch.storage") and tensor_part)
-
-
-def _pickles(path: Path) -> list[bytes]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [i for i in archive.infolist() if i.filename.endswith(".pkl") and i.file_size < 2**26]
-            return [archive.read(i) for i in inside]
-    except Exception:  # no archive, or a damaged one: then the file itself may be the pickle
-        with path.open("rb") as file:
-            return [file.read(2**26)]
 
 
 def _refusal(path: Path) -> RecordError:
@@ -186,11 +173,13 @@ def _refusal(path: Path) -> RecordError:
 def _unsafe(path: Path, names: list[str]) -> str:
     return (
         f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing in it was run. "
-        "Only files of tensors and plain values are read: ask its author for one, or make the result again"
+        "Only files of tensors and plain values are read: `benchbd inspect` shows what is in it, `benchbd import` reads results "
+        "of other tools; else ask its author for such a file, or make the result again"
     )
 
 
-def _require_ordinary(path: Path) -> None:
+def require_ordinary(path: Path, most: int | None = None) -> None:
+    """Raise `RecordError` unless `path` is a file that can be read, of at most `most` bytes (unset: `MAX_BYTES`)."""
     try:
         if not path.is_file():
             raise RecordError(f"no file at {path}")
@@ -198,8 +187,8 @@ def _require_ordinary(path: Path) -> None:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
-    if size > MAX_BYTES:
-        raise RecordError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+    if size > (limit := MAX_BYTES if most is None else most):
+        raise RecordError(f"{path} has {size:,} bytes; at most {limit:,} are read")
 
 
 def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:

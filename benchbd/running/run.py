@@ -123,7 +123,7 @@ def _defend(attack: AttackResult, defense: Defense, request: Request, observers:
 
 def _failed(attack: AttackResult, defense: Defense, protocol: Protocol, machine: Hardware, error: Exception) -> Cell:
     """The cell of a defense that gave no result."""
-    case = Case(attack, machine, defense.name, protocol.clean_budget)
+    case = Case(attack, machine, defense.name, attack.clean_budget(protocol.clean_budget))
     expected = isinstance(error, NotApplicable | BenchbdError)  # explained by its message alone
     return Cell(
         schema=SCHEMA,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from benchbd.data.images import ImageSet
 from benchbd.errors import DataError
@@ -22,6 +22,10 @@ class DataSet(Plugin, ABC):
     @abstractmethod
     def load(self, split: Split) -> ImageSet:
         """One split: images uint8 (N, C, H, W), labels (N,), class names. Raises `DataError`."""
+
+    def beside(self, folder: Path) -> Self:
+        """This data set for the result in `folder`; of concern only where the images lie with the result."""
+        return self
 
 
 def data_dir() -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
@@ -30,6 +31,28 @@ class Model(Plugin, ABC):
 
         Raises `NotApplicable` for a shape that the architecture cannot take.
         """
+
+    @classmethod
+    def recognise(cls, name: str) -> Self | None:
+        """This architecture under the name that another tool gives it; None for a name of something else."""
+        return None
+
+    @property
+    def foreign_name(self) -> str | None:
+        """What other tools call it, and `recognise` knows; None for an architecture that they do not have."""
+        return None
+
+    def fitted(self, state: Mapping[str, Tensor]) -> Self:
+        """This model with the options that the shapes in the parameters of another implementation ask for."""
+        return self
+
+    def foreign_names(self, network: nn.Module) -> dict[str, str]:
+        """By the name of a parameter or buffer of `network`, which `build` gave: its name in the usual implementation elsewhere."""
+        return {name: name for name in network.state_dict()}
+
+    def flattened(self, image_shape: ImageShape) -> dict[str, ImageShape]:
+        """Linear layers that read a flattened map, by name, and the shape (C, H, W) of that map."""
+        return {}
 
     def classifier(self, train: ImageSet, seed: int) -> Classifier:
         """A freshly initialised classifier for images like `train`, normalised by their statistics."""

@@ -15,6 +15,9 @@ places of a map share their weights in conv_3 and conv_4 too.
 
 from __future__ import annotations
 
+import re
+from typing import Self
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,6 +38,22 @@ class DeepID(Model):
         if min(height, width) < 2:
             raise NotApplicable(f"deepid needs images of at least 31x31 pixels to fill its conv_4, got {sides[0]}x{sides[1]}")
         return _Network(channels, height, width, num_classes)
+
+    @classmethod
+    def recognise(cls, name: str) -> Self | None:
+        return cls() if name.lower() == "deepid" else None
+
+    @property
+    def foreign_name(self) -> str:
+        return "deepid"
+
+    def foreign_names(self, network: nn.Module) -> dict[str, str]:
+        """Elsewhere the head is called `output`."""
+        return {name: re.sub(r"^head\.", "output.", name) for name in network.state_dict()}
+
+    def flattened(self, image_shape: ImageShape) -> dict[str, ImageShape]:
+        height, width = (_pooled(side) for side in image_shape[1:])
+        return {"fc_1": (60, height, width), "fc_2": (80, height - 1, width - 1)}
 
 
 def _pooled(side: int) -> int:

@@ -11,6 +11,10 @@ Departs from the paper: no normalisation after the last block, as is usual for t
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Self
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,6 +30,22 @@ class PreActResNet18(Model):
 
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
         return _Network(image_shape[0], self.width, num_classes)
+
+    @classmethod
+    def recognise(cls, name: str) -> Self | None:
+        return cls() if name.lower() in ("preactresnet18", "preact_resnet18") else None
+
+    @property
+    def foreign_name(self) -> str:
+        return "preactresnet18"
+
+    def fitted(self, state: Mapping[str, Tensor]) -> Self:
+        stem = state.get("conv1.weight")
+        return self if stem is None else self.model_copy(update={"width": len(stem)})
+
+    def foreign_names(self, network: nn.Module) -> dict[str, str]:
+        """Elsewhere the head is called `linear`, and a shortcut is a sequence of one layer."""
+        return {name: re.sub(r"^head\.", "linear.", name).replace("shortcut.", "shortcut.0.") for name in network.state_dict()}
 
 
 class _Network(nn.Module):

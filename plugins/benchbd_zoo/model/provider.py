@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,17 @@ class Provider(Model):
             raise NotApplicable(f"{self.name}:{self.variant} does not take images of {shape}: {error}") from error
         return adapted
 
+    def fitted(self, state: Mapping[str, Tensor]) -> Self:
+        """With the stem that a first kernel of 7x7 pixels, or a smaller one, belongs to."""
+        first = next((value for value in state.values() if value.ndim == 4), None)
+        return self if first is None else self.model_copy(update={"stem": "as_is" if first.shape[2] == 7 else "small"})
+
+    def foreign_names(self, network: nn.Module) -> dict[str, str]:
+        """In its library the last layer stands in its place in the network."""
+        assert isinstance(network, Adapted)
+        places = {name: name.removeprefix("body.") for name in network.state_dict()}
+        return places | {name: f"{network.place}.{name.removeprefix('head.')}" for name in places if name.startswith("head.")}
+
     def _require_variant(self) -> None:
         known = self.variants()
         if self.variant not in known:
@@ -64,12 +75,12 @@ class Provider(Model):
 
 
 class Adapted(nn.Module):
-    """A library's network without its last layer as `body`, and that layer as `head`."""
+    """A library's network without its last layer as `body`, and that layer, which stood at `place`, as `head`."""
 
     def __init__(self, network: nn.Module, last: nn.Linear) -> None:
         super().__init__()
-        place = next(name for name, module in network.named_modules() if module is last)
-        network.set_submodule(place, nn.Identity())
+        self.place = next(name for name, module in network.named_modules() if module is last)
+        network.set_submodule(self.place, nn.Identity())
         _compute_out_of_place(network)
         self.body = network
         self.head = last

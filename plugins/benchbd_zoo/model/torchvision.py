@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 
-from benchbd.api import ImageShape, NotApplicable
+from benchbd.api import ImageShape, NotApplicable, prepare_torchvision
 from benchbd_zoo.model.provider import Provider
 from benchbd_zoo.model.stem import grey_stem
 
@@ -31,6 +31,15 @@ class Torchvision(Provider):
 
         names: list[str] = torchvision.models.list_models(module=torchvision.models)
         return names
+
+    @classmethod
+    def recognise(cls, name: str) -> Self | None:
+        prepare_torchvision()
+        return cls(variant=name) if name in cls().variants() else None
+
+    @property
+    def foreign_name(self) -> str:
+        return self.variant
 
     def network(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
         import torchvision

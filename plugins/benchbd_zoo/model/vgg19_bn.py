@@ -7,6 +7,8 @@ Departs from the paper: the mean over all places (512 features) and one linear l
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 
 from benchbd.api import ImageShape, Model, NotApplicable
@@ -29,6 +31,20 @@ class VGG19BN(Model):
                 f"vgg19_bn halves images {len(GROUPS)} times and needs at least {SMALLEST}x{SMALLEST} pixels, got {height}x{width}"
             )
         return _Network(channels, num_classes)
+
+    @classmethod
+    def recognise(cls, name: str) -> Self | None:
+        return cls() if name.lower() in ("vgg19_bn", "vgg19") else None
+
+    @property
+    def foreign_name(self) -> str:
+        return "vgg19_bn"
+
+    def foreign_names(self, network: nn.Module) -> dict[str, str]:
+        """Elsewhere the layers are called `features`, and the head `classifier`."""
+        elsewhere = {"layers": "features", "head": "classifier"}
+        parts = {name: name.partition(".") for name in network.state_dict()}
+        return {name: f"{elsewhere[first]}.{rest}" for name, (first, _, rest) in parts.items()}
 
 
 class _Network(nn.Module):

@@ -1,0 +1,171 @@
+"""From what was found in foreign files to an attack result like any other, stored under `record/`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from benchbd.attack.attack import Attack
+from benchbd.attack.training_controlled import nothing_poisoned
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
+from benchbd.engine.classifier import Classifier
+from benchbd.engine.counting import Cost
+from benchbd.engine.inference import predict
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import PluginNotFound, RecordError
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import name_for
+from benchbd.plugin.registry import create, entries
+from benchbd.record.attack_result import FILE, MANIFEST, AttackResult, load_attack_result, record_dir
+from benchbd.record.cell import Provided
+from benchbd.record.files import read_json
+from benchbd.record.images import digest, write_images
+from benchbd.record.keys import attack_key, key_of, safe_name
+from benchbd.record.provenance import now, provenance
+from benchbd.report.sheet import draw_sheet
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What foreign files say of an attacked model.
+
+    format: what they are; called: the attack as they name it; stage: what of the training is known. reported: shares that
+    the other tool measured, by acc, asr and rc; clean_budget: the defender's share, unset where a protocol decides.
+    """
+
+    format: str
+    called: str
+    stage: str
+    plugin: Model
+    model: Classifier
+    train: PoisonedSet
+    test: ImageSet
+    triggered: TriggeredSet
+    target: int = 0
+    clean_budget: float | None = None
+    recipe: Recipe = field(default_factory=lambda: Recipe(precision="fp32"))
+    seed: int = 0
+    reported: dict[str, float] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def keep(found: Found, name: str) -> AttackResult:
+    """Store what was found as `record/<name>/`. Raises `RecordError` when another result lies there."""
+    folder = record_dir() / safe_name(name)
+    train, test = found.train.clean, found.test
+    dataset = cast(DataSet, create("dataset", in_role("dataset"), {"images": digest(train, test)}))
+    attack = cast(Attack, create("attack", in_role("attack"), _attack_parameters(found)))
+    manifest = _manifest(found, dataset, attack)
+    _require_room(folder, manifest["key"])
+    write_images(folder, train, test)
+    result = AttackResult(
+        folder=folder,
+        manifest=manifest,
+        model=found.model,
+        train=found.train,
+        test=test,
+        triggered=found.triggered,
+        trigger={},
+        clean_predictions=predict(found.model, test.images, precision=found.recipe.precision),
+        triggered_predictions=predict(found.model, found.triggered.images, precision=found.recipe.precision),
+    )
+    result.save()
+    draw_sheet(result)
+    return load_attack_result(folder / FILE)  # what every defense will do
+
+
+def in_role(kind: str) -> str:
+    """The plugin of a kind that stands in imported results, by its card."""
+    for entry in entries(kind):
+        if entry.card.get("role") == "imported":
+            return f"{entry.provider}/{entry.name}"
+    raise PluginNotFound(f"no {kind} here has `role: imported` on its card, which imported results need")
+
+
+def only_model(train: ImageSet) -> PoisonedSet:
+    """For a model whose training set is not known: the clean images of the defender, none of them changed."""
+    return nothing_poisoned(train)
+
+
+def nothing_triggered(test: ImageSet) -> TriggeredSet:
+    """For a model of which no triggered image is at hand."""
+    none = torch.zeros(0, dtype=torch.int64)
+    return TriggeredSet(none, test.images[:0], none, none)
+
+
+def _attack_parameters(found: Found) -> dict[str, Any]:
+    train = found.train
+    return {
+        "called": found.called,
+        "format": found.format,
+        "target": found.target,
+        "poison_ratio": train.count(State.POISONED) / len(train) if len(train) else 0.0,
+        "content": key_of("imported", digest_of(found.model.state_dict()), digest_of(_parts(found))),
+    }
+
+
+def _parts(found: Found) -> dict[str, Tensor]:
+    parts = {f"train.{name}": getattr(found.train, name) for name in ("indices", "images", "labels", "states")}
+    return parts | {
+        f"test.{name}": getattr(found.triggered, name) for name in ("indices", "images", "true_labels", "attacked_labels")
+    }
+
+
+def digest_of(tensors: dict[str, Tensor]) -> str:
+    """sha256 over names, types, shapes and contents."""
+    whole = hashlib.sha256()
+    for name, value in tensors.items():
+        whole.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return whole.hexdigest()
+
+
+def _manifest(found: Found, dataset: DataSet, attack: Attack) -> dict[str, Any]:
+    train, plugins = found.train.clean, (dataset, found.plugin, attack)
+    identities = [Provided.of(cast(Plugin, plugin)) for plugin in plugins]
+    model = found.model
+    manifest = {
+        "key": attack_key(*(each.identity() for each in identities), found.recipe.params, found.seed),
+        "stage": found.stage,
+        "seed": found.seed,
+        **{kind: each.model_dump(mode="json") for kind, each in zip(("dataset", "model", "attack"), identities, strict=True)},
+        "recipe": found.recipe.params,
+        "found_as": {"dataset": name_for(type(dataset)), "model": name_for(type(found.plugin))},
+        "outline": {
+            "num_classes": train.num_classes,
+            "image_shape": list(train.image_shape),
+            "mean": model.mean.flatten().tolist(),
+            "std": model.std.flatten().tolist(),
+        },
+        "class_names": list(train.class_names),
+        "fingerprints": {"train": train.fingerprint(), "test": found.test.fingerprint()},
+        "counts": {state.name.lower(): found.train.count(state) for state in (State.POISONED, State.COVER)},
+        "epochs": [],
+        "cost": dataclasses.asdict(Cost()) | {"device": "cpu", "precision": "fp32"},
+        "imported": {"format": found.format, "called": found.called, "reported": found.reported, **found.details},
+        "provenance": provenance([dataset, found.plugin, attack], now()),
+    }
+    return manifest | ({} if found.clean_budget is None else {"clean_budget": found.clean_budget})
+
+
+def _require_room(folder: Path, key: str) -> None:
+    """Raise `RecordError` when another result lies in `folder`; the same one is written again."""
+    try:
+        stored = read_json(folder / MANIFEST)
+    except RecordError:
+        if (folder / FILE).exists():
+            raise RecordError(
+                f"{folder} holds a result that cannot be read; choose another --name, or remove that folder"
+            ) from None
+        return
+    if not isinstance(stored, dict) or stored.get("key") != key:
+        raise RecordError(f"{folder} holds another result; choose another --name, or remove that folder")

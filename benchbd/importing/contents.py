@@ -1,0 +1,219 @@
+"""What is in a file, found by reading alone: its kind, what its pickles would import, and the tensors that it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import pickletools
+import struct
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchbd.errors import BenchbdError, RecordError
+from benchbd.importing.foreign_pickle import ALLOWED_NAMES, read_foreign
+from benchbd.record.files import read_json, require_ordinary, sha256
+from benchbd.record.pickles import imports, is_harmless, pickles_in
+
+MOST_HEADER = 2**26
+"""The longest header of a safetensors file that is read."""
+
+
+@dataclass(frozen=True)
+class PickleContent:
+    """One pickle: where it lies in the file, its length, how often each opcode stands in it, and what it would import."""
+
+    place: str
+    size: int
+    opcodes: dict[str, int]
+    imports: tuple[str, ...]
+    suspicious: tuple[str, ...]
+    damaged: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file as `benchbd inspect` tells of it. holds: what is in it, a line each; escaping: names that lead out of it."""
+
+    path: str
+    kind: str
+    size: int
+    sha256: str
+    pickles: tuple[PickleContent, ...] = ()
+    holds: tuple[str, ...] = ()
+    escaping: tuple[str, ...] = ()
+    refusal: str = ""
+
+    @property
+    def suspicious(self) -> list[str]:
+        return sorted({name for pickle in self.pickles for name in pickle.suspicious})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"suspicious": self.suspicious}
+
+
+@dataclass
+class _Noted:
+    holds: list[str] = field(default_factory=list)
+    escaping: list[str] = field(default_factory=list)
+    refusal: str = ""
+
+
+def content_of(path: Path) -> Content:
+    """Look into the file at `path`. Raises `RecordError` when there is none or it is too large to be read."""
+    require_ordinary(path)
+    kind, noted = kind_of(path), _Noted()
+    pickles = tuple(_pickles(path)) if kind in ("PyTorch archive", "zip archive", "pickle") else ()
+    try:
+        noted.holds += _HOLDS.get(kind, lambda _: [])(path)
+        noted.escaping += _escaping(path) if "archive" in kind else []
+    except BenchbdError as error:
+        noted.refusal = str(error)
+    return Content(
+        str(path), kind, path.stat().st_size, sha256(path), pickles, tuple(noted.holds), tuple(noted.escaping), noted.refusal
+    )
+
+
+def kind_of(path: Path) -> str:
+    """What a file is, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[:4] == b"PK\x03\x04":
+        return "PyTorch archive" if _has_pickle(path) else "zip archive"
+    if head[:8] == b"\x89HDF\r\n\x1a\n":
+        return "HDF5"
+    if head[:1] == b"\x80" or _is_old_pickle(path):
+        return "pickle"
+    if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size:
+        return "safetensors"
+    return "JSON" if head.lstrip()[:1] in (b"{", b"[") else "unknown"
+
+
+def _has_pickle(path: Path) -> bool:
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/data.pkl") for name in archive.namelist())
+    return False
+
+
+def _is_old_pickle(path: Path) -> bool:
+    """Whether it can be read as a pickle without the mark of newer ones; texts end at their first strange letter."""
+    with path.open("rb") as file:
+        content = file.read(2**16)
+    if not content.rstrip().endswith(b".") and len(content) < 2**16:
+        return False
+    try:
+        return sum(1 for _ in pickletools.genops(content)) > 1
+    except Exception:  # pickletools raises whatever the bytes hit
+        return False
+
+
+def _pickles(path: Path) -> Iterator[PickleContent]:
+    for place, content in pickles_in(path):
+        counts, names, damaged = Counter[str](), list[str](), ""
+        try:
+            stream = io.BytesIO(content)
+            while stream.tell() < len(content):
+                counts.update(opcode.name for opcode, _, _ in pickletools.genops(stream))
+        except Exception as error:
+            damaged = str(error) or type(error).__name__
+        with contextlib.suppress(Exception):
+            names.extend(imports(content))
+        if counts:
+            strange = sorted({name for name in names if not is_harmless(name) and name not in ALLOWED_NAMES})
+            found = tuple(sorted(set(names)))
+            yield PickleContent(place, len(content), dict(counts.most_common()), found, tuple(strange), damaged[:200])
+
+
+def opcodes(path: Path) -> Iterator[str]:
+    """Every opcode of every pickle in the file, a line each, as `pickletools` writes them."""
+    for place, content in pickles_in(path):
+        stream = io.BytesIO(content)
+        try:
+            while stream.tell() < len(content):
+                for opcode, argument, position in pickletools.genops(stream):
+                    shown = "" if argument is None else f" {argument!r:.120}"
+                    yield f"{place}:{position}: {opcode.name}{shown}"
+        except Exception as error:
+            yield f"{place}: ends here: {error}"
+
+
+def _archived(path: Path) -> list[str]:
+    """What the restricted reader finds; a file with suspicious imports is not even tried."""
+    return list(_described(read_foreign(path), ""))
+
+
+def _described(value: Any, name: str, depth: int = 0) -> Iterator[str]:
+    if isinstance(value, torch.Tensor) or type(value).__module__ == "numpy":
+        yield f"{name}: {str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    elif isinstance(value, dict) and depth < 3 and len(value) <= 400:
+        for key, part in value.items():
+            yield from _described(part, f"{name}.{key}" if name else str(key), depth + 1)
+    elif isinstance(value, dict | list | tuple):
+        yield f"{name}: {type(value).__name__} of {len(value)}"
+    else:
+        yield f"{name}: {value!r:.100}"
+
+
+def _members(path: Path) -> list[str]:
+    with _zip(path) as archive:
+        return [f"{entry.filename!r}: {entry.file_size:,} bytes" for entry in archive.infolist()[:200]]
+
+
+def _escaping(path: Path) -> list[str]:
+    """Names in an archive that lead out of the folder where it would be laid out."""
+    with _zip(path) as archive:
+        names = [entry.filename for entry in archive.infolist()]
+    return [name for name in names if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/")]
+
+
+@contextlib.contextmanager
+def _zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise RecordError(f"{path} is a damaged archive: {error}") from None
+
+
+def _header(path: Path) -> list[str]:
+    """The tensors that the header of a safetensors file announces."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > min(MOST_HEADER, path.stat().st_size):
+            raise RecordError(f"{path} announces a header of {length:,} bytes; refused")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+        return [
+            f"{name}: {each!r:.200}" if name == "__metadata__" else f"{name}: {each['dtype']} {tuple(each['shape'])}"
+            for name, each in header.items()
+        ]
+    except (ValueError, RecursionError, AttributeError, LookupError, TypeError) as error:
+        raise RecordError(f"{path} is damaged, or no safetensors file: {error}") from None
+
+
+def _table(path: Path) -> list[str]:
+    return list(_described(read_json(path), "", depth=2))
+
+
+def _groups(path: Path) -> list[str]:
+    """Groups and data sets of an HDF5 file; links are named and not followed."""
+    from benchbd.importing.hdf5 import listed, opened
+
+    with opened(path) as file:
+        return list(listed(file))
+
+
+_HOLDS = {
+    "PyTorch archive": _archived,
+    "zip archive": _members,
+    "safetensors": _header,
+    "JSON": _table,
+    "HDF5": _groups,
+}

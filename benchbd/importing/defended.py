@@ -1,0 +1,27 @@
+"""A defended model from elsewhere, measured and stored beside the attack result that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from torch import Tensor
+
+from benchbd.importing.architecture import restored
+from benchbd.importing.assemble import digest_of, in_role
+from benchbd.plugin.registry import create
+from benchbd.record.attack_result import AttackResult, rebuild
+from benchbd.record.defense_result import DefenseResult
+from benchbd.record.keys import safe_name
+from benchbd.victim.model import Model
+
+
+def keep_defended(attack: AttackResult, called: str, origin: str, state: Mapping[str, Tensor]) -> DefenseResult:
+    """Store the model with these parameters as `defense/<called>/` of the attack result. Raises `RecordError`."""
+    outline = attack.manifest["outline"]
+    plugin = cast(Model, rebuild(attack.manifest, "model"))
+    model = restored(plugin, state, attack.train.clean, (tuple(outline["mean"]), tuple(outline["std"])))
+    parameters = {"called": called, "format": origin, "content": digest_of(model.state_dict())}
+    defense: Any = create("defense", in_role("defense"), parameters)
+    folder = attack.folder / "defense" / safe_name(called)
+    return cast(DefenseResult, defense.holding(model).defense(attack.path, device="cpu", save_path=folder))

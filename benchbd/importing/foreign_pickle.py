@@ -1,0 +1,159 @@
+"""Files that another tool stored with `torch.save`: tables of tensors, plain values and NumPy arrays, and nothing else.
+
+PyTorch's own restricted unpickler does the reading. What a NumPy array needs is allowed on top, but not NumPy's own
+functions, which trust the bytes that they are given: stand-ins take their place, which accept plain numbers alone and
+compare every size with the bytes that are there before an array is made.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from numpy.typing import NDArray
+
+from benchbd.errors import RecordError, UnsafeFile
+from benchbd.record.files import require_ordinary, require_unfolded
+from benchbd.record.pickles import is_harmless, suspicious_imports
+
+NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
+"""Types of the elements of an array."""
+
+MOST_VALUES = 2_000_000
+"""Values in a file; a list that is held at many places counts at each."""
+
+
+def _latin(text: str, encoding: str) -> bytes:
+    """How pickles of protocol 2 write bytes."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes written as {encoding}")
+    return text.encode("latin1")
+
+
+class _Type:
+    """Stands for `numpy.dtype`."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        if code not in NUMBERS:
+            raise ValueError(f"an array of {code!r}, which is no type of numbers")
+        self.numpy = numpy.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] not in ("<", ">", "|", "="):
+            raise ValueError(f"numbers in the byte order {state[1]!r}")
+        self.numpy = self.numpy.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands for `numpy.ndarray`; empty until its state is set."""
+
+    def __init__(self) -> None:
+        self.numpy: NDArray[Any] = numpy.zeros(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, columns_first, raw = state
+        wanted = math.prod(shape) * kind.numpy.itemsize
+        if not isinstance(raw, bytes) or len(raw) != wanted or min(shape, default=0) < 0 or len(shape) > 8:
+            raise ValueError(f"an array of shape {shape} that does not fit its bytes")
+        self.numpy = numpy.frombuffer(raw, kind.numpy).reshape(shape, order="F" if columns_first else "C")
+
+
+def _empty(cls: type, shape: tuple[int, ...], code: bytes) -> _Array:
+    return _Array()
+
+
+def _scalar(kind: _Type, raw: bytes) -> Any:
+    if len(raw) != kind.numpy.itemsize:
+        raise ValueError("a number that does not fit its bytes")
+    return numpy.frombuffer(raw, kind.numpy)[0].item()
+
+
+ALLOWED = (
+    (_latin, "_codecs.encode"),
+    (_Type, "numpy.dtype"),
+    (_Array, "numpy.ndarray"),
+    *((_empty, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+)
+"""What a file of tensors and arrays names beyond what PyTorch allows, and what stands for it here."""
+
+ALLOWED_NAMES = frozenset(name for _, name in ALLOWED)
+
+
+def read_foreign(path: Path) -> dict[Any, Any]:
+    """The table in `path`, its arrays as NumPy arrays.
+
+    Raises `UnsafeFile` when it would import anything but tensors, plain values and arrays of numbers (nothing of it is
+    run), and `RecordError` for a file that is missing, damaged or holds no table.
+    """
+    require_ordinary(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # a damaged archive raises whatever the damage hits
+        raise _no_archive(path) from None
+    if declared > path.stat().st_size:
+        raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
+    content = _plain(_loaded(path))
+    if not isinstance(content, dict):
+        raise RecordError(f"{path}: expected a table of parameters or of results, found a {type(content).__name__}")
+    require_unfolded(path, content)
+    return content
+
+
+def unwelcome(path: Path) -> list[str]:
+    """What a file names that is never read."""
+    return [name for name in suspicious_imports(path) if name not in ALLOWED_NAMES]
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(list(ALLOWED)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch names no common class for what a damaged file raises
+        if names := unwelcome(path):
+            raise UnsafeFile(_unsafe(path, names)) from None
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise RecordError(f"{path} cannot be read: {reason}") from None
+
+
+def _unsafe(path: Path, names: list[str]) -> str:
+    return (
+        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing in it was run. Ask for the "
+        "parameters alone (`torch.save(model.state_dict(), ...)`, or safetensors); `benchbd inspect` shows what is in the file"
+    )
+
+
+def _no_archive(path: Path) -> RecordError:
+    names = [name for name in unwelcome(path) if not is_harmless(name)]
+    if names:
+        return UnsafeFile(_unsafe(path, names))
+    return RecordError(
+        f"{path} is damaged, or not in the format that PyTorch writes since version 1.6; store it again with a newer one"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """`value` with arrays in place of their stand-ins. Raises `UnsafeFile` for one that unfolds without end."""
+    left = [MOST_VALUES]
+    try:
+        return _unwrapped(value, left)
+    except RecursionError:
+        raise UnsafeFile("lists nested without end; refused") from None
+
+
+def _unwrapped(value: Any, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0:
+        raise UnsafeFile(f"a file that unfolds to more than {MOST_VALUES:,} values; refused")
+    if isinstance(value, dict):
+        return {key: _unwrapped(part, left) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_unwrapped(part, left) for part in value)
+    return value.numpy if isinstance(value, _Array) else value

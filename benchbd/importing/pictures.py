@@ -1,0 +1,68 @@
+"""Image files as one uint8 tensor, each looked at before it is decoded."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchbd.errors import DataError
+from benchbd.victim.model import ImageShape
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
+MOST_PIXELS = 2**26
+"""Pixels of one image; a file of a few bytes can claim any number of them."""
+
+
+def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
+    """uint8 (N, C, H, W) of `shape`; larger or smaller pictures are scaled, bilinear with antialiasing. Raises `DataError`."""
+    images = torch.empty((len(paths), *shape), dtype=torch.uint8)
+    for place, path in enumerate(paths):
+        images[place] = _read(path, shape)
+    return images
+
+
+def scaled(images: Tensor, height: int, width: int) -> Tensor:
+    """Images (N, C, h, w) brought to another size in the same way; the same images where that is their size."""
+    if tuple(images.shape[2:]) == (height, width):
+        return images
+    grown = torch.empty((*images.shape[:2], height, width), dtype=torch.uint8)
+    for place, image in enumerate(images):
+        picture = Image.fromarray(image[0].numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy())
+        grown[place] = _pixels(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return grown
+
+
+def _read(path: Path, shape: ImageShape) -> Tensor:
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise DataError(f"{path} claims {picture.width}x{picture.height} pixels; refused")
+            picture = picture.convert("L" if shape[0] == 1 else "RGB")
+            if (picture.height, picture.width) != shape[1:]:
+                picture = picture.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
+            return _pixels(picture)
+    except DataError:
+        raise
+    except Exception as error:  # broken bytes surface as any error, by format
+        raise DataError(f"cannot read the image {path}: {error}") from None
+
+
+def _pixels(picture: Image.Image) -> Tensor:
+    """(C, H, W)"""
+    pixels = torch.from_numpy(numpy.array(picture))
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+
+
+def inside(folder: Path, *parts: str) -> Path:
+    """The file `parts` below `folder`. Raises `DataError` when a name or a link leads out of the folder."""
+    path = folder.joinpath(*parts)
+    plain = all(part not in ("", ".", "..") and "/" not in part and "\\" not in part and "\x00" not in part for part in parts)
+    if not plain or not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"the name {'/'.join(parts)!r} leads out of {folder}; refused")
+    return path
