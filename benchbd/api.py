@@ -49,7 +49,6 @@ from benchbd.plugin.plugin import param
 from benchbd.record.images import read_images
 from benchbd.record.remembered import clean_model, remembered
 from benchbd.running.claim import Busy
-from benchbd.record.images import read_images
 from benchbd.running.executor import Executor, Limits, Session
 from benchbd.running.parcel import attack_folder, bring_home, claimed, files_made, pack_attack, settle
 from benchbd.running.stage import Ended, log_path, read_ended, run_stage, write_ended
