@@ -30,7 +30,8 @@ class OracleSelection(Repair):
             return outcome
         curve = measure_sweep(case, outcome.sweep).curve
         chosen = best_on_test(curve, float(getattr(self, "acc_ratio", 0.1)))
-        honest, noted = outcome.sweep.chosen, {"honest_choice": curve.points[outcome.sweep.chosen].value}
+        honest = outcome.sweep.chosen
+        noted = {"honest_choice": curve.points[honest].value, "oracle_choice": curve.points[chosen].value}
         return dataclasses.replace(
             outcome,
             model=outcome.model if chosen == honest else outcome.sweep.path.at(case.model(), chosen),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, NotApplicable, Repaired, accuracy, path_by_threshold
 from benchbd.engine.classifier import Classifier
-from benchbd_zoo.defense.anp import ANP, _MaskedNorms
+from benchbd_zoo.defense.anp import ANP, _NoisyNorms
 
 Array = NDArray[np.float64]
 CLEAN = CleanSet(random_images(40, seed=1), random_images(60, seed=2))
@@ -75,7 +75,7 @@ def test_updates_equal_the_formula(steps: int) -> None:
     network = flat_network()
     images = torch.rand(12, 1, 1, 3, generator=torch.Generator().manual_seed(4))
     labels = torch.arange(12) % 4
-    masked, twin = _MaskedNorms(network), _MaskedNorms(network)
+    masked, twin = _NoisyNorms(network), _NoisyNorms(network)
     (mask,) = masked.masks.values()
     mask.data = torch.tensor([0.5, 0.4, 0.6])
     optimizer = torch.optim.SGD([mask], lr=anp.lr, momentum=anp.momentum)
@@ -191,14 +191,14 @@ def test_the_choice_is_the_last_step_before_the_first_fall(acc_ratio: float, cho
     # of 0.8 without pruning, 0.1 leaves 0.72 and 0.5 leaves 0.4; step 4 is inside 0.1 again, but accuracy has fallen before
     accuracies = (0.8, 0.8, 0.72, 0.71, 0.75, 0.2)
     path = path_by_threshold({"layer": torch.arange(6.0)}, [0.0, 1, 2, 3, 4, 5], "scale")
-    assert ANP(acc_ratio=acc_ratio)._choose(path, accuracies) == chosen
+    assert ANP(acc_ratio=acc_ratio).choose(path, accuracies) == chosen
 
 
 def test_nothing_is_pruned_when_the_first_step_costs_too_much() -> None:
     """At threshold 0 even masks that were clipped to zero stay: that row is the network that was handed in."""
     path = path_by_threshold({"layer": torch.zeros(2)}, [0.0, 0.5], "scale")
     assert path.cuts == (0, 2)
-    assert ANP(acc_ratio=0.1)._choose(path, (0.8, 0.6)) == 0
+    assert ANP(acc_ratio=0.1).choose(path, (0.8, 0.6)) == 0
 
 
 def test_the_model_handed_in_stays_as_it_is() -> None:
