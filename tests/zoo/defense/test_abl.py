@@ -1,0 +1,142 @@
+"""Anti-Backdoor Learning: the held loss by hand, per batch and per sample; what is isolated, trained on and unlearned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from planted_features import pictured, reader
+from torch import Tensor, nn
+
+from benchbd.api import ImageSet, Recipe
+from benchbd_zoo.defense import abl
+from benchbd_zoo.defense.abl import ABL, ascent, lowest, sample_losses
+
+RECIPE = Recipe(epochs=10, batch_size=20, lr=0.5, momentum=0, weight_decay=0, shift=0, precision="fp32")
+LABELS = torch.tensor([0, 1, 1])
+LOGITS = torch.tensor([[0.0, 0.0], [0.0, 3.0], [2.0, 0.0]])
+CE = np.log([2, 1 + np.exp(-3), 1 + np.exp(2)])  # 0.693, 0.049, 2.127
+
+
+class Fixed(nn.Module):
+    """Answers with its parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = nn.Parameter(LOGITS.clone())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.answer
+
+
+def held(**parameters: Any) -> tuple[float, Tensor]:
+    """The loss, and its gradient with respect to the logits."""
+    model = Fixed()
+    value = ABL(**parameters).held(model, torch.zeros(3, 1, 1, 1), LABELS)
+    value.backward()
+    assert model.answer.grad is not None
+    return float(value.detach()), model.answer.grad
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"gradient_ascent_type": "LGA", "cap": "batch"}, CE.mean()),
+        ({"gradient_ascent_type": "LGA", "cap": "batch", "gamma": 1.5}, -CE.mean()),
+        ({"gradient_ascent_type": "LGA", "cap": "sample"}, (CE * [1, -1, 1]).mean()),
+        ({"gradient_ascent_type": "Flooding", "cap": "batch"}, CE.mean()),
+        ({"gradient_ascent_type": "Flooding", "cap": "batch", "flooding": 1.5}, 3 - CE.mean()),
+        ({"gradient_ascent_type": "Flooding", "cap": "sample"}, (abs(CE - 0.5) + 0.5).mean()),
+    ],
+)
+def test_the_held_loss_equals_the_formula(parameters: dict[str, Any], expected: float) -> None:
+    assert held(**parameters)[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["LGA", "Flooding"])
+def test_by_sample_only_what_lies_below_the_floor_climbs(kind: str) -> None:
+    plain = (torch.softmax(LOGITS, 1) - torch.eye(2)[LABELS]) / 3
+    torch.testing.assert_close(held(gradient_ascent_type=kind, cap="batch")[1], plain)
+    turned = plain * torch.tensor([1.0, -1, 1])[:, None]
+    torch.testing.assert_close(held(gradient_ascent_type=kind, cap="sample")[1], turned)
+    torch.testing.assert_close(held(gradient_ascent_type=kind, cap="batch", gamma=1.0, flooding=1.0)[1], -plain)
+
+
+def test_held_by_batch_is_the_default() -> None:
+    assert ABL().cap == "batch"
+
+
+def test_ascent_turns_the_gradient() -> None:
+    model = Fixed()
+    ascent(model, torch.zeros(3, 1, 1, 1), LABELS).backward()
+    torch.testing.assert_close(model.answer.grad, -(torch.softmax(LOGITS, 1) - torch.eye(2)[LABELS]) / 3)
+
+
+@pytest.mark.parametrize(("share", "isolated"), [(0.2, [3]), (0.4, [0, 3]), (0.001, [3]), (0.99, [0, 2, 3, 4])])
+def test_the_lowest_losses_are_isolated(share: float, isolated: list[int]) -> None:
+    losses = torch.tensor([0.2, 0.9, 0.3, 0.1, 0.3])
+    assert torch.nonzero(lowest(losses, share))[:, 0].tolist() == isolated
+
+
+def easy_and_hard() -> tuple[ImageSet, Tensor]:
+    """200 samples with labels that nothing tells, 20 that a bright pixel sends to class 0."""
+    rng = torch.Generator().manual_seed(0)
+    features = torch.randn(220, 6, generator=rng)
+    labels = torch.randint(0, 4, (220,), generator=rng)
+    bad = torch.arange(220) % 11 == 0
+    features[bad, 5], labels[bad] = 9.0, 0
+    return pictured(features, labels), bad
+
+
+@pytest.mark.parametrize("cap", ["batch", "sample"])
+@pytest.mark.parametrize("kind", ["LGA", "Flooding"])
+def test_what_is_learned_first_is_isolated_and_unlearned(kind: Any, cap: Any) -> None:
+    train, bad = easy_and_hard()
+    options = {"gradient_ascent_type": kind, "cap": cap, "isolation_ratio": 20 / 220, "tuning_epochs": 6}
+    learned = {
+        epochs: ABL(**options, unlearning_epochs=epochs, lr_unlearning_init=0.5).train(
+            lambda: reader(6), train, RECIPE, torch.Generator().manual_seed(0)
+        )
+        for epochs in (0, 5)
+    }
+    suspicion = learned[0].suspicion
+    assert suspicion is not None
+    assert torch.equal(suspicion.scores > suspicion.threshold, bad)
+    remembered, forgotten = (sample_losses(learned[epochs].model, train)[bad].mean() for epochs in (0, 5))
+    assert remembered < 1.5 < forgotten
+    assert not learned[5].model.training
+
+
+def test_three_trainings_on_three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[ImageSet, Recipe, Any]] = []
+
+    def noted(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any) -> nn.Module:
+        calls.append((train, recipe, options.get("loss")))
+        return model.eval()
+
+    monkeypatch.setattr(abl, "fit", noted)
+    train, _ = easy_and_hard()
+    method = ABL(isolation_ratio=0.05)
+    learned = method.train(lambda: reader(6), train, RECIPE, torch.Generator().manual_seed(0))
+    losses = sample_losses(learned.model, train)
+    kept = losses.argsort(stable=True)
+    assert [len(images) for images, _, _ in calls] == [220, 209, 11]
+    assert torch.equal(calls[2][0].images, train.images[kept[:11].sort().values])
+    assert torch.equal(calls[1][0].labels, train.labels[kept[11:].sort().values])
+    assert [loss for _, _, loss in calls] == [method.held, None, ascent]
+    assert [(r.epochs, r.lr, r.schedule) for _, r, _ in calls] == [
+        (10, 0.5, "constant"),
+        (6, 0.5, RECIPE.schedule),  # 60 of 100
+        (5, 5e-4, "constant"),
+    ]
+
+
+def test_losses_are_those_of_the_images_as_they_are() -> None:
+    train, _ = easy_and_hard()
+    model = reader(6)
+    weight, bias = (value.detach().double().numpy() for value in (model.head.weight, model.head.bias))
+    scores = train.images.numpy().reshape(220, 6) / 255 @ weight.T + bias
+    expected = np.log(np.exp(scores).sum(1)) - scores[np.arange(220), train.labels.numpy()]
+    np.testing.assert_allclose(sample_losses(model, train), expected, rtol=1e-5)
