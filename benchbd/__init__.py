@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from benchbd.engine.classifier import Classifier
     from benchbd.running.run import Run
 
-__all__ = ["load_results", "matrix", "run"]
+__all__ = ["load_model", "load_results", "matrix", "run"]
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: threads that wait busily starve their neighbours
 
@@ -99,6 +100,13 @@ def matrix(
     with open_executor(executor, {"executor.workers": str(workers)} if workers else {}, limits) as session:
         table.run(session)
     return frame(table.cells())
+
+
+def load_model(path: str | Path) -> Classifier:
+    """The model that `benchbd export safetensors` wrote to `path`: images (N, C, H, W) in [0, 1] to logits (N, K)."""
+    from benchbd.exporting.weights import load_model
+
+    return load_model(path)
 
 
 def load_results(results: str | Path = "leaderboard/results") -> DataFrame:

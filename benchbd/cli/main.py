@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "Check result files: whole, consistent, and true to their predictions.",
     "reproduce": "Run one cell again and report the difference.",
     "import": "Read the result of another tool, a checkpoint or the Keras exercise.",
+    "export": "Write a result or a model for other tools.",
     "inspect": "What is in a file, found without running anything in it.",
     "list": "List attacks, defenses, models or data sets.",
     "info": "What a plugin is, what it needs, what it can be told.",

@@ -120,7 +120,11 @@ def test_defended_models_come_along(folder: Path) -> None:
     healed = stirred(PreAct(), 9)
     place = folder / "defense" / "ft"
     place.mkdir(parents=True)
-    content = {"model_name": "preactresnet18", "num_classes": 3, "model": {f"module.{k}": v for k, v in healed.state_dict().items()}}
+    content = {
+        "model_name": "preactresnet18",
+        "num_classes": 3,
+        "model": {f"module.{k}": v for k, v in healed.state_dict().items()},
+    }
     torch.save(content, place / "defense_result.pt")
     attack = keep(read_attack(find_attack(place), TRAIN, TEST), "mine")
     assert list(find_defenses(folder)) == list(find_defenses(place)) == ["ft"]

@@ -1,0 +1,49 @@
+"""A model as one safetensors file: parameters by name, and in its header all that is needed to build the network again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import safetensors
+import safetensors.torch
+from safetensors import SafetensorError
+
+from benchbd.engine.classifier import Classifier
+from benchbd.errors import RecordError
+from benchbd.exporting.chosen import Chosen
+from benchbd.record.attack_result import rebuild
+from benchbd.record.defense_result import state
+from benchbd.record.files import require_ordinary, write_bytes
+from benchbd.victim.model import Model
+
+ABOUT = "benchbd"
+"""The entry of the header that tells of the model."""
+
+
+def write_weights(path: Path, chosen: Chosen) -> Path:
+    """Store the model at `path`. Raises `Unwritable`."""
+    header = {"format": "pt", ABOUT: json.dumps(chosen.about, sort_keys=True)}
+    return write_bytes(path, safetensors.torch.save(state(chosen.model), header))
+
+
+def load_model(path: str | Path) -> Classifier:
+    """The model that `benchbd export safetensors` wrote, in eval mode: images (N, C, H, W) in [0, 1] to logits (N, K).
+
+    Raises `RecordError` for a file that is missing, damaged or not written by that command.
+    """
+    require_ordinary(Path(path))
+    try:
+        with safetensors.safe_open(path, "pt") as stored:  # type: ignore[no-untyped-call]
+            about = json.loads((stored.metadata() or {})[ABOUT])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dictionary
+        outline = about["outline"]
+        if len(tensors["network.head.bias"]) != outline["num_classes"]:
+            raise ValueError("its head is not made for the classes that it names")
+        plugin = cast(Model, rebuild(about, "model"))
+        model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
+        model.load_state_dict(tensors)
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise RecordError(f"{path} was not written by `benchbd export safetensors`, or is damaged: {error}") from None
+    return model.eval()

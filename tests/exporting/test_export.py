@@ -1,0 +1,135 @@
+"""What is exported gives the same answers elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from backdoorbench_folder import PreAct, stirred, write_result
+from click.testing import CliRunner
+
+import benchbd
+from benchbd.cli.main import benchbd as program
+from benchbd.data.images import ImageSet
+from benchbd.engine.inference import predict
+from benchbd.errors import ConfigError, RecordError
+from benchbd.exporting.backdoorbench import differing_normalisation
+from benchbd.exporting.backdoorbench import write_result as export_result
+from benchbd.exporting.chosen import choose
+from benchbd.importing.assemble import keep
+from benchbd.importing.backdoorbench import find_attack, read_attack
+from benchbd.record.attack_result import AttackResult, load_attack_result
+from benchbd_zoo.defense.fine_prune import FinePrune
+
+RUNTIMES = ("onnx", "onnxscript", "onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def defended(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> AttackResult:
+    """A copy of the stored attack result with one repaired model, of which two steps are kept."""
+    copy = tmp_path_factory.mktemp("export") / "small"
+    shutil.copytree(stored.folder, copy)
+    FinePrune(epochs=0, ratio=0.2, tolerances=(0.05, 0.5)).defense(copy, device="cpu")
+    return load_attack_result(copy)
+
+
+def command(*words: str) -> str:
+    done = CliRunner().invoke(program, ["export", *words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_safetensors_are_loaded_as_the_same_model(defended: AttackResult) -> None:
+    told = command("safetensors", str(defended.folder))
+    assert "fine_prune.safetensors" in told and "1 x 8 x 8 in [0, 1] to 10 logits" in told
+    model = benchbd.load_model(defended.folder / "fine_prune.safetensors")
+    chosen = choose(defended)
+    images = defended.test.images.float() / 255
+    with torch.no_grad():
+        assert torch.equal(model(images), chosen.model(images))
+    assert not model.training and chosen.about["metrics"]["acc"] is not None
+
+
+@pytest.mark.parametrize(("kept", "undefended"), [("5%", False), ("50%", False), (None, True)])
+def test_which_model_is_chosen(defended: AttackResult, tmp_path: Path, kept: str | None, undefended: bool) -> None:
+    choice = ["--undefended"] if undefended else ["--defense", "fine_prune", "--kept", str(kept)]
+    command("safetensors", str(defended.folder), *choice, "--out", str(tmp_path / "m.safetensors"))
+    model = benchbd.load_model(tmp_path / "m.safetensors")
+    weight = model.get_parameter("network.head.weight")
+    if undefended:
+        assert torch.equal(predict(model, defended.test.images, precision="fp32"), defended.clean_predictions)
+    else:
+        stored = torch.load(defended.folder / "defense/fine_prune/defense_result.pt", weights_only=True)["kept"][kept]
+        assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+    assert weight.shape == (10, 16)
+
+
+def test_a_choice_that_is_none(defended: AttackResult, stored: AttackResult) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'fine_prune'"):
+        choose(defended, "fine_prun")
+    with pytest.raises(ConfigError, match=r"keeps no model '9%'; kept are: 5%, 50%"):
+        choose(defended, kept="9%")
+    with pytest.raises(ConfigError, match=r"--defense NAME \(stored are: none\), or --undefended"):
+        choose(stored)
+
+
+def test_a_file_of_somebody_else_is_no_model(tmp_path: Path, defended: AttackResult) -> None:
+    import safetensors.torch
+
+    safetensors.torch.save_file({"w": torch.zeros(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(RecordError, match="was not written by `benchbd export safetensors`"):
+        benchbd.load_model(tmp_path / "a.safetensors")
+    about = json.dumps(
+        choose(defended).about | {"outline": {"num_classes": 10**12, "image_shape": [1, 8, 8], "mean": [0], "std": [1]}}
+    )
+    safetensors.torch.save_file({"network.head.bias": torch.zeros(2)}, tmp_path / "b.safetensors", {"benchbd": about})
+    with pytest.raises(RecordError, match="not made for the classes"):
+        benchbd.load_model(tmp_path / "b.safetensors")
+
+
+def test_onnx_runs_elsewhere_with_the_same_logits(defended: AttackResult) -> None:
+    for package in RUNTIMES:
+        pytest.importorskip(package)
+    import onnxruntime
+
+    command("onnx", str(defended.folder))
+    session = onnxruntime.InferenceSession(defended.folder / "fine_prune.onnx", providers=["CPUExecutionProvider"])
+    images = defended.test.images[:7].numpy().astype(numpy.float32) / 255
+    (found,) = session.run(["logits"], {"images": images})
+    with torch.no_grad():
+        expected = choose(defended).model(torch.from_numpy(images)).numpy()
+    numpy.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = torch.Generator().manual_seed(3)
+    train, test = (
+        ImageSet(torch.randint(0, 256, (n, 3, 16, 16), generator=rng, dtype=torch.uint8), torch.arange(n) % 3, ("a", "b", "c"))
+        for n in (30, 15)
+    )
+    (tmp_path / "theirs").mkdir()
+    write_result(tmp_path / "theirs", train, test, stirred(PreAct()), {3: 0, 4: 0, 8: 2})
+    first = keep(read_attack(find_attack(tmp_path / "theirs"), train, test), "first")
+    command("backdoorbench", "first", "--out", "out")
+    again = keep(read_attack(find_attack(Path("out")), train, test), "again")
+    assert torch.equal(again.clean_predictions, first.clean_predictions)
+    assert torch.equal(again.triggered_predictions, first.triggered_predictions)
+    assert torch.equal(again.train.states, first.train.states) and torch.equal(again.train.images, first.train.images)
+    assert again.manifest["imported"]["reported"] == {
+        k: v for k, v in first.metrics().model_dump().items() if k in ("acc", "asr", "rc")
+    }
+    theirs, ours = (torch.load(f / "attack_result.pt", weights_only=False) for f in (Path("theirs"), Path("out")))
+    assert theirs.keys() <= ours.keys() and theirs["model"].keys() == ours["model"].keys()
+    assert ours["bd_train"]["bd_data_container"]["data_dict"].keys() == theirs["bd_train"]["bd_data_container"]["data_dict"].keys()
+    assert ours["bd_test"]["poison_indicator"].tolist() == theirs["bd_test"]["poison_indicator"].tolist()
+    assert differing_normalisation(first) is None
+
+
+def test_a_model_that_backdoorbench_does_not_have(stored: AttackResult, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no model like resnet_small"):
+        export_result(tmp_path, stored)
