@@ -1,22 +1,47 @@
 // The matrix: defenses down, attacks across, the colour by ASR, ACC and RC in the cell.
 
 function drawMatrix({ section, attacks, defenses }) {
-  const order = orderOf(section);
   const table = h("table", { class: "matrix", role: "grid", "aria-label": `ASR, ACC and RC: ${section.title}` });
-  const rows = sortedRows(section, attacks, defenses, order);
-  const columns = sortedColumns(section, attacks, defenses, order);
-  table.append(matrixHead(section, columns, order), h("tbody", {}, rows.map((defense) => matrixRow(section, defense, columns, order))));
+  const heads = attacks.map((attack) => matrixTitle(section, attack));
+  const corner = h("th", { class: "corner", scope: "col" }, h("span", {}, "defense"), h("span", { class: "quiet" }, "ASR / ACC · RC"));
+  const head = h("tr", {}, corner, heads);
+  const rows = defenses.map((defense) => h("tr", {}, matrixName(section, defense), attacks.map((attack) => matrixCell(section.entry(attack, defense)))));
+  const body = h("tbody", {}, rows);
+  table.append(h("thead", {}, head), body);
+  const cells = rows.map((row) => [...row.cells]);
+  const arrange = () => arrangeMatrix({ section, attacks, defenses, head, heads, body, rows, cells });
+  arrange();
+  arrangements.push(arrange);
   table.querySelector("td")?.setAttribute("tabindex", "0");
   table.addEventListener("click", (e) => openFrom(e.target));
   table.addEventListener("keydown", moveInMatrix);
   tipFor(table, "td[data-entry]", (td) => entryTip(section.entries[td.dataset.entry]));
-  const frame = h("div", { class: `matrix-frame ${state.compact ? "compact" : columns.length < 9 ? "roomy" : ""}`, tabindex: "-1" }, table);
-  return h("section", { data: { section: section.place } }, h("h2", {}, section.title), matrixNote(section, rows, columns), frame);
+  const frame = h("div", { class: `matrix-frame ${state.compact ? "compact" : attacks.length < 9 ? "roomy" : ""}`, tabindex: "-1" }, table);
+  return h("section", { data: { section: section.place } }, h("h2", {}, section.title), matrixNote(section, defenses, attacks), frame);
 
   function openFrom(target) {
     const td = target.closest("td[data-entry]");
     if (td) change({ cell: nameOf(section.entries[td.dataset.entry]) }, true);
   }
+}
+
+// What brings each matrix that is drawn into the order of the state. Rows and cells are moved, not made again.
+const arrangements = [];
+
+function arrangeMatrix({ section, attacks, defenses, head, heads, body, rows, cells }) {
+  const order = orderOf(section);
+  heads.forEach((th, place) => {
+    const mine = order.by === "column" && order.label === attacks[place].label;
+    if (mine) th.setAttribute("aria-sort", order.falling ? "descending" : "ascending");
+    else th.removeAttribute("aria-sort");
+  });
+  defenses.forEach((defense, place) => cells[place][0].classList.toggle("sorted", order.by === "row" && order.label === defense.label));
+  const columns = sortedColumns(section, attacks, defenses, order).map((attack) => attacks.indexOf(attack));
+  if (columns.some((from, to) => head.cells[to + 1] !== heads[from])) {
+    head.append(...columns.map((place) => heads[place]));
+    rows.forEach((row, place) => row.append(...columns.map((column) => cells[place][column + 1])));
+  }
+  body.append(...sortedRows(section, attacks, defenses, order).map((defense) => rows[defenses.indexOf(defense)]));
 }
 
 function matrixNote(section, rows, columns) {
@@ -61,25 +86,19 @@ function sortedBy(things, figure, falling) {
   });
 }
 
-function matrixHead(section, columns, order) {
-  const corner = h("th", { class: "corner", scope: "col" }, h("span", {}, "defense"), h("span", { class: "quiet" }, "ASR / ACC · RC"));
-  return h("thead", {}, h("tr", {}, corner, columns.map((attack) => {
-    const mine = order.by === "column" && order.label === attack.label;
-    const undefended = attack.baseline.asr ? `ASR ${percent(attack.baseline.asr.mean)}` : "";
-    return h("th", { scope: "col", class: attack.healthy ? "healthy" : undefined, "aria-sort": mine ? (order.falling ? "descending" : "ascending") : undefined },
-      h("button", { type: "button", class: "sort", title: `${attack.label}: ${attack.kind.summary || "sort by its ASR"}`, on: { click: () => change({ order: toggled(section, "column", attack.label) }) } }, attack.label),
-      h("small", {}, attack.healthy ? "nothing poisoned" : undefended));
-  })));
+function matrixTitle(section, attack) {
+  const undefended = attack.baseline.asr ? `ASR ${percent(attack.baseline.asr.mean)}` : "";
+  return h("th", { scope: "col", class: attack.healthy ? "healthy" : undefined },
+    h("button", { type: "button", class: "sort", title: `${attack.label}: ${attack.kind.summary || "sort by its ASR"}`, on: { click: () => change({ order: toggled(section, "column", attack.label) }) } }, attack.label),
+    h("small", {}, attack.healthy ? "nothing poisoned" : undefended));
 }
 
-function matrixRow(section, defense, columns, order) {
-  const mine = order.by === "row" && order.label === defense.label;
-  return h("tr", {},
-    h("th", { scope: "row" },
-      h("span", { class: "place", title: `${place(defense.standing)}, ${defense.standing.measured}/${defense.standing.expected} cells` }, defense.standing.group ?? "·"),
-      h("button", { type: "button", class: `sort${mine ? " sorted" : ""}`, title: `${defense.label}: ${defense.kind.summary || "sort attacks by ASR"}`, on: { click: () => change({ order: toggled(section, "row", defense.label) }) } }, defense.label),
-      h("small", {}, badges(defense))),
-    columns.map((attack) => matrixCell(section.entry(attack, defense))));
+function matrixName(section, defense) {
+  const { group, measured, expected } = defense.standing;
+  return h("th", { scope: "row" },
+    h("span", { class: "place", title: `${place(defense.standing)}, ${measured}/${expected} cells` }, group ?? "·"),
+    h("button", { type: "button", class: "sort", title: `${defense.label}: ${defense.kind.summary || "sort attacks by ASR"}`, on: { click: () => change({ order: toggled(section, "row", defense.label) }) } }, defense.label),
+    h("small", {}, badges(defense)));
 }
 
 function badges(defense) {

@@ -9,7 +9,7 @@ const view = h("main", { id: "view", tabindex: "-1" });
 
 function draw() {
   const sections = shown();
-  waiting.length = 0;
+  waiting.length = arrangements.length = 0;
   hideTip();
   const nothing = h("p", { class: "nothing" }, DATA.sections.length ? "Nothing is left by these filters." : "There is no result yet. `benchbd matrix` makes some.");
   const content = !sections.length ? nothing : state.view === "cells" ? drawAll(sections) : sections.map(lazily);
@@ -107,7 +107,8 @@ function start() {
   readAddress();
   const app = document.getElementById("app");
   listeners.push((names) => {
-    if (names.some((name) => name !== "cell" && name !== "sort")) draw();
+    if (names.some((name) => !["cell", "sort", "order"].includes(name))) draw();
+    if (names.includes("order")) arrangements.forEach((arrange) => arrange());
     if (names.includes("cell")) showCell();
   });
   const again = () => {
