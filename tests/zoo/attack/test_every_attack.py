@@ -196,7 +196,7 @@ def test_a_ratio_that_no_class_can_fill_is_refused(ready: Ready, images: ImageSe
 def test_training_moves_the_weights_by_its_seed_alone(
     prepared: Ready, build_for: Ready, images: ImageSet, short: Recipe, name: str
 ) -> None:
-    attack = prepared(CLASSES[name](), images)
+    attack = prepared(CLASSES[name](**quick(CLASSES[name])), images)
     fresh, before = build_for(images), images.images.clone()
     first, again, other = (attack.train(build_for(images), images, short, seeded(seed)) for seed in (0, 0, 1))
     assert not alike(weights(first), weights(fresh))
