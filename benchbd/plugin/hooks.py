@@ -93,17 +93,19 @@ class Observers:
         return [f"the observer {name} raised and was switched off:\n{trace}" for name, trace in self.switched_off.items()]
 
 
-def broken_observers() -> list[Broken]:
-    """Those that cannot be had, with the reason."""
-    faults = []
-    for point in points().get(GROUP, ()):
-        try:
-            Observers().add(_made(point), point.name)
-        except PluginError as error:
-            reason = "contract" if isinstance(error, ContractBroken) else "import-error"
-            entry = Entry("hooks", point.name, point.provider, point.version, point.value)
-            faults.append(Broken(entry, reason, str(error), _trace(error)))
-    return faults
+def observer_entries() -> list[Entry]:
+    """All observers that packages register."""
+    return [Entry("hooks", point.name, point.provider, point.version, point.value) for point in points().get(GROUP, ())]
+
+
+def observer_fault(entry: Entry) -> Broken | None:
+    """Make an observer and say why it cannot be had; None when it can."""
+    try:
+        Observers().add(_made(Point(GROUP, entry.name, entry.target, entry.provider, entry.version)), entry.name)
+    except PluginError as error:
+        reason = "contract" if isinstance(error, ContractBroken) else "import-error"
+        return Broken(entry, reason, str(error), _trace(error))
+    return None
 
 
 def _made(point: Point) -> object | None:

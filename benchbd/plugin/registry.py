@@ -92,22 +92,26 @@ def create(kind: str, name: str, params: dict[str, Any] | None = None) -> Plugin
     return cls(**{"variant": variant} | (params or {}))
 
 
-def broken(kind: str) -> list[Broken]:
-    """Import every plugin of a kind and say which cannot be used, and why."""
-    faults = []
+def fault(entry: Entry) -> Broken | None:
+    """Import a plugin and say why it cannot be used; None when it can."""
+    try:
+        _import(entry)
+    except PluginError as error:
+        cause = error.__cause__ or error
+        return Broken(entry, _reason(error), str(error), "".join(traceback.format_exception(cause)))
+    return None
+
+
+def clashes(kind: str) -> list[Broken]:
+    """Names that several packages claim."""
     by_name: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries(kind):
         by_name[entry.name].append(entry)
-        try:
-            _import(entry)
-        except PluginError as error:
-            cause = error.__cause__ or error
-            faults.append(Broken(entry, _reason(error), str(error), "".join(traceback.format_exception(cause))))
-    for name, claims in by_name.items():
-        if len(claims) > 1:
-            packages = ", ".join(e.provider for e in claims)
-            faults.append(Broken(claims[0], "name-clash", f"{name!r} is provided by {packages}", ""))
-    return faults
+    return [
+        Broken(claims[0], "name-clash", f"{name!r} is provided by {', '.join(e.provider for e in claims)}", "")
+        for name, claims in by_name.items()
+        if len(claims) > 1
+    ]
 
 
 def _reason(error: PluginError) -> str:

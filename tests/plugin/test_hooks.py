@@ -12,7 +12,7 @@ from benchbd import matrix, run
 from benchbd.api import hookimpl
 from benchbd.errors import ContractBroken
 from benchbd.plugin import hooks
-from benchbd.plugin.hooks import Observers, broken_observers
+from benchbd.plugin.hooks import Observers, observer_entries, observer_fault
 from benchbd.plugin.points import Point
 from benchbd_zoo.hooks.json_lines import JsonLines
 from benchbd_zoo.hooks.tensorboard import TensorBoard, scalars
@@ -77,7 +77,7 @@ def test_wrong_arguments_are_refused_with_both_signatures(install: Any) -> None:
     with pytest.raises(ContractBroken, match=r"hook 'cell_started'\n.*colour"):
         Observers().add(Mistaken())
     install(mistaken=here(Mistaken), absent="no_such_module:X", watcher=here(Watcher))
-    faults = {fault.entry.name: fault for fault in broken_observers()}
+    faults = {entry.name: fault for entry in observer_entries() if (fault := observer_fault(entry)) is not None}
     assert {name: fault.reason for name, fault in faults.items()} == {"mistaken": "contract", "absent": "import-error"}
     assert all(fault.trace.startswith("Traceback") for fault in faults.values())
 

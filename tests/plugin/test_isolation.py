@@ -22,6 +22,7 @@ PACKAGES = {
     "good": GOOD,
     "raising": "1 / 0",
     "exiting": "raise SystemExit(7)",
+    "quitting": "import os, sys; print('noise'); print('last words', file=sys.stderr, flush=True); os._exit(3)",
     "looping": "while True:\n    try:\n        while True: pass\n    except Exception: pass",
     "future": GOOD.replace("api = 1", "api = 99"),
     "ft": GOOD,
@@ -31,6 +32,7 @@ PACKAGES = {
 REASONS = {
     "raising": ("import-error", "ZeroDivisionError"),
     "exiting": ("import-error", "SystemExit: 7"),
+    "quitting": ("import-error", "its import ended the process with exit code 3"),
     "looping": ("import-error", "TooSlow: it did not end within 12 s"),
     "future": ("api-too-new", "upgrade benchbd"),
     "ft": ("name-clash", "'ft' is provided by benchbd, dist-ft"),
@@ -92,7 +94,8 @@ def test_what_is_broken_is_shown_with_reason_and_trace(site: Path) -> None:
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"broken defense.{name} (")]
         assert f"({reason})" in line
         assert message in line
-    assert done.stdout.count("Traceback (most recent call last)") == len(REASONS) - 1
+    assert done.stdout.count("Traceback (most recent call last)") == len(REASONS) - 2
+    assert "last words" in done.stdout
     assert "broken defense.good" not in done.stdout
 
 

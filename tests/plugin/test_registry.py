@@ -110,7 +110,7 @@ def test_what_is_broken_is_listed_with_its_reason_and_the_rest_loads(install: In
         install(name, source)
     install("good", MODEL)
     assert {entry.name for entry in registry.entries("model")} == {*FAULTS, "good"}
-    faults = {fault.entry.name: fault for fault in registry.broken("model")}
+    faults = {entry.name: fault for entry in registry.entries("model") if (fault := registry.fault(entry)) is not None}
     assert {name: fault.reason for name, fault in faults.items()} == {name: reason for name, (_, reason, _) in FAULTS.items()}
     for name, (_, _, message) in FAULTS.items():
         assert message in faults[name].message
@@ -135,7 +135,7 @@ def test_two_providers_of_one_name(install: Install) -> None:
     with pytest.raises(PluginError, match="two packages provide the model 'net': dist-a/net and dist-b/net; name the one you mean"):
         registry.load("model", "net")
     assert registry.load("model", "dist-b/net").__module__ == "second"
-    clash = registry.broken("model")
+    clash = registry.clashes("model")
     assert [(fault.reason, fault.message) for fault in clash] == [("name-clash", "'net' is provided by dist-a, dist-b")]
 
 

@@ -1,0 +1,66 @@
+"""Which plugins cannot be used, and why: every one is imported, in a process apart.
+
+A plugin whose import ends the process, by `os._exit` or by a crash in compiled code, is found by having been the last
+that was tried; another process goes on behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+
+from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.hooks import observer_entries, observer_fault
+from benchbd.plugin.registry import Broken, clashes, entries, fault
+
+Trial = tuple[Entry, Callable[[], Broken | None]]
+
+
+def broken() -> list[Broken]:
+    """All plugins and observers that cannot be used, in the order in which they are listed."""
+    tried, found, done = [entry for entry, _ in _trials()], [], 0
+    while done < len(tried):
+        child = subprocess.run([sys.executable, "-m", __name__, str(done)], capture_output=True, text=True)  # noqa: S603
+        answers = [answer for line in child.stdout.splitlines() if (answer := _answer(line)) is not None]
+        found += [Broken(tried[done + place], **answer) for place, answer in enumerate(answers) if answer]
+        done += len(answers)
+        if done < len(tried):
+            found.append(_culprit(tried[done], child))
+            done += 1
+    return found + [clash for kind in KINDS for clash in clashes(kind)]
+
+
+def _trials() -> Iterator[Trial]:
+    for entry in [entry for kind in KINDS for entry in entries(kind)]:
+        yield entry, partial(fault, entry)
+    for entry in observer_entries():
+        yield entry, partial(observer_fault, entry)
+
+
+_MARK = "benchbd probe: "
+"""Before each answer, since a plugin may print."""
+
+
+def _answer(line: str) -> dict[str, str] | None:
+    return dict(json.loads(line.removeprefix(_MARK))) if line.startswith(_MARK) else None
+
+
+def _culprit(entry: Entry, child: subprocess.CompletedProcess[str]) -> Broken:
+    how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit code {child.returncode}"
+    return Broken(entry, "import-error", f"its import ended the process with {how}", child.stderr[-4000:])
+
+
+def main() -> None:
+    """Try all plugins from the one whose number is the first argument, and say of each on a line what is wrong with it."""
+    for _, trial in list(_trials())[int(sys.argv[1]) :]:
+        found = trial()
+        answer = {name: value for name, value in asdict(found).items() if name != "entry"} if found else {}
+        print(f"\n{_MARK}{json.dumps(answer)}", flush=True)  # noqa: T201 - the parent reads it
+
+
+if __name__ == "__main__":
+    main()
