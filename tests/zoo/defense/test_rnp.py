@@ -126,7 +126,7 @@ def test_the_original_network_is_pruned_and_nothing_else_of_it_changes() -> None
 
 
 def test_erratum_the_threshold_is_chosen_on_the_validation_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RNP, "_unlearn", lambda *_: (planted_choice.cornered(), []))
+    monkeypatch.setattr(RNP, "_unlearn", lambda *_: (planted_choice.cornered(), [0.1]))
     monkeypatch.setattr(RNP, "_recover", lambda *_: planted_choice.MASKS)
     outcome = RNP().respond(planted_choice.case())
     assert outcome.sweep is not None and outcome.notes["threshold"] == 0.3
