@@ -29,6 +29,7 @@ COMMANDS = {
     "inspect": "What is in a file, found without running anything in it.",
     "list": "List attacks, defenses, models or data sets.",
     "info": "What a plugin is, what it needs, what it can be told.",
+    "pages": "Write a page of documentation for each plugin.",
     "plugins": "Which packages provide plugins, and which plugins are broken.",
     "check": "Whether a plugin keeps the contract.",
     "new": "Write the start of a plugin, or of a whole package.",

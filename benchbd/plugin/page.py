@@ -1,0 +1,97 @@
+"""The page of a plugin in Markdown: what it is, how it works, what it needs, what it can be told."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.plugin import Plugin, limits, type_name
+from benchbd.plugin.registry import entries, load
+
+COSTS = {
+    "Z": "reads weights alone, seconds",
+    "F": "forward passes only",
+    "S": "a short optimisation on few images",
+    "M": "a twentieth to half of a training",
+    "R": "one or two trainings",
+    "X": "more than three trainings",
+}
+"""Cost classes, in units of one standard training."""
+
+COMMANDS = {
+    "attack": "benchbd run --attack {} --defense none",
+    "defense": "benchbd run --attack ATTACK --defense {}",
+    "model": "benchbd run --attack ATTACK --model {}",
+    "dataset": "benchbd run --attack ATTACK --dataset {}",
+    "executor": "benchbd matrix PROTOCOL --executor {}",
+}
+
+
+def pages(provider: str) -> dict[str, str]:
+    """Pages by file name, `attack/NAME.md`, and `index.md`, of all plugins of a package."""
+    mine = {kind: [entry for entry in entries(kind) if entry.provider == provider] for kind in KINDS}
+    made = {f"{kind}/{entry.name}.md": page(entry) for kind, found in mine.items() for entry in found}
+    return made | {"index.md": _index(provider, mine)}
+
+
+def page(entry: Entry) -> str:
+    """The page of one plugin. Raises `PluginError` when it cannot be imported."""
+    cls = load(entry.kind, f"{entry.provider}/{entry.name}")
+    parts = [
+        f"# {entry.name}",
+        f"*{entry.kind}{', ' + entry.family if entry.family else ''}*: {entry.summary}.",
+        "\n".join(f"- {fact}" for fact in _facts(entry.card)),
+        f"```sh\n{COMMANDS[entry.kind].format(entry.name)}\n```",
+        "## How it works",
+        inspect.getdoc(inspect.getmodule(cls)) or "",
+        inspect.cleandoc(cls.__doc__ or ""),
+        "## Parameters",
+        "\n".join(_parameters(cls)) if cls.model_fields else "None.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(card: dict[str, Any]) -> Iterator[str]:
+    paper, reference = card.get("paper"), card.get("reference")
+    if isinstance(paper, dict):
+        yield f"Paper: {paper.get('authors')}, [{paper.get('title')}]({paper.get('url')}), {paper.get('year')}"
+    if isinstance(reference, dict):
+        yield f"Reference code, read for facts alone: <{reference.get('code')}>, licence: {reference.get('licence')}"
+    if card.get("cost"):
+        yield f"Cost: {card['cost']}, {COSTS.get(str(card['cost']), '')}"
+    for word, meaning in (("clean_data", "Clean data"), ("label_mode", "Labels"), ("memory", "Memory")):
+        if word in card:
+            yield f"{meaning}: {card[word]}"
+    for word, meaning in (("needs", "Needs"), ("trains", "Trains first"), ("tags", "Tags")):
+        if card.get(word):
+            yield f"{meaning}: {', '.join(map(str, card[word]))}"
+
+
+def _parameters(cls: type[Plugin]) -> Iterator[str]:
+    yield "| parameter | type | default | range | meaning |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, field in cls.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        cells = (f"`{name}`", type_name(field.annotation), "unset" if default is None else f"`{default}`", limits(field))
+        yield f"| {' | '.join(_in_cell(cell) for cell in (*cells, field.description or ''))} |"
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _index(provider: str, mine: dict[str, list[Entry]]) -> str:
+    parts = [f"# Plugins of {provider}"]
+    for kind, found in mine.items():
+        if found:
+            rows = "\n".join(map(_row, found))
+            parts.append(f"## {kind}s\n\n| name | family | what it is | cost |\n| --- | --- | --- | --- |\n{rows}")
+    legend = "; ".join(f"{letter}: {meaning}" for letter, meaning in COSTS.items())
+    return "\n\n".join([*parts, f"Cost classes: {legend}."]) + "\n"
+
+
+def _row(entry: Entry) -> str:
+    cost = entry.card.get("cost", "")
+    return f"| [{entry.name}]({entry.kind}/{entry.name}.md) | {entry.family} | {_in_cell(entry.summary)} | {cost} |"
