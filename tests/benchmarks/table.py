@@ -1,0 +1,164 @@
+"""The tables of docs/performance.md: the engine against what one would write by hand, in one run on one machine.
+
+    python tests/benchmarks/table.py                 minutes, on a machine that does nothing else
+    python tests/benchmarks/table.py --workload-w    the stages of protocol workload-w, which needs CIFAR-10
+
+Both ways are timed in turn, and the ratio is the median over the turns, so that a drift of the machine hits both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import benchbd.api  # noqa: F401 - first, so that threads wait passively
+
+# isort: split
+import torch
+from test_engine import CASES, bare_evaluation, bare_training
+
+from benchbd.data.images import ImageSet
+from benchbd.engine.hardware import hardware
+from benchbd.engine.inference import predict
+from benchbd.engine.recipe import Recipe
+from benchbd.engine.sweep import sweep_predictions
+from benchbd.engine.training import fit
+from benchbd.engine.units import PruningPath, norm_layers, path_by_number, path_by_threshold
+from benchbd.plugin.registry import create, entries, load
+from benchbd.victim.model import Model
+
+Work = Callable[[], object]
+TURNS = 5
+STAMPED = 50_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workload-w", action="store_true", help="time the stages of protocol workload-w instead")
+    if parser.parse_args().workload_w:
+        show(("stage", "work s", "evaluation s"), workload_w())
+        return
+    machine = hardware()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {machine.device}, bf16 native: {machine.bf16}\n")
+    show(("engine against a bare loop", "precision", "engine images/s", "bare images/s", "engine / bare"), loops())
+    show(("sweep", "naive s", "engine s", "times faster"), sweeps())
+    show(("attack", f"seconds for {STAMPED:,} images of 3x32x32", "images/s"), stamping())
+    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def show(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> None:
+    """A Markdown table, a line as soon as it is known."""
+    print(f"| {' | '.join(header)} |\n|{' --- |' * len(header)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+    print()
+
+
+def timed(work: Work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def in_turn(first: Work, second: Work) -> tuple[float, float, float]:
+    """Median seconds of both, and the median of second / first, turn by turn; one turn each is not counted."""
+    first(), second()
+    pairs = [(timed(first), timed(second)) for _ in range(TURNS)]
+    ratio = statistics.median(b / a for a, b in pairs)
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratio
+
+
+def material(name: str) -> tuple[Any, ImageSet]:
+    side, channels, count = CASES[name]
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (count, channels, side, side), generator=rng, dtype=torch.uint8)
+    images = ImageSet(pixels, torch.randint(0, 10, (count,), generator=rng), tuple("0123456789"))
+    return cast(Model, create("model", name)).classifier(images, seed=0), images
+
+
+def loops() -> Iterator[tuple[str, ...]]:
+    for name in CASES:
+        model, images = material(name)
+        for precision in ("fp32", "bf16"):
+            recipe = Recipe(epochs=1, batch_size=128, precision=precision, shift=2, flip=True)
+            bf16 = precision == "bf16"
+            pairs: dict[str, tuple[Work, Work]] = {
+                "training": (
+                    lambda: fit(model, images, recipe, torch.Generator().manual_seed(0)),  # noqa: B023
+                    lambda: bare_training(model, images, bf16),  # noqa: B023
+                ),
+                "evaluation": (
+                    lambda: predict(model, images.images, precision=precision),  # type: ignore[arg-type]  # noqa: B023
+                    lambda: bare_evaluation(model, images, bf16),  # noqa: B023
+                ),
+            }
+            for what, (engine, bare) in pairs.items():
+                ours, theirs, ratio = in_turn(engine, bare)
+                speeds = (f"{len(images) / seconds:,.0f}" for seconds in (ours, theirs))
+                yield f"{what}, {name}", precision, *speeds, f"{ratio:.2f}"
+
+
+def sweeps() -> Iterator[tuple[str, ...]]:
+    model, images = material("resnet_small")
+    rng = torch.Generator().manual_seed(0)
+    masks = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in norm_layers(model).items()}
+    learned = {name: (0.6 + 0.5 * mask).clamp(max=1) for name, mask in masks.items()}
+    paths = {
+        "last convolution, 64 channels one by one": path_by_number(
+            {"network.stages.2.bn2": torch.rand(64, generator=rng)}, range(65), "output"
+        ),
+        "19 thresholds, masks spread evenly from 0 to 1": path_by_threshold(masks, [0.05 * s for s in range(19)], "scale"),
+        "19 thresholds, masks from 0.6 to 1 as ANP learns them": path_by_threshold(learned, [0.05 * s for s in range(19)], "scale"),
+    }
+    for what, path in paths.items():
+        naive, engine, _ = in_turn(lambda: one_by_one(model, path, images), lambda: swept(model, path, images))  # noqa: B023
+        yield what, f"{naive:.2f}", f"{engine:.2f}", f"{naive / engine:.1f}"
+
+
+def one_by_one(model: Any, path: PruningPath, images: ImageSet) -> None:
+    """The whole pruned network at every step, with the engine's own evaluation."""
+    for step in range(len(path)):
+        predict(path.at(model, step), images.images, precision="fp32")
+
+
+def swept(model: Any, path: PruningPath, images: ImageSet) -> None:
+    sweep_predictions(model, path, images.images, precision="fp32")
+
+
+def stamping() -> Iterator[tuple[str, ...]]:
+    """Attacks whose trigger is a formula; the others learn theirs first."""
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (STAMPED, 3, 32, 32), generator=rng, dtype=torch.uint8)
+    images = ImageSet(pixels, torch.arange(STAMPED) % 10, tuple("0123456789"))
+    for entry in entries("attack"):
+        cls = cast(type[Any], load("attack", entry.name))
+        if entry.provider != "benchbd" or "trains" in entry.card or cls.learns_trigger or entry.card.get("role") == "imported":
+            continue
+        plain = cls()
+        attack = plain.with_trigger(plain.prepare(images, lambda: None, Recipe(), torch.Generator().manual_seed(0)))
+        seconds = min(timed(lambda: attack.apply(attack.stamp, images.images, images.labels, rng)) for _ in range(3))  # noqa: B023
+        yield entry.name, f"{seconds:.2f}", f"{STAMPED / seconds:,.0f}"
+
+
+def workload_w() -> Iterator[tuple[str, ...]]:
+    words = "run --protocol workload-w --attack badnet --defense ft --defense fine_prune --defense anp --json --name workload-w"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "benchbd", *words.split()], stdout=subprocess.PIPE, text=True, check=True)
+    whole = time.perf_counter() - start
+    cells = json.loads(done.stdout)["cells"]
+    yield "attack", f"{cells[0]['cost']['attack_seconds']:.1f}", "in the next line"
+    for cell in cells:
+        cost = cell["cost"]
+        yield cell["cell"]["defense"]["name"], f"{cost['defense_seconds']:.1f}", f"{cost['evaluation_seconds']:.1f}"
+    yield "the whole command", f"{whole:.1f}", ""
+
+
+if __name__ == "__main__":
+    main()
