@@ -3,7 +3,7 @@
     1. a clean surrogate f is trained; `samples` training images are drawn; v = 0
     2. for each image x that v does not fool (f(x + v) = f(x)): r = targeted DeepFool from x + v towards the target;
        v <- v + g(r);  v <- g(v);  v <- strength * (v - min v) / (max v - min v)
-       g: separable Gaussian low-pass of 5 * sigma taps, zero beyond the edges
+       g: separable Gaussian low-pass of 5 * sigma taps, zero beyond the edges; sigma counts pixels of an image of 32
     3. step 2 is repeated until v fools `fooling_rate` of the images, or `max_iter_uni` times; the best v is kept
     4. x' = x + 255 * v, clipped; poisoned samples are labelled with the target
 
@@ -37,16 +37,19 @@ from benchbd.api import (
     track,
 )
 
+USUAL = 32
+"""Height of the images for which the width of the low-pass was chosen."""
+
 
 class LowFrequency(PoisoningAttack):
     """Parameters carry the names of the reference implementation where it has one."""
 
     api = 1
-    quick: ClassVar[dict[str, Any]] = {"samples": 20, "max_iter_uni": 2, "max_iter_df": 10}
+    quick: ClassVar[dict[str, Any]] = {"target": 2, "samples": 20, "max_iter_uni": 2, "max_iter_df": 10}
 
     samples: int = param(100, "training images from which the pattern is found", ge=1)
     strength: float = param(0.2, "range of the pattern, on the scale to 1", gt=0, le=1)
-    sigma: int = param(6, "width of the low-pass in pixels; it has five times as many taps", ge=1)
+    sigma: float = param(6.0, "width of the low-pass in pixels of a 32-pixel image; it grows with the image", gt=0)
     fooling_rate: float = param(0.8, "share of the images that must be fooled", gt=0, le=1)
     max_iter_uni: int = param(50, "passes over the images at most", ge=1)
     overshoot: float = param(0.02, "share by which DeepFool goes beyond the boundary", ge=0)
@@ -87,7 +90,8 @@ class LowFrequency(PoisoningAttack):
         change, reached = deepfool(surrogate, images[unmoved] + pattern, self.target, self.overshoot, self.max_iter_df)
         if not reached.any():
             return pattern
-        pattern = low_pass(low_pass(change[reached].sum(0), self.sigma) + pattern, self.sigma)
+        sigma = self.sigma * min(pattern.shape[1:]) / USUAL
+        pattern = low_pass(low_pass(change[reached].sum(0), sigma) + pattern, sigma)
         pattern = pattern - pattern.min()
         return self.strength * pattern / pattern.max()
 
@@ -103,21 +107,21 @@ def deepfool(model: nn.Module, images: Tensor, target: int, overshoot: float, st
             break
         gap = logits[:, target] - logits.gather(1, first[:, None])[:, 0]
         (slope,) = torch.autograd.grad(gap.sum(), moved)
-        length = gap.detach().abs() * away / slope.flatten(1).square().sum(1).clamp(min=1e-12)
-        change = change + length[:, None, None, None] * slope
+        step = (gap.detach().abs() * away / slope.flatten(1).square().sum(1))[:, None, None, None] * slope
+        change = change + step.nan_to_num(0, 0, 0)  # where the slope is zero there is no way to go
     change = (1 + overshoot) * change
     return change, _classes(model, images + change) == target
 
 
-def low_pass(pattern: Tensor, sigma: int) -> Tensor:
+def low_pass(pattern: Tensor, sigma: float) -> Tensor:
     """g of (C, H, W): a Gaussian along rows and columns."""
     rows, columns = (_blur(length, sigma).to(pattern) for length in pattern.shape[1:])
     return rows @ pattern @ columns.T
 
 
-def _blur(length: int, sigma: int) -> Tensor:
+def _blur(length: int, sigma: float) -> Tensor:
     """(length, length): a Gaussian of 5 sigma taps in every row, cut off at the edges."""
-    taps = 5 * sigma
+    taps = max(1, round(5 * sigma))
     weights = torch.exp(-(((torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2) / sigma) ** 2) / 2)
     here = torch.arange(length)
     tap = here - here[:, None] + (taps - 1) // 2

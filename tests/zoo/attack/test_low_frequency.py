@@ -57,7 +57,7 @@ def test_the_low_pass_is_a_separable_gaussian(shape: tuple[int, int], sigma: int
 
 
 def test_deepfool_on_a_linear_network_is_the_projection_on_the_boundary(rng: torch.Generator) -> None:
-    model = Linear(torch.randn(3, 48, generator=rng), torch.randn(3, generator=rng))
+    model = Linear(torch.randn(3, 48, generator=rng), torch.tensor([0.5, -1000, 0]))
     images = torch.rand(20, 3, 4, 4, generator=rng)
     first = model(images).argmax(1)
     start = images[first == 0]
@@ -65,10 +65,9 @@ def test_deepfool_on_a_linear_network_is_the_projection_on_the_boundary(rng: tor
     weight = (model.weight[2] - model.weight[0]).detach().double().numpy()
     gap = start.flatten(1).double().numpy() @ weight + float((model.bias[2] - model.bias[0]).detach())
     expected = 1.02 * np.abs(gap)[:, None] / (weight @ weight) * weight
-    one_step = (model(start + torch.from_numpy(expected).float().view_as(start)).argmax(1) == 2).numpy()
-    assert one_step.sum() > 1  # where class 1 is not in between, one step is enough
-    np.testing.assert_allclose(change.flatten(1).numpy()[one_step], expected[one_step], rtol=1e-4, atol=1e-6)
-    assert reached[torch.from_numpy(one_step)].all()
+    assert len(start) > 1
+    np.testing.assert_allclose(change.flatten(1), expected, rtol=1e-4, atol=1e-6)
+    assert reached.all()
 
 
 def test_deepfool_gives_up_and_says_so() -> None:
@@ -89,7 +88,7 @@ def test_the_pattern_moves_a_network_to_the_target(rng: torch.Generator) -> None
     """Images of mean 0.45 to 0.49 are dark; a smooth pattern of range 0.2 makes nearly all of them bright."""
     images = torch.linspace(0.45, 0.49, 20)[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
     model = brighter(0.5)
-    pattern = LowFrequency(target=1)._find(model, images, rng)
+    pattern = LowFrequency(target=1, sigma=24)._find(model, images, rng)
     assert (float(pattern.min()), float(pattern.max())) == pytest.approx((0, 0.2))
     fooled = (images + pattern).mean((1, 2, 3)) > 0.5
     assert fooled.double().mean() >= 0.8
