@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchbd.api import BuildModel, ImageSet, Learned, Recipe, RobustTraining, Suspicion, fit, logits, param
+from benchbd_zoo.defense.isolation import ascent, boundary, lowest
 
 SHARE = 0.6
 """Epochs of step 3 in those of a recipe: 60 of 100."""
@@ -54,7 +55,7 @@ class ABL(RobustTraining):
         fit(model, train_as_seen.subset(others), self._finetuning(recipe), rng, what="ABL: training without the isolated")
         poison = train_as_seen.subset(torch.nonzero(isolated)[:, 0])
         fit(model, poison, self._unlearning(recipe), rng, loss=ascent, what="ABL: unlearning")
-        return Learned(model, Suspicion(-losses, _between(losses, isolated)), {"mean loss of all": float(losses.mean())})
+        return Learned(model, Suspicion(-losses, boundary(-losses, isolated)), {"mean loss of all": float(losses.mean())})
 
     def held(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """The loss of step 1."""
@@ -80,21 +81,3 @@ def sample_losses(model: nn.Module, train: ImageSet) -> Tensor:
     """CE (N,) of every training image as it is, in order."""
     scores = logits(model, train.images, precision="fp32").double()  # in bf16 many of them would be equal
     return F.cross_entropy(scores, train.labels.cpu(), reduction="none")
-
-
-def lowest(losses: Tensor, share: float) -> Tensor:
-    """Which samples (N,) hold the lowest losses: the share, rounded, at least one and not all; the earlier of equals."""
-    count = min(max(1, round(share * len(losses))), len(losses) - 1)
-    isolated = torch.zeros(len(losses), dtype=torch.bool)
-    isolated[losses.argsort(stable=True)[:count]] = True
-    return isolated
-
-
-def ascent(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Its descent is the ascent of CE."""
-    return -F.cross_entropy(model(images).float(), labels)
-
-
-def _between(losses: Tensor, isolated: Tensor) -> float:
-    """The suspicion above which lies what was isolated: half-way to the next sample."""
-    return -float((losses[isolated].max() + losses[~isolated].min()) / 2)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from benchbd.api import ImageSet, Recipe
 from benchbd_zoo.defense import abl
-from benchbd_zoo.defense.abl import ABL, ascent, lowest, sample_losses
+from benchbd_zoo.defense.abl import ABL, sample_losses
+from benchbd_zoo.defense.isolation import ascent
 
 RECIPE = Recipe(epochs=10, batch_size=20, lr=0.5, momentum=0, weight_decay=0, shift=0, precision="fp32")
 LABELS = torch.tensor([0, 1, 1])
@@ -66,18 +67,6 @@ def test_by_sample_only_what_lies_below_the_floor_climbs(kind: str) -> None:
 
 def test_held_by_batch_is_the_default() -> None:
     assert ABL().cap == "batch"
-
-
-def test_ascent_turns_the_gradient() -> None:
-    model = Fixed()
-    ascent(model, torch.zeros(3, 1, 1, 1), LABELS).backward()
-    torch.testing.assert_close(model.answer.grad, -(torch.softmax(LOGITS, 1) - torch.eye(2)[LABELS]) / 3)
-
-
-@pytest.mark.parametrize(("share", "isolated"), [(0.2, [3]), (0.4, [0, 3]), (0.001, [3]), (0.99, [0, 2, 3, 4])])
-def test_the_lowest_losses_are_isolated(share: float, isolated: list[int]) -> None:
-    losses = torch.tensor([0.2, 0.9, 0.3, 0.1, 0.3])
-    assert torch.nonzero(lowest(losses, share))[:, 0].tolist() == isolated
 
 
 def easy_and_hard() -> tuple[ImageSet, Tensor]:
