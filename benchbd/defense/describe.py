@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from benchbd.defense.case import Case
-from benchbd.defense.evaluation import Evaluation
+from benchbd.defense.evaluation import REJECTED, Evaluation
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import Cost
 from benchbd.errors import ContractBroken
 from benchbd.measure.curve import Curve, CurvePoint
+from benchbd.measure.plausible import doubts
 from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, Provided
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.keys import SCHEMA, canonical_json, cell_key
@@ -65,6 +66,7 @@ def describe(
         curves=tuple(curves),
         operating_points=evaluation.operating_points,
         notes=_plain(outcome.notes, defense.name),
+        doubts=_doubts(case, evaluation),
         cost=_cost(case, outcome, evaluation, cost),
         provenance=_provenance(defense, case, started),
         flags=Flags(oracle=defense.oracle),
@@ -81,6 +83,18 @@ def describe(
     )
 
 
+def _doubts(case: Case, evaluation: Evaluation) -> tuple[str, ...]:
+    attack = case.attack
+    return doubts(
+        evaluation.metrics,
+        evaluation.counts,
+        attack.metrics(),
+        attack.test.num_classes,
+        attacked=attack.manifest["attack"]["params"].get("poison_ratio") != 0,
+        predictions=evaluation.clean_predictions[evaluation.clean_predictions != REJECTED],
+    )
+
+
 def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
     """Notes as they come back from a JSON file. Raises `ContractBroken` for what JSON does not know."""
     try:
@@ -93,6 +107,7 @@ def _provenance(defense: Defense, case: Case, started: str) -> dict[str, Any]:
     """Of the defense; the sources of the plugins on the attack's side are named too."""
     own = provenance([defense], started)
     own["fingerprints"] = case.attack.manifest["fingerprints"]
+    own["stages"] = {"attack": case.attack.manifest["stage"], "defense": defense.stage}
     own["sources"] = case.attack.manifest["provenance"]["sources"] | own["sources"]
     return own
 

@@ -115,7 +115,7 @@ class Section:
 class Board:
     """All tables, and the files that were not believed, with what is wrong with them.
 
-    `pictures`: strips of images as PNG, by the folder of the attack's results.
+    `pictures`: strips of images as PNG, by their path under the results.
     """
 
     sections: tuple[Section, ...]

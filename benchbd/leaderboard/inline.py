@@ -17,6 +17,7 @@ from benchbd.leaderboard.interval import Summary, tidy
 from benchbd.leaderboard.row import BYSTANDERS, METRICS, Row
 from benchbd.leaderboard.tables import ABOUT, summary_line
 from benchbd.leaderboard.trust import LEVELS
+from benchbd.report.sheet import strip_name
 
 KEY_DIGITS = 12
 MOST_POINTS = 60_000
@@ -71,7 +72,7 @@ def _section(section: Section, stated: dict[str, Any], texts: Texts, every_seed:
         "fronts": stated["fronts"],
         "against": _against_anchor(stated["standings"], anchors),
         "best": {attack.label: best for attack, entries in section.by_attack() if (best := _best(entries))},
-        "folders": {attack.label: _folder(entries) for attack, entries in section.by_attack()},
+        "pictures": {attack.label: _picture(section, entries) for attack, entries in section.by_attack()},
         "entries": [_entry(entry, texts, every_seed) for entry in section.entries],
     }
 
@@ -99,9 +100,10 @@ def _best(entries: tuple[Entry, ...]) -> dict[str, Any] | None:
     return {"defense": best.defense, "der": best.metrics["der"].mean, "asr": best.metrics["asr"].mean}
 
 
-def _folder(entries: tuple[Entry, ...]) -> str:
-    """The folder of an attack's results, by which its pictures go."""
-    return next((row.file.rpartition("/")[0].rpartition("/")[0] for entry in entries for row in entry.cells), "")
+def _picture(section: Section, entries: tuple[Entry, ...]) -> str:
+    """The path of an attack's strip of images under the results, if there is one."""
+    file = next(row.file for entry in entries for row in entry.cells)
+    return f"{file.rpartition('/')[0].rpartition('/')[0]}/{strip_name(section.where.dataset.name)}"
 
 
 def _entry(entry: Entry, texts: Texts, every_seed: bool) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Strips of an attack's images beside its results: `<protocol>/<attack>/images.png`, shown as they were sent."""
+"""Strips of an attack's images beside its results: `<protocol>/<attack>/images-<data set>.png`, shown as they were sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchbd.leaderboard.text import one_line
 
-NAME = "images.png"
+PATTERN = "*/*/images-*.png"
 LARGEST = 64 * 1024
 """Bytes of a strip; what is larger is left out, so that the page stays small."""
 
@@ -14,14 +14,14 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def read_pictures(results: Path) -> tuple[dict[str, bytes], list[str]]:
-    """Strips by the folder that they lie in, and what is wrong with the others."""
+    """Strips by their path under the results, and what is wrong with the others."""
     found, faults = {}, []
-    for path in sorted(results.glob(f"*/*/{NAME}")):
-        folder = one_line(path.parent.relative_to(results).as_posix())
+    for path in sorted(results.glob(PATTERN)):
+        name = one_line(path.relative_to(results).as_posix())
         size = path.stat().st_size
         content = path.read_bytes() if size <= LARGEST else b""
         if content.startswith(_SIGNATURE):
-            found[folder] = content
+            found[name] = content
         else:
-            faults.append(f"{folder}/{NAME}: expected a PNG of at most {LARGEST:,} bytes, got {size:,} bytes of something")
+            faults.append(f"{name}: expected a PNG of at most {LARGEST:,} bytes, got {size:,} bytes of something")
     return found, faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from typing import Any
 
@@ -10,11 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import TriggeredSet
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.files import write
+from benchbd.record.keys import safe_name
 
 SHOWN = 8
 """Images on a sheet, spread over the classes."""
+
+FEW, SMALL = 5, 32
+"""Images of a strip, and their longest side in pixels."""
 
 GREY = 204
 """Level of the background, on which white triggers show."""
@@ -48,12 +55,52 @@ def draw_sheet(result: AttackResult) -> None:
     write(result.folder / "images.png", lambda file: figure.savefig(file, format="png", dpi=130))
 
 
+def strip_name(dataset: str) -> str:
+    """What the strip of an attack on this data set is called, beside the results."""
+    return f"images-{safe_name(dataset)}.png"
+
+
+def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
+    """A strip of few small images as PNG, one pixel for each of theirs: clean, below it triggered, below it the change.
+
+    Larger images are made smaller; None where there is no clean image to show above each, or no colour that a PNG knows.
+    """
+    from matplotlib.image import imsave
+
+    places = _spread(triggered.true_labels)[:FEW]
+    if not len(places) or not bool(triggered.paired.all()) or test.images.shape[1] not in (1, 3):
+        return None
+    clean, stamped = test.images[triggered.indices[places]], triggered.images[places]
+    below = F.pad(torch.cat([_small(i) for i in (clean, stamped, amplified(clean, stamped)[0])]), (0, 0, 0, 2), value=GREY)
+    file = io.BytesIO()
+    imsave(
+        file,
+        numpy.concatenate([_strip(row) for row in below.split(len(places))]),
+        format="png",
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        metadata={"Software": "benchbd"},
+    )
+    return file.getvalue()
+
+
 def amplified(clean: Tensor, triggered: Tensor) -> tuple[Tensor, int]:
     """The change around mid-grey, (N, C, H, W) uint8, made visible by a whole factor from 1 to 32."""
     change = triggered.int() - clean.int()
     largest = int(change.abs().max())
     factor = max(1, min(32, 127 // largest)) if largest else 1
     return (128 + factor * change).clamp(0, 255).to(torch.uint8), factor
+
+
+def _small(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) uint8 of at most `SMALL` pixels a side."""
+    height, width = images.shape[2:]
+    factor = max(height, width) / SMALL
+    if factor <= 1:
+        return images
+    size = (max(1, round(height / factor)), max(1, round(width / factor)))
+    return F.interpolate(images.float(), size, mode="area").round().to(torch.uint8)
 
 
 def _spread(labels: Tensor) -> Tensor:

@@ -21,10 +21,11 @@ from benchbd.engine.hardware import use_threads
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
 from benchbd.plugin.registry import create, load
-from benchbd.record.attack_result import is_stored
+from benchbd.record.attack_result import is_stored, load_attack_result
 from benchbd.record.cell import Code, Status
 from benchbd.record.cells import ResultStore
-from benchbd.record.files import read_json, write_json
+from benchbd.record.files import read_json, write_bytes, write_json
+from benchbd.report.sheet import strip_name, thumbnails
 from benchbd.running.attacking import AttackJob, make
 from benchbd.running.claim import Busy, claim
 from benchbd.running.protocol import Choice
@@ -107,6 +108,15 @@ class DefenseSpec(_Spec):
                 raise RecordError(f"this cell has the key {result.cell.key[:12]}, the plan says {self.key[:12]}; plan again")
             noted = result.cell.provenance | {"retries": self.retries}
             store.write(self.result, result.cell.model_copy(update={"provenance": noted}), result.predictions())
+        self._keep_images()
+
+    def _keep_images(self) -> None:
+        """A strip of the attack's images beside its results, from the first of its seeds that comes here."""
+        path = (self.results / self.result).parent.parent / strip_name(self.dataset)
+        if not path.is_file():
+            attack = load_attack_result(self.attack_folder)
+            if (content := thumbnails(attack.test, attack.triggered)) is not None:
+                write_bytes(path, content)
 
 
 Spec = Annotated[AttackSpec | DefenseSpec, Field(discriminator="stage")]

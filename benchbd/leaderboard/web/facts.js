@@ -61,7 +61,7 @@ function sectionOf(stated, place) {
     entryOf(entry, section, section.attacks[Math.floor(index / width)], rows.get(index % width)),
   );
   section.entry = (attack, defense) => section.entries[attack.column * width + defense.row];
-  section.picture = (attack) => DATA.pictures[stated.folders[attack.label]];
+  section.picture = (attack) => DATA.pictures[stated.pictures[attack.label]];
   return section;
 }
 
