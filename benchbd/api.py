@@ -46,6 +46,7 @@ from benchbd.errors import (
 )
 from benchbd.plugin.hooks import hookimpl
 from benchbd.plugin.plugin import param
+from benchbd.plugin.registry import create
 from benchbd.record.images import read_images
 from benchbd.record.remembered import clean_model, remembered
 from benchbd.running.claim import Busy
@@ -109,6 +110,7 @@ __all__ = [
     "claimed",
     "clean_model",
     "conv_layers",
+    "create",
     "data_dir",
     "deepest_convolution",
     "device_of",

@@ -35,7 +35,7 @@ def load_model(path: str | Path) -> Classifier:
     """
     require_ordinary(Path(path))
     try:
-        with safetensors.safe_open(path, "pt") as stored:  # type: ignore[no-untyped-call]
+        with safetensors.safe_open(path, "pt") as stored:
             about = json.loads((stored.metadata() or {})[ABOUT])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dictionary
         outline = about["outline"]

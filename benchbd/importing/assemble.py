@@ -20,7 +20,6 @@ from benchbd.engine.counting import Cost
 from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import PluginNotFound, RecordError
-from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import create, entries
 from benchbd.record.attack_result import FILE, MANIFEST, AttackResult, load_attack_result, record_dir
@@ -130,14 +129,14 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
 
 
 def _manifest(found: Found, dataset: DataSet, attack: Attack) -> dict[str, Any]:
-    train, plugins = found.train.clean, (dataset, found.plugin, attack)
-    identities = [Provided.of(cast(Plugin, plugin)) for plugin in plugins]
-    model = found.model
+    train, model = found.train.clean, found.model
+    provided = {"dataset": Provided.of(dataset), "model": Provided.of(found.plugin), "attack": Provided.of(attack)}
+    data, architecture, made_by = (each.identity() for each in provided.values())
     manifest = {
-        "key": attack_key(*(each.identity() for each in identities), found.recipe.params, found.seed),
+        "key": attack_key(data, architecture, made_by, found.recipe.params, found.seed),
         "stage": found.stage,
         "seed": found.seed,
-        **{kind: each.model_dump(mode="json") for kind, each in zip(("dataset", "model", "attack"), identities, strict=True)},
+        **{kind: each.model_dump(mode="json") for kind, each in provided.items()},
         "recipe": found.recipe.params,
         "found_as": {"dataset": name_for(type(dataset)), "model": name_for(type(found.plugin))},
         "outline": {

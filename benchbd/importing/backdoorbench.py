@@ -14,7 +14,7 @@ import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -121,7 +121,7 @@ def _share(text: object) -> float | None:
 
 def normalisations() -> dict[str, Statistics]:
     """Mean and standard deviation by the name of a data set in BackdoorBench."""
-    table = yaml.safe_load(files("benchbd.importing").joinpath("normalisations.yaml").read_text())
+    table = yaml.safe_load(resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text())
     return {name: (tuple(map(float, mean)), tuple(map(float, std))) for name, (mean, std) in table.items()}
 
 
@@ -160,7 +160,8 @@ def _listed(path: Path, part: Any, clean: ImageSet, tree: str) -> _Listed:
     """The images that a part of the result lists, each held against the clean data."""
     table = part["bd_data_container"]["data_dict"]
     marked = part.get("poison_indicator")
-    rows = []
+    rows: list[tuple[int, ...]] = []
+    files: list[Path] = []
     for place, entry in sorted((_whole(key), entry) for key, entry in table.items()):
         if not 0 <= place < len(clean):
             raise DataError(
@@ -168,14 +169,16 @@ def _listed(path: Path, part: Any, clean: ImageSet, tree: str) -> _Listed:
             )
         if marked is None or _is_marked(marked, place):
             given, true = (_whole(label) for label in entry["other_info"][:2])
-            rows.append((place, given, true, _file(path.parent / tree, str(entry["path"]))))
-    places, given, true = (torch.tensor([row[i] for row in rows], dtype=torch.int64) for i in range(3))
-    _require_same_images(path, clean, places, true, given)
-    return _Listed(places, given, true, [row[3] for row in rows])
+            rows.append((place, given, true))
+            files.append(_file(path.parent / tree, str(entry["path"])))
+    listed = _Listed(*torch.tensor(rows, dtype=torch.int64).reshape(-1, 3).unbind(1), files)
+    _require_same_images(path, clean, listed)
+    return listed
 
 
-def _require_same_images(path: Path, clean: ImageSet, places: Tensor, true: Tensor, given: Tensor) -> None:
-    wrong = int((clean.labels[places] != true).sum())
+def _require_same_images(path: Path, clean: ImageSet, listed: _Listed) -> None:
+    places, given = listed.places, listed.given
+    wrong = int((clean.labels[places] != listed.true).sum())
     if wrong:
         raise DataError(
             f"{path} was made from other images: of {len(places)} labels {wrong} differ from those of the clean data; "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _scalar(kind: _Type, raw: bytes) -> Any:
     return numpy.frombuffer(raw, kind.numpy)[0].item()
 
 
-ALLOWED = (
+ALLOWED: tuple[tuple[Callable[..., Any], str], ...] = (
     (_latin, "_codecs.encode"),
     (_Type, "numpy.dtype"),
     (_Array, "numpy.ndarray"),

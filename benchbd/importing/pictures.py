@@ -43,10 +43,10 @@ def _read(path: Path, shape: ImageShape) -> Tensor:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise DataError(f"{path} claims {picture.width}x{picture.height} pixels; refused")
-            picture = picture.convert("L" if shape[0] == 1 else "RGB")
-            if (picture.height, picture.width) != shape[1:]:
-                picture = picture.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
-            return _pixels(picture)
+            decoded = picture.convert("L" if shape[0] == 1 else "RGB")
+            if (decoded.height, decoded.width) != shape[1:]:
+                decoded = decoded.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
+            return _pixels(decoded)
     except DataError:
         raise
     except Exception as error:  # broken bytes surface as any error, by format

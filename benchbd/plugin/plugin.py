@@ -139,6 +139,8 @@ def type_name(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin in (tuple, list):
         return "list of " + type_name(next(a for a in arguments if a is not Ellipsis))
+    if origin is dict:
+        return "table"
     if all(isinstance(a, str) for a in arguments):
         return "|".join(arguments)
     return " or ".join(type_name(a) for a in arguments)

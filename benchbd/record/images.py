@@ -36,7 +36,7 @@ def read_images(folder: Path, split: str) -> ImageSet:
         raise DataError(f"{path} is a link that leaves its folder, which is not followed; put a copy in its place")
     try:
         require_ordinary(path)
-        with safetensors.safe_open(path, "pt") as stored:  # type: ignore[no-untyped-call]
+        with safetensors.safe_open(path, "pt") as stored:
             names = tuple(map(str, json.loads(stored.metadata()["class_names"])))
             return ImageSet(stored.get_tensor("images"), stored.get_tensor("labels"), names)
     except (RecordError, SafetensorError, LookupError, TypeError, ValueError) as error:

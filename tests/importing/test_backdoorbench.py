@@ -170,7 +170,7 @@ def test_paths_that_lead_out_are_refused(folder: Path, network: nn.Module, writt
     (folder / "secret.png").write_bytes(next((folder / "bd_test_dataset").rglob("*.png")).read_bytes())
     next(iter(content["bd_test"]["bd_data_container"]["data_dict"].values()))["path"] = written
     torch.save(content, path)
-    with pytest.raises(BenchbdError, match="refused|cannot read the image"):
+    with pytest.raises(BenchbdError, match=r"refused|cannot read the image"):
         read_attack(path, TRAIN, TEST)
 
 
