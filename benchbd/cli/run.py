@@ -90,6 +90,8 @@ def _show(run: Run, files: list[str]) -> None:
             console.print(line, markup=False)
         if cell.operating_points:
             console.print(curve_table(cell))
+        for doubt in cell.doubts:
+            console.print(f"doubtful, {cell.cell.defense.name}: {doubt}", style="yellow", markup=False)
         if cell.status.code != "ok":
             console.print(f"{cell.cell.defense.name}: {cell.status.code}: {cell.status.reason}", markup=False)
             console.print(cell.status.traceback, markup=False)

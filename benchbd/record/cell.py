@@ -137,6 +137,7 @@ class Cell(_Part):
     curves: tuple[Curve, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
     notes: dict[str, Any] = {}
+    doubts: tuple[str, ...] = ()
     cost: CellCost = CellCost()
     provenance: dict[str, Any] = {}
     flags: Flags = Flags()

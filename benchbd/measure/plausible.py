@@ -1,0 +1,75 @@
+"""Is a result plausible? Sentences on what most often means that something went wrong, never a verdict.
+
+Compared with chance by the normal approximation of the binomial distribution: a share is near an expected one when
+it lies within three standard deviations of it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from benchbd.measure.metrics import Counts, Metrics, percent
+
+DEVIATIONS = 3.0
+HIGH_ASR = 0.2
+"""ASR of a model that nobody attacked beyond which its mistakes are no longer ordinary ones."""
+
+ONE_CLASS = 0.95
+"""Share of one class among the predictions beyond which a model is said to predict nothing else."""
+
+FAR = 0.1
+"""How far a seed may lie from the median of its siblings, whatever their spread."""
+
+
+def doubts(
+    metrics: Metrics, counts: Counts, baseline: Metrics, num_classes: int, attacked: bool, predictions: Tensor
+) -> tuple[str, ...]:
+    """What is strange about a defended model, and about the one that it was made from.
+
+    baseline: of the undefended model. attacked: whether anything was poisoned. predictions (N,): of the clean test images.
+    """
+    found = [*_of_attack(baseline, counts, num_classes, attacked), *_of_defense(metrics, counts, num_classes, predictions)]
+    return tuple(found)
+
+
+def _of_attack(baseline: Metrics, counts: Counts, num_classes: int, attacked: bool) -> Iterator[str]:
+    if _near(baseline.acc, 1 / num_classes, counts.clean):
+        yield f"the undefended model's ACC of {percent(baseline.acc)} % is that of guessing; it has learned nothing"
+    if baseline.asr is None or not counts.triggered:
+        return
+    mistaken = (1 - baseline.acc) / (num_classes - 1)
+    if attacked and _near(baseline.asr, mistaken, counts.triggered):
+        yield f"the attack did not take: ASR {percent(baseline.asr)} % is what ordinary mistakes give"
+    if not attacked and baseline.asr > HIGH_ASR:
+        yield f"ASR {percent(baseline.asr)} % on a model that nobody attacked"
+
+
+def _of_defense(metrics: Metrics, counts: Counts, num_classes: int, predictions: Tensor) -> Iterator[str]:
+    if _near(metrics.acc, 1 / num_classes, counts.clean):
+        yield f"the defended model's ACC of {percent(metrics.acc)} % is that of guessing"
+    if len(predictions) and float(torch.bincount(predictions.long()).max()) / len(predictions) > ONE_CLASS:
+        yield "the defended model predicts one class for nearly everything, so that its ASR means nothing"
+    if metrics.rc is not None and metrics.rc > metrics.acc + _spread(metrics.acc, counts.triggered):
+        yield f"RC {percent(metrics.rc)} % exceeds ACC {percent(metrics.acc)} %: triggered images are easier than clean ones"
+
+
+def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
+    """Seeds whose value lies far from their siblings': beyond `FAR`, and three deviations (from the MAD), of the median."""
+    if len(values) < 3:
+        return ()
+    middle = statistics.median(values.values())
+    spread = 1.4826 * statistics.median(abs(value - middle) for value in values.values())
+    return tuple(seed for seed, value in values.items() if abs(value - middle) > max(FAR, DEVIATIONS * spread))
+
+
+def _near(share: float, expected: float, count: int) -> bool:
+    return share <= expected + _spread(expected, count)
+
+
+def _spread(share: float, count: int) -> float:
+    return DEVIATIONS * math.sqrt(share * (1 - share) / count) if count else math.inf
