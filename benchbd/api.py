@@ -15,8 +15,8 @@ from benchbd.defense.oracle import OracleSelection
 from benchbd.defense.outcome import Learned, Repaired, Suspicion, Sweep, Verdict
 from benchbd.defense.repair import Repair, TrainingSetRepair
 from benchbd.defense.robust_training import RobustTraining
-from benchbd.engine.activations import channel_means, last_executed
-from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, trace
+from benchbd.engine.activations import channel_means, last_executed, watching_outputs
+from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, main_path, trace
 from benchbd.engine.hardware import hardware, usable_cores
 from benchbd.engine.inference import accuracy, batched, eval_mode, features, logits, predict
 from benchbd.engine.progress import epoch_done, track
@@ -131,6 +131,7 @@ __all__ = [
     "last_within",
     "log_path",
     "logits",
+    "main_path",
     "named_layer",
     "nearest",
     "norm_layers",
@@ -156,5 +157,6 @@ __all__ = [
     "trace",
     "track",
     "usable_cores",
+    "watching_outputs",
     "write_ended",
 ]
