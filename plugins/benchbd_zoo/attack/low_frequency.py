@@ -45,7 +45,7 @@ class LowFrequency(PoisoningAttack):
     """Parameters carry the names of the reference implementation where it has one."""
 
     api = 1
-    quick: ClassVar[dict[str, Any]] = {"target": 2, "samples": 20, "max_iter_uni": 2, "max_iter_df": 10}
+    quick: ClassVar[dict[str, Any]] = {"target": 1, "samples": 20, "max_iter_uni": 2, "max_iter_df": 20}
 
     samples: int = param(100, "training images from which the pattern is found", ge=1)
     strength: float = param(0.2, "range of the pattern, on the scale to 1", gt=0, le=1)
