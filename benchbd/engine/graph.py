@@ -73,14 +73,21 @@ def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
 
 def deepest_convolution(graph: fx.GraphModule) -> str | None:
     """The convolution behind the most others, the last executed of equals: a shortcut beside the main path is none."""
-    depth: dict[fx.Node, int] = {}
-    deepest, name = 0, None
+    path = main_path(graph)
+    return path[-1] if path else None
+
+
+def main_path(graph: fx.GraphModule) -> list[str]:
+    """The convolutions on the way that leads through the most of them, in the order in which it does."""
+    ways: dict[fx.Node, list[str]] = {}
+    longest: list[str] = []
     for node in graph.graph.nodes:
+        way = max((ways[source] for source in node.all_input_nodes), key=len, default=[])
         is_conv = isinstance(_called(graph, node), nn.Conv2d)
-        depth[node] = max((depth[source] for source in node.all_input_nodes), default=0) + is_conv
-        if is_conv and depth[node] >= deepest:
-            deepest, name = depth[node], str(node.target)
-    return name
+        ways[node] = [*way, str(node.target)] if is_conv else way
+        if is_conv and len(ways[node]) >= len(longest):
+            longest = ways[node]
+    return longest
 
 
 def run_watched(graph: fx.GraphModule, batch: Tensor) -> tuple[Tensor, dict[fx.Node, set[fx.Node]] | None]:

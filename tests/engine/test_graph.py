@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from tiny_networks import Branching, InPlace, Plain, PreAct, Residual, classifier
 from torch import Tensor, fx, nn
 
-from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, node_of, trace
+from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, main_path, node_of, trace
 
 
 def graph_of(body: nn.Module) -> fx.GraphModule:
@@ -151,6 +151,14 @@ def test_node_of_wants_the_only_touch() -> None:
 @pytest.mark.parametrize(("body", "deepest"), [(Residual, "conv2"), (PreAct, "conv2"), (InPlace, "conv2")])
 def test_the_deepest_convolution_is_no_shortcut(body: type[nn.Module], deepest: str) -> None:
     assert deepest_convolution(graph_of(body())) == deepest
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [(Residual, ["conv1", "conv2"]), (PreAct, ["stem", "conv1", "conv2"]), (Plain, ["conv1", "conv2"]), (nn.Flatten, [])],
+)
+def test_the_main_path_goes_through_the_most_convolutions(body: type[nn.Module], path: list[str]) -> None:
+    assert main_path(graph_of(body())) == path
 
 
 def test_no_convolution_no_deepest() -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Repair, Repaired, Sweep, sweep_accuracies
 from benchbd_zoo.defense.outliers import OutlierRule
-from benchbd_zoo.defense.preactivations import batch_norms, gathered
+from benchbd_zoo.defense.preactivations import batch_norms, moments
 
 
 class BNP(OutlierRule, Repair):
@@ -32,8 +32,8 @@ class BNP(OutlierRule, Repair):
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         layers = batch_norms(model)
-        sums = gathered(model, clean.train.images, _sums, "BNP: statistics")
-        scores = {layer: divergence(layers[layer], *moments(part)) for layer, part in sums.items()}
+        found = moments(model, layers, clean.train.images, "BNP: statistics")
+        scores = {layer: divergence(layers[layer], mean, variance) for layer, (mean, variance) in found.items()}
         path, chosen = self.sweep_over_u(scores, "scale")
         accuracies = sweep_accuracies(model, path, clean.validation, what="BNP: sweep")
         return Repaired(
@@ -42,20 +42,6 @@ class BNP(OutlierRule, Repair):
             notes={"pruned": path.cuts[chosen], "of": len(path.units), "u": self.u},
             tensors={f"divergence.{layer}": values for layer, values in scores.items()},
         )
-
-
-def _sums(inputs: Tensor) -> Tensor:
-    """Count, sum and sum of squares (1, 3, C) of inputs (B, C, places)."""
-    first = inputs.sum((0, 2), dtype=torch.float64)
-    second = inputs.square().sum((0, 2), dtype=torch.float64)
-    return torch.stack([torch.full_like(first, inputs[:, 0].numel()), first, second])[None]
-
-
-def moments(sums: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (C,) and variance (C,) from the sums (batches, 3, C)."""
-    count, first, second = sums.sum(0)
-    mean = first / count
-    return mean, (second / count - mean.square()).clamp(min=0)
 
 
 def divergence(norm: nn.Module, mean: Tensor, variance: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchbd.api import ImageSet, Repaired, Sweep, TrainingSetRepair, param
 from benchbd_zoo.defense.outliers import OutlierRule
-from benchbd_zoo.defense.preactivations import gathered
+from benchbd_zoo.defense.preactivations import batch_norms, gathered
 
 
 class EP(OutlierRule, TrainingSetRepair):
@@ -37,7 +37,7 @@ class EP(OutlierRule, TrainingSetRepair):
     def repair(self, model: nn.Module, train_as_seen: ImageSet, rng: torch.Generator) -> Repaired:
         drawn = torch.randperm(len(train_as_seen), generator=rng)[: self.samples].sort().values
         images = train_as_seen.images[drawn.to(train_as_seen.images.device)]
-        peaks = gathered(model, images, lambda inputs: inputs.amax(2), "EP: pre-activations")
+        peaks = gathered(model, batch_norms(model), images, lambda inputs: inputs.amax(2), "EP: pre-activations")
         entropies = {layer: entropy(values.T, self.step_size) for layer, values in peaks.items()}
         path, chosen = self.sweep_over_u({layer: -h for layer, h in entropies.items()}, "scale")
         return Repaired(
