@@ -72,12 +72,15 @@ def matrix(
     rerun: Sequence[str] = (),
     executor: str = "local",
     workers: int | None = None,
+    settings: dict[str, str] | None = None,
     results: str | Path = "leaderboard/results",
     device: str = "auto",
     time_limit: float | None = None,
+    fail_fast: bool = False,
 ) -> DataFrame:
     """Run all cells of a protocol that are missing; the same as the command `benchbd matrix`.
 
+    settings: parameters of the executor, such as `{"executor.gpus": "0,1"}`.
     Returns one row per stored cell of the plan (see `load_results`). Raises `BenchbdError`.
     """
     from benchbd.plugin.hooks import Observers
@@ -97,8 +100,9 @@ def matrix(
         observers=Observers.installed(),
     )
     limits = Limits(seconds=time_limit or chosen.time_limit, threads=chosen.threads)
-    with open_executor(executor, {"executor.workers": str(workers)} if workers else {}, limits) as session:
-        table.run(session)
+    told = (settings or {}) | ({"executor.workers": str(workers)} if workers else {})
+    with open_executor(executor, told, limits) as session:
+        table.run(session, fail_fast=fail_fast)
     return frame(table.cells())
 
 

@@ -69,23 +69,17 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
 
 def selected(options: dict[str, Any], watched: bool = False) -> Matrix:
     """The matrix that the shared options describe, with the observers that are installed if it is to be watched."""
-    from benchbd.errors import ConfigError, nearest
+    from benchbd.errors import ConfigError
     from benchbd.plugin.hooks import Observers
     from benchbd.running.matrix import Matrix, results_dir
     from benchbd.running.plan import Selection
     from benchbd.running.protocol import load_protocol
 
-    protocol = load_protocol(options["protocol"])
-    for kind, choices in (("attacks", protocol.attacks), ("defenses", protocol.defenses)):
-        known = [choice.name for choice in choices]
-        for name in options[kind]:
-            if name not in known:
-                raise ConfigError(f"{protocol.name} has no {kind[:-1]} {name!r}{nearest(name, known)} it has {', '.join(known)}")
     rerun = frozenset(part for part in options["rerun"].split(",") if part)
     if unknown := rerun - set(RERUN):
         raise ConfigError(f"--rerun: expected some of {', '.join(RERUN)}, got {', '.join(sorted(unknown))}")
     return Matrix(
-        protocol,
+        load_protocol(options["protocol"]),
         Selection(options["attacks"], options["defenses"], options["seeds"]),
         rerun,
         results=options["results"] or results_dir(),

@@ -61,12 +61,19 @@ def files_made(place: Path) -> Files:
 def bring_home(spec: Path, files: Files) -> None:
     """Write what a stage has made elsewhere into the folders that its spec names here; what says it is done comes last.
 
-    Raises `Unwritable`, and `RecordError` for a name that leads out of those folders.
+    What stands beside the results of several cells stays as the first of them has left it. Raises `Unwritable`, and
+    `RecordError` for a name that leads out of those folders.
     """
     content = read_spec(spec)
     places = {name: _place_at_home(content, name) for name in files}
     for name in sorted(files, key=lambda name: (name.endswith(".json"), name.startswith("results/"), name)):
-        write_bytes(places[name], files[name])
+        if not (_is_for_several(content, name) and places[name].exists()):
+            write_bytes(places[name], files[name])
+
+
+def _is_for_several(spec: AttackSpec | DefenseSpec, name: str) -> bool:
+    """Whether a file is among the results and is not the cell's own."""
+    return isinstance(spec, DefenseSpec) and not name.startswith(("work/", f"results/{spec.result.removesuffix('.json')}"))
 
 
 def _place_at_home(spec: AttackSpec | DefenseSpec, name: str) -> Path:

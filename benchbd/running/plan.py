@@ -11,6 +11,7 @@ from typing import Any, cast
 from benchbd.attack.attack import Attack
 from benchbd.defense.defense import Defense
 from benchbd.engine.recipe import Recipe
+from benchbd.errors import ConfigError, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create
 from benchbd.record.cell import Provided
@@ -109,6 +110,7 @@ class Selection:
 def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[PlannedCell]:
     """All wanted cells, each once, those that share an attacked model together. Raises `ConfigError` or `PluginError`."""
     chosen = selection or Selection()
+    _require_known(protocol, chosen)
     defenses = [Named.build("defense", d) for d in protocol.defenses if _in(d, chosen.defenses)]
     seen: set[str] = set()
     for stage in _stages(protocol, chosen):
@@ -119,6 +121,18 @@ def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[Pla
             if cell.key not in seen:
                 seen.add(cell.key)
                 yield cell
+
+
+def _require_known(protocol: Protocol, chosen: Selection) -> None:
+    """Raise `ConfigError` for a choice that the protocol does not have: it would be a part without cells."""
+    there = {"attack": [c.called for c in protocol.attacks], "defense": [c.called for c in protocol.defenses]}
+    for kind, wanted in (("attack", chosen.attacks), ("defense", chosen.defenses)):
+        for name in wanted:
+            if name not in there[kind]:
+                hint = nearest(name, there[kind])
+                raise ConfigError(f"{protocol.name} has no {kind} {name!r}{hint} it has {', '.join(there[kind])}")
+    for seed in set(chosen.seeds) - set(protocol.seeds):
+        raise ConfigError(f"{protocol.name} has no seed {seed}; it has {', '.join(map(str, protocol.seeds))}")
 
 
 def _stages(protocol: Protocol, chosen: Selection) -> Iterator[AttackStage]:

@@ -191,6 +191,7 @@ def test_limits_reach_the_executor(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     [
         (["--attack", "badnets"], r"no attack 'badnets'; did you mean 'badnet'\?"),
         (["--defense", "no"], "no defense 'no'"),
+        (["--seed", "7"], "tiny has no seed 7; it has 0, 1"),
         (["--rerun", "failed,late"], "expected some of failed, .*got late"),
         (["--set", "defense.ratio=1"], "expected executor.PARAM=VALUE, got 'defense.ratio'"),
         (["--set", "executor.speed=1"], "inprocess has no parameter 'speed'"),

@@ -16,6 +16,7 @@ from benchbd.running.executor import Limits, Session, open_executor
 
 LIMITS = Limits(seconds=8.0, memory=2**30, threads=1)
 GRACE = 0.5
+LOOKED_AT = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 
 EXPECTED = {
     "none": ("ok", ""),
@@ -125,6 +126,19 @@ def test_a_nursery_that_is_killed_is_replaced(tiny: Any, matrix_in: Any, notes: 
         _run_watched(matrix, session, kill_nursery)
     assert [cell.status.code for cell in matrix.cells()] == ["ok"]
     assert killed and not _lives(killed[0])
+
+
+def test_gpus_are_slots_and_a_stage_sees_its_own(tiny: Any, matrix_in: Any, notes: Any) -> None:
+    """Two stages on each of two GPUs; without a driver the stages run on the CPU all the same."""
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "looks", "params": {"variable": v}} for v in LOOKED_AT]))
+    settings = {"executor.gpus": "4,6", "executor.per_gpu": "2"}
+    with open_executor("local", settings, Limits(threads=1)) as session:
+        assert session.capacity == 4
+        matrix.run(session)
+        assert session.capacity == 4
+    seen = {words[1].partition("=")[0]: words[1].partition("=")[2] for words in notes() if words[0] == "looks"}
+    assert seen["CUDA_VISIBLE_DEVICES"] in ("4", "6")
+    assert (seen["OMP_NUM_THREADS"], seen["OMP_WAIT_POLICY"]) == ("1", "PASSIVE")
 
 
 class _Watched(Session):

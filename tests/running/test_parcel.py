@@ -85,6 +85,24 @@ def test_names_that_lead_elsewhere_are_refused_and_nothing_is_written(spec: Path
     assert set(tmp_path.rglob("*")) == before
 
 
+def test_what_is_for_several_cells_stays_as_the_first_left_it(tiny: Any, matrix_in: Any, tmp_path: Path) -> None:
+    """And the cell's own files are written whenever they come."""
+    for content in (b"first", b"second"):
+        specs: list[Path] = []
+
+        class Keeps(Abroad):
+            def start(self, spec: Path) -> Ended:
+                if attack_folder(spec) is None:
+                    return run_stage(spec)
+                bring_home(spec, {"results/tiny/corner/strip.png": content, "work/log": content})  # noqa: B023
+                specs.append(read_spec(spec).folder)  # noqa: B023
+                return Ended(code="failed")
+
+        matrix_in(tiny(attacks=["corner"]), rerun=frozenset({"failed"})).run(Keeps(tmp_path, tmp_path))
+        assert (tmp_path / "results/tiny/corner/strip.png").read_bytes() == b"first"
+        assert (specs[0] / "log").read_bytes() == content
+
+
 def test_work_that_runs_elsewhere_is_claimed_here(spec: Path) -> None:
     with claimed(spec):
         with pytest.raises(Busy), claim(claim_path(read_spec(spec).folder)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchbd.errors import ConfigError
+from benchbd.running.plan import plan
 from benchbd.running.protocol import load_protocol, read_yaml
 
 GOOD = """
@@ -125,6 +126,36 @@ def test_anchors_and_merges_are_welcome(load: Any) -> None:
 def test_what_is_no_table_is_refused(load: Any, content: str) -> None:
     with pytest.raises(ConfigError, match="expected keys and values"):
         load(content)
+
+
+BUNDLED = sorted(path.stem for path in (Path(__file__).parents[2] / "leaderboard" / "protocols").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_protocols_can_be_planned(name: str) -> None:
+    protocol = load_protocol(name)
+    assert protocol.name == name and protocol.about
+    cells = list(plan(protocol))
+    assert {(c.stage.attack.called, c.defense.called, c.stage.seed) for c in cells} == set(
+        product([a.called for a in protocol.attacks], [d.called for d in protocol.defenses], protocol.seeds)
+    )
+
+
+def test_the_standard_of_the_field_is_what_its_tables_say() -> None:
+    """SGD 0.01, 0.9, 5e-4, batch 128, a cosine over the 100 epochs trained; 10 % of the set poisoned, 5 % for the defender."""
+    protocol = load_protocol("cifar10-standard")
+    recipe = protocol.recipe
+    assert (recipe.optimizer, recipe.lr, recipe.momentum, recipe.weight_decay) == ("sgd", 0.01, 0.9, 5e-4)
+    assert (recipe.batch_size, recipe.epochs, recipe.schedule, recipe.horizon) == (128, 100, "cosine", None)
+    assert (recipe.shift, recipe.flip) == (4, True)
+    assert (protocol.clean_budget, protocol.seeds) == (0.05, (0, 1, 2))
+    assert [d.called for d in protocol.datasets] == ["cifar10"] and [m.called for m in protocol.models] == ["preact_resnet18"]
+    for cell in plan(protocol):
+        attack = cell.stage.attack.provided
+        assert (attack.params["poison_ratio"], attack.params["target"]) == (0.0 if attack.name == "clean" else 0.1, 0)
+        assert attack.params.get("ratio_of", "dataset") == "dataset"
+        shown = cell.defense.provided.params
+        assert (shown.get("shift", 4), shown.get("flip", True)) == (4, True), "defenses see images as training did"
 
 
 def test_names_that_are_not_there(tmp_path: Path) -> None:

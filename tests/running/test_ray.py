@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -16,6 +17,7 @@ from equal_results import assert_same
 
 from benchbd.running.executor import Limits, Session, open_executor
 from benchbd.running.matrix import Matrix
+from benchbd.running.plan import Selection
 from benchbd.running.protocol import Protocol
 
 pytest.importorskip("ray", reason="the package ray is not installed; pip install 'benchbd[ray]'")
@@ -48,9 +50,10 @@ def cluster(plugins: Path) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     folder = tempfile.mkdtemp(prefix="ray")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     before = set(psutil.Process().children(recursive=True))
     nodes = Cluster(initialize_head=True, head_node_args=NODE | {"temp_dir": folder})
-    nodes.add_node(**NODE)
+    nodes.add_node(**NODE, num_gpus=1)  # a number to Ray; no GPU need be there
     yield nodes
     started = set(psutil.Process().children(recursive=True)) - before
     nodes.shutdown()
@@ -68,8 +71,31 @@ def test_no_folder_is_shared_and_all_comes_home(cluster: Any, protocol: Protocol
     assert len(list(tmp_path.glob("record/*/attack_result.pt"))) == 2 and list(tmp_path.glob("record/*/defense/*/defense.log"))
 
 
-def test_a_node_is_lost_in_the_middle(cluster: Any, protocol: Protocol, expected: Path, tmp_path: Path, notes: Any) -> None:
-    (second,) = [node for node in cluster.list_all_nodes() if not node.head]
+@pytest.fixture(scope="module")
+def joined(cluster: Any) -> Iterator[Any]:
+    """The cluster, joined once: what its processes have imported serves several tests."""
+    import ray
+
+    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
+    yield cluster
+    ray.shutdown()
+
+
+def test_shares_of_a_gpu_are_slots(joined: Any, protocol: Protocol, tmp_path: Path) -> None:
+    """Before its node is lost."""
+    with _session(joined, gpus="0.25", cpus="0.5") as session:
+        assert session.capacity == 4
+    with _session(joined, gpus="0.25", cpus="0.2", workers="1") as session:
+        assert session.capacity == 1
+        matrix = Matrix(
+            protocol, Selection(defenses=["retrains"], seeds=[1]), results=tmp_path / "results", records=tmp_path / "record"
+        )
+        matrix.run(session)
+    assert [cell.status.code for cell in matrix.cells()] == ["ok"]
+
+
+def test_a_node_is_lost_in_the_middle(joined: Any, protocol: Protocol, expected: Path, tmp_path: Path, notes: Any) -> None:
+    (second,) = [node for node in joined.list_all_nodes() if not node.head]
     raylet = second.all_processes["raylet"][0].process.pid
     lost: list[int] = []
 
@@ -77,9 +103,9 @@ def test_a_node_is_lost_in_the_middle(cluster: Any, protocol: Protocol, expected
         there = [int(words[-1]) for words in notes() if words[0] == "jitter" and _descends(int(words[-1]), raylet)]
         if there and not lost:
             lost.extend(there)
-            cluster.remove_node(second, allow_graceful=False)
+            joined.remove_node(second, allow_graceful=False)
 
-    with _session(cluster) as session:
+    with _session(joined) as session:
         _run_watched(_matrix(protocol, tmp_path), session, lose_the_second)
     assert lost
     matrix = _matrix(protocol, tmp_path)
@@ -88,9 +114,9 @@ def test_a_node_is_lost_in_the_middle(cluster: Any, protocol: Protocol, expected
     assert not [pid for pid in lost if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_crash_is_a_row_and_costs_no_retry(cluster: Any, tiny: Any, matrix_in: Any) -> None:
+def test_a_crash_is_a_row_and_costs_no_retry(joined: Any, tiny: Any, matrix_in: Any) -> None:
     matrix = matrix_in(tiny(attacks=["corner"], defenses=["exits", "segfaults"]))
-    with _session(cluster) as session:
+    with _session(joined) as session:
         matrix.run(session)
     told = {cell.cell.defense.name: cell for cell in matrix.cells()}
     for name, words in (("exits", "exit code 3"), ("segfaults", "SIGSEGV")):

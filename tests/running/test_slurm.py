@@ -70,29 +70,34 @@ def expected(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     yield folder
 
 
-def test_arrays_of_stages_that_need_the_same(tiny: Any, matrix_in: Any, cluster: Path, expected: Path, tmp_path: Path) -> None:
-    settings = {
-        "executor.folder": str(tmp_path / "jobs"),
-        "executor.partition": "short",
-        "executor.gpus": "1",
-        "executor.defense_gpus": "0",
-    }
-    with open_executor("slurm", settings, Limits(seconds=600, memory=2**30, threads=1)) as session:
+def test_a_matrix_in_the_queue(tiny: Any, matrix_in: Any, cluster: Path, expected: Path, tmp_path: Path) -> None:
+    with open_executor("slurm", {"executor.folder": str(tmp_path / "jobs")}, Limits(threads=1)) as session:
         matrix_in(_protocol(tiny)).run(session)
     assert_same(expected, tmp_path)
-    scripts = [path.read_text() for path in sorted(cluster.glob("job*.sh"))]
-    attacks = [text for text in scripts if "--job-name=benchbd-attack" in text]
-    assert len(attacks) == 1 and "--array=0-1%" in attacks[0] and "--gpus-per-node=1" in attacks[0]
-    defenses = [text for text in scripts if "--job-name=benchbd-defense" in text]
-    assert len(attacks) + len(defenses) == len(scripts) and any("--array=" in text for text in defenses)
-    for text in scripts:
-        assert "--time=12" in text and "--partition=short" in text and "--mem=2GB" in text and "--cpus-per-task=1" in text
-    assert all("--gpus-per-node=0" in text for text in defenses)
+    attack, defenses = (path.read_text() for path in sorted(cluster.glob("job*.sh")))
+    assert "--array=" not in attack and "--array=0-1%" in defenses, "the defenses that an attack makes possible go together"
+
+
+def test_what_is_started_together_is_an_array_for_each_kind_of_stage(cluster: Path, tmp_path: Path) -> None:
+    """In a queue that runs nothing."""
+    sbatch = cluster / "sbatch"
+    sbatch.write_text(sbatch.read_text().replace("for part in", "for part in [] and"))
+    settings = {"folder": str(tmp_path / "jobs"), "partition": "short", "gpus": "1", "defense_gpus": "0"}
+    limits = Limits(seconds=600, memory=2**30, threads=2)
+    with open_executor("slurm", {f"executor.{name}": text for name, text in settings.items()}, limits) as session:
+        stages = [session.start(tmp_path / f"{kind}-{n}.spec.json") for n in range(3) for kind in ("attack", "defense")]
+        session.start(tmp_path / "defense-3.spec.json")
+        assert session.ended(stages[0]) is None
+        attacks, defenses = sorted((path.read_text() for path in cluster.glob("job*.sh")), key=lambda text: "-defense" in text)
+    assert "--job-name=benchbd-attack" in attacks and "--array=0-2%" in attacks and "--gpus-per-node=1" in attacks
+    assert "--job-name=benchbd-defense" in defenses and "--array=0-3%" in defenses and "--gpus-per-node=0" in defenses
+    for text in (attacks, defenses):
+        assert all(f"--{word}\n" in text for word in ("time=12", "partition=short", "mem=2GB", "cpus-per-task=2"))
 
 
 def test_jobs_on_this_machine(tiny: Any, matrix_in: Any, tmp_path: Path, notes: Any) -> None:
-    """submitit's local executor: real jobs, of which one is preempted while it works and one has a plugin that exits."""
-    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "jitter", "params": {"seconds": 1.5}}, "exits"]))
+    """submitit's local executor: real jobs, of which one is preempted while it works."""
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "jitter", "params": {"seconds": 1.5}}]))
     settings = {"executor.folder": str(tmp_path / "jobs"), "executor.cluster": "local"}
     preempted: list[Any] = []
     with open_executor("slurm", settings, Limits(threads=1)) as session:
@@ -107,9 +112,8 @@ def test_jobs_on_this_machine(tiny: Any, matrix_in: Any, tmp_path: Path, notes: 
 
         session.ended = preempt  # type: ignore[method-assign]
         matrix.run(session)
-    told = {cell.cell.defense.name: cell.status for cell in matrix.cells()}
-    assert told["jitter"].code == "ok" and [words[0] for words in notes()].count("jitter") == 2
-    assert told["exits"].code == "crashed" and "exit code 3" in told["exits"].reason
+    assert [cell.status.code for cell in matrix.cells()] == ["ok"]
+    assert [words[0] for words in notes()] == ["corner", "jitter", "jitter"]
     assert "Requeued job" in preempted[0].stdout()
 
 
@@ -134,5 +138,13 @@ def test_no_slurm_is_said_before_any_work(monkeypatch: pytest.MonkeyPatch, tmp_p
         pass
 
 
+def test_a_queue_that_takes_nothing_is_said(cluster: Path, tmp_path: Path) -> None:
+    (cluster / "sbatch").write_text("#!/bin/sh\necho sbatch: error: invalid partition specified: nowhere >&2\nexit 1\n")
+    with open_executor("slurm", {"executor.folder": str(tmp_path / "jobs")}, Limits()) as session:
+        stage = session.start(tmp_path / "attack-some.spec.json")
+        with pytest.raises(ConfigError, match=r"did not take 1 attack stages: .*invalid partition specified"):
+            session.ended(stage)
+
+
 def _protocol(tiny: Any) -> Any:
-    return tiny(attacks=["corner"], defenses=["jitter", "retrains"], seeds=[0, 1])
+    return tiny(attacks=["corner"], defenses=["jitter", "retrains"])

@@ -154,6 +154,7 @@ class _Session(Session):
 
 def _connect(ray: Any, address: str) -> None:
     """Join the cluster, or start one with the cores that this process may really use."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     given = address or os.environ.get("RAY_ADDRESS")
     size = {"address": given} if given else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
     try:

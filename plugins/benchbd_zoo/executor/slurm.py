@@ -55,7 +55,7 @@ class Slurm(Executor):
             queue = submitit.AutoExecutor(self.folder, cluster=self.cluster, slurm_max_num_timeout=self.requeues)
         except RuntimeError as error:
             raise ConfigError(f"the executor slurm finds no Slurm here: {error}") from None
-        return _Session(submitit, queue, self, limits)
+        return _Session(queue, self, limits)
 
     def resources(self, stage: str, limits: Limits) -> dict[str, Any]:
         """What a job of a stage, `attack` or `defense`, asks for; in submitit's words."""
@@ -111,8 +111,8 @@ class _Stage:
 
 
 class _Session(Session):
-    def __init__(self, submitit: Any, queue: Any, settings: Slurm, limits: Limits) -> None:
-        self.submitit, self.queue, self.settings, self.limits = submitit, queue, settings, limits
+    def __init__(self, queue: Any, settings: Slurm, limits: Limits) -> None:
+        self.queue, self.settings, self.limits = queue, settings, limits
         self.work = Work(Limits(limits.seconds, limits.memory, limits.threads or settings.cpus))
         self.gathered: list[_Stage] = []
         self.running: set[_Stage] = set()
@@ -151,9 +151,12 @@ class _Session(Session):
         self.gathered.clear()
         for kind, stages in groups.items():
             self.queue.update_parameters(**{k: v for k, v in self.settings.resources(kind, self.limits).items() if v is not None})
-            with self.queue.batch():
-                for stage in stages:
-                    stage.job = self.queue.submit(self.work, str(stage.spec))
+            try:
+                with self.queue.batch():
+                    for stage in stages:
+                        stage.job = self.queue.submit(self.work, str(stage.spec))
+            except RuntimeError as error:
+                raise ConfigError(f"Slurm did not take {len(stages)} {kind} stages: {' '.join(str(error).split())[:500]}") from None
             self.running.update(stages)
 
 

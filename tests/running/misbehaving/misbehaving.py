@@ -211,6 +211,18 @@ class Stays(_Trouble):
             time.sleep(0.1)
 
 
+class Looks(_Trouble):
+    """Notes what a variable of its environment says."""
+
+    api = 1
+    name = "looks"
+
+    variable: str = param("HOME", "the variable")
+
+    def _trouble(self) -> None:
+        note(self.name, f"{self.variable}={os.environ.get(self.variable)}")
+
+
 class Moody(_Trouble):
     """Fails for as long as BENCHBD_TEST_MOOD is bad."""
 
