@@ -73,7 +73,7 @@ def of_torch(state: dict[str, Tensor], flattened: dict[str, tuple[int, int, int]
         numbers = value.numpy()
         if numbers.ndim == 4:
             numbers = numpy.moveaxis(numbers, (0, 1), (3, 2))
-        elif layer in flattened:
+        elif numbers.ndim == 2 and layer in flattened:
             channels, height, width = flattened[layer]
             numbers = numpy.stack([row.reshape(channels, height, width).transpose(1, 2, 0).ravel() for row in numbers], axis=1)
         elif numbers.ndim == 2:

@@ -85,6 +85,7 @@ def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int = 0) -> F
         seed=seed,
         reported=reported(path.parent / "attack_df_summary.csv"),
         details={
+            "resemblance": resemblance(test.images[triggered.indices], triggered.images),
             "clean_data": str(content["clean_data"]),
             "data_path": str(content.get("data_path", "")),
             "img_size": list(content["img_size"]),

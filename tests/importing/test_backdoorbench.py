@@ -163,6 +163,13 @@ def test_other_clean_data_are_refused(folder: Path) -> None:
         read_attack(find_attack(folder), TRAIN, TEST.subset(torch.arange(9)))
 
 
+def test_the_same_labels_over_other_images_are_noticed(folder: Path) -> None:
+    """Twelve pixels of 256 are the trigger; other noise does not correlate at all."""
+    right = read_attack(find_attack(folder), TRAIN, TEST).details["resemblance"]
+    wrong = read_attack(find_attack(folder), TRAIN, split(30, 77)).details["resemblance"]
+    assert right > 0.7 and abs(wrong) < 0.3
+
+
 @pytest.mark.parametrize("written", ["../../secret.png", "a/../secret.png", "/etc/..", "x"])
 def test_paths_that_lead_out_are_refused(folder: Path, network: nn.Module, written: str) -> None:
     path = write_result(folder, TRAIN, TEST, network, POISONED)
