@@ -163,7 +163,7 @@ class _Polarized(nn.Module):
 def _identity(mean: Tensor, variance: Tensor) -> nn.Sequential:
     """A 1x1 convolution and a BatchNorm that leave maps of this mean (C,) and variance (C,) as they are."""
     width = len(mean)
-    mix, norm = nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width)
+    mix, norm = nn.utils.skip_init(nn.Conv2d, width, width, 1, bias=False), nn.BatchNorm2d(width)
     with torch.no_grad():
         mix.weight.copy_(torch.eye(width)[:, :, None, None])
         norm.get_buffer("running_mean").copy_(mean)
@@ -175,7 +175,7 @@ def _identity(mean: Tensor, variance: Tensor) -> nn.Sequential:
 
 def _projected(delta: Tensor, norm: float) -> Tensor:
     """Every delta (C, H, W) of a batch, shortened to an L2 norm of at most `norm`."""
-    length = delta.flatten(1).norm(dim=1)[:, None, None, None]
+    length: Tensor = delta.flatten(1).norm(dim=1)[:, None, None, None]
     return delta * (norm / length.clamp(min=1e-12)).clamp(max=1)
 
 
