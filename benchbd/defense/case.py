@@ -46,6 +46,12 @@ class Case:
     def rng(self) -> torch.Generator:
         return self.seeds.generator("defense", self.defense)
 
+    @property
+    def computes_as_victim(self) -> bool:
+        """Whether the stored predictions of the undefended model were made on such a device and in this precision."""
+        made: dict[str, object] = self.attack.manifest["cost"]
+        return (made["device"], made["precision"]) == (str(self.machine.device), self.machine.precision)
+
     def model(self) -> Classifier:
         """A copy of the backdoored model on the device of the run."""
         return copy.deepcopy(self.attack.model).to(self.machine.device)

@@ -24,7 +24,7 @@ from benchbd.engine.hardware import default_precision, hardware
 from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.measure.curve import along_training
 from benchbd.plugin.plugin import Plugin, param
-from benchbd.record.attack_result import MODEL_ONLY, load_attack_result
+from benchbd.record.attack_result import MODEL_ONLY, AttackResult, load_attack_result
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.provenance import now
 from benchbd.report.curves import draw_curves
@@ -59,8 +59,27 @@ class Defense(Plugin, ABC):
         Writes `defense_result.pt`, tables and pictures to `save_path`, by default `defense/<name>` beside the
         result file. Raises `NotApplicable`, `RecordError`, `ConfigError`, `Diverged` or `ContractBroken`.
         """
+        return self.against(
+            load_attack_result(result_file),
+            device=device,
+            clean_budget=clean_budget,
+            evaluate_every=evaluate_every,
+            protocol=protocol,
+            save_path=save_path,
+        )
+
+    def against(
+        self,
+        attack: AttackResult,
+        *,
+        device: str = "auto",
+        clean_budget: float = CLEAN_BUDGET,
+        evaluate_every: int = 0,
+        protocol: str = "none",
+        save_path: str | Path | None = None,
+    ) -> DefenseResult:
+        """The same for an attack result that is in memory already."""
         started = now()
-        attack = load_attack_result(result_file)
         with default_precision(attack.manifest["recipe"]["precision"]):
             case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
             result = self._measured(case, evaluate_every, protocol, started)

@@ -97,9 +97,17 @@ def measure_sweep(case: Case, sweep: Sweep) -> MeasuredSweep:
     attack = case.attack
     clean, triggered = (
         sweep_predictions(
-            case.model(), sweep.path, images, precision=case.machine.precision, what=f"evaluating the sweep ({which})"
+            case.model(),
+            sweep.path,
+            images,
+            unpruned=undefended if case.computes_as_victim else None,
+            precision=case.machine.precision,
+            what=f"evaluating the sweep ({which})",
         )
-        for which, images in (("clean", attack.test.images), ("triggered", attack.triggered.images))
+        for which, images, undefended in (
+            ("clean", attack.test.images, attack.clean_predictions),
+            ("triggered", attack.triggered.images, attack.triggered_predictions),
+        )
     )
     points = []
     for step, value in enumerate(sweep.path.values):

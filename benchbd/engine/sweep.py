@@ -8,9 +8,10 @@ are held exactly as long as a later step reads them.
 from __future__ import annotations
 
 import copy
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -54,18 +55,33 @@ Work = list[tuple[fx.Node, list[fx.Node]]]
 """Nodes to run in order, each with the nodes whose values nobody reads after it."""
 
 
-def sweep_predictions(model: nn.Module, path: Path, images: Tensor, *, precision: Precision = "auto", what: str = "") -> Tensor:
-    """Predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`."""
+def sweep_predictions(
+    model: nn.Module,
+    path: Path,
+    images: Tensor,
+    *,
+    unpruned: Tensor | None = None,
+    precision: Precision = "auto",
+    what: str = "",
+) -> Tensor:
+    """Predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`.
+
+    unpruned: predicted classes (N,) of `model` as it is, where they are known; steps that prune nothing take them.
+    """
     if not len(images):
         return torch.zeros(len(path), 0, dtype=torch.int64)
     if isinstance(path, ModelPath):
         return torch.stack([predict(path.build(step), images, precision=precision) for step in track(range(len(path)), what)])
+    first = bisect(path.cuts, 0) if unpruned is not None else 0
+    known = unpruned.expand(first, -1) if unpruned is not None else torch.zeros(0, len(images), dtype=torch.int64)
+    if first == len(path):
+        return known.clone()
+    rest = replace(path, values=path.values[first:], cuts=path.cuts[first:])
     with eval_mode(model):
         machine = hardware(str(device_of(model)), precision)
-        walk = _follow(model, path, images[:1], machine)
-        if walk is None:
-            return _one_by_one(model, path, images, precision, what)
-        return _by_graph(walk, images, machine, what)
+        walk = _follow(model, rest, images[:1], machine)
+        found = _one_by_one(model, rest, images, precision, what) if walk is None else _by_graph(walk, images, machine, what)
+    return torch.cat([known, found])
 
 
 def sweep_accuracies(model: nn.Module, path: Path, labelled: ImageSet, what: str = "") -> tuple[float, ...]:

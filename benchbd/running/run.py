@@ -107,8 +107,8 @@ def _defend(attack: AttackResult, defense: Defense, request: Request, observers:
     observers.tell("cell_started", attack=attack.manifest["attack"]["name"], defense=defense.name, seed=attack.seed)
     protocol = request.protocol
     try:
-        cell = defense.defense(
-            attack.path,
+        cell = defense.against(
+            attack,
             device=request.device,
             clean_budget=protocol.clean_budget,
             evaluate_every=int(request.settings.get("recipe.evaluate_every", protocol.recipe.evaluate_every)),

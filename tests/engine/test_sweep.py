@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.inference import predict
 from benchbd.engine.sweep import last_within, sweep_accuracies, sweep_predictions
-from benchbd.engine.units import PruningPath, Where, channels, path_by_number
+from benchbd.engine.units import PruningPath, Where, channels, path_by_number, path_by_threshold
 
 IMAGES = random_images(300)
 """More than one batch."""
@@ -152,3 +152,16 @@ def test_accuracies_are_shares_of_hits() -> None:
 @pytest.mark.parametrize(("allowed", "step"), [(0.95, 0), (0.9, 1), (0.86, 1), (0.8, 3), (0.1, 4)], ids=lambda value: str(value))
 def test_last_within_stops_at_the_first_fall(allowed: float, step: int) -> None:
     assert last_within((0.9, 0.9, 0.85, 0.8, 0.3), allowed) == step
+
+
+def test_steps_that_prune_nothing_take_what_is_known() -> None:
+    """Marked answers, which no network gives, stand where nothing is pruned, and nowhere else."""
+    model, images = classifier(InPlace()), random_images(20).images
+    worth = {"network.body.bn1": torch.tensor([0.9, 0.35, 0.9, 0.9, 0.55, 0.9])}
+    marked = torch.full((20,), 77)
+    path = path_by_threshold(worth, (0.0, 0.2, 0.4, 0.6), "scale")
+    rows, plain = sweep_predictions(model, path, images, unpruned=marked), sweep_predictions(model, path, images)
+    assert torch.equal(rows[:2], marked.expand(2, -1))
+    assert torch.equal(rows[2:], plain[2:]) and not (plain == 77).any()
+    untouched = path_by_threshold(worth, (0.0, 0.1), "scale")
+    assert torch.equal(sweep_predictions(model, untouched, images, unpruned=marked), marked.expand(2, -1))

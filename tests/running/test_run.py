@@ -90,7 +90,7 @@ def test_a_stored_attack_result_is_used_again() -> None:
     ("arguments", "error", "words"),
     [
         ({"attack": "badnets"}, PluginNotFound, "did you mean 'badnet'"),
-        ({"defense": "amp"}, PluginNotFound, "did you mean 'anp'"),
+        ({"defense": "anpp"}, PluginNotFound, "did you mean 'anp'"),
         ({"settings": {"defense.anp_esp": "0.1"}}, ConfigError, "did you mean 'anp_eps'"),
         ({"settings": {"defence.anp_eps": "0.1"}}, ConfigError, "did you mean 'defense'"),
         ({"settings": {"attack.size": "0"}}, ConfigError, "expected size .* >= 1, got"),
