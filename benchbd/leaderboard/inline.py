@@ -135,10 +135,12 @@ def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
 
 
 def _summary(summary: Summary | None) -> Any:
-    """Mean and interval; a mean alone without one; 0 for nothing."""
+    """Mean and interval; of two seeds the mean and both values; a mean alone without either; 0 for nothing."""
     if summary is None:
         return 0
-    return [_short(v) for v in (summary.mean, summary.low, summary.high)] if summary.low is not None else [_short(summary.mean)]
+    if summary.low is not None:
+        return [summary.mean, summary.low, summary.high]
+    return [summary.mean, None, None, *summary.values] if len(summary.values) > 1 else [summary.mean]
 
 
 def _shares(figures: dict[str, float]) -> Any:

@@ -13,11 +13,12 @@ from typing import Any
 from benchbd.leaderboard.naming import Method
 from benchbd.leaderboard.row import Row
 from benchbd.plugin.registry import entries
+from benchbd.record.attack_result import MODEL_ONLY
 
 OWN = "benchbd"
 """The distribution whose catalogue is the same for everybody."""
 
-ATTACK_STAGES = ("data-poisoning", "training-controlled")
+ATTACK_STAGES = ("data-poisoning", "training-controlled", MODEL_ONLY)
 DEFENSE_STAGES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
 UNKNOWN = "unknown"
 

@@ -123,8 +123,8 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         stale=cell.flags.stale,
         trust=level_of(ledger or {}, cell.key, cell.digest),
         made=_made(cell.provenance),
-        attack_stage=_stage(cell.provenance, "attack"),
-        defense_stage=_stage(cell.provenance, "defense"),
+        attack_stage=stage_said(cell.provenance, "attack"),
+        defense_stage=stage_said(cell.provenance, "defense"),
         traces=traces(cell),
     )
 
@@ -161,7 +161,7 @@ def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
     return {name: one_line(value, 200) for name, value in said.items() if value not in (None, "", False, 0)}
 
 
-def _stage(provenance: Mapping[str, Any], kind: str) -> str:
+def stage_said(provenance: Mapping[str, Any], kind: str) -> str:
     """The stage of the attack or the defense, where the result says it."""
     stages = provenance.get("stages")
     return one_line(stages.get(kind, ""), 40) if isinstance(stages, dict) else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchbd.errors import BenchbdError, DataError, RecordError
 from benchbd.leaderboard.answers import Answers, read_predictions, registered
 from benchbd.leaderboard.contradictions import attack_key_of, contradictions
+from benchbd.leaderboard.row import stage_said
 from benchbd.leaderboard.trust import Level, Note
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
@@ -86,6 +87,9 @@ def _plugin_faults(cell: Cell) -> list[str]:
             continue
         if getattr(plugin, "oracle", False) and not cell.flags.oracle:
             faults.append(f"{provided.name} is an oracle, and the cell does not say so")
+        said = stage_said(cell.provenance, "defense")
+        if kind == "defense" and said not in ("", stage := getattr(plugin, "stage", said)):
+            faults.append(f"{provided.name} is of stage {stage}, and the cell says {said}")
     return faults
 
 

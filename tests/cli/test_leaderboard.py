@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner, Result
 from made_cells import make_cell, store
 
 from benchbd.cli.main import benchbd
+from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
+from benchbd.measure.metrics import Metrics
+from benchbd.plugin.registry import create
+from benchbd.record.attack_result import AttackResult
+from benchbd.record.cells import ResultStore
 
 FILES = {"LEADERBOARD.md", "index.html", "leaderboard.csv", "leaderboard.json"}
 
@@ -106,6 +112,36 @@ def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) 
     store([make_cell("c", "x")], results / "more")
     found = call("leaderboard", "diff", "leaderboard", results)
     assert (found.exit_code, found.stdout.startswith("new: trial@1 · pictures · net, c, x, seed 0: ACC 90.0")) == (1, True)
+
+
+def test_what_was_checked_here_is_noted_and_shown(stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path / "made")
+    folder, key = Path("leaderboard/results"), result.cell.key
+    ResultStore(folder).write(f"none/badnet/none/0-{key[:12]}.json", result.cell, result.predictions())
+
+    def shown() -> str:
+        return call("leaderboard", "show", "--attack", "badnet").stdout
+
+    assert "self-reported" in shown()
+    assert "1 recomputed" in call("verify", folder, "--note", "leaderboard/trust.json").stdout
+    assert "recomputed" in shown()
+    again = call("reproduce", key[:12], "--device", "cpu", "--note", "leaderboard/trust.json")
+    assert (again.exit_code, again.stdout.count("predictions that differ: 0 of")) == (0, 2)
+    assert "reproduced" in shown()
+
+
+def test_what_came_out_otherwise_is_not_reproduced(stored: AttackResult, tmp_path: Path) -> None:
+    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path / "made")
+    cell = result.cell
+    assert cell.counts is not None
+    counts = cell.counts.model_copy(update={"clean_hits": cell.counts.clean_hits - 20})
+    lie = cell.model_copy(update={"counts": counts, "metrics": Metrics.from_counts(counts, cell.baseline)})
+    path = ResultStore(tmp_path).write("lie.json", lie, result.predictions())
+    found = call("reproduce", path, "--device", "cpu", "--note", tmp_path / "trust.json")
+    assert found.exit_code == 1
+    assert "not reproduced: ACC, ASR or RC differs by more than 0.01" in found.stdout
+    assert not (tmp_path / "trust.json").exists()
 
 
 def test_verify_names_faults_and_returns_five(results: Path) -> None:

@@ -201,6 +201,15 @@ def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
     assert seen.fragment == ""
 
 
+def test_two_seeds_show_both_values(chromium: Any, tmp_path: Path) -> None:
+    file = published(board([row_of(make_cell(seed=seed, hits=(900, 90 * (seed + 1), 0))) for seed in range(2)]), tmp_path)
+    with visit(chromium, file) as seen:
+        page = seen.open("#view=cells")
+        assert "10.0 and 20.0" in page.locator(".tabulator-row").inner_text()
+        page.locator(".tabulator-row button").click()
+        assert "[" not in page.locator("#cell tr.mean").inner_text()
+
+
 def test_a_failed_cell_says_why(seen: Visit) -> None:
     page = seen.open()
     page.locator(".matrix tbody tr", has_text="slow").locator("td").nth(2).click()

@@ -144,6 +144,13 @@ def test_an_oracle_must_be_called_one(path: Path, monkeypatch: pytest.MonkeyPatc
     assert check(path).faults == ()
 
 
+def test_a_stage_that_is_not_the_methods_is_found_out(path: Path) -> None:
+    said = read_cell(path).provenance
+    assert said["stages"]["defense"] == "repair"
+    rewrite(path, provenance=said | {"stages": {"defense": "input-detector"}})
+    assert check(path).faults == ("none is of stage repair, and the cell says input-detector",)
+
+
 def test_impossible_counts_are_found_out(path: Path) -> None:
     rewrite(path, counts=Counts(clean=10, clean_hits=9, triggered=10, attack_hits=6, true_hits=6))
     assert "ASR + RC exceeds 1" in check(path).faults[0]

@@ -60,7 +60,7 @@ function seedTable(entry) {
 
 const belowMean = (summary) => [percent(summary?.mean), summary?.low !== undefined && h("small", { class: "bounds" }, `[${percent(summary.low)}, ${percent(summary.high)}]`)];
 
-const shareOf = ({ mean, low, high }) => ({ mean, low: low ?? undefined, high });
+const shareOf = ({ mean, low, high, values }) => ({ mean, low: low ?? undefined, high, values: low === null && values.length > 1 ? values : [] });
 
 function seedRow(cell, figures) {
   return [

@@ -4,7 +4,8 @@ const DATA = JSON.parse(document.getElementById("facts").textContent);
 const FIGURES = DATA.figures;
 const text = (place) => DATA.texts[place];
 
-const summaryOf = (list) => (list ? { mean: list[0], low: list[1], high: list[2] } : undefined);
+// Without an interval there are the values of the two seeds, if there are two.
+const summaryOf = (list) => (list ? { mean: list[0], low: list[1] ?? undefined, high: list[2] ?? undefined, values: list.slice(3) } : undefined);
 
 function byFigure(list, read = (value) => value ?? undefined) {
   return Object.fromEntries(FIGURES.map((name, place) => [name, read(list[place])]).filter(([, value]) => value !== undefined));

@@ -55,7 +55,7 @@ const compared = (against) =>
 
 function drawAttacks({ section, attacks }) {
   const rows = attacks.map((attack) => ({ ...attack, best: section.best[attack.label] })).sort((a, b) => a.healthy - b.healthy || (b.survival ?? -1) - (a.survival ?? -1));
-  const before = (metric) => ({ title: `${TITLES[metric]} undefended`, value: (a) => a.baseline[metric]?.mean, show: (a) => interval(a.baseline[metric] && { ...a.baseline[metric], low: a.baseline[metric].low ?? undefined }), wide: 130 });
+  const before = (metric) => ({ title: `${TITLES[metric]} undefended`, value: (a) => a.baseline[metric]?.mean, show: (a) => interval(a.baseline[metric] && shareOf(a.baseline[metric])), wide: 130 });
   const columns = [
     { title: "attack", value: (a) => a.label, show: (a) => h("b", {}, a.label), words: true, wide: 120 },
     { title: "kind", value: (a) => a.kind.stage.replaceAll("-", " "), words: true },

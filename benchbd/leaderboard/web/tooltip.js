@@ -38,6 +38,7 @@ function entryTip(entry) {
     h("strong", {}, `${entry.defense.label} against ${entry.attack.label}`),
     h("p", {}, `${statusWords(entry)} · ${entry.measured} of ${counted(entry.expected, "seed")} · ${entry.trust}${entry.oracle ? " · oracle" : ""}${entry.stale ? " · stale" : ""}`),
     rows.length > 0 && h("table", {}, rows),
+    entry.measured > 0 && h("p", { class: "quiet" }, `n = ${entry.images.clean} clean, ${entry.images.triggered} triggered images a seed`),
     detecting.length > 0 && h("p", {}, detecting.map(([name, title]) => `${title} ${name === "auroc" ? entry.detection[name].toFixed(3) : percent(entry.detection[name])}`).join(" · ")),
     entry.cost && h("p", {}, `${seconds(entry.cost.seconds)} · ${megabytes(entry.cost.bytes)} · ${counted(entry.cost.clean, "clean sample")}`),
     reason && h("p", { class: "quiet" }, reason.length > 220 ? `${reason.slice(0, 220)}…` : reason),

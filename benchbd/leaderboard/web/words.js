@@ -9,6 +9,7 @@ function percent(share) {
 
 function interval(summary) {
   if (!summary) return "–";
+  if (summary.values?.length) return summary.values.map(percent).join(" and ");
   return summary.low === undefined ? percent(summary.mean) : `${percent(summary.mean)} [${percent(summary.low)}, ${percent(summary.high)}]`;
 }
 
