@@ -31,14 +31,18 @@ def resized(maps: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(maps, like.shape[2:], mode="bilinear", align_corners=False)
 
 
-def drawn(build: Callable[[], Network], rng: torch.Generator) -> Network:
-    """The network that `build` gives, on the CPU, with weights from `rng` by PyTorch's own rule (He et al. 2015, a = sqrt 5)."""
+def drawn(build: Callable[[], Network], rng: torch.Generator, slope: float = 5**0.5) -> Network:
+    """The network that `build` gives, on the CPU, with weights from `rng` by the rule of He et al. (2015).
+
+    slope: of the rectifiers below zero. Without it, PyTorch's own choice, by which signals fade from layer to layer;
+    0 keeps them as strong as they are.
+    """
     network = _unfilled(build)
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
         elif isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=rng)
+            nn.init.kaiming_uniform_(layer.weight, a=slope, generator=rng)
             if layer.bias is not None:
                 bound = layer.weight[0].numel() ** -0.5
                 nn.init.uniform_(layer.bias, -bound, bound, generator=rng)

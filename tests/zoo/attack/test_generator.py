@@ -67,3 +67,10 @@ def test_an_image_meets_the_function_in_blocks_of_one_size(side: int) -> None:
 def test_maps_take_the_size_of_others() -> None:
     maps = torch.tensor([[[[0.0, 1.0]]]])
     assert resized(maps, torch.zeros(1, 3, 1, 4)).flatten().tolist() == [0, 0.25, 0.75, 1]
+
+
+def test_without_a_slope_signals_stay_as_strong_as_they_are() -> None:
+    """He et al.: the mean square of what a rectified layer gives is that of what it gets."""
+    layer = drawn(partial(nn.Linear, 200, 4000, bias=False), seeded(0), 0)
+    signal = torch.randn(50, 200, generator=seeded(1))
+    assert layer(signal).relu().square().mean().item() == pytest.approx(signal.square().mean().item(), rel=0.05)
