@@ -8,13 +8,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import foreign_files
 import pytest
 from click.testing import CliRunner
 
 from benchbd.cli.main import benchbd
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("write_a_defense.md", "write_an_attack.md", "package_and_publish.md")
+PAGES = ("bring_your_own.md", "write_a_defense.md", "write_an_attack.md", "package_and_publish.md")
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", flags=re.S | re.M)
 SMALL = ["--set", "dataset.size=8", "--set", "model.width=2"]
 
@@ -23,7 +24,9 @@ def command(line: str) -> None:
     """A `benchbd` command of a page, on tiny data."""
     words = shlex.split(line)
     assert words[0] == "benchbd"
-    words += SMALL if words[1] == "run" else ["--executor", "inprocess"] if words[1] == "matrix" else []
+    words += (
+        SMALL if words[1] == "run" and "--result-file" not in words else ["--executor", "inprocess"] if words[1] == "matrix" else []
+    )
     done = CliRunner().invoke(benchbd, words[1:], catch_exceptions=False)
     assert done.exit_code == 0, f"{line}\n{done.output}"
 
@@ -32,6 +35,9 @@ def command(line: str) -> None:
 def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("benchbd.testing.runner.CHECKS", [c for c in checks() if not c.name.startswith("import_")])
+    if page == "bring_your_own.md":
+        foreign_files.lay_out(tmp_path)
+    names = {"__name__": "page"}
     for language, words, text in BLOCK.findall((DOCS / page).read_text()):
         options = dict(word.partition("=")[::2] for word in words.split())
         if "file" in options:
@@ -39,7 +45,7 @@ def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         if language == "toml":
             tomllib.loads(text)
         elif language == "python":
-            exec(compile(text, f"{page}:block", "exec"), {"__name__": "page"})
+            exec(compile(text, f"{page}:block", "exec"), names)
         elif language == "sh" and options.get("run") != "no":
             for line in text.splitlines():
                 command(line)

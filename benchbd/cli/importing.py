@@ -182,9 +182,7 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
     console.print(cells_table(attack, [Cell.model_validate(cell) for cell in (defended or {}).values()]))
     for line in (*_compared(attack), *unmeasured(attack)):
         console.print(line, markup=False)
-    console.print(
-        f"stored in {attack.folder}; go on with: benchbd run --result-file {attack.folder.name} --defense NAME", markup=False
-    )
+    console.print(f"stored; go on with: benchbd run --result-file {attack.folder} --defense NAME", markup=False)
 
 
 def _compared(attack: AttackResult) -> list[str]:

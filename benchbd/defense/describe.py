@@ -12,6 +12,7 @@ from benchbd.engine.counting import Cost
 from benchbd.errors import ContractBroken
 from benchbd.measure.curve import Curve, CurvePoint
 from benchbd.measure.plausible import doubts
+from benchbd.record.attack_result import MODEL_ONLY
 from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, Provided
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.keys import SCHEMA, canonical_json, cell_key
@@ -90,7 +91,7 @@ def _doubts(case: Case, evaluation: Evaluation) -> tuple[str, ...]:
         evaluation.counts,
         attack.metrics(),
         attack.test.num_classes,
-        attacked=attack.manifest["attack"]["params"].get("poison_ratio") != 0,
+        attacked=attack.manifest["stage"] == MODEL_ONLY or attack.manifest["attack"]["params"].get("poison_ratio") != 0,
         predictions=evaluation.clean_predictions[evaluation.clean_predictions != REJECTED],
     )
 

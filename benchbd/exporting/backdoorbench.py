@@ -52,8 +52,12 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         _write_images(folder / TRAIN, train.indices, true, train.images)
     elif attack.manifest["stage"] == "data-poisoning":
         content["bd_train"] = _table(folder, TRAIN, train.indices, train.labels, train.labels, len(train))
-    summary = write_text(folder / "attack_df_summary.csv", _summary(attack))
-    return [write(folder / ATTACK_FILE, lambda file: torch.save(content, file)), summary]
+    info = {"attack": origin.get("called", attack.manifest["attack"]["name"]), "dataset": content["clean_data"], "amp": False}
+    return [
+        write(folder / ATTACK_FILE, lambda file: torch.save(content, file)),
+        write(folder / "info.pickle", lambda file: torch.save(info, file)),
+        write_text(folder / "attack_df_summary.csv", _summary(attack)),
+    ]
 
 
 def differing_normalisation(attack: AttackResult) -> str | None:

@@ -127,7 +127,7 @@ def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.M
     assert theirs.keys() <= ours.keys() and theirs["model"].keys() == ours["model"].keys()
     assert ours["bd_train"]["bd_data_container"]["data_dict"].keys() == theirs["bd_train"]["bd_data_container"]["data_dict"].keys()
     assert ours["bd_test"]["poison_indicator"].tolist() == theirs["bd_test"]["poison_indicator"].tolist()
-    assert differing_normalisation(first) is None
+    assert differing_normalisation(first) is None and Path("out/info.pickle").is_file()
 
 
 def test_a_model_that_backdoorbench_does_not_have(stored: AttackResult, tmp_path: Path) -> None:
