@@ -10,11 +10,13 @@ Neurons that clean images leave dormant are where a backdoor hides: remove them,
 The last convolution is the one behind the most others. Pruning a channel zeroes what it gives out: scale and shift of
 the normalisation layer that alone reads the convolution, else weights and bias of the convolution itself. Activations
 are those after that layer, and after the ReLU if it alone reads them. `layer="features"` prunes the inputs of the
-classifier head instead. The sweep and the networks kept for each tolerance are those before fine-tuning.
+classifier head instead, and so does a transformer, whose only convolution cuts patches. The sweep and the networks kept for
+each tolerance are those before fine-tuning.
 
 Departs from the paper: steps 1 and 2 read separate parts of the clean images. In a network whose operations
 cannot be traced the last convolution is the one that runs last, its own channels are pruned, and activations
-are its outputs clamped at zero.
+are its outputs clamped at zero. Some benchmark code stops by accuracy on the test set, and fine-tunes the network of the
+step that broke the tolerance; here the step before it is tuned.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ class _Target:
 
 def _target(model: nn.Module, wanted: str | None, image: Tensor) -> _Target:
     """What to prune: `wanted` as a person names it, unset for the last convolution."""
-    if wanted == "features":
+    if wanted == "features" or (wanted is None and _only_cuts_patches(model)):
         return _Target(next(name for name, module in model.named_modules() if module is model.head), "input", rectified=False)
     graph = trace(model)
     layer = _with_channels(model, named_layer(model, wanted)) if wanted else _last_convolution(model, graph, image)
@@ -136,6 +138,12 @@ def _target(model: nn.Module, wanted: str | None, image: Tensor) -> _Target:
         return _Target(layer, "output", rectified=True)
     layer = following_norm(graph, layer) or layer
     return _Target(layer, "output", feeds_relu(graph, layer))
+
+
+def _only_cuts_patches(model: nn.Module) -> bool:
+    """Whether the network's one convolution reads every pixel once, as that of a transformer does."""
+    layers = list(conv_layers(model).values())
+    return len(layers) == 1 and layers[0].kernel_size == layers[0].stride != (1, 1)
 
 
 def _with_channels(model: nn.Module, layer: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import planted_choice
 import pytest
 import torch
 from tiny_networks import Branching, InPlace, Network, Plain, PreAct, Residual, classifier, random_images
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy, predict
 from benchbd.engine.classifier import Classifier
+from benchbd.testing.networks import Transformer
 from benchbd_zoo.defense.fine_prune import FinePrune, last_steps
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(200, seed=2))
@@ -153,6 +155,14 @@ def test_what_is_pruned(body: type[nn.Module], layer: str | None, pruned: str, w
     assert (result.sweep.path.layers, result.sweep.path.where) == ((pruned,), where)
 
 
+def test_a_transformer_is_pruned_at_its_head() -> None:
+    """Its only convolution is the first layer of all, not the last."""
+    model = Transformer().classifier(bordered(CLEAN.train), seed=0)  # it cuts patches of 4x4 pixels
+    result = repaired(model, CleanSet(bordered(CLEAN.train), bordered(CLEAN.validation)))
+    assert result.sweep is not None
+    assert (result.sweep.path.layers, result.sweep.path.where) == (("network.head",), "input")
+
+
 def test_features_are_averaged_as_the_head_reads_them() -> None:
     model = classifier(Plain())
     with torch.no_grad():
@@ -216,6 +226,17 @@ def test_no_convolution_is_an_answer() -> None:
         repaired(model, SIDED)
 
 
+def test_erratum_the_tuned_network_is_that_before_the_fall_on_the_validation_split() -> None:
+    """On the clean images the channels of the right and of the left side can go, and the corner cannot.
+
+    On the test set accuracy falls with the first of them: that set has no say.
+    """
+    outcome = FinePrune(epochs=2, batch_size=8, shift=0).respond(planted_choice.case())
+    assert outcome.sweep is not None and outcome.sweep.validation_acc == (1.0, 1.0, 1.0, 0.5)
+    assert outcome.sweep.path.pruned(outcome.sweep.chosen) == {planted_choice.LAYER: [1, 0]}  # type: ignore[union-attr]
+    assert (outcome.model.get_parameter(f"{planted_choice.LAYER}.weight") == 0).tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize("tolerances", [[], [0.02, 4], [-0.1]])
 def test_tolerances_are_shares(tolerances: list[float]) -> None:
     with pytest.raises(ConfigError, match="tolerances"):
@@ -226,3 +247,8 @@ def _as_predicted(model: Classifier) -> CleanSet:
     """Images labelled by the model itself, so that its accuracy before pruning is 1."""
     parts = (ImageSet(part.images, predict(model, part.images), part.class_names) for part in (CLEAN.train, CLEAN.validation))
     return CleanSet(*parts)
+
+
+def bordered(images: ImageSet) -> ImageSet:
+    """Images of 6x6 pixels with a border that makes them 8x8."""
+    return ImageSet(torch.nn.functional.pad(images.images, (1, 1, 1, 1)), images.labels, images.class_names)
