@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from benchbd.errors import BenchbdError
+from benchbd.errors import BenchbdError, NotApplicable
 
 EPILOG = """Exit codes: 0 all cells measured (n/a included); 1 a cell failed, or something unforeseen;
 2 options or configuration; 3 a plugin; 4 data; 5 a stored result; 6 training diverged; 130 interrupted."""
@@ -27,6 +27,7 @@ COMMANDS = {
     "import": "Read the result of another tool, a checkpoint or the Keras exercise.",
     "export": "Write a result or a model for other tools.",
     "inspect": "What is in a file, found without running anything in it.",
+    "sensitivity": "How much a defense hangs on its hyper-parameters.",
     "list": "List attacks, defenses, models or data sets.",
     "info": "What a plugin is, what it needs, what it can be told.",
     "pages": "Write a page of documentation for each plugin.",
@@ -86,6 +87,9 @@ def main() -> None:
     except BenchbdError as error:
         click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True)
         code = error.exit_code
+    except NotApplicable as answer:  # of a defense it is a row; of the attack or the model there is nothing to go on with
+        click.echo(f"{click.style('not applicable', fg='yellow', bold=True)}: {answer}", err=True)
+        code = 2
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
