@@ -22,6 +22,7 @@ function buildGrid(holder, columns, things, { name, open, tall }) {
     placeholder: "nothing is left by the filters",
   });
   table.on("tableBuilt", () => {
+    built.push(table);
     for (const header of holder.querySelectorAll(".tabulator-col.tabulator-sortable")) {
       header.tabIndex = 0;
       header.addEventListener("keydown", (e) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), header.querySelector(".tabulator-col-content").click()));
@@ -30,6 +31,10 @@ function buildGrid(holder, columns, things, { name, open, tall }) {
   });
   if (open) table.on("rowClick", (e, row) => open(things[row.getData().id]));
 }
+
+// Tables that are on the page; they watch its size, so they have to be told when they leave it.
+const built = [];
+const destroyGrids = () => built.splice(0).forEach((table) => table.destroy());
 
 function gridColumn({ title, show, words, left = words, wide, narrow, hint, frozen }, place, things) {
   return {

@@ -89,14 +89,17 @@ function sortedBy(things, figure, falling) {
 function matrixTitle(section, attack) {
   const undefended = attack.baseline.asr ? `ASR ${percent(attack.baseline.asr.mean)}` : "";
   return h("th", { scope: "col", class: attack.healthy ? "healthy" : undefined },
-    h("button", { type: "button", class: "sort", title: `${attack.label}: ${attack.kind.summary || "sort by its ASR"}`, on: { click: () => change({ order: toggled(section, "column", attack.label) }) } }, attack.label),
+    h("button", { type: "button", class: "sort", title: `${attack.label}: ${attack.kind.summary || "sort by its ASR"}`, on: { click: () => change({ order: toggled(section, "column", attack.label) }) } }, breakable(attack.label)),
     h("small", {}, attack.healthy ? "nothing poisoned" : undefended));
 }
+
+// A name that may be broken behind its underscores.
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
 
 function matrixName(section, defense) {
   const { group, measured, expected } = defense.standing;
   return h("th", { scope: "row" },
-    h("span", { class: "place", title: `${place(defense.standing)}, ${measured}/${expected} cells` }, group ?? "·"),
+    h("span", { class: `place${defense.oracle ? " oracle" : ""}`, title: `${place(defense.standing)}, ${measured}/${expected} cells` }, group ?? (defense.oracle ? "O" : "–")),
     h("button", { type: "button", class: "sort", title: `${defense.label}: ${defense.kind.summary || "sort attacks by ASR"}`, on: { click: () => change({ order: toggled(section, "row", defense.label) }) } }, defense.label),
     h("small", {}, badges(defense)));
 }
@@ -104,9 +107,9 @@ function matrixName(section, defense) {
 function badges(defense) {
   const { place: where, measured, expected } = defense.standing;
   return [
-    STAGES[defense.kind.stage],
-    where === "incomplete" && h("span", { class: "badge" }, `${measured}/${expected} cells`),
+    where === "incomplete" && h("b", {}, `${measured}/${expected} cells`),
     defense.oracle && h("span", { class: "badge oracle" }, "oracle"),
+    STAGES[defense.kind.stage],
   ].filter(Boolean).flatMap((each, index) => (index ? [" ", each] : [each]));
 }
 
@@ -118,7 +121,7 @@ function matrixCell(entry) {
   const asr = entry.metrics.asr?.mean;
   painted(td, asr);
   const few = entry.measured < entry.expected && h("em", {}, `${entry.measured}/${entry.expected}`);
-  const marks = [few, entry.oracle && h("em", {}, "oracle"), entry.stale && h("em", {}, "stale")];
+  const marks = [few, entry.stale && h("em", {}, "stale")];
   return filled(td, {}, [
     h("b", {}, state.compact && asr !== undefined ? Math.round(100 * asr) : percent(asr)), marks,
     !state.compact && h("span", {}, h("i", { class: "word" }, "ACC "), percent(entry.metrics.acc.mean), h("i", {}, " · "), h("i", { class: "word" }, "RC "), percent(entry.metrics.rc?.mean))]);

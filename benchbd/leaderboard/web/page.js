@@ -10,6 +10,7 @@ const view = h("main", { id: "view", tabindex: "-1" });
 function draw() {
   const sections = shown();
   waiting.length = arrangements.length = 0;
+  destroyGrids();
   hideTip();
   const nothing = h("p", { class: "nothing" }, DATA.sections.length ? "Nothing is left by these filters." : "There is no result yet. `benchbd matrix` makes some.");
   const content = !sections.length ? nothing : state.view === "cells" ? drawAll(sections) : sections.map(lazily);

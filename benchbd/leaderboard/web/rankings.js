@@ -23,8 +23,8 @@ function drawDefenses({ section, defenses }) {
   const columns = (first) => [
     { title: "defense", value: (d) => d.label, show: title, words: true, frozen: innerWidth > 700, wide: 120 },
     first,
-    { title: "cells", value: (d) => d.standing.measured / d.standing.expected, show: (d) => `${d.standing.measured}/${d.standing.expected} cells`, wide: 90 },
     ...["der", "asr", "acc", "rc"].flatMap(worstAndMean),
+    { title: "cells", value: (d) => d.standing.measured / d.standing.expected, show: (d) => `${d.standing.measured}/${d.standing.expected} cells`, wide: 90 },
     { title: "ACC on sound models", value: (d) => d.standing.clean_acc ?? undefined, show: (d) => percent(d.standing.clean_acc), wide: 105, narrow: true, hint: "what it leaves of a model that was never attacked" },
     ...costColumns((d) => d.cost),
     { title: "stage", value: (d) => STAGES[d.kind.stage], words: true },
@@ -58,12 +58,12 @@ function drawAttacks({ section, attacks }) {
   const before = (metric) => ({ title: `${TITLES[metric]} undefended`, value: (a) => a.baseline[metric]?.mean, show: (a) => interval(a.baseline[metric] && shareOf(a.baseline[metric])), wide: 130 });
   const columns = [
     { title: "attack", value: (a) => a.label, show: (a) => h("b", {}, a.label), words: true, wide: 120 },
-    { title: "kind", value: (a) => a.kind.stage.replaceAll("-", " "), words: true },
-    { title: "labels", value: (a) => a.kind.labels, words: true },
-    { title: "poison ratio", value: (a) => a.poison_ratio ?? undefined, show: (a) => ratio(a.poison_ratio) },
     { title: "ASR left by defenses", value: (a) => a.survival ?? undefined, show: (a) => barred(a.survival, "asr"), hint: "mean over the cells of defenses with complete rows", wide: 110 },
     { title: "best against it (DER)", value: (a) => a.best?.der, show: (a) => a.best && withNote(percent(a.best.der), `${a.best.defense}, ASR ${percent(a.best.asr)}`), left: true, wide: 200, hint: "the highest mean DER of any defense that is no oracle and has all seeds" },
-    ...["acc", "asr", "rc"].map(before),
+    ...["asr", "acc", "rc"].map(before),
+    { title: "poison ratio", value: (a) => a.poison_ratio ?? undefined, show: (a) => ratio(a.poison_ratio) },
+    { title: "labels", value: (a) => a.kind.labels, words: true },
+    { title: "kind", value: (a) => a.kind.stage.replaceAll("-", " "), words: true },
     { title: "what it is", value: (a) => a.kind.summary, words: true },
   ];
   return h("section", {}, h("h2", {}, section.title),
