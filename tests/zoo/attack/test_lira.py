@@ -1,0 +1,140 @@
+"""LIRA: the noise and its bound, the two phases, and what a batch is made of."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchbd.data.images import ImageSet
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import ConfigError
+from benchbd.record.remembered import remembering
+from benchbd.seeds import draw_seed
+from benchbd_zoo.attack.generator import drawn, restored, stored
+from benchbd_zoo.attack.lira import LIRA, Autoencoder, disturbed
+
+SHAPES = [(1, 8, 8), (3, 14, 20), (3, 33, 40)]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def with_noise(attack: LIRA, channels: int = 3) -> LIRA:
+    return attack.with_trigger(stored("noise", drawn(partial(Autoencoder, channels), seeded(0))))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("parameters", [{}, {"eps": 0.5, "test_eps": 0.1}])
+def test_the_stamp_adds_eps_times_the_noise_of_the_image(
+    images_of: Any, shape: tuple[int, int, int], parameters: dict[str, float]
+) -> None:
+    images = images_of(*shape, count=5)
+    attack = with_noise(LIRA(**parameters), shape[0])
+    noise = restored("noise", partial(Autoencoder, shape[0]), attack.trigger)
+    x = images.images.numpy() / 255
+    with torch.no_grad():
+        drawn_noise = noise(images.images / 255).numpy()
+    assert drawn_noise.shape == images.images.shape
+    assert abs(drawn_noise).max() < 1
+    eps = parameters.get("test_eps", 0.025)
+    found = attack.stamp(images.images, images.labels, seeded(0))
+    np.testing.assert_allclose(found, 255 * (x + eps * drawn_noise).clip(0, 1), atol=0.01)
+    pixels = attack.apply(attack.stamp, images.images, images.labels, seeded(0))
+    assert (pixels.int() - images.images.int()).abs().max() <= round(255 * eps)
+
+
+def test_a_batch_is_seen_without_and_with_the_trigger(handed_to_fit: Any, images: ImageSet) -> None:
+    attack = with_noise(LIRA(target=2, poison_ratio=0.3, eps=0.2))
+    batch, labels = images.images[:20], images.labels[:20]
+    edited, given = handed_to_fit(attack, images)["edit"](batch, labels)
+    assert torch.equal(edited[:20], batch)
+    assert torch.equal(edited[20:], attack.apply(attack.stamp, batch[:6], labels[:6], seeded(0)))
+    assert (edited[20:] != batch[:6]).flatten(1).any(1).all()
+    assert given.tolist() == labels.tolist() + [2] * 6
+
+
+def test_all_to_all_gives_triggered_images_the_next_class(handed_to_fit: Any, images: ImageSet) -> None:
+    edit = handed_to_fit(with_noise(LIRA(label_mode="all_to_all")), images)["edit"]
+    assert edit(images.images[:20], images.labels[:20])[1][20:].tolist() == ((images.labels[:20] + 1) % 3).tolist()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_the_loss_weighs_clean_and_triggered_images(handed_to_fit: Any, images: ImageSet, alpha: float) -> None:
+    loss = handed_to_fit(with_noise(LIRA(alpha=alpha, poison_ratio=0.2)), images)["loss"]
+    logits, labels = torch.randn(24, 3, generator=seeded(0)), torch.arange(24) % 3
+    found = logits.double().numpy()
+    entropy = np.log(np.exp(found).sum(1)) - found[np.arange(24), labels.numpy()]
+    expected = alpha * entropy[:20].mean() + (1 - alpha) * entropy[20:].mean()
+    assert loss(lambda _: logits, torch.zeros(24, 3, 8, 8), labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+class Brightness(nn.Module):
+    """A classifier whose class 0 is bright, class 1 dark; learned by nobody, for its one weight has no effect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle = nn.Parameter(torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        level = 40 * (images.mean((1, 2, 3)) - 0.5)
+        return torch.stack([level, -level], 1) + 0 * self.idle
+
+
+@pytest.mark.parametrize(("target", "sign"), [(0, 1), (1, -1)])
+def test_the_noise_learns_what_takes_the_classifier_to_the_target(target: int, sign: int) -> None:
+    pixels = torch.randint(100, 156, (40, 1, 8, 8), generator=seeded(0), dtype=torch.uint8)
+    train = ImageSet(pixels, torch.arange(40) % 2, ("bright", "dark"))
+    attack = LIRA(target=target, eps=0.1, trigger_epochs=30, lr_atk=0.003)
+    trigger = attack.prepare(train, Brightness, Recipe(batch_size=20, precision="fp32"), seeded(1))
+    change = attack.with_trigger(trigger).stamp(train.images, train.labels, seeded(0)) - train.images
+    assert sign * change.mean().item() > 15
+
+
+def test_the_classifier_of_phase_1_sees_the_noise_as_it_was_when_the_epoch_began(images: ImageSet) -> None:
+    seen: list[Tensor] = []
+
+    class Watching(Brightness):
+        def forward(self, batch: Tensor) -> Tensor:
+            seen.append(batch.detach())
+            return torch.cat([super().forward(batch), batch.new_zeros(len(batch), 1)], 1)
+
+    recipe = Recipe(batch_size=30, precision="fp32")
+    first = LIRA(trigger_epochs=1, lr_atk=0.01).prepare(images, Watching, recipe, seeded(1))
+    seen.clear()
+    LIRA(trigger_epochs=2, lr_atk=0.01).prepare(images, Watching, recipe, seeded(1))
+    assert [len(batch) for batch in seen] == [30, 60] * 4
+    fresh = drawn(partial(Autoencoder, 3), seeded(draw_seed(seeded(1)))).eval()
+    for step, both in enumerate(seen[1::2]):
+        noise = fresh if step < 2 else restored("noise", partial(Autoencoder, 3), first)
+        with torch.no_grad():
+            torch.testing.assert_close(both[30:], disturbed(both[:30], noise, 0.025))
+        assert not torch.allclose(both[30:], seen[2 * step], atol=1e-3)
+
+
+def test_the_noise_is_drawn_from_the_seed_and_kept_by_what_it_was_learned_from(
+    prepared: Any, images: ImageSet, tmp_path: Path
+) -> None:
+    key = "noise.last.weight"
+    with remembering(tmp_path):
+        first, again = (prepared(LIRA(trigger_epochs=1, poison_ratio=ratio), images).trigger for ratio in (1.0, 0.5))
+        assert len(list(tmp_path.glob("lira-*"))) == 1
+        other, elsewhere = (
+            prepared(LIRA(trigger_epochs=1), images, 1).trigger,
+            prepared(LIRA(trigger_epochs=1, target=1), images).trigger,
+        )
+        assert len(list(tmp_path.glob("lira-*"))) == 3
+    assert torch.equal(first[key], again[key])
+    assert not torch.equal(first[key], other[key])
+    assert not torch.equal(first[key], elsewhere[key])
+
+
+def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
+    with pytest.raises(ConfigError, match=r"lira: poison_ratio 0\.01 of a batch of 20 is less than one image"):
+        handed_to_fit(with_noise(LIRA(poison_ratio=0.01)), images)
