@@ -79,5 +79,7 @@ def _show(name: str, attack: str, found: list[Stability], results: Path) -> None
                 *head, value, percent(point.acc), percent(point.asr), str(point.measured), end_section=point is each.points[-1]
             )
     Console(width=None if sys.stdout.isatty() else 100).print(table)
-    path = draw_sensitivity(f"{name} against {attack}: score and course of each parameter", found, results / f"{Path(name).stem}.png")
+    path = draw_sensitivity(
+        f"{name} against {attack}: score and course of each parameter", found, results / f"{Path(name).stem}.png"
+    )
     click.echo(f"written: {path}")
