@@ -48,11 +48,7 @@ def _impossible(counts: Counts) -> list[str]:
     if not 0 <= counts.clean_hits <= counts.clean or not 0 < counts.clean <= MOST:
         faults.append(f"{counts.clean_hits} hits of {counts.clean} clean images")
     true_hits = counts.true_hits or 0
-    if (
-        min(counts.attack_hits, true_hits) < 0
-        or counts.attack_hits + true_hits > counts.triggered
-        or counts.triggered > MOST
-    ):
+    if min(counts.attack_hits, true_hits) < 0 or counts.attack_hits + true_hits > counts.triggered or counts.triggered > MOST:
         faults.append(f"ASR + RC exceeds 1: {counts.attack_hits} + {true_hits} hits of {counts.triggered} triggered images")
     return faults
 

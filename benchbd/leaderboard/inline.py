@@ -71,7 +71,7 @@ def _section(section: Section, stated: dict[str, Any], texts: Texts, every_seed:
     return {name: stated[name] for name in kept} | {
         "fronts": stated["fronts"],
         "against": _against_anchor(stated["standings"], anchors),
-        "best": {attack.label: best for attack, entries in section.by_attack() if (best := _best(entries))},
+        "best": {attack.label: best for attack, entries in section.by_attack() if not attack.healthy and (best := _best(entries))},
         "pictures": {attack.label: _picture(section, entries) for attack, entries in section.by_attack()},
         "entries": [_entry(entry, texts, every_seed) for entry in section.entries],
     }

@@ -38,11 +38,11 @@ class DefenseKind:
 
 
 def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
-    """`labels` is `clean-label`, or the label mode of its parameters, such as `all-to-one`."""
+    """`labels` is `clean-label`, or the label mode of its parameters, such as `all-to-one`, unless nothing is poisoned."""
     card = _card("attack", method)
-    mode = method.params.get("label_mode")
-    labels = "clean-label" if card.get("label_mode") == "clean" else _word(mode) if isinstance(mode, str) else UNKNOWN
-    return AttackKind(_stage(card, [row.attack_stage for row in rows], ATTACK_STAGES), labels, str(card.get("summary", "")))
+    return AttackKind(
+        _stage(card, [row.attack_stage for row in rows], ATTACK_STAGES), _labels(card, method), str(card.get("summary", ""))
+    )
 
 
 def defense_kind(method: Method, rows: Iterable[Row]) -> DefenseKind:
@@ -51,6 +51,15 @@ def defense_kind(method: Method, rows: Iterable[Row]) -> DefenseKind:
     card = _card("defense", method)
     clean_data = "clean_data" in card if card else any(row.cost["clean_samples"] > 0 for row in mine)
     return DefenseKind(_stage(card, [row.defense_stage for row in mine], DEFENSE_STAGES), clean_data, str(card.get("summary", "")))
+
+
+def _labels(card: dict[str, Any], method: Method) -> str:
+    mode = method.params.get("label_mode")
+    if method.params.get("poison_ratio") == 0:
+        return "nothing poisoned"
+    if card.get("label_mode") == "clean":
+        return "clean-label"
+    return _word(mode) if isinstance(mode, str) else UNKNOWN
 
 
 def _stage(card: dict[str, Any], said: list[str], known: tuple[str, ...]) -> str:

@@ -54,3 +54,5 @@ def test_what_was_handed_clean_samples_needs_them() -> None:
 def test_label_modes_are_words() -> None:
     rows = [row_of(make_cell(attack_named("patch", label_mode="all_to_one")))]
     assert attack_kind(rows[0].attack, rows).labels == "all-to-one"
+    rows = [row_of(make_cell(attack_named("nothing")))]
+    assert attack_kind(rows[0].attack, rows).labels == "nothing poisoned"

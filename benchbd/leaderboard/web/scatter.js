@@ -34,9 +34,9 @@ function meanPoint(defense) {
 
 function accuracyPlot(points, front) {
   const width = plotWidth();
-  const lowest = Math.min(0.9, ...points.map((point) => point.acc));
+  const lowest = Math.min(0.96, ...points.map((point) => point.acc)) - 0.01;
   const { svg, X, Y, layer } = frame({ width, height: Math.min(430, 0.75 * width + 60), label: "ACC against ASR",
-    x: { domain: [0, 1], title: "ASR %", format: inPercent }, y: { domain: [Math.floor(20 * lowest - 0.01) / 20, 1.004], title: "ACC %", format: inPercent } });
+    x: { domain: [0, 1], title: "ASR %", format: inPercent }, y: { domain: [Math.max(0, Math.floor(20 * lowest) / 20), 1.004], title: "ACC %", format: inPercent } });
   drawPoints(svg, layer, points.map((point) => ({ ...point, x: X(point.asr), y: Y(point.acc) })), front, width);
   return svg;
 }
