@@ -19,6 +19,7 @@ from benchbd.data.poisoned import TriggeredSet
 from benchbd.defense.case import Case
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import hardware
+from benchbd.engine.inference import predict
 
 LAYER = "network.body.norm"
 MASKS = {LAYER: torch.tensor([0.9, 0.8, 0.3])}
@@ -58,8 +59,12 @@ def case() -> Case:
     test = ImageSet(pixels([0, 1] * 20), labels, names)
     triggered = pixels([0] * 20)
     triggered[..., 2] = 255
+    model = cornered()
     attack: Any = SimpleNamespace(
-        model=cornered(),
+        model=model,
+        manifest={"cost": {"device": "cpu", "precision": "fp32"}},
+        clean_predictions=predict(model, test.images, precision="fp32"),
+        triggered_predictions=predict(model, triggered, precision="fp32"),
         seed=0,
         train=SimpleNamespace(clean=ImageSet(pixels([0, 2] * 20), labels, names), untouched=lambda: torch.arange(40)),
         test=test,

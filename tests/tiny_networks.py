@@ -64,6 +64,17 @@ class Plain(nn.Module):
         return torch.relu(self.conv2(torch.relu(self.conv1(x)))).mean((2, 3))
 
 
+class Wide(nn.Module):
+    """Sixteen channels behind one norm, enough for one of them to stand out by three standard deviations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.norm(self.conv(x))).mean((2, 3))
+
+
 class InPlace(nn.Module):
     """Overwrites values wherever that is harmless."""
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchbd.api import Batches, CleanSet, Repaired, device_of, epoch_done, fork, hardware, param, to_float, track
 from benchbd_zoo.defense.mask_pruning import MaskPruning
-from benchbd_zoo.defense.masked_norms import MaskedNorms
+from benchbd_zoo.defense.masked_norms import MaskedNorms, descend
 
 
 class ANP(MaskPruning):
@@ -78,7 +78,7 @@ class ANP(MaskPruning):
         perturbed = F.cross_entropy(masked.perturbed(images).float(), labels)
         natural = F.cross_entropy(masked(images).float(), labels)
         loss = self.anp_alpha * natural + (1 - self.anp_alpha) * perturbed
-        masked.descend(loss, optimizer)
+        descend(masked.masks, loss, optimizer)
         return loss.detach()
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from benchbd.api import CleanSet, Repair, Repaired, device_of, epoch_done, hardware, param, track
+from benchbd_zoo.defense.masked_norms import descend
 from benchbd_zoo.defense.passes import Passes
 
 
@@ -81,7 +82,8 @@ class AWM(Repair):
             with machine.autocast(images):
                 natural = F.cross_entropy(masked(images).float(), labels)
                 perturbed = F.cross_entropy(masked((images + delta).clamp(0, 1)).float(), labels)
-            masked.descend(self.alpha * natural + (1 - self.alpha) * perturbed + self.gamma * masked.total(), optimizer)
+            loss = self.alpha * natural + (1 - self.alpha) * perturbed + self.gamma * masked.total()
+            descend(masked.masks, loss, optimizer)
 
 
 class _MaskedWeights(nn.Module):
@@ -104,15 +106,6 @@ class _MaskedWeights(nn.Module):
     def total(self) -> Tensor:
         """Sum of all masks; none of them is negative."""
         return torch.stack([mask.sum() for mask in self.masks.values()]).sum()
-
-    def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        gradients = torch.autograd.grad(loss, list(self.masks.values()), materialize_grads=True)
-        for mask, gradient in zip(self.masks.values(), gradients, strict=True):
-            mask.grad = gradient
-        optimizer.step()
-        with torch.no_grad():
-            for mask in self.masks.values():
-                mask.clamp_(0, 1)
 
     @torch.no_grad()
     def merged(self) -> nn.Module:

@@ -1,4 +1,4 @@
-"""A network whose normalisation layers scale each channel by their weight times a mask in [0, 1]."""
+"""A network whose normalisation layers scale each channel by their weight times a mask in [0, 1], and how masks are learned."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ class MaskedNorms(nn.Module):
         changed |= {f"{name}.bias": self.biases[name] * (1 + noise) for name, noise in shift.items()}
         return functional_call(self.network, changed, (images,))  # type: ignore[no-any-return]
 
-    def descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Move the masks down the loss and clip them to [0, 1]."""
-        gradients = torch.autograd.grad(loss, list(self.masks.values()), materialize_grads=True)
-        for mask, gradient in zip(self.masks.values(), gradients, strict=True):
-            mask.grad = gradient
-        optimizer.step()
-        with torch.no_grad():
-            for mask in self.masks.values():
-                mask.clamp_(0, 1)
+
+def descend(masks: dict[str, Tensor], loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Move the masks down the loss and clip them to [0, 1]."""
+    gradients = torch.autograd.grad(loss, list(masks.values()), materialize_grads=True)
+    for mask, gradient in zip(masks.values(), gradients, strict=True):
+        mask.grad = gradient
+    optimizer.step()
+    with torch.no_grad():
+        for mask in masks.values():
+            mask.clamp_(0, 1)
 
 
 def _contiguous(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:

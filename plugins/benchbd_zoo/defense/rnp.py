@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Diverged, Repaired, device_of, epoch_done, hardware, param, track
 from benchbd_zoo.defense.mask_pruning import MaskPruning
-from benchbd_zoo.defense.masked_norms import MaskedNorms
+from benchbd_zoo.defense.masked_norms import MaskedNorms, descend
 from benchbd_zoo.defense.passes import Passes
 
 
@@ -86,7 +86,7 @@ class RNP(MaskPruning):
             for images, labels in passes.once():
                 with machine.autocast(images):
                     loss = self.alpha * F.cross_entropy(masked(images).float(), labels)
-                masked.descend(loss, optimizer)
+                descend(masked.masks, loss, optimizer)
             epoch_done(masked, epoch + 1)
         return masked.values()
 

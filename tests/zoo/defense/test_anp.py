@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from planted_choice import cornered
 from tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 from torch import Tensor, nn
 
@@ -101,29 +102,6 @@ def test_masks_are_clipped_from_both_sides() -> None:
     learned = masks(repaired(classifier(InPlace()), lr=50.0, nb_iter=4))
     assert learned.min() >= 0 and learned.max() <= 1
     assert (learned == 0).any() and (learned == 1).any()
-
-
-class Cornered(nn.Module):
-    """Channels 0 and 1 see which side of an image is bright; channel 2 sees its corner."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(1, 3, (1, 3), bias=False), nn.BatchNorm2d(3)
-        with torch.no_grad():
-            self.conv.weight.copy_(torch.tensor([[2.0, 0, 0], [0, 2, 0], [0, 0, 9]])[:, None, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.norm(self.conv(x))).mean((2, 3))
-
-
-def cornered() -> Classifier:
-    """Class 0: bright on the left; class 1: on the right, or any image with a white corner."""
-    model = Classifier(Network(Cornered(), width=3), (0.0,), (1.0,)).eval()
-    model.network.head = nn.Linear(3, 2)
-    with torch.no_grad():
-        model.head.weight.copy_(torch.tensor([[1.0, -1, -1], [-1, 1, 1]]))
-        model.head.bias.zero_()
-    return model
 
 
 def cornered_images(count: int, seed: int, white: bool = False) -> ImageSet:

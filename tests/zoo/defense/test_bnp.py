@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_networks import Network, Plain, Tokens, classifier, random_images
-from torch import Tensor, nn
+from tiny_networks import Network, Plain, Tokens, Wide, classifier, random_images
+from torch import nn
 
 from benchbd.api import CleanSet, NotApplicable, accuracy, predict
 from benchbd.engine.classifier import Classifier
@@ -31,15 +31,6 @@ def test_the_divergence_is_the_integral(mean: float, deviation: float, running_m
     p, q = gaussian(x, mean, deviation), gaussian(x, running_mean, running_deviation)
     shared = p > 1e-300
     assert found.item() == pytest.approx(float((p[shared] * np.log(p[shared] / q[shared])).sum() * width), abs=1e-6)
-
-
-class Wide(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.norm(self.conv(x))).mean((2, 3))
 
 
 def matched() -> Classifier:

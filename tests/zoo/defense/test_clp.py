@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import Branching, InPlace, Network, Plain, PreAct, Residual, Tokens, classifier, random_images
+from tiny_networks import Branching, InPlace, Network, Plain, PreAct, Residual, Tokens, Wide, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, NotApplicable, Repaired
@@ -80,15 +80,6 @@ def test_a_vision_transformer_is_an_answer() -> None:
     model = create("model", "timm:vit_tiny_patch16_224", {}).restore(4, (3, 32, 32), (0.5,) * 3, (0.2,) * 3)  # type: ignore[attr-defined]
     with pytest.raises(NotApplicable, match="no convolution"):
         repaired(model)
-
-
-class Wide(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.norm(self.conv(x))).mean((2, 3))
 
 
 def planted() -> Classifier:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_networks import Network, Plain, classifier, random_images
-from torch import Tensor, nn
+from tiny_networks import Network, Plain, Wide, classifier, random_images
+from torch import nn
 
 from benchbd.api import ImageSet, NotApplicable, Repaired
 from benchbd.engine.classifier import Classifier
@@ -37,15 +37,6 @@ def test_a_channel_that_does_not_vary_has_none() -> None:
     found = entropy(torch.tensor([[2.0, 2, 2], [0, 1, 2]]), 0.01)
     assert found[0].isnan() and found[1].item() == pytest.approx(math.log(3))
     assert entropy(torch.full((2, 3), 4.0), 0.01).isnan().all()
-
-
-class Wide(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.norm(self.conv(x))).mean((2, 3))
 
 
 def planted() -> Classifier:
