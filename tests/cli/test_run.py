@@ -49,6 +49,7 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
         (["run", "--attack", "badnet", "--set", "size"], 2, "KIND.PARAM=VALUE"),
         (["run", "--result-file", "nothing"], 5, "no attack result at nothing"),
         (["run", "--dataset", "imagefolder", "--attack", "badnet", "--set", "dataset.path=gone"], 4, "gone"),
+        (["run", "--attack", "badnet", "--model", "deepid"], 2, "not applicable: deepid needs images of at least 31x31"),
         (["run", "--config", "gone.yaml"], 2, "gone.yaml"),
         (["rum"], 2, "did you mean 'run'"),
     ],

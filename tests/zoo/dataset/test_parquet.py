@@ -71,6 +71,25 @@ def test_limits_interleave_the_classes_and_leave_the_other_split_whole(folder):
     assert len(limited.load("test")) == 3
 
 
+def test_the_order_of_the_paths(tmp_path):
+    """Files 2, 0 and 1 of class a and 1 and 0 of class b, shuffled; the first of each class are then those numbered 0."""
+    paths = ["a/2.png", "b/1.png", "a/0.png", "b/0.png", "a/1.png"]
+    for split in ("train", "test"):
+        _write(tmp_path, split, [0, 1, 0, 1, 0])
+        place = tmp_path / f"{split}-00000-of-00001.parquet"
+        table = pyarrow.parquet.read_table(place)
+        rows = [{"bytes": row["bytes"], "path": path} for row, path in zip(table["img"].to_pylist(), paths, strict=True)]
+        pyarrow.parquet.write_table(table.set_column(0, "img", pyarrow.array(rows, IMAGE)), place, row_group_size=2)
+    assert _rows(Parquet(path=tmp_path, by_path=True).load("train")) == [2, 4, 0, 3, 1]
+    assert _rows(Parquet(path=tmp_path, by_path=True, limit_per_class=2).load("train")) == [2, 3, 4, 1]
+    assert _rows(Parquet(path=tmp_path, limit_per_class=1).load("train")) == [0, 1]
+
+
+def test_without_paths_there_is_no_order_of_paths(folder):
+    with pytest.raises(DataError, match="6 images of img have no path"):
+        Parquet(path=folder, by_path=True).load("train")
+
+
 def test_limit_of_the_test_split(folder):
     limited = Parquet(path=folder, test_limit_per_class=1)
     assert limited.load("test").labels.tolist() == [0, 1]
