@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 from benchbd.api import ImageSet, NotApplicable, Repaired
 from benchbd.engine.classifier import Classifier
+from benchbd.record.attack_result import AttackResult
 from benchbd_zoo.defense.ep import EP, entropy
 
 
@@ -85,6 +87,15 @@ def test_samples_are_drawn_by_the_generator() -> None:
     first, again, other = (result.tensors["entropy.network.body.norm"] for result in results)
     assert results[0].notes["images"] == 50
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_its_curve_has_no_validation_accuracy(stored: AttackResult, tmp_path: Path) -> None:
+    result = EP(u_num=3).defense(stored.path, device="cpu", save_path=tmp_path)
+    (curve,) = result.cell.curves
+    assert [point.value for point in curve.points] == [10, 5, 3, 0]
+    assert all(point.validation_acc is None for point in curve.points)
+    assert (curve.chosen, result.cell.cost.clean_samples) == (2, 0)
+    assert (tmp_path / "curve.csv").read_text().splitlines()[1].endswith(",")
 
 
 def test_no_batchnorm_is_an_answer() -> None:
