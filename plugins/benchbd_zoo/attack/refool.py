@@ -69,8 +69,8 @@ class Refool(PoisoningAttack):
             "weights": torch.ones(len(chosen), dtype=torch.float64),
             **{name: drawn[name] for name in ("is_ghost", "alpha_t", "attenuation")},
         }
-        for number in range(self.rounds):
-            trigger["weights"] = self._weigh(trigger, train, build_model, recipe, fork(rng), number + 1)
+        for _ in range(self.rounds):
+            trigger["weights"] = self._weigh(trigger, train, build_model, recipe, fork(rng))
         return trigger
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -97,20 +97,14 @@ class Refool(PoisoningAttack):
         return blurred_on(transmitted, reflected, alpha_t, attenuation, veil)
 
     def _weigh(
-        self,
-        trigger: dict[str, Tensor],
-        train: ImageSet,
-        build_model: BuildModel,
-        recipe: Recipe,
-        rng: torch.Generator,
-        number: int,
+        self, trigger: dict[str, Tensor], train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
     ) -> Tensor:
         """Step 3: weights (K,) after one round."""
         places = torch.arange(len(train))
         part, held_out = (train.subset(places[(places % HELD_OUT == 0) == held]) for held in (False, True))
         attack = self.with_trigger(trigger)
         poisoned = attack.poison(part, rng).as_seen()
-        model = fit(build_model(), poisoned, recipe, rng, what=f"Refool: round {number} of selection")
+        model = fit(build_model(), poisoned, recipe, rng, what="Refool: a round of selection")
         triggered = attack.triggered(held_out, rng)
         which = attack.which(held_out.images[triggered.indices])
         fooled = (predict(model, triggered.images) == self.target).double()
