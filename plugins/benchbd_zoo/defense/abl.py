@@ -9,6 +9,7 @@ A backdoor is learned faster than the task. Let every loss down to a floor only,
     3. train on the others                   (`finetuning_epochs`)
     4. ascend the CE of the isolated ones    (`unlearning_epochs`, `lr_unlearning_init`)
 
+The two ways of step 1 differ in the value of the loss alone: with gamma = b their gradients are the same.
 `isolation_ratio` is how many samples are held to be poison, not how many are. Suspicion is minus the loss of step 2.
 
 Departs from the paper: the loss is held on the mean of a batch, as the authors' code has it; the formula of the paper,
