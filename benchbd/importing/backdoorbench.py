@@ -172,7 +172,8 @@ def _listed(path: Path, part: Any, clean: ImageSet, tree: str) -> _Listed:
             given, true = (_whole(label) for label in entry["other_info"][:2])
             rows.append((place, given, true))
             files.append(_file(path.parent / tree, str(entry["path"])))
-    listed = _Listed(*torch.tensor(rows, dtype=torch.int64).reshape(-1, 3).unbind(1), files)
+    places, labels, truth = torch.tensor(rows, dtype=torch.int64).reshape(-1, 3).unbind(1)
+    listed = _Listed(places, labels, truth, files)
     _require_same_images(path, clean, listed)
     return listed
 

@@ -156,5 +156,6 @@ def _unwrapped(value: Any, left: list[int]) -> Any:
     if isinstance(value, dict):
         return {key: _unwrapped(part, left) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_unwrapped(part, left) for part in value)
+        parts = [_unwrapped(part, left) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
     return value.numpy if isinstance(value, _Array) else value

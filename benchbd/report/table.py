@@ -28,6 +28,11 @@ def header(attack: AttackResult, reused: bool) -> Text:
     return text
 
 
+def _called(cell: Cell) -> str:
+    """The name of the defense, or, of one that was run elsewhere, the name that it has there."""
+    return str(cell.cell.defense.params.get("called", cell.cell.defense.name))
+
+
 def _imported_header(manifest: dict[str, Any]) -> Text:
     """One line on a result that was made elsewhere."""
     counts, came = manifest["counts"], manifest["imported"]
@@ -53,7 +58,7 @@ def cells_table(attack: AttackResult, cells: Sequence[Cell]) -> Table:
         else:
             shares = _shares(cell.metrics, cell.counts.model_dump())
             mark = " (oracle)" if cell.flags.oracle else ""
-            table.add_row(cell.cell.defense.name + mark, *shares, _seconds(cell.cost.defense_seconds))
+            table.add_row(_called(cell) + mark, *shares, _seconds(cell.cost.defense_seconds))
     return table
 
 

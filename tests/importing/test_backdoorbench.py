@@ -8,12 +8,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import foreign_files
 import pytest
 import torch
 import torch.nn.functional as F
 from backdoorbench_folder import MEAN, STD, PreAct, answers, stamped, stirred, write_result
+from click.testing import CliRunner
 from torch import nn
 
+from benchbd.cli.main import benchbd as program
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import State
 from benchbd.engine.inference import predict
@@ -216,14 +219,20 @@ def test_the_genuine_result_gives_the_numbers_that_its_makers_reported(tmp_path:
     assert kept.manifest["imported"]["resemblance"] > 0.9
 
 
-def test_an_archive_is_read_like_a_folder(folder: Path) -> None:
-    from click.testing import CliRunner
-
-    from benchbd.cli.main import benchbd
-
-    made = folder.parent / "theirs.zip"
+def test_an_archive_is_read_like_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    foreign_files.lay_out(tmp_path)
+    made, healed = tmp_path / "packed.zip", stirred(PreAct(), 4).state_dict()
+    (tmp_path / "theirs/defense/ft").mkdir(parents=True)
+    torch.save(
+        {"model_name": "preactresnet18", "num_classes": 3, "model": healed}, tmp_path / "theirs/defense/ft/defense_result.pt"
+    )
     with zipfile.ZipFile(made, "w") as archive:
-        for file in folder.rglob("*.*"):
-            archive.write(file, file.relative_to(folder))
-    done = CliRunner().invoke(benchbd, ["import", "backdoorbench", str(made), "--dataset", "digits"])
-    assert "images of 3 channels, the clean data have 1" in str(done.exception)
+        for file in (tmp_path / "theirs").rglob("*.*"):
+            archive.write(file, file.relative_to(tmp_path / "theirs"))
+    words = ["import", "backdoorbench", str(made), "--dataset", "imagefolder", "--set", f"dataset.path={tmp_path / 'photos'}"]
+    done = CliRunner().invoke(program, words, catch_exceptions=False)
+    assert done.exit_code == 0 and "│ ft " in done.output and "record/packed" in done.output
+    assert Path("record/packed/defense/ft/defense_result.pt").is_file() and len(load_attack_result("packed").triggered) == 10
+    refused = CliRunner().invoke(program, ["import", "backdoorbench", str(made), "--dataset", "digits"])
+    assert "images of 3 channels, the clean data have 1" in str(refused.exception)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import random
 import resource
 import stat
 import subprocess
@@ -116,6 +117,23 @@ def test_numpy_arrays_are_read_and_their_tricks_refused(tmp_path: Path) -> None:
         torch.save({"bad": bad}, tmp_path / "b.pt")
         with pytest.raises(RecordError):
             read_foreign(tmp_path / "b.pt")
+
+
+def test_a_damaged_file_is_refused_or_reads_as_a_table(tmp_path: Path) -> None:
+    path, chance, refused = tmp_path / "a.pt", random.Random(0), 0
+    torch.save({"model": {"w": torch.zeros(3, 4)}, "places": numpy.arange(20), numpy.int64(3): ("text", [1.5])}, path)
+    whole = path.read_bytes()
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(chance.choice((1, 3, 30))):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            assert isinstance(read_foreign(path), dict)
+        except RecordError:
+            refused += 1
+        content_of(path)
+    assert refused > 30
 
 
 def replaced(path: Path, old: bytes, new: bytes) -> None:
