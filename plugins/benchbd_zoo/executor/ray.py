@@ -11,6 +11,7 @@ benchbd, and the packages of all plugins in the plan, must be installed on every
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import time
 from contextlib import ExitStack, suppress
@@ -37,6 +38,9 @@ from benchbd.api import (
     usable_cores,
 )
 from benchbd_zoo.executor.guarded import run_guarded
+
+PATIENCE = 10.0
+"""Seconds in which a cluster must answer."""
 
 LOOK = 1.0
 """Seconds between two looks at how large the cluster is."""
@@ -156,11 +160,23 @@ def _connect(ray: Any, address: str) -> None:
     """Join the cluster, or start one with the cores that this process may really use."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     given = address or os.environ.get("RAY_ADDRESS")
+    _require_answer(given or "")
     size = {"address": given} if given else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
     try:
         ray.init(**size, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"the executor ray cannot join a cluster at {given or 'this machine'}: {error}") from None
+
+
+def _require_answer(address: str) -> None:
+    """Raise `ConfigError` when nothing listens at HOST:PORT, for which Ray itself waits for many minutes."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdecimal() and "/" not in host):
+        return
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except OSError as error:
+        raise ConfigError(f"no Ray cluster answers at {address}: {error}; `ray start --head` prints its address") from None
 
 
 def _run(order: _Order, name: str, content: bytes | None, attack: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
