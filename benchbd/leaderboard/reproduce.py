@@ -35,9 +35,10 @@ class Reproduction:
     differing_triggered: int | None = None
 
     def metrics(self) -> dict[str, tuple[float | None, float | None]]:
-        """Of each metric what is stored and what came out here."""
+        """Of each metric that either has what is stored and what came out here."""
         assert self.stored.metrics is not None and self.here.metrics is not None
-        return {name: (value, getattr(self.here.metrics, name)) for name, value in self.stored.metrics}
+        pairs = {name: (value, getattr(self.here.metrics, name)) for name, value in self.stored.metrics}
+        return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
     def difference(self) -> float:
         """The largest difference of ACC, ASR and RC."""

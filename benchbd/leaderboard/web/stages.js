@@ -39,6 +39,6 @@ function detectorColumns(mine) {
 
 function repairColumns(mine) {
   const mean = (metric) => ({ title: `${TITLES[metric]} mean`, value: (d) => d.figures[metric]?.mean, show: (d) => barred(d.figures[metric]?.mean, metric) });
-  const lost = { title: "ACC on sound models", value: (d) => d.standing.clean_acc ?? undefined, show: (d) => percent(d.standing.clean_acc), wide: 105, narrow: true };
+  const lost = { title: "ACC on sound models", value: (d) => d.standing.clean_acc ?? undefined, show: (d) => percent(d.standing.clean_acc), wide: 92, narrow: true };
   return mine.some((d) => Object.keys(d.figures).length) ? [mean("asr"), mean("acc"), mean("der"), lost] : [lost];
 }
