@@ -63,9 +63,11 @@ def images_of() -> ImagesOf:
 
 @pytest.fixture
 def handed_to_fit(monkeypatch: pytest.MonkeyPatch) -> Handed:
-    """`handed_to_fit(attack, images, batch, seed)`: what its `train` hands to the training loop, which is not run."""
+    """`handed_to_fit(attack, images, batch, seed, model)`: what its `train` hands to the training loop, which is not run."""
 
-    def handed(attack: Any, images: ImageSet, batch: int = 20, seed: int = 0, **options: Any) -> dict[str, Any]:
+    def handed(
+        attack: Any, images: ImageSet, batch: int = 20, seed: int = 0, model: nn.Module | None = None, **options: Any
+    ) -> dict[str, Any]:
         caught: dict[str, Any] = {}
 
         def fit(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **given: Any) -> nn.Module:
@@ -74,7 +76,7 @@ def handed_to_fit(monkeypatch: pytest.MonkeyPatch) -> Handed:
 
         monkeypatch.setattr(sys.modules[type(attack).__module__], "fit", fit)
         recipe = Recipe(batch_size=batch, precision="fp32", **options)
-        attack.train(nn.Linear(1, 1), images, recipe, torch.Generator().manual_seed(seed))
+        attack.train(model or nn.Linear(1, 1), images, recipe, torch.Generator().manual_seed(seed))
         return caught
 
     return handed
