@@ -40,6 +40,7 @@ NO_PLUGINS = {
     "timm": "a library whose version is recorded",
     "torchvision": "a library whose version is recorded",
     "digits": "what numbers are made of",
+    "blind": "a kind of reader, for whom colours are chosen",
     "strip": "a method of texts",
     "parquet": "a file format",
     "stored": "what was written to the disk",
