@@ -7,27 +7,31 @@
 The head cannot return to the old one, so the features have to shift, those of the backdoor with them. With many classes
 alpha is better small, or 0.
 
-Departs from the paper: nothing. The authors' code keeps step 3 in its other modes too; `ft`, `ft_linear` and `ft_init`
-here have no such rule.
+Departs from the paper: a clean set of less than `epoch_images`, the size in the paper, is passed several times in an
+epoch. The authors' code keeps step 3 in its other modes too; `ft`, `ft_linear` and `ft_init` here have no such rule.
 """
 
 from __future__ import annotations
+
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Recipe, fit, param
-from benchbd_zoo.defense.tuning import Tuning, head_of, redraw
+from benchbd_zoo.defense.tuning import Tuning, epoch_of, head_of, redraw
 
 
 class FST(Tuning):
     """It chooses nothing, so it needs no validation split."""
 
     api = 1
+    quick: ClassVar[dict[str, Any]] = {"epoch_images": 1}
 
     alpha: float = param(0.1, "weight of the likeness to the old head", ge=0)
-    epochs: int = param(10, "passes over the clean images", ge=0)
+    epochs: int = param(10, "epochs of the tuning", ge=0)
+    epoch_images: int = param(1000, "images of an epoch at least; a smaller clean set is passed several times in it", ge=1)
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
         old = head_of(model).weight.detach().clone()
@@ -40,7 +44,8 @@ class FST(Tuning):
             weight = head_of(model).weight
             weight.mul_(old.norm() / weight.norm())
 
-        return fit(model, clean.all(), Recipe.of(self), rng, loss=loss, after_step=hold, what="feature shift tuning")
+        images = epoch_of(clean.all(), self.epoch_images)
+        return fit(model, images, Recipe.of(self), rng, loss=loss, after_step=hold, what="feature shift tuning")
 
 
 def likeness(weight: Tensor, old: Tensor) -> Tensor:

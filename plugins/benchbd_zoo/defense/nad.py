@@ -8,12 +8,15 @@ Both train at `lr` for `lr_epochs` and at a tenth of it after. The stages are th
 size changes; a network with two has terms for beta2 and beta3, and other layers can be named by `layers`. In a vision
 transformer the size never changes, so there they must be named; of tokens (N, T, C) the map is that over the T tokens.
 
-Departs from the paper: nothing. Its last epoch is the answer; it chooses nothing, so it needs no validation split.
+Its last epoch is the answer; it chooses nothing, so it needs no validation split.
+
+Departs from the paper: a clean set of less than `epoch_images` is passed several times in an epoch.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -34,12 +37,14 @@ from benchbd.api import (
     watching_outputs,
 )
 from benchbd_zoo.defense.attention import attention, stages
+from benchbd_zoo.defense.tuning import epoch_of
 
 
 class NAD(Repair):
     """Parameters carry the names of the reference implementations."""
 
     api = 1
+    quick: ClassVar[dict[str, Any]] = {"epoch_images": 1}
 
     beta1: float = param(500.0, "weight of the first of three stages", ge=0)
     beta2: float = param(1000.0, "weight of the second", ge=0)
@@ -55,6 +60,7 @@ class NAD(Repair):
     epochs: int = param(20, "epochs in which the student is trained", ge=0)
     batch_size: int = param(64, "images per step", ge=1)
     lr: float = param(0.1, "learning rate of the first epochs", gt=0)
+    epoch_images: int = param(1000, "images of an epoch at least; a smaller clean set is passed several times in it", ge=1)
     lr_epochs: int = param(2, "epochs at that rate; a tenth of it after", ge=0)
     momentum: float = param(0.9, "momentum", ge=0, lt=1)
     weight_decay: float = param(1e-4, "L2 penalty", ge=0)
@@ -63,7 +69,7 @@ class NAD(Repair):
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         weights = self._weights(model, clean.all().images[:1])
-        recipe, images = Recipe.of(self), clean.all()
+        recipe, images = Recipe.of(self), epoch_of(clean.all(), self.epoch_images)
         tuning = recipe.model_copy(update={"epochs": self.te_epochs})
         teacher = fit(copy.deepcopy(model), images, tuning, fork(rng), course=self._rate, what="NAD: tuning the teacher")
         distill = _Distillation(teacher.requires_grad_(False), weights, self.p)

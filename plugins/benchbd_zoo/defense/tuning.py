@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from benchbd.api import NotApplicable, Repair, param
+from benchbd.api import ImageSet, NotApplicable, Repair, param
 
 
 class Tuning(Repair):
@@ -21,6 +21,13 @@ class Tuning(Repair):
     schedule: Literal["one_cycle", "cosine", "constant"] = param("cosine", "course of the learning rate")
     shift: int = param(1, "random crops: pixels of zero border", ge=0)
     flip: bool = param(False, "mirror half of the images left to right")
+
+
+def epoch_of(images: ImageSet, least: int) -> ImageSet:
+    """`images` as often as it takes to have `least` of them: what was made for thousands of images would not come far
+    with a step or two in an epoch."""
+    times = -(-least // len(images))
+    return images if times <= 1 else images.subset(torch.arange(len(images)).repeat(times))
 
 
 def head_of(model: nn.Module) -> nn.Linear:

@@ -37,7 +37,7 @@ def test_one_step_by_hand(alpha: float) -> None:
     expected = start - 0.5 * (errors.T @ pixels / 32 + alpha * old)
     expected *= np.linalg.norm(old) / np.linalg.norm(expected)
     with default_precision("fp32"):
-        tuned = FST(alpha=alpha, **ONE_STEP).repair(pixels_and_head(), CLEAN, torch.Generator().manual_seed(0))
+        tuned = FST(alpha=alpha, epoch_images=1, **ONE_STEP).repair(pixels_and_head(), CLEAN, torch.Generator().manual_seed(0))
     np.testing.assert_allclose(tuned.head.weight.detach(), expected, atol=1e-5)
 
 
@@ -45,7 +45,7 @@ def test_the_head_turns_away_from_the_old_one() -> None:
     def turned(alpha: float) -> float:
         model = classifier(InPlace())
         old = model.head.weight.detach().clone()
-        tuned = FST(alpha=alpha, epochs=10, lr=0.05).repair(model, CLEAN, torch.Generator().manual_seed(0))
+        tuned = FST(alpha=alpha, epochs=10, lr=0.05, epoch_images=1).repair(model, CLEAN, torch.Generator().manual_seed(0))
         return float(torch.cosine_similarity(tuned.head.weight.flatten(), old.flatten(), dim=0).detach())
 
     assert turned(1.0) < turned(0.0) - 0.2

@@ -33,7 +33,7 @@ class Halving(nn.Module):
 
 
 def repaired(model: Classifier, **parameters: Any) -> Repaired:
-    options = {"epochs": 1, "te_epochs": 1, "batch_size": 32, "lr": 0.01, "shift": 0} | parameters
+    options = {"epochs": 1, "te_epochs": 1, "batch_size": 32, "lr": 0.01, "shift": 0, "epoch_images": 1} | parameters
     return NAD(**options).repair(model, CLEAN, torch.Generator().manual_seed(0))
 
 

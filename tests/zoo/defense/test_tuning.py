@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import InPlace, classifier
+from tiny_networks import InPlace, classifier, random_images
 from torch import nn
 
 from benchbd.api import NotApplicable
-from benchbd_zoo.defense.tuning import head_of, redraw
+from benchbd_zoo.defense.tuning import epoch_of, head_of, redraw
 
 
 def test_the_head_is_the_last_linear_layer() -> None:
@@ -29,3 +29,13 @@ def test_a_new_head_is_uniform_in_its_bounds(bias: bool) -> None:
     assert abs(float(head.weight.detach().std()) - 0.2 / 3**0.5) < 1e-3
     if bias:
         assert 0.19 < head.bias.max() <= 0.2 and -0.2 <= head.bias.min() < -0.19
+
+
+@pytest.mark.parametrize(("least", "times"), [(1, 1), (10, 1), (11, 2), (30, 3), (95, 10)])
+def test_a_small_set_is_passed_several_times_in_an_epoch(least: int, times: int) -> None:
+    images = random_images(10)
+    epoch = epoch_of(images, least)
+    assert len(epoch) == 10 * times
+    assert torch.equal(epoch.images, images.images.repeat(times, 1, 1, 1)) and torch.equal(
+        epoch.labels, images.labels.repeat(times)
+    )
