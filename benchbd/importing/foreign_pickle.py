@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchbd.errors import RecordError, UnsafeFile
 from benchbd.record.files import require_ordinary, require_unfolded
-from benchbd.record.pickles import is_harmless, suspicious_imports
+from benchbd.record.pickles import is_harmless, require_shallow, suspicious_imports
 
 NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 """Types of the elements of an array."""
@@ -100,6 +100,7 @@ def read_foreign(path: Path) -> dict[Any, Any]:
         raise _no_archive(path) from None
     if declared > path.stat().st_size:
         raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
+    require_shallow(path)
     content = _plain(_loaded(path))
     if not isinstance(content, dict):
         raise RecordError(f"{path}: expected a table of parameters or of results, found a {type(content).__name__}")

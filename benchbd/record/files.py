@@ -21,7 +21,7 @@ from typing import IO, Any
 import torch
 
 from benchbd.errors import RecordError, UnsafeFile, Unwritable
-from benchbd.record.pickles import suspicious_imports
+from benchbd.record.pickles import require_shallow, suspicious_imports
 
 MAX_BYTES = 16 * 2**30
 """The largest file that is read."""
@@ -107,6 +107,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise
     except Exception:  # a damaged archive raises whatever the damage hits
         raise _refusal(path) from None
+    require_shallow(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch names no common class for what a damaged file raises

@@ -12,12 +12,17 @@ from typing import IO
 
 import torch
 
+from benchbd.errors import UnsafeFile
+
 MOST_BYTES = 2**26
 """The longest pickle that is looked through, and all that is looked through of one file."""
 
 MOST_ENTRIES = 100_000
 DEEPEST = 3
 """Archives within archives that are opened."""
+
+DEEPEST_TUPLE = 20
+"""Tuples within tuples; a table that is looked up by one takes twice the time for each, where it holds the same one twice."""
 
 _MARK = object()
 _PUT = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
@@ -40,6 +45,17 @@ def is_harmless(name: str) -> bool:
     return name == "collections.OrderedDict" or (module in ("torch", "torch._utils", "torch.storage") and tensor_part)
 
 
+def require_shallow(path: Path) -> None:
+    """Raise `UnsafeFile` for a file whose pickles would take their reader for ever, though they are short."""
+    for place, content in pickles_in(path):
+        walk = _Walk()
+        with suppress(Exception):  # what is damaged is found by the reader; how deep it went until there counts
+            for _ in walk.imports(io.BytesIO(content)):
+                pass
+        if walk.deepest > DEEPEST_TUPLE or len(content) >= MOST_BYTES:
+            raise UnsafeFile(f"{path}: its pickle {place} nests tuples {walk.deepest} deep in {len(content):,} bytes; refused")
+
+
 def imports(content: bytes) -> Iterator[str]:
     """What the pickles in `content`, one after another, import, as `module.name`."""
     stream = io.BytesIO(content)
@@ -48,9 +64,13 @@ def imports(content: bytes) -> Iterator[str]:
 
 
 class _Walk:
-    """Follows the stack and the memo of a pickle as far as texts go, for the names of imports may come from both."""
+    """Follows the stack and the memo of a pickle as far as texts go, for the names of imports may come from both.
+
+    On the stack lies, for each value, its text, how deep it is as a tuple, or None.
+    """
 
     def __init__(self) -> None:
+        self.deepest = 0
         self.stack: list[object] = []
         self.memo: dict[object, object] = {}
 
@@ -75,17 +95,24 @@ class _Walk:
             pushed = [_MARK]  # type: ignore[list-item]
         elif opcode.name == "DUP":
             pushed = self.stack[-1:] * 2  # type: ignore[assignment]
-        self._pop(opcode)
+        popped = self._pop(opcode)
+        if opcode.name.startswith("TUPLE"):
+            depth = 1 + max((value for value in popped if isinstance(value, int)), default=0)
+            self.deepest, pushed = max(self.deepest, depth), [depth]  # type: ignore[list-item]
         self.stack.extend(pushed)
 
-    def _pop(self, opcode: pickletools.OpcodeInfo) -> None:
-        before = opcode.stack_before
+    def _pop(self, opcode: pickletools.OpcodeInfo) -> list[object]:
+        """Take from the stack what the opcode takes."""
+        before, popped = opcode.stack_before, list[object]()
         count = len(before)
         if pickletools.markobject in before or (opcode.name == "POP" and self.stack[-1:] == [_MARK]):
-            while self.stack and self.stack.pop() is not _MARK:
-                pass
+            while self.stack and (value := self.stack.pop()) is not _MARK:
+                popped.append(value)
             count = before.index(pickletools.markobject) if pickletools.markobject in before else 0
-        del self.stack[max(0, len(self.stack) - count) :]
+        start = max(0, len(self.stack) - count)
+        popped += self.stack[start:]
+        del self.stack[start:]
+        return popped
 
 
 def pickles_in(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -177,6 +177,14 @@ def test_lists_that_unfold_without_end(tmp_path: Path, monkeypatch: pytest.Monke
         read_foreign(tmp_path / "a.pt")
 
 
+def test_a_key_that_takes_for_ever_to_look_up(tmp_path: Path) -> None:
+    """A tuple that holds the same tuple twice, a hundred deep: its hash takes 2**100 steps."""
+    deep = b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (place, place) for place in range(100)) + b"K\x01s."
+    for read in (read_tensors, read_foreign):
+        with pytest.raises(UnsafeFile, match="nests tuples 100 deep"):
+            read(archive(tmp_path / "a.pt", {"archive/data.pkl": deep, "archive/version": b"3\n"}))
+
+
 def test_a_zip_bomb(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"zeros": bytes(50 * 2**20)}, zipfile.ZIP_DEFLATED)
     with pytest.raises(UnsafeFile, match="would unpack to 1 files and 52,428,800 bytes"):
