@@ -6,9 +6,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+
+from benchbd.measure.siblings import outlying
 
 
 @click.command()
@@ -18,38 +21,70 @@ import click
 def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
     """Count the stored cells of PROTOCOL, of all protocols without one, by how they ended; name failed and doubtful ones."""
     folder = results or Path("leaderboard/results")
-    rows = list(_rows(folder, protocol))
+    cells = list(_cells(folder, protocol))
     counts: dict[str, Counter[str]] = {}
-    for name, code, _, _ in rows:
-        counts.setdefault(name.split("/")[0], Counter())[code] += 1
+    for cell in cells:
+        counts.setdefault(cell.name.split("/")[0], Counter())[cell.code] += 1
     if as_json:
         click.echo(json.dumps(counts))
         return
-    if not rows:
+    if not cells:
         click.echo(f"no results under {folder}" + (f"/{protocol}" if protocol else ""))
     for each, codes in counts.items():
         click.echo(f"{click.style(each, bold=True)}: {', '.join(f'{count} {code}' for code, count in sorted(codes.items()))}")
-    for name, code, reason, doubts in rows:
-        if code not in ("ok", "n/a"):
-            click.echo(f"  {click.style(code, fg='red')} {name}: {reason}")
-        for doubt in doubts:
-            click.echo(f"  {click.style('doubtful', fg='yellow')} {name}: {doubt}")
+    for cell in cells:
+        if cell.code not in ("ok", "n/a"):
+            click.echo(f"  {click.style(cell.code, fg='red')} {cell.name}: {cell.reason}")
+    for name, doubt in _doubts(cells):
+        click.echo(f"  {click.style('doubtful', fg='yellow')} {name}: {doubt}")
 
 
-def _rows(folder: Path, protocol: str | None) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Name, status, reason and doubts of every stored cell. Digests are not checked here: `benchbd plan` does that."""
+@dataclass(frozen=True)
+class _Cell:
+    """What a listing needs of a stored cell. `place`: what it shares with its other seeds."""
+
+    name: str
+    code: str
+    reason: str
+    seed: int = 0
+    place: str = ""
+    doubts: tuple[str, ...] = ()
+    shares: dict[str, float] = field(default_factory=dict)
+
+
+def _cells(folder: Path, protocol: str | None) -> Iterator[_Cell]:
+    """All stored cells. Digests are not checked here: `benchbd plan` does that."""
     for place, folders, files in os.walk(folder / protocol if protocol else folder):
         folders.sort()
         name = Path(place).relative_to(folder).as_posix()
         for file in sorted(files):
             if file.endswith(".json"):
-                yield f"{name}/{file}", *_status(f"{place}/{file}")
+                yield _read(f"{name}/{file}", f"{place}/{file}")
 
 
-def _status(path: str) -> tuple[str, str, list[str]]:
+def _read(name: str, path: str) -> _Cell:
     try:
         with open(path, "rb") as file:
             cell = json.loads(file.read())
-        return str(cell["status"]["code"]), str(cell["status"]["reason"]), [str(doubt) for doubt in cell.get("doubts", ())]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return "unreadable", "the file is no result of a cell; it will be made again", []
+        status, about, metrics = cell["status"], cell["cell"], cell["metrics"] or {}
+        place = json.dumps([cell["protocol"], {**about, "seed": None}], sort_keys=True)
+        shares = {each: float(metrics[each]) for each in ("acc", "asr", "rc") if metrics.get(each) is not None}
+        doubts = tuple(str(doubt) for doubt in cell.get("doubts", ()))
+        return _Cell(name, str(status["code"]), str(status["reason"]), int(about["seed"]), place, doubts, shares)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return _Cell(name, "unreadable", "the file is no result of a cell; it will be made again")
+
+
+def _doubts(cells: list[_Cell]) -> Iterator[tuple[str, str]]:
+    """The doubts of every cell, and seeds far from their siblings."""
+    siblings: dict[str, list[_Cell]] = {}
+    for cell in cells:
+        yield from ((cell.name, doubt) for doubt in cell.doubts)
+        if cell.shares:
+            siblings.setdefault(cell.place, []).append(cell)
+    for group in siblings.values():
+        for share in ("acc", "asr", "rc"):
+            values = {cell.seed: cell.shares[share] for cell in group if share in cell.shares}
+            for seed in outlying(values):
+                name = next(cell.name for cell in group if cell.seed == seed)
+                yield name, f"far from its siblings in {share.upper()}: {100 * values[seed]:.1f} %"

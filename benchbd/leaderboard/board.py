@@ -23,6 +23,8 @@ from benchbd.leaderboard.ranking import Model, Ranking, rank
 from benchbd.leaderboard.row import BYSTANDERS, METRICS, Row, Where, read_rows
 from benchbd.leaderboard.text import label, one_line
 from benchbd.leaderboard.trust import Ledger, Level, lowest
+from benchbd.measure.metrics import percent
+from benchbd.measure.siblings import outlying
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Entry:
     detection: dict[str, float]
     cost: dict[str, float]
     reasons: tuple[str, ...]
+    doubts: tuple[str, ...]
     oracle: bool
     stale: bool
     trust: Level
@@ -215,11 +218,20 @@ def _entry(attack: str, defense: str, cells: Mapping[Model, Row], present: Seque
         detection={name: mean for name in (*FIGURES, "flagged") if (mean := mean_of(ok, name)) is not None},
         cost=_cost(ok),
         reasons=tuple(dict.fromkeys(row.reason for row in rows if not row.ok and row.reason)),
+        doubts=(*dict.fromkeys(doubt for row in ok for doubt in row.doubts), *_strays(ok)),
         oracle=any(row.oracle for row in rows),
         stale=any(row.stale for row in rows),
         trust=lowest([row.trust for row in ok]),
         cells=tuple(rows),
     )
+
+
+def _strays(rows: Sequence[Row]) -> Iterator[str]:
+    """Seeds far from their siblings, in words."""
+    for name in METRICS[:3]:
+        values = {row.seed: value for row in rows if (value := row.metrics[name]) is not None}
+        for seed in outlying(values):
+            yield f"seed {seed} lies far from its siblings in {name.upper()}: {percent(values[seed])} %"
 
 
 def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:

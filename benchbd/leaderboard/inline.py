@@ -115,6 +115,7 @@ def _entry(entry: Entry, texts: Texts, every_seed: bool) -> list[Any]:
         [entry.images.get(name, 0) for name in ("acc", "asr")],
         [int(entry.oracle), int(entry.stale), LEVELS.index(entry.trust)],
         [_cell(row, texts, every_seed or not place) for place, row in enumerate(entry.cells)],
+        [texts.place(doubt) for doubt in entry.doubts],
     ]
 
 

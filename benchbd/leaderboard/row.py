@@ -19,6 +19,9 @@ from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
 from benchbd.record.keys import canonical_json
 
+MOST_DOUBTS = 8
+"""Doubts of a cell that are shown; no honest cell has as many."""
+
 METRICS = ("acc", "asr", "rc", "der")
 BYSTANDERS = "false_activation"
 """A metric that cells of source-specific attacks alone have."""
@@ -67,6 +70,7 @@ class Row:
     attack_stage: str = ""
     defense_stage: str = ""
     traces: tuple[Trace, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -126,6 +130,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         attack_stage=stage_said(cell.provenance, "attack"),
         defense_stage=stage_said(cell.provenance, "defense"),
         traces=traces(cell),
+        doubts=tuple(one_line(doubt) for doubt in cell.doubts[:MOST_DOUBTS]),
     )
 
 

@@ -47,7 +47,14 @@ def _counted(number: int, thing: str) -> str:
 
 def headline_tables(section: Section) -> Iterator[Table]:
     """Ranking, matrix, detectors, and what has no numbers; a table without rows is left out."""
-    found = (_ranking(section), _incomplete(section), _matrix(section), _detectors(section), _unmeasured(section))
+    found = (
+        _ranking(section),
+        _incomplete(section),
+        _matrix(section),
+        _detectors(section),
+        _unmeasured(section),
+        _doubtful(section),
+    )
     yield from (table for table in found if table.rows)
 
 
@@ -193,3 +200,8 @@ def _unmeasured(section: Section) -> Table:
         f"No defense has numbers for these attacked models, so no row is expected to: {lost}." if lost else "",
         texts=4,
     )
+
+
+def _doubtful(section: Section) -> Table:
+    rows = [(e.attack, e.defense, cut(doubt, LONGEST_REASON)) for e in section.entries for doubt in e.doubts]
+    return Table("Doubtful results", ("attack", "defense", "why"), tuple(rows), "Possible, but seldom what it seems.", texts=3)

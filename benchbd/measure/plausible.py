@@ -7,8 +7,7 @@ it lies within three standard deviations of it.
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -21,9 +20,6 @@ HIGH_ASR = 0.2
 
 ONE_CLASS = 0.95
 """Share of one class among the predictions beyond which a model is said to predict nothing else."""
-
-FAR = 0.1
-"""How far a seed may lie from the median of its siblings, whatever their spread."""
 
 
 def doubts(
@@ -56,15 +52,6 @@ def _of_defense(metrics: Metrics, counts: Counts, num_classes: int, predictions:
         yield "the defended model predicts one class for nearly everything, so that its ASR means nothing"
     if metrics.rc is not None and metrics.rc > metrics.acc + _spread(metrics.acc, counts.triggered):
         yield f"RC {percent(metrics.rc)} % exceeds ACC {percent(metrics.acc)} %: triggered images are easier than clean ones"
-
-
-def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
-    """Seeds whose value lies far from their siblings': beyond `FAR`, and three deviations (from the MAD), of the median."""
-    if len(values) < 3:
-        return ()
-    middle = statistics.median(values.values())
-    spread = 1.4826 * statistics.median(abs(value - middle) for value in values.values())
-    return tuple(seed for seed, value in values.items() if abs(value - middle) > max(FAR, DEVIATIONS * spread))
 
 
 def _near(share: float, expected: float, count: int) -> bool:

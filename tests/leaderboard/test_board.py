@@ -14,6 +14,7 @@ from benchbd.leaderboard.board import Board, Section, board
 from benchbd.leaderboard.interval import student, tidy, wilson
 from benchbd.leaderboard.publication import publication
 from benchbd.leaderboard.row import row_of
+from benchbd.leaderboard.tables import headline_tables
 from benchbd.measure.metrics import Metrics
 from benchbd.record.cell import Cell, CellCost
 
@@ -151,3 +152,14 @@ def test_a_failure_with_metrics_is_not_believed() -> None:
     failed = make_cell(code="failed", attack=attack_named("a"))
     with pytest.raises(RecordError, match="did not end well"):
         row_of(failed.model_copy(update={"metrics": Metrics(acc=1.0, asr=0.0, rc=1.0)}))
+
+
+def test_what_is_doubtful_stands_in_a_table_of_its_own() -> None:
+    """What a cell says of itself once for all seeds, and the seed whose ASR of 80 % lies far from 10 and 11 %."""
+    hits = ((0, 90), (1, 99), (2, 720))
+    cells = [make_cell(seed=seed, hits=(900, hit, 0), doubts=("strange <b>",)) for seed, hit in hits]
+    (section,) = board([row_of(cell) for cell in cells]).sections
+    (entry,) = section.entries
+    assert entry.doubts == ("strange <b>", "seed 2 lies far from its siblings in ASR: 80.0 %")
+    (table,) = [table for table in headline_tables(section) if table.title == "Doubtful results"]
+    assert table.rows == tuple(("patch", "mend", doubt) for doubt in entry.doubts)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from benchbd.measure.metrics import Counts, Metrics
-from benchbd.measure.plausible import doubts, outlying
+from benchbd.measure.plausible import doubts
+from benchbd.measure.siblings import outlying
 
 COUNTS = Counts(clean=900, clean_hits=0, triggered=900, attack_hits=0, true_hits=0)
 """Of 10 classes: guessing is 0.1 with a deviation of 0.01, so up to 0.13 is near."""

@@ -18,6 +18,7 @@ function cellSheet(entry) {
   return [
     h("header", {}, h("div", {}, h("h2", { id: "cell-title" }, entry.defense.label, h("span", { class: "quiet" }, " against "), entry.attack.label), h("p", { class: "quiet" }, entry.section.title)), close),
     h("p", { class: "chips" }, chips(entry)),
+    entry.doubts.length > 0 && h("ul", { class: "doubts", "aria-label": "doubts" }, entry.doubts.map((doubt) => h("li", {}, doubt))),
     reproducing(entry),
     h("h3", {}, "Every seed"), h("div", { class: "scroll" }, seedTable(entry)),
     entry.measured > 0 && h("figure", {}, dotsOf(entry)),
@@ -37,6 +38,7 @@ function chips(entry) {
     h("span", { class: "badge" }, STAGES[entry.defense.kind.stage]),
     entry.oracle && h("span", { class: "badge oracle" }, "oracle: saw what no defender has"),
     entry.stale && h("span", { class: "badge" }, "stale: made by other code than today's"),
+    entry.doubts.length > 0 && h("span", { class: "badge doubtful" }, "doubtful"),
     entry.attack.healthy && h("span", { class: "badge" }, "nothing poisoned: shows false alarms and cost"),
   ].filter(Boolean);
 }

@@ -29,7 +29,7 @@ function cellOf([seed, code, key, shares, [seconds, attackSeconds, bytes, clean]
   };
 }
 
-function entryOf([codes, metrics, detection, cost, images, [oracle, stale, trust], cells], section, attack, defense) {
+function entryOf([codes, metrics, detection, cost, images, [oracle, stale, trust], cells, doubts], section, attack, defense) {
   const counts = codes.map(([code, count]) => [text(code), count]);
   const expected = counts.reduce((sum, [, count]) => sum + count, 0);
   const measured = counts.find(([code]) => code === "ok")?.[1] ?? 0;
@@ -42,6 +42,7 @@ function entryOf([codes, metrics, detection, cost, images, [oracle, stale, trust
     oracle: !!oracle,
     stale: !!stale,
     trust: DATA.levels[trust],
+    doubts: doubts.map(text),
     raw: cells,
     get cells() {
       return (this.unpacked ??= this.raw.map(cellOf));
