@@ -15,10 +15,10 @@ _RELUS = {F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"}
 
 
 class _Tracer(fx.Tracer):
-    """Keeps normalisation layers whole, those of other libraries included."""
+    """Keeps convolutions and normalisation layers whole, those of other libraries included."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, NORMS) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (*NORMS, nn.Conv2d)) or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(model: nn.Module) -> fx.GraphModule | None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.counting import count_passes
+from benchbd.engine.strided import make_safe
 from benchbd.errors import ContractBroken
 from benchbd.plugin.plugin import Plugin
 from benchbd.seeds import global_random_state
@@ -70,6 +71,7 @@ class Model(Plugin, ABC):
                 f"model {self.name!r}: build() returned a {type(network).__name__} without a method `features(x)` "
                 "and a torch.nn.Linear called `head`; give it both"
             )
+        make_safe(network)
         model = Classifier(network, mean, std)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         count_passes(model)
