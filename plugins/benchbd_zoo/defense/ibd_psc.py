@@ -13,6 +13,9 @@ Departs from the paper: the threshold is by default set on clean validation imag
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -55,9 +58,9 @@ class IBDPSC(InputDetector):
         """Step 2; all layers if the error never gets so large."""
         labels, device = clean.train.labels.cpu(), device_of(model)
         for depth in range(1, len(layers) + 1):
-            changed = scaled(model, layers[-depth:], self.scale)
+            changed = called(model, scaled(model, layers[-depth:], self.scale))
             with eval_mode(model):
-                classes = batched(lambda x, c=changed: functional_call(model, c, (x,)), clean.train.images, device).argmax(1)
+                classes = batched(changed, clean.train.images, device).argmax(1)
             if float((classes != labels).double().mean()) > self.xi:
                 return depth
         return len(layers)
@@ -76,7 +79,7 @@ class _Consistency:
     def _consistency(self, images: Tensor) -> Tensor:
         """PSC (B,) of images (B, C, H, W)."""
         given = self.model(images).argmax(1, keepdim=True)
-        scores = (functional_call(self.model, version, (images,)) for version in self.versions)
+        scores = (called(self.model, version)(images) for version in self.versions)
         return torch.stack([s.float().softmax(1).gather(1, given)[:, 0] for s in scores]).mean(0)
 
 
@@ -101,3 +104,8 @@ def scaled(model: nn.Module, layers: list[str], factor: float) -> dict[str, Tens
     """Weight and bias of the layers times the factor, by name."""
     names = [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
     return {name: factor * model.get_parameter(name).detach() for name in names}
+
+
+def called(model: nn.Module, version: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
+    """The network with those parameters in the place of its own."""
+    return partial(functional_call, model, version)
