@@ -31,6 +31,7 @@ from benchbd.api import (
     Recipe,
     Repair,
     RobustTraining,
+    Session,
     Split,
     TrainingControlledAttack,
     TrainingSetRepair,
@@ -150,8 +151,16 @@ _VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
     (TrainingControlledAttack, lambda plugin, h: _drawn(plugin, h).train(h.build_model(), h.train, h.recipe, h.rng)),
     (Model, lambda plugin, h: plugin.build(h.train.num_classes, h.train.image_shape)),
     (DataSet, lambda plugin, h: load_split(plugin, "train")),
-    (Executor, lambda plugin, h: plugin.open(Limits())),
+    (Executor, lambda plugin, h: open_session(plugin)),
 ]
+
+
+def open_session(executor: Executor) -> Session:
+    """A session; an executor whose machines are not to be reached from here does not apply."""
+    try:
+        return executor.open(Limits())
+    except ConfigError as error:
+        raise NotApplicable(str(error)) from None
 
 
 def load_split(dataset: DataSet, split: Split) -> ImageSet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -50,16 +49,19 @@ def cluster(plugins: Path) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     folder = tempfile.mkdtemp(prefix="ray")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    before = set(psutil.Process().children(recursive=True))
-    nodes = Cluster(initialize_head=True, head_node_args=NODE | {"temp_dir": folder})
-    nodes.add_node(**NODE, num_gpus=1)  # a number to Ray; no GPU need be there
-    yield nodes
-    started = set(psutil.Process().children(recursive=True)) - before
-    nodes.shutdown()
-    _, alive = psutil.wait_procs(started, timeout=10)
-    shutil.rmtree(folder, ignore_errors=True)
-    assert not alive
+    Path(folder, "ray").mkdir()  # where the address is noted
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("RAY_TMPDIR", folder)
+        before = set(psutil.Process().children(recursive=True))
+        nodes = Cluster(initialize_head=True, head_node_args=NODE | {"temp_dir": folder})
+        nodes.add_node(**NODE, num_gpus=1)  # a number to Ray; no GPU need be there
+        yield nodes
+        started = set(psutil.Process().children(recursive=True)) - before
+        nodes.shutdown()
+        _, alive = psutil.wait_procs(started, timeout=10)
+        shutil.rmtree(folder, ignore_errors=True)
+        assert not alive
 
 
 def test_no_folder_is_shared_and_all_comes_home(cluster: Any, protocol: Protocol, expected: Path, tmp_path: Path) -> None:

@@ -26,7 +26,13 @@ from benchbd.running.matrix import Matrix
 from benchbd.running.protocol import Protocol
 
 WORKERS = 2
-PARTS = {"attacks": ["corner", "own_training"], "defenses": ["none", "jitter", "retrains"], "seeds": [0, 1]}
+PARTS = {
+    "attacks": ["corner", "own_training"],
+    "defenses": ["none", {"name": "jitter", "params": {"seconds": 0.6}}, "retrains"],
+    "seeds": [0, 1],
+}
+"""Slow enough that a controller on a busy machine is not done before it is disturbed."""
+
 STAGES = Counter({"corner": 2, "own_training": 2, "jitter": 4, "retrains": 2})
 """How often each plugin that notes its work has work to do."""
 

@@ -32,6 +32,7 @@ from benchbd.api import (
     bring_home,
     claimed,
     files_made,
+    global_random_state,
     pack_attack,
     param,
     settle,
@@ -90,7 +91,8 @@ class _Session(Session):
         self.ray, self.settings, self.retries = ray, settings, settings.retries
         self.connected = not ray.is_initialized()
         if self.connected:
-            _connect(ray, settings.address)
+            with global_random_state(0):  # Ray draws from `random`
+                _connect(ray, settings.address)
         cpus = settings.cpus or limits.threads or 1
         self.order = _Order(
             str(Path.cwd()) if settings.shared else None,
