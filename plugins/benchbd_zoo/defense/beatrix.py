@@ -1,4 +1,4 @@
-"""Beatrix (Ma, Wang, Sun, Xue, Wang, Wen and Xiang, NDSS 2023, 2209.11715): a trigger changes how features go together.
+"""Beatrix (Ma, Wang, Sun, Xue, Wen and Xiang, NDSS 2023, 2209.11715): a trigger changes how features go together.
 
     1. v (C, places) = the map at the input of the network's last stage
     2. G_p = (v^p (v^p)^T)^(1/p), the upper triangle of it, entry by entry with its sign, for p = 1 ... `powers`

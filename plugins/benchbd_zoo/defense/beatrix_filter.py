@@ -1,4 +1,4 @@
-"""Beatrix over a training set (Ma, Wang, Sun, Xue, Wang, Wen and Xiang, NDSS 2023, 2209.11715).
+"""Beatrix over a training set (Ma, Wang, Sun, Xue, Wen and Xiang, NDSS 2023, 2209.11715).
 
     1. the deviation of every training sample from the Gram matrices of clean images, as beatrix measures that of inputs
     2. samples that deviate more than nearly all clean validation images are removed
