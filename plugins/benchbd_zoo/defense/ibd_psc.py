@@ -5,6 +5,9 @@
     3. PSC(x) = mean over f^(k+1) ... f^(k+n) of the softmax probability of the class that f gives x
     4. a high PSC is suspicious
 
+Clean images of the class to which all images go when parameters grow have a high PSC, too; where they are more than `fpr` of
+the clean ones, no threshold that is set on those tells triggers from them.
+
 Layers are ordered by when they run. A network that has not so many layers behind k has its last models scale them all.
 
 Departs from the paper: the threshold is by default set on clean validation images, as for all input detectors here;

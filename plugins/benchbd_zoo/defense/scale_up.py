@@ -4,6 +4,8 @@
     data-limited   (SPC(x) - mean) / std, both over clean images that get the same class as x
 
 A high SPC is suspicious. Pixels are multiplied in [0, 1], before the normalisation of the network.
+SPC has few values: where more than `fpr` of the clean images have the highest, no input lies above a threshold that is set on
+them, and none is turned away.
 
 Departs from the paper: the threshold is by default set on clean validation images, as for all input detectors here;
 `T` = 0.5 is the paper's. In the data-limited mode a class that has no spread among the clean images, or fewer than two
