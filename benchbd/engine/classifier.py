@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from benchbd.errors import ContractBroken
 
 
 class Classifier(nn.Module):
@@ -24,13 +27,25 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def features(self, images: Tensor) -> Tensor:
-        """Penultimate features (N, D) of images (N, C, H, W) in [0, 1]."""
+        """Penultimate features (N, D) of images (N, C, H, W) in [0, 1]. Raises `ContractBroken` for uint8."""
+        if isinstance(images, Tensor) and images.dtype == torch.uint8:  # what stands for images in a trace is no tensor
+            raise ContractBroken(
+                f"a model takes images in [0, 1], got uint8 of shape {tuple(images.shape)}; call it with `to_float(images)`, "
+                "or call `features`, `logits` or `predict` of benchbd.api, which take uint8"
+            )
         normalised = (images - self.mean) / self.std
         return self.network.features(normalised)  # type: ignore[operator, no-any-return]
 
     @property
     def head(self) -> nn.Linear:
         return self.network.head  # type: ignore[return-value]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A new head is the network's; a module would otherwise be registered beside it, and never run."""
+        if name == "head":
+            self.network.head = value
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network.head(self.features(images))  # type: ignore[operator, no-any-return]
