@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from benchbd.engine.classifier import Classifier
+from benchbd.engine.inference import predict
 from benchbd.errors import ConfigError, RecordError, nearest
 from benchbd.record.attack_result import AttackResult
+from benchbd.record.cell import Cell
 from benchbd.record.defense_result import FILE, read_defense_result
+from benchbd.record.predictions import read_predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +40,72 @@ def choose(attack: AttackResult, defense: str | None = None, kept: str | None = 
     folder = _folder(attack, defense)
     content = read_defense_result(folder / FILE)
     state = content["model"] if kept is None else _kept(content, kept, folder)
-    model = copy.deepcopy(attack.model)
-    try:
-        model.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RecordError(f"{folder / FILE} holds another network than the attacked one and cannot be exported: {reason}") from None
     cell = content["cell"]
+    model, whole = (_rebuilt(attack, parameters, folder) for parameters in (state, content["model"]))
+    require_same_answers(attack, whole, cell, folder)
     metrics = cell.metrics.model_dump() if cell.metrics and kept is None else None
     name = folder.name if kept is None else f"{folder.name}-{kept.rstrip('%')}"
     return Chosen(
         _ready(model), about | {"defense": cell.cell.defense.model_dump(mode="json"), "kept": kept, "metrics": metrics}, name
     )
+
+
+def require_same_answers(attack: AttackResult, model: Classifier, cell: Cell, folder: Path) -> None:
+    """Raise `RecordError` unless a model rebuilt from stored parameters predicts what is stored of the defended one.
+
+    A kept step of a sweep is rebuilt in the same way as the chosen one, whose predictions are stored.
+    """
+    stored = read_predictions(folder / FILE, cell)
+    precision = cell.cost.precision
+    differing = asked = 0
+    for images, known in zip((attack.test.images, attack.triggered.images), stored, strict=True):
+        places = torch.arange(len(images))[:: max(1, -(-len(images) // SAMPLE))]
+        if len(known) != len(images):
+            raise RecordError(f"{folder / FILE} has {len(known)} predictions of {len(images)} images; make it again")
+        differing += int((predict(model, images[places], precision=precision) != known[places]).sum())  # type: ignore[arg-type]
+        asked += len(places)
+    if differing > ROUNDING[precision] * asked:
+        raise RecordError(
+            f"{folder / FILE} cannot be exported: rebuilt from its parameters, the model predicts {differing} of {asked} "
+            "test images otherwise than the defended model did, so the repair is not in them alone but in a hook or a wrapper; "
+            "a repair that is to be exported changes parameters"
+        )
+
+
+SAMPLE = 256
+"""At most so many clean and so many triggered test images are asked about."""
+
+ROUNDING = {"fp32": 0.0, "bf16": 0.02}
+"""Share of predictions that may differ: in bfloat16 logits are often equal but for rounding, which differs between machines."""
+
+
+def _rebuilt(attack: AttackResult, state: Any, folder: Path) -> Classifier:
+    """The attacked network with other parameters. Raises `RecordError` when it has no place for them."""
+    model = copy.deepcopy(attack.model)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = _differences(state, model.state_dict()) or str(error).splitlines()[0]
+        raise RecordError(f"{folder / FILE} holds another network than the attacked one and cannot be exported: {reason}") from None
+    return model.eval()
+
+
+def _differences(found: Any, wanted: Mapping[str, Tensor]) -> str:
+    """Which entries of a state the network lacks, has besides, or has in another shape."""
+    if not isinstance(found, Mapping):
+        return ""
+    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in found.items()}
+    other = [name for name in wanted if name in shapes and shapes[name] != tuple(wanted[name].shape)]
+    groups = {
+        "missing": [name for name in wanted if name not in shapes],
+        "not of the network": [name for name in shapes if name not in wanted],
+        "of another shape": [f"{name} {shapes[name]} instead of {tuple(wanted[name].shape)}" for name in other],
+    }
+    return "; ".join(f"{what}: {_few(names)}" for what, names in groups.items() if names)
+
+
+def _few(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _ready(model: Classifier) -> Classifier:

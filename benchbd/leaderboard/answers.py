@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
-
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
 
 from benchbd.attack.attack import Attack
 from benchbd.data.images import ImageSet
@@ -18,11 +13,8 @@ from benchbd.measure.metrics import Counts, count
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, entries
 from benchbd.record.cell import Cell, Provided
-from benchbd.record.files import sha256
+from benchbd.record.predictions import Predicted
 from benchbd.victim.dataset import DataSet
-
-Predicted = tuple[Tensor, Tensor]
-"""Predicted classes (N,) of the clean and (M,) of the triggered test images."""
 
 
 @dataclass
@@ -71,20 +63,3 @@ def registered(kind: str, provided: Provided) -> Plugin:
     if here != provided.identity():
         raise RecordError(f"its {kind} is another one here: {here}, the cell says {provided.identity()}")
     return plugin
-
-
-def read_predictions(path: Path, cell: Cell) -> Predicted:
-    """The predictions beside the cell at `path`, held against their digest. Raises `RecordError`."""
-    if cell.predictions is None:
-        raise RecordError("it names no predictions")
-    beside = path.parent / Path(cell.predictions.file).name
-    if not beside.is_file():
-        raise RecordError(f"its predictions {beside.name} are missing")
-    if sha256(beside) != cell.predictions.sha256:
-        raise RecordError(f"its predictions {beside.name} do not have the digest that it names")
-    try:
-        stored = safetensors.torch.load(beside.read_bytes())
-        clean, triggered = (stored[name].long().flatten() for name in ("clean", "triggered"))
-    except (SafetensorError, LookupError) as error:
-        raise RecordError(f"its predictions {beside.name} cannot be read: {error}") from None
-    return clean, triggered

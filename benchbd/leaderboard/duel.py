@@ -9,11 +9,12 @@ from pathlib import Path
 from torch import Tensor
 
 from benchbd.errors import RecordError, nearest
-from benchbd.leaderboard.answers import Answers, read_predictions
+from benchbd.leaderboard.answers import Answers
 from benchbd.leaderboard.board import Entry, Section
 from benchbd.leaderboard.comparison import mcnemar
 from benchbd.leaderboard.ranking import Comparison
 from benchbd.record.cells import read_cell
+from benchbd.record.predictions import read_predictions
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, RecordError
-from benchbd.leaderboard.answers import read_predictions, registered
+from benchbd.leaderboard.answers import registered
 from benchbd.leaderboard.trust import Note
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
 from benchbd.record.defense_result import DefenseResult
+from benchbd.record.predictions import read_predictions
 from benchbd.running.attacking import AttackJob, make
 from benchbd.running.protocol import load_protocol
 from benchbd.victim.dataset import DataSet

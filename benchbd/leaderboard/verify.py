@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchbd.errors import BenchbdError, DataError, RecordError
-from benchbd.leaderboard.answers import Answers, read_predictions, registered
+from benchbd.leaderboard.answers import Answers, registered
 from benchbd.leaderboard.contradictions import attack_key_of, contradictions
 from benchbd.leaderboard.row import stage_said
 from benchbd.leaderboard.trust import Level, Note
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
+from benchbd.record.predictions import read_predictions
 
 
 @dataclass(frozen=True)
