@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
     from benchbd.testing.check import Result
 
-COLOURS = {"passed": "green", "failed": "red", "expected": "yellow", "n/a": "yellow", "skipped": "bright_black"}
+COLOURS = {"failed": "red", "expected": "yellow", "n/a": "yellow", "skipped": "bright_black", "passed": "green"}
+"""In the order in which results are listed."""
 
 
 @click.command()
@@ -51,7 +53,8 @@ def _checked(cls: type[Plugin] | PluginError, name: str, level: str, settings: t
     from benchbd.testing import Result, check_plugin
 
     if isinstance(cls, PluginError):
-        return [Result(name, "contract_is_kept", "It can be loaded.", "failed", str(cls))]
+        trace = "".join(traceback.format_exception(cls.__cause__)) if cls.__cause__ else ""
+        return [Result(name, "contract_is_kept", "It can be loaded.", "failed", str(cls), traceback=trace)]
     texts = dict(text.partition("=")[::2] for text in settings)
     return check_plugin(cls, level, settings={key: cls.parse(key, text) for key, text in texts.items()})  # type: ignore[arg-type]
 
@@ -62,7 +65,11 @@ def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
         from benchbd.plugin.loose import classes_in, path_of
 
         file, class_name = path_of(target)
-        found = [cls for cls in classes_in(file) if class_name in ("", cls.__qualname__)]
+        try:
+            found = [cls for cls in classes_in(file) if class_name in ("", cls.__qualname__)]
+        except PluginError as error:
+            yield error, Path(file).name
+            return
         if not found:
             raise PluginNotFound(f"{target} holds no plugin; write a class that derives from a family of benchbd.api")
         yield from ((cls, f"{Path(file).name}:{cls.__qualname__}") for cls in found)
@@ -87,13 +94,24 @@ def _entries(target: str) -> list[Entry]:
 
 
 def _show(cls: type[Plugin] | PluginError, name: str, results: list[Result], verbose: bool) -> None:
+    from benchbd.testing.check import NOT_TRIED
+
     seconds = sum(result.seconds for result in results)
-    counts = Counter(result.status for result in results)
+    tried = sorted((r for r in results if not r.message.startswith(NOT_TRIED)), key=lambda r: list(COLOURS).index(r.status))
+    if len(tried) < len(results) or isinstance(cls, PluginError):  # what fails at a gate is all that there is to tell
+        tried = [result for result in tried if result.status == "failed"]
+    counts = Counter(result.status for result in tried)
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     click.echo(f"{click.style(name, bold=True)}: {summary} in {seconds:.0f} s")
-    for result in results:
+    for result in tried:
         if result.status == "passed" and not verbose:
             continue
-        click.echo(f"  {click.style(result.status, fg=COLOURS[result.status])} {result.check}: {result.message or result.rule}")
+        told = f"{result.check}: {result.message or result.rule}"
+        more = " (-v shows the traceback)" if result.traceback and not verbose else ""
+        click.echo(f"  {click.style(result.status, fg=COLOURS[result.status])} {told}{more}")
         if verbose and result.traceback:
             click.echo(result.traceback)
+    if left_out := sum(result.message.startswith(NOT_TRIED) for result in results):
+        click.echo(f"  {left_out} other rules were not tried")
+    elif isinstance(cls, PluginError):
+        click.echo("  the other rules were not tried")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -108,7 +109,14 @@ def _import(path: Path) -> ModuleType:
         with in_time(import_seconds()):
             return importlib.import_module(f"{package}.{path.stem}")
     except (Exception, SystemExit, TooSlow) as error:
-        raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{path} cannot be imported: {import_fault(error)}") from error
+
+
+def import_fault(error: BaseException) -> str:
+    """What a module raised when it was imported; a parameter without a type in words of our own."""
+    if getattr(error, "code", None) == "model-field-missing-annotation" and (named := re.search(r"'(\w+)'", str(error))):
+        return f"`{named[1]}` is declared without its type; write `{named[1]}: float = param(...)`, or the type that it has"
+    return f"{type(error).__name__}: {error}"
 
 
 def _package(path: Path) -> str:

@@ -27,6 +27,10 @@ def param(default: Any, meaning: str, **limits: Any) -> Any:
     return Field(default, description=meaning, **limits)
 
 
+OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+"""What pydantic calls a value that the limits of `param` do not allow."""
+
+
 class Plugin(BaseModel):
     """Base of all plugins. Constructing one checks and stores; it opens no file and draws no number.
 
@@ -52,7 +56,7 @@ class Plugin(BaseModel):
         try:
             super().__init__(**parameters)
         except ValidationError as error:
-            raise ConfigError(_explain(type(self), error)) from None
+            raise ConfigError(_explain(type(self), error, parameters)) from None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -169,7 +173,7 @@ def _wanted(cls: type[Plugin], name: str) -> str:
     return f"{name} ({field.description}) to be {article} {type_name(field.annotation)}{' ' + span if span else ''}"
 
 
-def _explain(cls: type[Plugin], error: ValidationError) -> str:
+def _explain(cls: type[Plugin], error: ValidationError, parameters: dict[str, Any]) -> str:
     first = error.errors()[0]
     if not first["loc"]:
         return f"{cls.name}: {first['msg'].removeprefix('Value error, ')}"
@@ -178,5 +182,8 @@ def _explain(cls: type[Plugin], error: ValidationError) -> str:
         return unknown_parameter(cls, name)
     if first["type"] == "value_error":
         return f"{cls.name}: {name}: {first['msg'].removeprefix('Value error, ')}"
+    if name not in parameters and first["type"] in OUT_OF_RANGE:
+        span = limits(cls.model_fields[name])
+        return f"{cls.name}: the default of `{name}`, {first['input']!r}, is outside of its own range {span}; change one of them"
     given = first["input"] if len(first["loc"]) == 1 else f"{first['input']!r} at place {first['loc'][1:]}"
     return f"{cls.name}: expected {_wanted(cls, name)}, got {json.dumps(given, default=str)}"

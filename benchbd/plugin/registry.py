@@ -19,7 +19,7 @@ import yaml
 
 from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound, nearest
 from benchbd.plugin.entry import Entry
-from benchbd.plugin.loose import file_entry, load_file
+from benchbd.plugin.loose import file_entry, import_fault, load_file
 from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _import(entry: Entry) -> type[Plugin]:
     except (Exception, SystemExit, TooSlow) as error:
         raise PluginError(
             f"{entry.kind} {entry.name!r} of {entry.provider} {entry.version} cannot be imported: "
-            f"{type(error).__name__}: {error}; `benchbd plugins -v` shows where"
+            f"{import_fault(error)}; `benchbd plugins -v` shows where"
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Plugin) and cls.kind == entry.kind):
         raise ContractBroken(

@@ -17,6 +17,10 @@ LEVELS: tuple[Level, ...] = ("api", "smoke", "full")
 Code = Literal["passed", "failed", "expected", "n/a", "skipped"]
 
 
+NOT_TRIED = "not tried"
+"""How the message of a check begins that was left out, since the plugin cannot be used at all."""
+
+
 class RuleBroken(Exception):
     """What a check raises: which rule, what was expected, what came, what to do."""
 

@@ -11,8 +11,8 @@ from typing import Any
 from benchbd.errors import ConfigError, NotApplicable, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing import checks  # noqa: F401 - registers them
-from benchbd.testing.check import CHECKS, LEVELS, Check, Level, NotSeen, Result, RuleBroken
-from benchbd.testing.subject import Subject
+from benchbd.testing.check import CHECKS, LEVELS, NOT_TRIED, Check, Level, NotSeen, Result, RuleBroken
+from benchbd.testing.subject import GATES, Subject
 
 
 def check_plugin(
@@ -42,7 +42,9 @@ def checks_for(cls: type[Plugin], level: Level) -> list[Check]:
 
 
 def run_check(check: Check, subject: Subject) -> Result:
-    """Run one check; whatever the plugin raises becomes a result."""
+    """Run one check; whatever the plugin raises becomes a result. Nothing is tried of a plugin that fails an earlier gate."""
+    if subject.unfit and check.name not in GATES[: GATES.index(subject.unfit) + 1]:
+        return Result(subject.cls.name, check.name, check.rule, "skipped", f"{NOT_TRIED}; see {subject.unfit}")
     start, status, message, trace = time.perf_counter(), "passed", "", ""
     try:
         check.run(subject)

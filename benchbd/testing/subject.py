@@ -19,6 +19,9 @@ COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$"
 
 FEW = 3
 
+GATES = ("contract_is_kept", "defaults_construct")
+"""Whoever fails one of these checks is not held to the others, which would fail of the same cause."""
+
 
 @dataclass(eq=False)
 class Subject:
@@ -36,6 +39,19 @@ class Subject:
             return self.cls(**(quick(self.cls) if self.level != "full" else {}) | self.settings)
         except Exception as error:
             raise NotSeen(f"it could not be built ({error}); see defaults_construct") from None
+
+    @cached_property
+    def unfit(self) -> str:
+        """The check that has to be passed before there is anything to look at, where this plugin fails it."""
+        try:
+            self.cls.require_contract()
+        except Exception:  # the check itself tells of it
+            return GATES[0]
+        try:
+            self.full  # noqa: B018 - building it is the question
+        except Exception:
+            return "" if self.settings else GATES[1]
+        return ""
 
     @property
     def full(self) -> Plugin:

@@ -155,3 +155,10 @@ def test_a_protocol_names_files_and_worker_processes_find_them(here: Path) -> No
     assert (here / "leaderboard/results/mine/badnet/my_defense").is_dir()
     (here / "my_defense.py").write_text(DEFENSE + "\n")
     assert matrix("mine.yaml", executor="inprocess")["key"][0] != table["key"][0]
+
+
+def test_a_parameter_without_a_type(tmp_path: Path) -> None:
+    file = tmp_path / "untyped.py"
+    file.write_text(DEFENSE.replace("factor: float = param", "factor = param"))
+    with pytest.raises(PluginError, match=r"untyped\.py cannot be imported: `factor` is .*; write `factor: float = param\("):
+        load("defense", str(file))

@@ -169,6 +169,17 @@ def test_arguments_round_trip() -> None:
     assert probe_of(namespace(*numbers, "--mode", "down", "--label", "it's", "--file", "a b/c")) == CHANGED
 
 
+def test_a_default_outside_of_its_own_range() -> None:
+    class Careless(Plugin):
+        factor: float = param(5.0, "a factor", ge=0, le=2)
+
+    said = r"test_plugin: the default of `factor`, 5\.0, is outside of its own range >= 0, <= 2; change one of them"
+    with pytest.raises(ConfigError, match=said):
+        Careless()
+    with pytest.raises(ConfigError, match=r"expected factor \(a factor\) to be a float >= 0, <= 2, got 7\.0"):
+        Careless(factor=7.0)
+
+
 def test_keywords_win_over_a_namespace_and_strangers_in_it_are_left_alone() -> None:
     given = namespace("--steps", "7")
     given.result_file = "somewhere"

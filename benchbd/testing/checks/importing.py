@@ -65,10 +65,13 @@ def import_changes_nothing(subject: Subject) -> None:
 
 
 def _imported(subject: Subject) -> dict[str, Any]:
-    """What importing did, watched once per plugin."""
+    """What importing did, watched once per plugin; where it failed, the first check that asks tells of it."""
     if "imported" not in subject.notes:
+        subject.notes["imported"] = None
         subject.notes["imported"] = _watch(subject)
-    facts: dict[str, Any] = subject.notes["imported"]
+    facts: dict[str, Any] | None = subject.notes["imported"]
+    if facts is None:
+        raise NotSeen("its import did not come to an end; see the other checks of it")
     return facts
 
 
@@ -95,5 +98,7 @@ def _watch(subject: Subject) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise RuleBroken(f"importing it did not end within {PATIENCE} s") from None
         text = facts.read_text() if facts.exists() else ""
-    require(bool(text), f"importing it in a process of its own failed: {done.stderr[-600:]}")
+    if not text:
+        said = done.stderr.strip() or f"exit code {done.returncode}"
+        raise RuleBroken(f"importing it in a process of its own failed: {said.splitlines()[-1]}") from ImportError(said)
     return json.loads(text) | {"printed": done.stdout + done.stderr}  # type: ignore[no-any-return]

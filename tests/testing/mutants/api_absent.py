@@ -1,4 +1,4 @@
-"""It states no api number. caught by: api_is_literal."""
+"""It states no api number. caught by: contract_is_kept."""
 
 import torch
 
