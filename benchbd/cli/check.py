@@ -14,6 +14,7 @@ import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
 from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.loose import classes_in, file_meant, named_in, path_of
 from benchbd.plugin.registry import entries, is_file, load
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ def _checked(cls: type[Plugin] | PluginError, name: str, level: str, settings: t
 def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
     """The classes that a target means, each with the name under which it is shown; an error where one cannot be loaded."""
     if is_file(target):
-        from benchbd.plugin.loose import classes_in, path_of
-
         file, class_name = path_of(target)
         try:
             found = [cls for cls in classes_in(file) if class_name in ("", cls.__qualname__)]
@@ -71,7 +70,7 @@ def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
             yield error, Path(file).name
             return
         if not found:
-            raise PluginNotFound(f"{target} holds no plugin; write a class that derives from a family of benchbd.api")
+            named_in(target)  # says what the file does hold
         yield from ((cls, f"{Path(file).name}:{cls.__qualname__}") for cls in found)
         return
     for entry in _entries(target):
@@ -89,7 +88,8 @@ def _entries(target: str) -> list[Entry]:
     found = found or [e for e in known if e.provider == target]
     if not found:
         names = [f"{e.kind}.{e.name}" for e in known] + [e.provider for e in known]
-        raise PluginNotFound(f"no plugin, file or distribution named {target!r}{nearest(target, names)} `benchbd list` shows all")
+        guess = file_meant(target) or nearest(target, names, "`benchbd list` shows all")
+        raise PluginNotFound(f"no plugin, file or distribution named {target!r}{guess}")
     return found
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
 from benchbd.plugin.entry import KINDS, Entry
-from benchbd.plugin.registry import entries, load
+from benchbd.plugin.loose import file_entry, file_meant, named_in
+from benchbd.plugin.registry import entries, is_file, load
+
+if TYPE_CHECKING:
+    from benchbd.plugin.plugin import Plugin
 
 
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str, as_json: bool) -> None:
-    """Show what the plugin NAME is, what it needs and what it can be told. KIND.NAME where a name is not unique."""
+    """Show what the plugin NAME is, what it needs and what it can be told. KIND.NAME where a name is not unique, or a file."""
     entry = _find(name)
     rows = _parameters(entry)
     if as_json:
@@ -29,20 +35,34 @@ def command(name: str, as_json: bool) -> None:
 
 
 def _find(name: str) -> Entry:
+    if is_file(name):
+        return _in_file(name)
     kind, _, bare = name.partition(".") if name.partition(".")[0] in KINDS else ("", "", name)
     known = [entry for each in KINDS for entry in entries(each) if kind in ("", each)]
     found = [entry for entry in known if entry.name == bare.partition(":")[0]]
     if not found:
-        raise PluginNotFound(f"no plugin named {name!r}{nearest(bare, [e.name for e in known])} `benchbd list` shows all")
+        guess = file_meant(bare) or nearest(bare, [e.name for e in known], "`benchbd list` shows all")
+        raise PluginNotFound(f"no plugin named {name!r}{guess}")
     if len({entry.kind for entry in found}) > 1:
         raise PluginError(f"{name!r} is the name of several plugins: {', '.join(f'{e.kind}.{e.name}' for e in found)}; say which")
     return found[0]
 
 
+def _in_file(name: str) -> Entry:
+    """The one plugin of a file, described by its own docstring."""
+    cls = named_in(name)
+    card = {"family": getattr(cls, "stage", ""), "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")}
+    return replace(file_entry(cls.kind, f"{name.partition('.py:')[0].removesuffix('.py')}.py:{cls.__qualname__}"), card=card)
+
+
+def _class(entry: Entry) -> type[Plugin]:
+    return load(entry.kind, entry.target if is_file(entry.target) else f"{entry.provider}/{entry.name}")
+
+
 def _parameters(entry: Entry) -> list[dict[str, object]]:
     from benchbd.plugin.plugin import limits, type_name
 
-    cls = load(entry.kind, f"{entry.provider}/{entry.name}")
+    cls = _class(entry)
     return [
         {
             "name": name,
@@ -64,7 +84,7 @@ def _print(entry: Entry, rows: list[dict[str, object]]) -> None:
     console.print(f"provided by {entry.provider} {entry.version} ({entry.target})", highlight=False, style="dim")
     for line in _facts(entry):
         console.print(line, highlight=False, markup=False)
-    module = inspect.getmodule(load(entry.kind, f"{entry.provider}/{entry.name}"))
+    module = inspect.getmodule(_class(entry))
     console.print(f"\n{inspect.getdoc(module) or ''}\n", highlight=False, markup=False)
     table = Table("parameter", "type", "default", "range", "meaning", box=None, header_style="bold", pad_edge=False)
     for row in rows:

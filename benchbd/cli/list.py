@@ -6,6 +6,7 @@ import json
 
 import click
 
+from benchbd.cli.kind import Kind
 from benchbd.plugin.entry import KINDS, Entry
 from benchbd.plugin.registry import entries
 
@@ -13,7 +14,7 @@ PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
 
 
 @click.command()
-@click.argument("kind", required=False, type=click.Choice(list(PLURALS)), metavar="[attacks|defenses|models|datasets|executors]")
+@click.argument("kind", required=False, type=Kind(list(PLURALS)), metavar="[attacks|defenses|models|datasets|executors]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.option("--markdown", is_flag=True, help="Print Markdown tables.")
 def command(kind: str | None, as_json: bool, markdown: bool) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from benchbd.cli.kind import Kind
 from benchbd.plugin.entry import KINDS
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=Kind(KINDS))
 @click.argument("name")
 @click.option("--package", "packaged", is_flag=True, help="Write a whole distribution, ready to be installed and published.")
 def command(kind: str, name: str, packaged: bool) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 KINDS = ("attack", "defense", "model", "dataset", "executor")
 """The kinds of plugins; each has the entry-point group `benchbd.<kind>`."""
 
+PREFIX = "benchbd_file_"
+"""How the name begins under which the module of a file that nobody has packaged is imported."""
+
 
 @dataclass(frozen=True)
 class Entry:

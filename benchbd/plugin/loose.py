@@ -16,14 +16,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PREFIX, Entry
 from benchbd.plugin.points import TooSlow, import_seconds, in_time
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
 
 PROVIDER = "local file"
-PREFIX = "benchbd_file_"
 DIGITS = 12
 """Digits of a file's digest where it stands for a version."""
 
@@ -41,7 +40,7 @@ def load_file(kind: str, name: str) -> type[Plugin]:
     found = [cls for cls in classes_in(path) if cls.kind == kind]
     named = [cls for cls in found if class_name in ("", cls.__qualname__)]
     if class_name and not named:
-        raise PluginNotFound(f"{path} holds no {kind} {class_name!r}{nearest(class_name, [c.__qualname__ for c in found])}")
+        raise PluginNotFound(f"{path} holds no {kind} {class_name!r}{_held(path, class_name)}")
     if not named:
         raise PluginNotFound(f"{path} holds no {kind}; write a class that derives from a {kind} family of benchbd.api")
     if len(named) > 1:
@@ -51,6 +50,33 @@ def load_file(kind: str, name: str) -> type[Plugin]:
         raise ContractBroken(f"{path}: several {kind}s are called {named[0].name!r}; state `name = ...` in each class")
     named[0].require_contract()
     return named[0]
+
+
+def named_in(name: str) -> type[Plugin]:
+    """The one class of a file, of whatever kind, or the one named after the colon. Raises `PluginError`."""
+    path, class_name = path_of(name)
+    found = [cls for cls in classes_in(path) if class_name in ("", cls.__qualname__)]
+    if not found:
+        what = f"plugin {class_name!r}" if class_name else "plugin"
+        raise PluginNotFound(f"{path} holds no {what}{_held(path, class_name)}")
+    if len(found) > 1:
+        choices = ", ".join(f"{path.name}:{cls.__qualname__}" for cls in found)
+        raise PluginError(f"{path} holds several plugins; name the one you mean: {choices}")
+    return found[0]
+
+
+def file_meant(name: str) -> str:
+    """The end of a message about an unknown name, when a file of that name lies in the current folder; else empty."""
+    there = "/" not in name and Path(f"{name}.py").is_file()
+    return f"; did you mean the file ./{name}.py? A file is named by its path" if there else ""
+
+
+def _held(path: Path, class_name: str) -> str:
+    """The end of a message: which plugins a file does hold."""
+    held = [f"{cls.__qualname__} ({cls.kind})" for cls in classes_in(path)]
+    if not held:
+        return "; write a class that derives from a family of benchbd.api"
+    return nearest(class_name, [name.partition(" ")[0] for name in held], f"it holds: {', '.join(held)}")
 
 
 def classes_in(path: Path) -> list[type[Plugin]]:

@@ -7,8 +7,10 @@ Constructor, YAML, `--set`, `add_arguments`, `benchbd info` and the key of a res
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Self, get_args, get_origin
 
 import yaml
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
+from benchbd.plugin.entry import PREFIX
 from benchbd.plugin.signature import missing_verbs, require_signatures
 
 API = 1
@@ -132,7 +135,16 @@ class Plugin(BaseModel):
 
 
 def unknown_parameter(cls: type[Plugin], name: str) -> str:
-    return f"{cls.name} has no parameter {name!r}{nearest(name, cls.model_fields, f'`benchbd info {cls.name}` shows all')}"
+    return f"{cls.name} has no parameter {name!r}{nearest(name, cls.model_fields, f'`benchbd info {_called(cls)}` shows all')}"
+
+
+def _called(cls: type[Plugin]) -> str:
+    """The name by which a person at the command line means a class: its own, or the file that it was read from."""
+    if not cls.__module__.startswith(PREFIX):
+        return cls.name
+    path = Path(inspect.getfile(cls))
+    here = f"./{path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else str(path)
+    return f"{here}:{cls.__qualname__}"
 
 
 def type_name(annotation: Any) -> str:

@@ -19,7 +19,7 @@ import yaml
 
 from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound, nearest
 from benchbd.plugin.entry import Entry
-from benchbd.plugin.loose import file_entry, import_fault, load_file
+from benchbd.plugin.loose import file_entry, file_meant, import_fault, load_file
 from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def find(kind: str, name: str) -> Entry:
     matches = [e for e in entries(kind) if e.name == bare and provider in ("", e.provider)]
     if not matches:
         known = [e.name for e in entries(kind)]
-        raise PluginNotFound(f"no {kind} named {name!r}{nearest(bare, known, f'`benchbd list {kind}s` shows all')}")
+        guess = file_meant(name) or nearest(bare, known, f"`benchbd list {kind}s` shows all")
+        raise PluginNotFound(f"no {kind} named {name!r}{guess}")
     if len(matches) > 1:
         both = " and ".join(f"{e.provider}/{e.name}" for e in matches)
         raise PluginError(f"two packages provide the {kind} {bare!r}: {both}; name the one you mean")
