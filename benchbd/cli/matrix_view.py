@@ -164,7 +164,7 @@ class LiveView:
 
 
 def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
-    """Mean ACC and ASR over the seeds, and what did not end well."""
+    """Mean ASR and ACC over the seeds, and what did not end well."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     stored = {cell.key: cell for cell in cells}
     defenses = list(dict.fromkeys(s.planned.defense.label for s in matrix.standings))
@@ -172,7 +172,7 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     for planned in (s.planned for s in matrix.standings if s.planned.key in stored):
         row = groups.setdefault(_row_name(matrix, planned.stage), {name: [] for name in defenses})
         row[planned.defense.label].append(stored[planned.key])
-    table = Table("attack", *defenses, title="ACC / ASR %, mean over seeds", title_justify="left", header_style="bold")
+    table = Table("attack", *defenses, title="ASR / ACC %, mean over seeds", title_justify="left", header_style="bold")
     for name, row in groups.items():
         table.add_row(name, *(_mean(group) for group in row.values()))
     console.print(table)
@@ -198,7 +198,7 @@ def _mean(cells: list[Cell]) -> str:
     if not measured:
         return next((cell.status.code for cell in cells), "")
     asrs = [m.asr for m in measured if m.asr is not None]
-    return f"{percent(sum(m.acc for m in measured) / len(measured))} / {percent(sum(asrs) / len(asrs) if asrs else None)}"
+    return f"{percent(sum(asrs) / len(asrs) if asrs else None)} / {percent(sum(m.acc for m in measured) / len(measured))}"
 
 
 def _span(matrix: Matrix, state: State) -> str:

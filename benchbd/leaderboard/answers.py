@@ -10,6 +10,7 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.errors import BenchbdError, RecordError
 from benchbd.measure.metrics import Counts, count
+from benchbd.plugin.loose import PROVIDER
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, entries
 from benchbd.record.cell import Cell, Provided
@@ -53,6 +54,11 @@ def registered(kind: str, provided: Provided) -> Plugin:
 
     Raises `RecordError` when nobody provides it here, or when what is provided is another version of it.
     """
+    if provided.provider == PROVIDER:
+        raise RecordError(
+            f"its {kind} {provided.name!r} came from a local file, and a result must not run a file: it can be reproduced and "
+            "verified once the plugin is packaged; docs/package_and_publish.md says how"
+        )
     if not any((entry.provider, entry.name) == (provided.provider, provided.name) for entry in entries(kind)):
         raise RecordError(f"its {kind} {provided.name!r} is provided by {provided.provider!r}, which is not installed here")
     try:

@@ -86,7 +86,8 @@ def _ranking_note(section: Section) -> str:
     )
     pairs = len(section.ranking.comparisons)
     if pairs and pairs * 2.0 ** (1 - attacks) >= ALPHA:
-        note += f" With {attacks} attacks and {pairs} pairs no difference can reach that level."
+        met, held = (f"{n} {what}{'' if n == 1 else 's'}" for n, what in ((attacks, "attack"), (pairs, "pair")))
+        note += f" With {met} and {held} no difference can reach that level."
     return note
 
 

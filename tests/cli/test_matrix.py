@@ -121,6 +121,13 @@ def test_the_live_view_names_what_runs(capsys: pytest.CaptureFixture[str]) -> No
     assert re.fullmatch(r"6/9 cells, 1 failed \d+ s left  2 running: a, b; c, d\n", capsys.readouterr().err)
 
 
+def test_the_summary_is_in_the_order_of_the_board(run: Run) -> None:
+    told = run("matrix", "--attack", "badnet", "--defense", "none", *SEED_0).stdout
+    (cell,) = [cell for cell in ResultStore(Path("leaderboard/results")) if cell.cell.defense.name == "none"]
+    assert cell.metrics is not None and cell.metrics.asr is not None
+    assert told.startswith("ASR / ACC %") and f"{100 * cell.metrics.asr:.1f} / {100 * cell.metrics.acc:.1f}" in told
+
+
 def test_the_order_of_words_changes_nothing(run: Run) -> None:
     words = [("--seed", "0"), ("--attack", "badnet"), ("--attack", "own_training"), ("--defense", "none"), ("--defense", "moody")]
     plans = [_plan(run("plan", "--json", *[w for pair in order for w in pair])) for order in (words, words[::-1])]

@@ -83,9 +83,12 @@ def test_two_seeds_show_both_values_and_no_interval() -> None:
     assert row(details, "mend")["ASR"] == "10.0 and 20.0"
 
 
-def test_few_attacks_are_said_to_show_nothing() -> None:
-    cells = [make_cell(a, d, hits=(900, 90 if d == "x" else 800, 0)) for a in ("a", "b") for d in ("x", "y")]
-    assert "With 2 attacks and 1 pairs no difference can reach that level." in to_markdown(board(map(row_of, cells)))
+@pytest.mark.parametrize(
+    ("attacks", "defenses", "words"), [("ab", "xy", "With 2 attacks and 1 pair no"), ("a", "xyz", "With 1 attack and 3 pairs no")]
+)
+def test_few_attacks_are_said_to_show_nothing(attacks: str, defenses: str, words: str) -> None:
+    cells = [make_cell(a, d, hits=(900, 90 if d == "x" else 800, 0)) for a in attacks for d in defenses]
+    assert f"{words} difference can reach that level." in to_markdown(board(map(row_of, cells)))
 
 
 def test_a_sound_model_is_called_so() -> None:

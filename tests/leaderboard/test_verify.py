@@ -131,8 +131,8 @@ def test_a_result_does_not_run_the_file_that_it_names(path: Path) -> None:
     planted = path.with_name("evil.py")
     planted.write_text(f"open({str(path.with_name('ran'))!r}, 'w')")
     found = check(with_defense(path, name=str(planted), provider="local file"))
-    assert "not installed here" in found.faults[0]
-    with pytest.raises(RecordError, match="not installed here"):
+    assert "came from a local file" in found.faults[0]
+    with pytest.raises(RecordError, match=r"once the plugin is packaged; docs/package_and_publish\.md says how"):
         reproduce(path, path.parent / "again")
     assert not path.with_name("ran").exists()
 
