@@ -35,8 +35,12 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
     for cell in cells:
         if cell.code not in ("ok", "n/a"):
             click.echo(f"  {click.style(cell.code, fg='red')} {cell.name}: {cell.reason}")
+    told: dict[tuple[str, str], list[str]] = {}
     for name, doubt in _doubts(cells):
-        click.echo(f"  {click.style('doubtful', fg='yellow')} {name}: {doubt}")
+        told.setdefault(("/".join(name.split("/")[:2]), doubt), []).append(name)
+    for (attack, doubt), names in told.items():
+        where = names[0] if len(names) == 1 else f"{attack}, {len(names)} cells"
+        click.echo(f"  {click.style('doubtful', fg='yellow')} {where}: {doubt}")
 
 
 @dataclass(frozen=True)

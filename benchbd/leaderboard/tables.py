@@ -204,5 +204,13 @@ def _unmeasured(section: Section) -> Table:
 
 
 def _doubtful(section: Section) -> Table:
-    rows = [(e.attack, e.defense, cut(doubt, LONGEST_REASON)) for e in section.entries for doubt in e.doubts]
+    """A doubt about an attack stands in the cells of all its defenses, and here once."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for entry in section.entries:
+        for doubt in entry.doubts:
+            named.setdefault((entry.attack, doubt), []).append(entry.defense)
+    rows = [
+        (attack, defenses[0] if len(defenses) == 1 else f"{len(defenses)} defenses", cut(doubt, LONGEST_REASON))
+        for (attack, doubt), defenses in named.items()
+    ]
     return Table("Doubtful results", ("attack", "defense", "why"), tuple(rows), "Possible, but seldom what it seems.", texts=3)
