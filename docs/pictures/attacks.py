@@ -1,6 +1,6 @@
 """Draws docs/pictures/attacks.png: the strip of images that a matrix keeps beside the results of each attack.
 
-    python docs/pictures/attacks.py leaderboard/results/digits-all
+python docs/pictures/attacks.py leaderboard/results/digits-all
 """
 
 import sys
