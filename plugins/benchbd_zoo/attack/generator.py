@@ -81,4 +81,5 @@ def _unfilled(build: Callable[[], Network]) -> Network:
     """What `build` gives, without a draw from the process-wide generators; its tensors hold anything."""
     with torch.device("meta"):
         network = build()
-    return network.to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

@@ -27,8 +27,9 @@ def attention(maps: Tensor, p: float) -> Tensor:
 
     maps: (N, C, H, W), or tokens (N, T, C).
     """
-    strength = maps.float().abs().pow(p).sum(1 if maps.ndim == 4 else -1).flatten(1)
-    return strength / (strength.norm(dim=1, keepdim=True) + EPSILON)
+    strength: Tensor = maps.float().abs().pow(p).sum(1 if maps.ndim == 4 else -1).flatten(1)
+    length: Tensor = strength.norm(dim=1, keepdim=True)
+    return strength / (length + EPSILON)
 
 
 def stages(model: nn.Module, images: Tensor) -> dict[str, Size]:

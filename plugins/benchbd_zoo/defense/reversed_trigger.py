@@ -153,7 +153,7 @@ class CostSchedule:
         improved = best < self.search.early_stop_threshold * self.last_best
         self.stale = torch.where(best.isfinite() & ~improved, self.stale + 1, 0)
         self.last_best = torch.minimum(best, self.last_best)
-        done = self.went_up & self.went_down & (self.stale >= self.search.early_stop_patience)
+        done: Tensor = self.went_up & self.went_down & (self.stale >= self.search.early_stop_patience)
         self._move(working)
         return done
 
