@@ -60,6 +60,13 @@ def test_files_pass_their_own_tests(here: Path) -> None:
     assert (done.returncode, f"{len(KINDS) * 9} passed" in done.stdout) == (0, True), done.stdout
 
 
+def test_the_test_of_a_defense_says_what_to_replace(here: Path) -> None:
+    new("defense", "mine")
+    lines = (here / "test_mine.py").read_text().splitlines()
+    (place,) = [number for number, line in enumerate(lines) if "Replace this assertion by what the paper promises" in line]
+    assert "assert" in lines[place + 1]
+
+
 def test_packages_pass_their_own_tests(here: Path) -> None:
     for kind in KINDS:
         new(kind, f"my_{kind}", "--package")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from benchbd.plugin.entry import Entry
 from benchbd.plugin.registry import load
+from benchbd.scaffold.write import write_package
 from benchbd.testing.checks import declaration
 from benchbd.testing.runner import checks_for, run_check
 from benchbd.testing.subject import Subject
@@ -40,3 +43,15 @@ def test_a_card_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_card_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str, message: str) -> None:
     status, said = result(monkeypatch, card, fault)
     assert (status, message in said) == ("failed", True), said
+
+
+def test_a_card_that_nobody_has_filled_in_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (_, *written) = write_package("defense", "mine", tmp_path)
+    (path,) = [path for path in written if path.name == "registry.yaml"]
+    card = yaml.safe_load(path.read_text())["defense"]["mine"]
+    status, said = result(monkeypatch, card)
+    assert status == "skipped" and "still has what `benchbd new` wrote: 'Who: Title of the paper'" in said
+    status, said = result(monkeypatch, card | {"paper": {"authors": "Ada", "title": "On heads"}})
+    assert status == "skipped" and "'what it does, in one line'" in said
+    filled = {"summary": "tunes", "paper": {"authors": "Ada", "title": "On heads"}}
+    assert result(monkeypatch, card | filled) == ("passed", "")

@@ -18,6 +18,8 @@ from benchbd.testing.check import NotSeen, RuleBroken, check, require
 from benchbd.testing.subject import Subject
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+FRESH = {"authors": "Who", "title": "Title of the paper", "summary": "what it does, in one line"}
+"""What a card says that `benchbd new --package` has just written."""
 OLDEST = "the number must be readable without running the class"
 
 
@@ -61,6 +63,17 @@ def catalogue_matches_class(subject: Subject) -> None:
     require(bool(entry.summary), f"the card of {entry.kind}.{entry.name} has no summary; say in one line what it does")
     stage = getattr(subject.cls, "stage", "")
     require(not stage or entry.family == stage, f"its card says family: {entry.family}, its class is a {stage}; correct the card")
+    if left := _placeholders(entry.card):
+        raise NotSeen(f"the card still has what `benchbd new` wrote: {left!r}; say in the registry.yaml of {package} what is true")
+
+
+def _placeholders(card: dict[str, Any]) -> str:
+    """What of a fresh card nobody has replaced: `Who: Title of the paper`, or the summary; empty when nothing is left."""
+    paper = card.get("paper")
+    cited = [str(paper.get(word, "")) if isinstance(paper, dict) else "" for word in ("authors", "title")]
+    if FRESH["authors"] == cited[0] or FRESH["title"] == cited[1]:
+        return ": ".join(cited)
+    return FRESH["summary"] if card.get("summary") == FRESH["summary"] else ""
 
 
 @check("api")
