@@ -188,8 +188,9 @@ def test_the_known_picture(kept: AttackResult, pruned: dict[str, Any]) -> None:
     early, late = points[: 2 * CHANNELS // 5], points[-CHANNELS // 5 :]
     assert all(point["acc"] > 0.95 and point["asr"] > 0.9 for point in early)
     assert min(point["asr"] for point in late) < 0.3 and min(point["acc"] for point in late) < 0.7
-    before_fall = [point for point in points if point["asr"] < 0.3]
-    assert before_fall[0]["acc"] < 1, "what takes the backdoor away costs accuracy too"
+    bounds = (("asr", 0.3), ("acc", 0.95))
+    gone, costly = (next(n for n, point in enumerate(points) if point[name] < share) for name, share in bounds)
+    assert abs(gone - costly) <= CHANNELS // 5, "what takes the backdoor away costs accuracy too"
 
 
 def test_the_order_of_pruning_is_that_of_activation(kept: AttackResult, pruned: dict[str, Any]) -> None:

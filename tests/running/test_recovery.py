@@ -218,7 +218,14 @@ def _controller(protocol: Protocol, folder: Path, workers: int = WORKERS) -> sub
     """The command line at work in `folder`."""
     (folder / "tiny.yaml").write_text(yaml.safe_dump(protocol.model_dump(mode="json", by_alias=True)))
     command = [sys.executable, "-m", "benchbd", "matrix", "tiny.yaml", "--results", "results", "--workers", str(workers)]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts
+    )
+
+
+def _hear_interrupts() -> None:
+    """A shell lets what it starts in the background ignore Ctrl-C, and so would all that these tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _runs(process: psutil.Process) -> bool:

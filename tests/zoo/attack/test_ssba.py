@@ -99,7 +99,7 @@ def test_bits_are_counted_from_rounded_images() -> None:
 def test_a_code_is_learned_that_can_be_read(prepared: Any) -> None:
     shades = torch.randint(60, 200, (60, 1, 1, 1), generator=seeded(0)).expand(-1, 1, 8, 8).to(torch.uint8)
     train = ImageSet(shades.contiguous(), torch.arange(60) % 3, ("ant", "bee", "cat"))
-    attack = prepared(SSBA(bits=2, width=4, encoder_lr=3e-3, encoder_epochs=60, encoder_batch=60), train)
+    attack = prepared(SSBA(bits=2, width=4, encoder_lr=3e-3, encoder_epochs=120, encoder_batch=60), train)
     assert attack.trigger["bits_read"] > 0.95
 
 
