@@ -1,4 +1,4 @@
-"""`benchbd leaderboard`: build the tables and the page from the results; compare, show and export them."""
+"""`benchbd leaderboard`: tables and pages from the results; compare, show and export them, hold published numbers against them."""
 
 from __future__ import annotations
 
@@ -133,6 +133,29 @@ def export(results: Path | None, trust: Path | None, form: str, out: Path | None
         click.echo(content, nl=False)
     else:
         click.echo(f"written: {write_bytes(out, content)}")
+
+
+@command.command()
+@reading
+@click.option(
+    "--targets", type=click.Path(path_type=Path), default=FOLDER / "published", show_default=True, help="Published numbers."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/reproduction.md"), show_default=True, help="The page.")
+@click.option("--check", is_flag=True, help="Write nothing; fail (1) if the page is not what results and targets give.")
+def reproduction(results: Path | None, trust: Path | None, targets: Path, out: Path, check: bool) -> None:
+    """Hold published numbers (a YAML file, or a folder of them) against the results, and write the page of it."""
+    from benchbd.leaderboard.published import load_published
+    from benchbd.leaderboard.reproduction import to_page
+    from benchbd.record.files import write_text
+
+    page = to_page(load_published(targets), _board(results, trust))
+    if not check:
+        click.echo(f"written: {write_text(out, page)}")
+        return
+    stale = not out.is_file() or out.read_bytes() != page.encode()
+    if stale:
+        click.echo(f"out of date: {out}; `benchbd leaderboard reproduction` makes it again", err=True)
+    sys.exit(1 if stale else 0)
 
 
 def _board(results: Path | None, trust: Path | None) -> Board:

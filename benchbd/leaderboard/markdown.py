@@ -23,12 +23,13 @@ def _lines(board: Board) -> Iterator[str]:
     for section in board.sections:
         yield from (f"## {escape(section.title)}", "")
         for table in (*headline_tables(section), *attack_tables(section)):
-            yield from _table(table)
+            yield from table_lines(table)
     if board.faults:
         yield from ("## Files that were not believed", "", *(f"- {escape(fault)}" for fault in board.faults), "")
 
 
-def _table(table: Table) -> Iterator[str]:
+def table_lines(table: Table) -> Iterator[str]:
+    """Title, note and rows."""
     yield from (f"### {escape(table.title)}", "")
     if table.note:
         yield from (escape(table.note), "")

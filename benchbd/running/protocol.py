@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from pathlib import Path
 from textwrap import shorten
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -18,8 +18,8 @@ MAX_VALUES = 100_000
 """Values in a file of options, counted with what its aliases repeat."""
 
 
-class _Part(BaseModel):
-    """A part of a protocol. None of its own keys takes a yes or no, so YAML's reading of `no` as false is refused."""
+class Part(BaseModel):
+    """A part of a typed file. None of its own keys takes a yes or no, so YAML's reading of `no` as false is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True)
 
@@ -34,7 +34,10 @@ class _Part(BaseModel):
         return values
 
 
-class Choice(_Part):
+Typed = TypeVar("Typed", bound=Part)
+
+
+class Choice(Part):
     """A plugin by name, with the parameters that differ from its defaults."""
 
     name: str
@@ -60,7 +63,7 @@ Chosen = Annotated[Choice, BeforeValidator(_choice)]
 Several = Annotated[tuple[Chosen, ...], BeforeValidator(_several)]
 
 
-class Rule(_Part):
+class Rule(Part):
     """Cells that a rule speaks of: those that agree with every key that is given."""
 
     dataset: Names = ()
@@ -74,7 +77,7 @@ class Rule(_Part):
         return all(coordinates[name] in allowed for name, allowed in self if allowed)
 
 
-class Protocol(_Part):
+class Protocol(Part):
     """What a matrix is made of. `run` takes its defaults from one.
 
     poison_ratios: if given, every attack runs at each of them instead of at its own. include: if given, only
@@ -139,22 +142,37 @@ def load_protocol(name: str | Path) -> Protocol:
 
 def parse_protocol(content: dict[str, Any], where: str) -> Protocol:
     """A protocol from the content of a file. Unknown keys and values of another type are refused."""
+    return parse(Protocol, content, where)
+
+
+def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
+    """The typed content of a file. Raises `ConfigError` that names the place, and the key that was meant."""
     try:
-        return Protocol(**content)
+        return kind(**content)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A key with a slip is both unknown and missing; that it is unknown says more.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         place, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: unknown key {place!r}{_nearest_key(first['loc'])}") from None
+            raise ConfigError(f"{where}: unknown key {place!r}{_nearest_key(kind, first['loc'])}") from None
         if first["type"] == "value_error":
             raise ConfigError(f"{where}: {place + ': ' if place else ''}{message}") from None
         raise ConfigError(f"{where}: {place}: {message}, got {shorten(repr(first['input']), 80)}") from None
 
 
-def _nearest_key(place: tuple[int | str, ...]) -> str:
-    """The end of a message: the key that was meant at that place of a protocol."""
-    part = Protocol if len(place) == 1 else Rule if place[0] in ("include", "exclude") else Choice
+def _nearest_key(part: type[BaseModel], place: tuple[int | str, ...]) -> str:
+    """The end of a message: the key that was meant at that place."""
+    for step in place[:-1]:
+        annotations = {field.alias or name: field.annotation for name, field in part.model_fields.items()}
+        part = _part_in(annotations.get(str(step))) or part
     return nearest(str(place[-1]), [field.alias or name for name, field in part.model_fields.items()])
+
+
+def _part_in(annotation: Any) -> type[BaseModel] | None:
+    """The part that a list or a table of that type is of."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return annotation
+    return next((part for inner in get_args(annotation) if (part := _part_in(inner))), None)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

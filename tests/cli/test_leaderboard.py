@@ -19,6 +19,7 @@ from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore
 
+ROOT = Path(__file__).parents[2]
 FILES = {"LEADERBOARD.md", "index.html", "leaderboard.csv", "leaderboard.json"}
 
 
@@ -86,6 +87,22 @@ def test_an_empty_folder_gives_an_empty_board(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "leaderboard" / "results").mkdir(parents=True)
     assert call("leaderboard", "build").exit_code == 0
     assert json.loads(Path("leaderboard/leaderboard.json").read_text())["sections"] == []
+
+
+def test_the_page_of_published_numbers_is_written_and_checked(results: Path, tmp_path: Path) -> None:
+    words = ("leaderboard", "reproduction", "--targets", ROOT / "leaderboard" / "published", "--out", tmp_path / "page.md")
+    assert call(*words, "--check").exit_code == 1
+    assert not (tmp_path / "page.md").exists()
+    assert call(*words).exit_code == 0
+    assert call(*words, "--check").exit_code == 0
+    (tmp_path / "page.md").write_text("changed by hand")
+    found = call(*words, "--check")
+    assert (found.exit_code, "page.md" in found.stderr) == (1, True)
+
+
+def test_the_committed_page_of_published_numbers_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert call("leaderboard", "reproduction", "--check").exit_code == 0, "benchbd leaderboard reproduction"
 
 
 def test_show_prints_ranking_matrix_and_what_has_no_numbers(results: Path) -> None:
