@@ -10,7 +10,7 @@ import pytest
 
 from benchbd.errors import ConfigError
 from benchbd.running.plan import plan
-from benchbd.running.protocol import load_protocol, read_yaml
+from benchbd.running.protocol import Rule, load_protocol, read_yaml
 
 GOOD = """
 name: small
@@ -135,10 +135,19 @@ BUNDLED = sorted(path.stem for path in (Path(__file__).parents[2] / "leaderboard
 def test_bundled_protocols_can_be_planned(name: str) -> None:
     protocol = load_protocol(name)
     assert protocol.name == name and protocol.about
-    cells = list(plan(protocol))
-    assert {(c.stage.attack.called, c.defense.called, c.stage.seed) for c in cells} == set(
-        product([a.called for a in protocol.attacks], [d.called for d in protocol.defenses], protocol.seeds)
-    )
+    cells = {(c.stage.attack.called, c.defense.called, c.stage.seed) for c in plan(protocol)}
+    attacks, defenses = [a.called for a in protocol.attacks], [d.called for d in protocol.defenses]
+    assert cells == {
+        (attack, defense, seed)
+        for attack, defense, seed in product(attacks, defenses, protocol.seeds)
+        if not protocol.include or any(_fits(rule, attack, defense) for rule in protocol.include)
+    }
+    assert {attack for attack, _, _ in cells} == set(attacks), "an attack that no rule lets in"
+    assert {defense for _, defense, _ in cells} == set(defenses), "a defense that no rule lets in"
+
+
+def _fits(rule: Rule, attack: str, defense: str) -> bool:
+    return (not rule.attack or attack in rule.attack) and (not rule.defense or defense in rule.defense)
 
 
 def test_the_standard_of_the_field_is_what_its_tables_say() -> None:

@@ -122,6 +122,18 @@ def test_three_trainings_on_three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_the_first_training_may_have_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+
+    def noted(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any) -> nn.Module:
+        rates.append(recipe.lr)
+        return model.eval()
+
+    monkeypatch.setattr(abl, "fit", noted)
+    ABL(lr_tuning_init=0.1).train(lambda: reader(6), easy_and_hard()[0], RECIPE, torch.Generator().manual_seed(0))
+    assert rates == [0.1, 0.5, 5e-4]
+
+
 def test_losses_are_those_of_the_images_as_they_are() -> None:
     train, _ = easy_and_hard()
     model = reader(6)
