@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
+from benchbd.engine.hardware import keep_blocks_in_heap
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, ContractBroken
 from benchbd.plugin.plugin import Plugin, param
@@ -103,6 +104,7 @@ class Attack(Plugin, ABC):
         """`stamp` over all images, a block at a time, rounded to uint8 by the one rule and checked."""
         if not len(images):
             return images
+        keep_blocks_in_heap()
         blocks = zip(images.split(_STAMP_BATCH), labels.split(_STAMP_BATCH), strict=True)
         result = torch.cat([self._pixels(stamp(block, block_labels, rng)) for block, block_labels in blocks])
         if result.shape != images.shape:

@@ -109,6 +109,19 @@ def test_a_stamp_that_breaks_the_contract(
         stamping(act).triggered(images, rng)
 
 
+def test_memory_is_kept_from_block_to_block(images: ImageSet, rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stamps without the rest of the engine gets its way with memory too, before the first block."""
+    order: list[str] = []
+    monkeypatch.setattr("benchbd.attack.attack.keep_blocks_in_heap", lambda: order.append("kept"))
+
+    def act(batch: Tensor) -> Tensor:
+        order.append("stamped")
+        return batch
+
+    stamping(act).triggered(images, rng)
+    assert order == ["kept", "stamped"]
+
+
 def test_a_target_that_does_not_exist(images: ImageSet, rng: torch.Generator) -> None:
     with pytest.raises(ConfigError, match="stamp: expected target to be a class from 0 to 2, got 3"):
         Stamp(target=3).triggered(images, rng)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import benchbd.api  # noqa: F401 - first, so that threads wait passively
@@ -24,6 +25,7 @@ import benchbd.api  # noqa: F401 - first, so that threads wait passively
 import torch
 from test_engine import CASES, bare_evaluation, bare_training
 
+from benchbd.attack.attack import Attack
 from benchbd.data.images import ImageSet
 from benchbd.engine.hardware import hardware
 from benchbd.engine.inference import predict
@@ -33,10 +35,15 @@ from benchbd.engine.training import fit
 from benchbd.engine.units import PruningPath, norm_layers, path_by_number, path_by_threshold
 from benchbd.plugin.registry import create, entries, load
 from benchbd.victim.model import Model
+from benchbd_zoo.attack.generator import drawn, stored
+from benchbd_zoo.attack.input_aware import InputAware
+from benchbd_zoo.attack.lira import LIRA, Autoencoder
+from benchbd_zoo.attack.ssba import SSBA, Encoder
 
 Work = Callable[[], object]
 TURNS = 5
 STAMPED = 50_000
+DRAWN = 2_560
 
 
 def main() -> None:
@@ -50,6 +57,7 @@ def main() -> None:
     show(("engine against a bare loop", "precision", "engine images/s", "bare images/s", "engine / bare"), loops())
     show(("sweep", "naive s", "engine s", "times faster"), sweeps())
     show(("attack", f"seconds for {STAMPED:,} images of 3x32x32", "images/s"), stamping())
+    show(("attack with networks", "CPU seconds for 10,000 images of 3x32x32"), drawing())
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
@@ -145,6 +153,29 @@ def stamping() -> Iterator[tuple[str, ...]]:
         attack = plain.with_trigger(plain.prepare(images, lambda: None, Recipe(), torch.Generator().manual_seed(0)))
         seconds = min(timed(lambda: attack.apply(attack.stamp, images.images, images.labels, rng)) for _ in range(3))  # noqa: B023
         yield entry.name, f"{seconds:.2f}", f"{STAMPED / seconds:,.0f}"
+
+
+def drawing() -> Iterator[tuple[str, ...]]:
+    """Attacks whose trigger is drawn by networks, with weights that nobody trained: how long it takes is the same."""
+    rng = torch.Generator().manual_seed(0)
+    drawing = InputAware()
+    networks = {name: drawn(partial(drawing._network, 3, outside, 32), rng) for name, outside in (("mask", 1), ("pattern", 3))}
+    encoder, noise = drawn(partial(Encoder, 20, (3, 32, 32), 32), rng, slope=0), drawn(partial(Autoencoder, 3), rng)
+    triggers: list[tuple[Attack, dict[str, torch.Tensor]]] = [
+        (LIRA(), stored("noise", noise)),
+        (SSBA(), stored("encoder", encoder) | {"code": torch.ones(20, dtype=torch.int64)}),
+        (drawing, {key: value for name, network in networks.items() for key, value in stored(name, network).items()}),
+    ]
+    images = torch.randint(0, 256, (DRAWN, 3, 32, 32), generator=rng, dtype=torch.uint8)
+    for plain, trigger in triggers:
+        attack, labels = plain.with_trigger(trigger), torch.zeros(DRAWN, dtype=torch.int64)
+        attack.apply(attack.stamp, images, labels, rng)
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            attack.apply(attack.stamp, images, labels, rng)
+            seconds.append(time.process_time() - start)
+        yield plain.name, f"{min(seconds) * 10_000 / DRAWN:.1f}"
 
 
 def workload_w() -> Iterator[tuple[str, ...]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchbd_zoo.attack.generator import ConvBlock, blockwise, drawn, resized, restored, stored
@@ -47,6 +49,19 @@ def test_a_network_taken_apart_and_put_together_is_the_same() -> None:
     assert not again.training
     assert torch.equal(again(images), network.eval()(images))
     assert not torch.equal(again(images), restored("other", build, tensors)(images))
+
+
+def test_a_block_gives_and_learns_as_its_layers_one_by_one() -> None:
+    block, images = drawn(build, seeded(0)).train(), torch.rand(7, 3, 6, 6, generator=seeded(1), requires_grad=True)
+    before, (convolution, norm, _) = images.detach().clone(), copy.deepcopy(block)
+    expected = F.relu(norm(convolution(images)))
+    given = block(images)
+    assert torch.equal(given, expected)
+    assert torch.equal(images, before)
+    inputs = torch.autograd.grad(given.square().sum(), [images, *block.parameters()])
+    others = torch.autograd.grad(expected.square().sum(), [images, *convolution.parameters(), *norm.parameters()])
+    for one, other in zip(inputs, others, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("side", [8, 300])
