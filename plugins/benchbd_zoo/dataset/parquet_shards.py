@@ -57,13 +57,13 @@ class Shards:
 
     def labels(self, column: str) -> NDArray[numpy.int64]:
         """(N,)"""
-        parts = []
+        parts = [numpy.zeros(0, numpy.int64)]
         for path in self.paths:
             with self._opened(path) as file:
                 values = file.read([column]).column(column)
             if values.null_count:
                 raise DataError(f"{self.who}: {values.null_count} rows of {path} have no {column}; remove them")
-            parts.append(values.to_numpy().astype(numpy.int64))
+            parts += [numpy.from_dlpack(chunk).astype(numpy.int64) for chunk in values.chunks]  # to_numpy() would load pandas
         return numpy.concatenate(parts)
 
     def by_path(self, column: str) -> NDArray[numpy.int64]:
@@ -121,7 +121,8 @@ def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
 
 
 def _bytes_of(table: Any, rows: NDArray[numpy.int64]) -> list[bytes]:
-    pictures: list[bytes] = pyarrow.compute.struct_field(table.column(0), "bytes").take(pyarrow.array(rows)).to_pylist()
+    places = pyarrow.Array.from_buffers(pyarrow.int64(), len(rows), [None, pyarrow.py_buffer(rows)])  # array() would load pandas
+    pictures: list[bytes] = pyarrow.compute.struct_field(table.column(0), "bytes").take(places).to_pylist()
     return pictures
 
 
