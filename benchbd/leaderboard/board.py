@@ -18,6 +18,7 @@ from benchbd.leaderboard.front import fronts
 from benchbd.leaderboard.interval import Summary, summarise, tidy
 from benchbd.leaderboard.kinds import AttackKind, DefenseKind, attack_kind, defense_kind
 from benchbd.leaderboard.naming import Method, labels
+from benchbd.leaderboard.parts import placed
 from benchbd.leaderboard.pictures import read_pictures
 from benchbd.leaderboard.ranking import Model, Ranking, rank
 from benchbd.leaderboard.row import BYSTANDERS, METRICS, Row, Where, read_rows
@@ -89,7 +90,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table: cells that share protocol, data set, model, recipe and budget.
+    """One table: cells that share protocol, data set, model, recipe, budget and the part of the protocol that it is.
 
     `lost`: models that no defense has numbers for. `fronts`: for each attack, and over all attacks as "", the defenses that
     none beats in both of ACC and ASR ("acc"), and of seconds and ASR ("seconds"); complete and honest ones only.
@@ -137,12 +138,12 @@ def read_board(results: Path, ledger: Ledger) -> Board:
 def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
     """The board of these rows, in whatever order they come."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in sorted(rows, key=lambda r: (r.where.identity, r.attack.identity, r.defense.identity, r.seed, r.key)):
+    for row in sorted(placed(rows), key=lambda r: (r.where.identity, r.attack.identity, r.defense.identity, r.seed, r.key)):
         groups[row.where.identity].append(row)
     wheres = [group[0].where for group in groups.values()]
     sections = [_section(group, wheres) for group in groups.values()]
     sections.sort(key=lambda s: (s.title, s.where.identity))
-    return Board(tuple(sections), tuple(map(one_line, faults)), sum(map(len, groups.values())))
+    return Board(tuple(sections), tuple(map(one_line, faults)), len({row.key for group in groups.values() for row in group}))
 
 
 def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
@@ -254,10 +255,11 @@ def _cost(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _differences(where: Where, wheres: Sequence[Where]) -> list[str]:
-    """What sets this table apart from others of the same protocol: recipe and budget, where they differ."""
+    """What sets this table apart from others of the same protocol: its name, recipe and budget, where they differ."""
     alike = [w for w in wheres if (w.protocol, w.dataset, w.model) == (where.protocol, where.dataset, where.model)]
     recipe, recipes = json.loads(where.recipe), [json.loads(w.recipe) for w in alike]
-    words = [
+    words = [label(where.table)] if where.table else []
+    words += [
         label(f"{name}={recipe[name]}") for name in sorted(recipe) if any(other.get(name) != recipe[name] for other in recipes)
     ]
     if len({w.clean_budget for w in alike}) > 1:

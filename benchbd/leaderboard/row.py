@@ -31,17 +31,18 @@ MADE = ("benchbd", "commit", "dirty", "python", "platform", "finished", "retries
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What cells must share to be compared: protocol, data set, model, recipe and the defender's budget."""
+    """What cells must share to be compared: protocol, data set, model, recipe, the defender's budget and the protocol's table."""
 
     protocol: str
     dataset: Method
     model: Method
     recipe: str
     clean_budget: float
+    table: str = ""
 
     @property
-    def identity(self) -> tuple[str, str, str, str, float]:
-        return self.protocol, self.dataset.identity, self.model.identity, self.recipe, self.clean_budget
+    def identity(self) -> tuple[str, str, str, str, float, str]:
+        return self.protocol, self.dataset.identity, self.model.identity, self.recipe, self.clean_budget, self.table
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,10 @@ def _judged(entry: Entry, wanted: tuple[tuple[str, float, float], ...]) -> tuple
 
 
 def _entries(sections: list[Section], attack: tuple[str, Any], defense: tuple[str, Any]) -> tuple[Entry, ...]:
-    """The entries of two methods, each of the newest version of their results that is there."""
+    """The entries of two methods, each of the newest version of their results that is there, and once of several tables'."""
     found = list(_every(sections, attack, defense))
     newest = max((versions for versions, _ in found), default=None)
-    return tuple(entry for versions, entry in found if versions == newest)
+    return tuple({tuple(row.key for row in entry.cells): entry for versions, entry in found if versions == newest}.values())
 
 
 def _every(sections: list[Section], attack: tuple[str, Any], defense: tuple[str, Any]) -> Iterator[tuple[tuple[int, int], Entry]]:

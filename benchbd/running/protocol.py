@@ -64,7 +64,11 @@ Several = Annotated[tuple[Chosen, ...], BeforeValidator(_several)]
 
 
 class Rule(Part):
-    """Cells that a rule speaks of: those that agree with every key that is given."""
+    """Cells that a rule speaks of: those that agree with every key that is given.
+
+    table: of a rule that includes cells, the name of the table that they make on the leaderboard; without one they stand with
+    all others that have none.
+    """
 
     dataset: Names = ()
     model: Names = ()
@@ -72,9 +76,11 @@ class Rule(Part):
     defense: Names = ()
     seed: Annotated[tuple[int, ...], BeforeValidator(_several)] = ()
     poison_ratio: Annotated[tuple[float, ...], BeforeValidator(_several)] = ()
+    table: str = ""
 
     def fits(self, **coordinates: Any) -> bool:
-        return all(coordinates[name] in allowed for name, allowed in self if allowed)
+        """Whether a cell agrees in the coordinates that are given."""
+        return all(value in allowed for name, value in coordinates.items() if (allowed := getattr(self, name)))
 
 
 class Protocol(Part):
@@ -103,7 +109,10 @@ class Protocol(Part):
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        """A rule that speaks of nothing in the protocol is a slip of the pen."""
+        """A rule that speaks of nothing in the protocol is a slip of the pen, and so is a table of what is left out."""
+        for rule in self.exclude:
+            if rule.table:
+                raise ValueError(f"an exclude rule names the table {rule.table!r}; only include rules make tables")
         for rule in (*self.include, *self.exclude):
             for kind, choices in self.choices.items():
                 known = [choice.called for choice in choices]
@@ -138,6 +147,13 @@ def load_protocol(name: str | Path) -> Protocol:
     if path is None:
         raise ConfigError(f"no protocol named {str(name)!r}{nearest(str(name), _known())} known: {', '.join(sorted(_known()))}")
     return parse_protocol(read_yaml(path), str(path))
+
+
+def stored_protocol(identity: str) -> Protocol | None:
+    """The protocol with that name and version among those that `load_protocol` knows by name; no path is followed."""
+    path = _known().get(identity.rpartition("@")[0])
+    found = parse_protocol(read_yaml(path), str(path)) if path else None
+    return found if found and found.id == identity else None
 
 
 def parse_protocol(content: dict[str, Any], where: str) -> Protocol:

@@ -1,0 +1,32 @@
+"""Into which tables the cells of a protocol go: one, or the named ones of its rules.
+
+A ranking compares defenses over the same attacked models. A protocol that sets repairs before some attacks and filters before
+others says so in its `include` rules, and each rule with a name is a table, in which nothing is missing that nobody asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+
+from benchbd.leaderboard.row import Row
+from benchbd.running.protocol import Protocol, stored_protocol
+
+
+def placed(rows: Iterable[Row]) -> Iterator[Row]:
+    """Each row once for every table that it belongs to, with that table's name in its `where`."""
+    protocol_of = cache(stored_protocol)
+    for row in rows:
+        protocol = protocol_of(row.where.protocol)
+        for table in _tables(row, protocol) if protocol else ("",):
+            yield replace(row, where=replace(row.where, table=table))
+
+
+def _tables(row: Row, protocol: Protocol) -> tuple[str, ...]:
+    """A defense that the protocol does not name, such as a newcomer's, may stand in each table that has its attack."""
+    known = row.defense.name in {choice.called for choice in protocol.defenses}
+    defense = {"defense": row.defense.name} if known else {}
+    coordinates = {"dataset": row.where.dataset.name, "model": row.where.model.name, "attack": row.attack.name, "seed": row.seed}
+    found = dict.fromkeys(rule.table for rule in protocol.include if rule.fits(**coordinates, **defense))
+    return tuple(found) or ("",)
