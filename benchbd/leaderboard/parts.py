@@ -26,7 +26,7 @@ def placed(rows: Iterable[Row]) -> Iterator[Row]:
 def _tables(row: Row, protocol: Protocol) -> tuple[str, ...]:
     """A defense that the protocol does not name, such as a newcomer's, may stand in each table that has its attack."""
     known = row.defense.name in {choice.called for choice in protocol.defenses}
-    defense = {"defense": row.defense.name} if known else {}
     coordinates = {"dataset": row.where.dataset.name, "model": row.where.model.name, "attack": row.attack.name, "seed": row.seed}
-    found = dict.fromkeys(rule.table for rule in protocol.include if rule.fits(**coordinates, **defense))
+    coordinates |= {"poison_ratio": row.attack.params.get("poison_ratio")} | ({"defense": row.defense.name} if known else {})
+    found = dict.fromkeys(rule.table for rule in protocol.include if rule.fits(**coordinates))
     return tuple(found) or ("",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_cells import make_cell
+from made_cells import make_cell, provided
 
 from benchbd.errors import ConfigError
 from benchbd.leaderboard.board import Board, Section, board
@@ -72,6 +72,15 @@ def test_what_no_named_rule_speaks_of_stands_together() -> None:
     """An attack of a rule without a name, and a cell that the protocol does not ask for."""
     plain = of(*CELLS, ("d", "mend"), ("c", "mend")).sections[0]
     assert (plain.title, *names(plain)) == ("trial@1 · pictures · net", ["c", "d"], ["mend"])
+
+
+def test_a_rule_for_a_poison_ratio_is_a_table_of_that_ratio(tmp_path: Path) -> None:
+    rules = "include:\n  - {table: few, poison_ratio: 0.01}\n  - {table: many, poison_ratio: 0.1}\n"
+    file = tmp_path / "leaderboard" / "protocols" / "trial.yaml"
+    file.write_text(PROTOCOL.partition("include:")[0] + "poison_ratios: [0.01, 0.1]\n" + rules)
+    cells = [make_cell(provided("a", poison_ratio=ratio), "mend", protocol="trial@1") for ratio in (0.01, 0.1)]
+    found = {section.where.table: [a.poison_ratio for a in section.attacks] for section in board(map(row_of, cells)).sections}
+    assert found == {"few": [0.01], "many": [0.1]}
 
 
 def test_results_of_another_version_of_the_protocol_are_one_table() -> None:
