@@ -197,7 +197,7 @@ def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
     page.reload()
     assert page.locator("#cell h2").inner_text() == "mend against patch"
     page.keyboard.press("Escape")
-    page.wait_for_function("location.hash === ''")  # a dialog says that it closed only after it did
+    page.wait_for_url(lambda url: not url.partition("#")[2], timeout=5000)  # a dialog says that it closed only after it did
     assert page.locator("#cell").is_hidden()
 
 
