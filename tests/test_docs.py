@@ -18,7 +18,9 @@ from benchbd.cli.main import benchbd
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("bring_your_own.md", "tutorial.md", "statistics.md", "write_a_defense.md", "write_an_attack.md", "package_and_publish.md")
-BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", flags=re.S | re.M)
+BLOCK = re.compile(r"^(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)^```", flags=re.S | re.M)
+"""What a reader does not need to see of a block, such as that it is not run here, stands in a comment above it."""
+
 SMALL = ["--set", "dataset.size=8", "--set", "model.width=2"]
 
 
@@ -40,7 +42,7 @@ def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     if page == "bring_your_own.md":
         foreign_files.lay_out(tmp_path)
     names = {"__name__": "page"}
-    for language, words, text in BLOCK.findall((DOCS / page).read_text()):
+    for words, language, text in BLOCK.findall((DOCS / page).read_text()):
         options = dict(word.partition("=")[::2] for word in words.split())
         if "file" in options:
             (tmp_path / options["file"]).write_text(text)
