@@ -178,9 +178,10 @@ def _values(cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown
 def _require_kinds(settings: dict[str, Any]) -> None:
     kinds = ("attack", "defense", "model", "dataset", "recipe")
     for key in settings:
-        kind, dot, name = key.partition(".")
-        if not dot or not name or kind not in kinds:
-            raise ConfigError(f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{nearest(kind, kinds)}")
+        kind, _, name = key.partition(".")
+        if kind not in kinds or not name:
+            hint = nearest(kind, kinds) if kind not in kinds else f"; which parameter of the {kind}? A plugin is chosen by its own option"
+            raise ConfigError(f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{hint}")
 
 
 def _folder_name(name: str) -> str:

@@ -47,6 +47,7 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
         (["run", "--attack", "badnets"], 3, "did you mean 'badnet'"),
         (["run", "--attack", "badnet", "--set", "attack.size=big"], 2, "expected size"),
         (["run", "--attack", "badnet", "--set", "size"], 2, "KIND.PARAM=VALUE"),
+        (["run", "--attack", "badnet", "--set", "model=resnet9"], 2, "which parameter of the model?"),
         (["run", "--result-file", "nothing"], 5, "no attack result at nothing"),
         (["run", "--dataset", "imagefolder", "--attack", "badnet", "--set", "dataset.path=gone"], 4, "gone"),
         (["run", "--attack", "badnet", "--model", "deepid"], 2, "not applicable: deepid needs images of at least 31x31"),
