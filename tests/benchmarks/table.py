@@ -9,17 +9,19 @@ Both ways are timed in turn, and the ratio is the median over the turns, so that
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
 
-import benchbd.api  # noqa: F401 - first, so that threads wait passively
+import benchbd  # first, so that threads wait passively
 
 # isort: split
 import torch
@@ -34,6 +36,7 @@ from benchbd.engine.sweep import sweep_predictions
 from benchbd.engine.training import fit
 from benchbd.engine.units import PruningPath, norm_layers, path_by_number, path_by_threshold
 from benchbd.plugin.registry import create, entries, load
+from benchbd.record.defense_result import read_defense_result
 from benchbd.victim.model import Model
 from benchbd_zoo.attack.generator import drawn, stored
 from benchbd_zoo.attack.input_aware import InputAware
@@ -44,6 +47,7 @@ Work = Callable[[], object]
 TURNS = 5
 STAMPED = 50_000
 DRAWN = 2_560
+SEEDS = (0, 1, 2)
 
 
 def main() -> None:
@@ -116,18 +120,25 @@ def loops() -> Iterator[tuple[str, ...]]:
 def sweeps() -> Iterator[tuple[str, ...]]:
     model, images = material("resnet_small")
     rng = torch.Generator().manual_seed(0)
-    masks = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in norm_layers(model).items()}
-    learned = {name: (0.6 + 0.5 * mask).clamp(max=1) for name, mask in masks.items()}
-    paths = {
-        "last convolution, 64 channels one by one": path_by_number(
-            {"network.stages.2.bn2": torch.rand(64, generator=rng)}, range(65), "output"
-        ),
-        "19 thresholds, masks spread evenly from 0 to 1": path_by_threshold(masks, [0.05 * s for s in range(19)], "scale"),
-        "19 thresholds, masks from 0.6 to 1 as ANP learns them": path_by_threshold(learned, [0.05 * s for s in range(19)], "scale"),
-    }
+    spread = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in norm_layers(model).items()}
+    last = {"network.stages.2.bn2": torch.rand(64, generator=rng)}
+    paths = {"last convolution, 64 channels one by one": path_by_number(last, range(65), "output")}
+    for what, masks in (
+        ("masks spread evenly from 0 to 1", spread),
+        *((f"masks of anp, seed {seed}", masks_of_anp(seed)) for seed in SEEDS),
+    ):
+        paths[f"19 thresholds, {what}"] = path_by_threshold(masks, [0.05 * step for step in range(19)], "scale")
     for what, path in paths.items():
         naive, engine, _ = in_turn(lambda: one_by_one(model, path, images), lambda: swept(model, path, images))  # noqa: B023
         yield what, f"{naive:.2f}", f"{engine:.2f}", f"{naive / engine:.1f}"
+
+
+def masks_of_anp(seed: int) -> dict[str, torch.Tensor]:
+    """What `benchbd run --attack badnet --defense anp` learns on the digits, (C,) per layer."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        attack = benchbd.run("badnet", "anp", seed=seed).attack
+        tensors = read_defense_result(attack.folder / "defense" / "anp" / "defense_result.pt")["tensors"]
+    return {name.removeprefix("mask."): mask for name, mask in tensors.items()}
 
 
 def one_by_one(model: Any, path: PruningPath, images: ImageSet) -> None:
