@@ -39,6 +39,10 @@ class Recipe(Plugin):
         """The recipe that a plugin's own parameters describe; what it has no parameter for stays at its default."""
         return cls(**{name: value for name, value in plugin.params.items() if name in cls.model_fields})
 
+    def beginning(self, epochs: int) -> Self:
+        """The first `epochs` of this recipe: its schedule is broken off there, unless it spans no more."""
+        return self.model_copy(update={"epochs": epochs, "horizon": max(self.horizon or self.epochs, epochs)})
+
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)

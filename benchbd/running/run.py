@@ -179,9 +179,10 @@ def _require_kinds(settings: dict[str, Any]) -> None:
     kinds = ("attack", "defense", "model", "dataset", "recipe")
     for key in settings:
         kind, _, name = key.partition(".")
-        if kind not in kinds or not name:
-            hint = nearest(kind, kinds) if kind not in kinds else f"; which parameter of the {kind}? A plugin is chosen by its own option"
-            raise ConfigError(f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{hint}")
+        if kind in kinds and name:
+            continue
+        hint = f"; which parameter of the {kind}? A plugin is chosen by its own option" if kind in kinds else nearest(kind, kinds)
+        raise ConfigError(f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{hint}")
 
 
 def _folder_name(name: str) -> str:

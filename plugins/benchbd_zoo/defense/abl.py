@@ -13,9 +13,9 @@ The two ways of step 1 differ in the value of the loss alone: with gamma = b the
 `isolation_ratio` is how many samples are held to be poison, not how many are. Suspicion is minus the loss of step 2.
 
 Departs from the paper: the loss is held on the mean of a batch, as the authors' code has it; the formula of the paper,
-`cap="sample"`, holds every sample for itself. Steps 1 and 3 are trained by the recipe (its optimizer, batches and
-crops; step 1 at one rate throughout, the recipe's peak unless told otherwise; step 3 by its schedule). Step 3 takes 60
-epochs of every 100 of the recipe; the paper has 60, at a rate of 0.1 and the last 20 at 0.01, and 0.1 in step 1.
+`cap="sample"`, holds every sample for itself. Steps 1 and 3 are trained by the recipe: its optimizer, batches, crops and
+schedule, of which step 1 is the beginning, so that a rate which the recipe warms up to is not met at once. Step 3 takes
+60 epochs of every 100 of the recipe; the paper has 60, at a rate of 0.1 and the last 20 at 0.01, and 0.1 in step 1.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ABL(RobustTraining):
     gamma: float = param(0.5, "the floor of LGA", ge=0)
     flooding: float = param(0.5, "the floor b of flooding", ge=0)
     tuning_epochs: int = param(10, "epochs before samples are isolated", ge=1)
-    lr_tuning_init: float | None = param(None, "learning rate of those epochs; unset: the highest of the recipe", gt=0)
+    lr_tuning_init: float | None = param(None, "highest learning rate of the course that they begin; unset: the recipe's", gt=0)
     isolation_ratio: float = param(0.01, "share of the training set that is held to be poison", gt=0, lt=1)
     finetuning_epochs: int | None = param(None, "epochs without the isolated samples; unset: 60 of every 100 of the recipe", ge=0)
     unlearning_epochs: int = param(5, "epochs of ascent on the isolated samples", ge=0)
@@ -68,8 +68,7 @@ class ABL(RobustTraining):
         return ((value - self.flooding).abs() + self.flooding).mean()
 
     def _tuning(self, recipe: Recipe) -> Recipe:
-        options = {"epochs": self.tuning_epochs, "lr": self.lr_tuning_init or recipe.lr, "schedule": "constant", "horizon": None}
-        return recipe.model_copy(update=options)
+        return recipe.beginning(self.tuning_epochs).model_copy(update={"lr": self.lr_tuning_init or recipe.lr})
 
     def _finetuning(self, recipe: Recipe) -> Recipe:
         epochs = round(SHARE * recipe.epochs) if self.finetuning_epochs is None else self.finetuning_epochs

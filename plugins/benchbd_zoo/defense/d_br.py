@@ -16,8 +16,9 @@ A network sees a poisoned image differently once it is turned and moved, for its
 
 Both ratios are assumptions. Suspicion is FCT.
 
-Departs from the paper: steps 1 and 2 are trained by the recipe (its optimizer, batches and peak rate); the momentum of
-step 6 starts anew at every turn. The last network is taken; reference code keeps that of the best test ACC minus ASR.
+Departs from the paper: steps 1 and 2 are trained by the recipe (its optimizer, its batches, each by the beginning of its
+schedule); the momentum of step 6 starts anew at every turn. The last network is taken; reference code keeps that of the
+best test ACC minus ASR.
 """
 
 from __future__ import annotations
@@ -60,11 +61,9 @@ class DBR(RobustTraining):
 
     def _sensitivity(self, model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator) -> Tensor:
         """Steps 1 to 3: FCT (N,)."""
-        plain = {"shift": 0, "flip": False, "schedule": "constant", "horizon": None}
-        first = recipe.model_copy(update={"epochs": self.sd_epochs} | plain)
-        second = recipe.model_copy(update={"epochs": self.intra_epochs} | plain)
-        fit(model, train, first, rng, what="D-BR: distinguishing network")
-        fit(model, train, second, rng, loss=intra_loss, what="D-BR: drawing classes apart")
+        plain = recipe.model_copy(update={"shift": 0, "flip": False})
+        fit(model, train, plain.beginning(self.sd_epochs), rng, what="D-BR: distinguishing network")
+        fit(model, train, plain.beginning(self.intra_epochs), rng, loss=intra_loss, what="D-BR: drawing classes apart")
         return consistency(model, train.images, fork(rng))
 
 

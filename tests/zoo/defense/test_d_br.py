@@ -100,9 +100,9 @@ def test_the_split_and_the_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     images = random_images(40).images
     clean, poison = images[fct < 8], images[fct >= 38]
     assert [loss for _, _, loss in calls] == [None, intra_loss, None] + [ascent, None] * 3
-    assert [(r.epochs, r.shift, r.flip, r.schedule) for _, r, _ in calls[:2]] == [
-        (2, 0, False, "constant"),
-        (10, 0, False, "constant"),
+    assert [(r.epochs, r.shift, r.flip, r.schedule, r.horizon) for _, r, _ in calls[:2]] == [
+        (2, 0, False, "one_cycle", 4),
+        (10, 0, False, "one_cycle", 10),
     ]
     assert calls[2][1] == RECIPE
     assert all(torch.equal(train.images, poison) for train, _, _ in calls[3::2])
