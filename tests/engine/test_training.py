@@ -124,6 +124,17 @@ def test_one_cycle_peaks_at_three_tenths() -> None:
     assert (factor(0), factor(3), factor(10)) == pytest.approx((0.04, 1.0, 0.0001))
 
 
+def test_the_beginning_of_a_recipe_has_its_first_rates_and_no_end() -> None:
+    whole = recipe(schedule="one_cycle", epochs=10)
+    part = whole.beginning(4)
+    assert (part.epochs, part.horizon, whole.epochs, whole.horizon) == (4, 10, 10, None)
+    course, broken_off = (whole.factor(5 * 10), part.factor(5 * (part.horizon or part.epochs)))
+    assert [broken_off(step) for step in range(20)] == [course(step) for step in range(20)]
+    assert broken_off(19) > 0.9  # near the peak, where the whole would have ended at 0.0001
+    assert whole.beginning(30).horizon == 30
+    assert recipe(horizon=50, epochs=10).beginning(4).horizon == 50
+
+
 def test_optimizers() -> None:
     parameters = [nn.Parameter(torch.ones(1))]
     sgd = recipe(momentum=0.8, weight_decay=0.01).build_optimizer(parameters)
