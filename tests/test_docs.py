@@ -19,7 +19,7 @@ from benchbd.cli.main import benchbd
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("bring_your_own.md", "tutorial.md", "statistics.md", "write_a_defense.md", "write_an_attack.md", "package_and_publish.md")
 BLOCK = re.compile(r"^(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)^```", flags=re.S | re.M)
-"""What a reader does not need to see of a block, such as that it is not run here, stands in a comment above it."""
+"""What a reader does not need to see of a block, such as that it is not run here but planned, stands in a comment above it."""
 
 SMALL = ["--set", "dataset.size=8", "--set", "model.width=2"]
 
@@ -53,6 +53,15 @@ def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         elif language == "sh" and options.get("run") != "no":
             for line in text.splitlines():
                 command(line)
+
+
+@pytest.mark.parametrize("page", ["attacks.md", "repairs.md", "detectors.md", "filters.md"])
+def test_what_takes_hours_can_be_planned(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    planned = [text for words, _, text in BLOCK.findall((DOCS / page).read_text()) if words == "run=plan"]
+    assert planned
+    for text in planned:
+        command(f"{text.replace(chr(92), ' ').strip()} --dry-run")
 
 
 def checks() -> list[Any]:
