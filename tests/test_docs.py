@@ -21,21 +21,21 @@ PAGES = ("bring_your_own.md", "tutorial.md", "statistics.md", "write_a_defense.m
 BLOCK = re.compile(r"^(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)^```", flags=re.S | re.M)
 """What a reader does not need to see of a block, such as that it is not run here but planned, stands in a comment above it."""
 
-SMALL = ["--set", "dataset.size=8", "--set", "model.width=2"]
+INPROCESS = ["--executor", "inprocess"]
+ADDED = {"run": ["--set", "dataset.size=8", "--set", "model.width=2"], "matrix": INPROCESS, "sensitivity": INPROCESS}
+"""Words after which a command of a page takes seconds, in this very process."""
 
 
 def command(line: str) -> None:
     """A `benchbd` command of a page, on tiny data."""
     words = shlex.split(line)
     assert words[0] == "benchbd"
-    words += (
-        SMALL if words[1] == "run" and "--result-file" not in words else ["--executor", "inprocess"] if words[1] == "matrix" else []
-    )
+    words += [] if "--result-file" in words else ADDED.get(words[1], [])
     done = CliRunner().invoke(benchbd, words[1:], catch_exceptions=False)
     assert done.exit_code == 0, f"{line}\n{done.output}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "sensitivity.md"])
 def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("benchbd.testing.runner.CHECKS", [c for c in checks() if not c.name.startswith("import_")])
