@@ -61,7 +61,7 @@ def test_what_takes_hours_can_be_planned(page: str, tmp_path: Path, monkeypatch:
     planned = [text for words, _, text in BLOCK.findall((DOCS / page).read_text()) if words == "run=plan"]
     assert planned
     for text in planned:
-        command(f"{text.replace(chr(92), ' ').strip()} --dry-run")
+        command(text.replace("\\\n", " ").strip() + " --dry-run")
 
 
 def checks() -> list[Any]:
@@ -73,6 +73,12 @@ def checks() -> list[Any]:
 
 def test_every_page_has_blocks_of_its_own() -> None:
     assert all(len(BLOCK.findall((DOCS / page).read_text())) >= 2 for page in PAGES)
+
+
+def test_every_fence_is_one_that_the_blocks_are_found_by() -> None:
+    """A word behind the language would hide the block from the tests above, and be drawn on the page."""
+    for page in DOCS.rglob("*.md"):
+        assert not re.search(r"^```\w+[^\w\n]", page.read_text(), flags=re.M), page
 
 
 def test_links_lead_somewhere() -> None:

@@ -40,7 +40,7 @@ class Recipe(Plugin):
         return cls(**{name: value for name, value in plugin.params.items() if name in cls.model_fields})
 
     def beginning(self, epochs: int) -> Self:
-        """The first `epochs` of this recipe: its schedule is broken off there, unless it spans no more."""
+        """The first `epochs` of this recipe: its schedule is broken off there, or stretched to them where it spans fewer."""
         return self.model_copy(update={"epochs": epochs, "horizon": max(self.horizon or self.epochs, epochs)})
 
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -122,12 +122,10 @@ def sweeps() -> Iterator[tuple[str, ...]]:
     rng = torch.Generator().manual_seed(0)
     spread = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in norm_layers(model).items()}
     last = {"network.stages.2.bn2": torch.rand(64, generator=rng)}
+    masks = {f"masks of anp, seed {seed}": masks_of_anp(seed) for seed in SEEDS} | {"masks spread evenly from 0 to 1": spread}
+    thresholds = [0.05 * step for step in range(19)]
     paths = {"last convolution, 64 channels one by one": path_by_number(last, range(65), "output")}
-    for what, masks in (
-        ("masks spread evenly from 0 to 1", spread),
-        *((f"masks of anp, seed {seed}", masks_of_anp(seed)) for seed in SEEDS),
-    ):
-        paths[f"19 thresholds, {what}"] = path_by_threshold(masks, [0.05 * step for step in range(19)], "scale")
+    paths |= {f"19 thresholds, {what}": path_by_threshold(mask, thresholds, "scale") for what, mask in masks.items()}
     for what, path in paths.items():
         naive, engine, _ = in_turn(lambda: one_by_one(model, path, images), lambda: swept(model, path, images))  # noqa: B023
         yield what, f"{naive:.2f}", f"{engine:.2f}", f"{naive / engine:.1f}"

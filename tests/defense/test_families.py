@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchbd.api import (
@@ -34,7 +35,7 @@ from benchbd.defense import data_filter
 from benchbd.defense.defense import Defense
 from benchbd.errors import ConfigError, ContractBroken
 from benchbd.record.attack_result import AttackResult, load_attack_result
-from benchbd.record.defense_result import DefenseResult
+from benchbd.record.defense_result import DefenseResult, read_defense_result
 from benchbd.running.attacking import AttackJob, make
 
 Verb = Callable[..., Any]
@@ -362,6 +363,46 @@ def test_what_robust_training_thought_of_the_samples_is_measured(run: Run, store
     assert [result.cell.detection[name] for name in ("auroc", "precision", "recall", "isolated")] == [1, 1, 1, count]
     assert result.cell.notes == {"by": "eye"}
     assert run(school(lambda build, *_: build().eval())).cell.detection is None
+
+
+class Stamping(nn.Module):
+    """Puts a white corner on whatever comes, and answers with class 2 where it sees one."""
+
+    def __init__(self, trained: nn.Module) -> None:
+        super().__init__()
+        self.trained, self.white_before = trained, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.white_before += int((images[:, 0, 0, 0] == 1).sum())
+        stamped = images.clone()
+        stamped[:, :, 0, 0] = 1
+        return F.one_hot(torch.where(stamped[:, 0, 0, 0] == 1, 2, 0), self.trained(stamped).shape[1]).float()
+
+
+def test_stages_without_labels_pseudo_labels_and_a_stamp_at_test_time_fit_in(run: Run, stored: AttackResult) -> None:
+    told: list[Tensor] = []
+    defended: list[Stamping] = []
+
+    def agreement(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+        return (model.features(images) - model.features(images.flip(3))).float().square().mean()  # type: ignore[no-any-return]
+
+    def told_labels(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        told.append(labels)
+        return F.cross_entropy(model(images).float(), labels)
+
+    def act(build: Any, seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module:
+        short = recipe.beginning(1)
+        model = fit(build(), seen, short, rng, loss=agreement)
+        fit(model, ImageSet(seen.images, torch.full_like(seen.labels, 3), seen.class_names), short, rng, loss=told_labels)
+        defended.append(Stamping(model))
+        return defended[0].eval()
+
+    result = run(school(act))
+    assert torch.cat(told).unique().tolist() == [3]
+    assert result.metrics.acc == float((stored.test.labels == 2).double().mean())
+    assert defended[0].white_before == 0  # the corner of no test image is white: the stamp is the model's own
+    names = list(read_defense_result(result.path)["model"])
+    assert names and all(name.startswith("trained.") for name in names)
 
 
 @pytest.fixture

@@ -122,21 +122,6 @@ def test_three_trainings_on_three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-@pytest.mark.parametrize(("recipe", "horizon"), [({"epochs": 100}, 100), ({"epochs": 2, "horizon": 50}, 50), ({"epochs": 4}, 10)])
-def test_the_first_training_is_the_beginning_of_the_course_of_the_recipe(
-    recipe: dict[str, int], horizon: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[Recipe] = []
-
-    def noted(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any) -> nn.Module:
-        calls.append(recipe)
-        return model.eval()
-
-    monkeypatch.setattr(abl, "fit", noted)
-    ABL().train(lambda: reader(6), easy_and_hard()[0], RECIPE.model_copy(update=recipe), torch.Generator().manual_seed(0))
-    assert (calls[0].epochs, calls[0].horizon) == (10, horizon)
-
-
 def test_the_first_training_may_have_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
 
