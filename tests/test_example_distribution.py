@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import site
 import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import pytest
+from own_environment import OwnEnvironment
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "plugins" / "example"
@@ -31,25 +28,13 @@ defenses: [none, new_head]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment that sees this one's packages, with the example installed from its wheel."""
+    """A folder with an environment in which the example is installed from its wheel."""
     home = tmp_path_factory.mktemp("home")
-    source = home / "source"
-    shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("__pycache__"))
-    build = "from hatchling.build import build_wheel; import sys; print(build_wheel(sys.argv[1]))"
-    pytest.importorskip("hatchling", reason="building a wheel needs hatchling")
-    subprocess.run([sys.executable, "-c", build, str(home)], cwd=source, check=True, capture_output=True)
-    venv.create(home / "own", with_pip=False, symlinks=True)
-    inherited = [*site.getsitepackages(), str(ROOT), str(ROOT / "plugins")]
-    (packages,) = (home / "own").glob("lib/*/site-packages")
-    (packages / "inherited.pth").write_text("\n".join(inherited) + "\n")
-    pip(home, "install", "--no-deps", "--no-index", str(next(home.glob("*.whl"))))
+    shutil.copytree(EXAMPLE, home / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = OwnEnvironment(home / "own")
+    environment.run(f"build --no-isolation --wheel --outdir {home}", cwd=home / "source")
+    environment.run(f"pip install --no-deps --no-index {next(home.glob('*.whl'))}", cwd=home)
     return home
-
-
-def pip(home: Path, *words: str) -> None:
-    command = [sys.executable, "-m", "pip", "--python", str(home / "own/bin/python"), *words]
-    environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-    subprocess.run(command, check=True, capture_output=True, env=environment)
 
 
 def benchbd(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -79,6 +64,6 @@ def test_its_whole_life(home: Path) -> None:
     benchbd(home, "leaderboard", "build")
     assert "new_head" in (home / "leaderboard/leaderboard.csv").read_text()
 
-    pip(home, "uninstall", "--yes", "benchbd-example")
+    subprocess.run([home / "own/bin/python", "-m", "pip", "uninstall", "--yes", "benchbd-example"], check=True, capture_output=True)
     assert "new_head" not in listed(home)
     assert "new_head" in (home / "leaderboard/leaderboard.csv").read_text()

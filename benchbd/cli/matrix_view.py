@@ -167,15 +167,16 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     """Mean ASR and ACC over the seeds, and what did not end well."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     stored = {cell.key: cell for cell in cells}
-    defenses = list(dict.fromkeys(s.planned.defense.label for s in matrix.standings))
     groups: dict[str, dict[str, list[Cell]]] = {}
     for planned in (s.planned for s in matrix.standings if s.planned.key in stored):
-        row = groups.setdefault(_row_name(matrix, planned.stage), {name: [] for name in defenses})
-        row[planned.defense.label].append(stored[planned.key])
-    table = Table("attack", *defenses, title="ASR / ACC %, mean over seeds", title_justify="left", header_style="bold")
-    for name, row in groups.items():
-        table.add_row(name, *(_mean(group) for group in row.values()))
-    console.print(table)
+        column = groups.setdefault(_column_name(matrix, planned.stage), {})
+        column.setdefault(planned.defense.label, []).append(stored[planned.key])
+    defenses = list(dict.fromkeys(s.planned.defense.label for s in matrix.standings))
+    for names in _fitting(list(groups), console.width - max(map(len, defenses), default=0)):
+        table = Table("defense", *names, title="ASR / ACC %, mean over seeds", title_justify="left", header_style="bold")
+        for defense in defenses:
+            table.add_row(defense, *(_mean(groups[name].get(defense, [])) for name in names))
+        console.print(table)
     for cell in cells:
         if cell.status.code not in ("ok", "n/a"):
             where = f"{cell.cell.attack.name}, {cell.cell.defense.name}, seed {cell.cell.seed}"
@@ -183,7 +184,15 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     console.print(f"results: {matrix.results}/{matrix.protocol.name}/", markup=False)
 
 
-def _row_name(matrix: Matrix, stage: AttackStage) -> str:
+def _fitting(names: list[str], width: int) -> list[list[str]]:
+    """The names in as many lists as it takes for a table with such columns to be no wider than that."""
+    frame = 3
+    each = max(map(len, [*names, "100.0 / 100.0"])) + frame
+    count = max(1, (width - frame) // each)
+    return [names[start : start + count] for start in range(0, len(names), count)]
+
+
+def _column_name(matrix: Matrix, stage: AttackStage) -> str:
     """The attack, and of data set, model and poison ratio what the protocol has several of."""
     protocol, parts = matrix.protocol, [stage.attack.label]
     if len(protocol.poison_ratios) > 1:

@@ -24,9 +24,8 @@ def placed(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _tables(row: Row, protocol: Protocol) -> tuple[str, ...]:
-    """A defense that the protocol does not name, such as a newcomer's, may stand in each table that has its attack."""
-    known = row.defense.name in {choice.called for choice in protocol.defenses}
+    """A newcomer, which the protocol does not name, stands in each table that has what it met."""
     coordinates = {"dataset": row.where.dataset.name, "model": row.where.model.name, "attack": row.attack.name, "seed": row.seed}
-    coordinates |= {"poison_ratio": row.attack.params.get("poison_ratio")} | ({"defense": row.defense.name} if known else {})
-    found = dict.fromkeys(rule.table for rule in protocol.include if rule.fits(**coordinates))
-    return tuple(found) or ("",)
+    coordinates |= {"poison_ratio": row.attack.params.get("poison_ratio"), "defense": row.defense.name}
+    rules = protocol.joined("attack", row.attack.name).joined("defense", row.defense.name).include
+    return tuple(dict.fromkeys(rule.table for rule in rules if rule.fits(**coordinates))) or ("",)

@@ -23,7 +23,7 @@ COSTS = {
 COMMANDS = {
     "attack": "benchbd run --attack {} --defense none",
     "defense": "benchbd run --attack ATTACK --defense {}",
-    "model": "benchbd run --attack ATTACK --model {}",
+    "model": "benchbd run --attack ATTACK --dataset DATASET --model {}",
     "dataset": "benchbd run --attack ATTACK --dataset {}",
     "executor": "benchbd matrix PROTOCOL --executor {}",
 }
@@ -43,7 +43,7 @@ def page(entry: Entry) -> str:
         f"# {entry.name}",
         f"*{entry.kind}{', ' + entry.family if entry.family else ''}*: {entry.summary}.",
         "\n".join(f"- {fact}" for fact in _facts(entry.card)),
-        f"```sh\n{COMMANDS[entry.kind].format(entry.name)}\n```",
+        _command(entry),
         "## How it works",
         inspect.getdoc(inspect.getmodule(cls)) or "",
         inspect.cleandoc(cls.__doc__ or ""),
@@ -51,6 +51,14 @@ def page(entry: Entry) -> str:
         "\n".join(_parameters(cls)) if cls.model_fields else "None.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _command(entry: Entry) -> str:
+    """How to use it; nothing for what only stands for something that was imported."""
+    if entry.card.get("role") == "imported":
+        return ""
+    given = " --set dataset.path=FOLDER" if "path" in entry.card.get("needs", ()) else ""
+    return f"```sh\n{COMMANDS[entry.kind].format(entry.name)}{given}\n```"
 
 
 def _facts(card: dict[str, Any]) -> Iterator[str]:

@@ -11,9 +11,9 @@ from typing import Any, cast
 from benchbd.attack.attack import Attack
 from benchbd.defense.defense import Defense
 from benchbd.engine.recipe import Recipe
-from benchbd.errors import ConfigError, nearest
+from benchbd.errors import ConfigError, PluginNotFound
 from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.registry import create
+from benchbd.plugin.registry import create, find
 from benchbd.record.cell import Provided
 from benchbd.record.keys import Identity, attack_key, cell_key, folder_name, safe_name
 from benchbd.running.protocol import Choice, Protocol
@@ -100,7 +100,10 @@ class PlannedCell:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """A part of a protocol, named on the command line; empty means all."""
+    """A part of a protocol, named on the command line; empty means all.
+
+    An attack or a defense that the protocol does not name takes part at its defaults: so a new method runs a protocol.
+    """
 
     attacks: Sequence[str] = ()
     defenses: Sequence[str] = ()
@@ -110,7 +113,7 @@ class Selection:
 def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[PlannedCell]:
     """All wanted cells, each once, those that share an attacked model together. Raises `ConfigError` or `PluginError`."""
     chosen = selection or Selection()
-    _require_known(protocol, chosen)
+    protocol = _with_newcomers(protocol, chosen)
     defenses = [Named.build("defense", d) for d in protocol.defenses if _in(d, chosen.defenses)]
     seen: set[str] = set()
     for stage in _stages(protocol, chosen):
@@ -123,16 +126,20 @@ def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[Pla
                 yield cell
 
 
-def _require_known(protocol: Protocol, chosen: Selection) -> None:
-    """Raise `ConfigError` for a choice that the protocol does not have: it would be a part without cells."""
-    there = {"attack": [c.called for c in protocol.attacks], "defense": [c.called for c in protocol.defenses]}
-    for kind, wanted in (("attack", chosen.attacks), ("defense", chosen.defenses)):
-        for name in wanted:
-            if name not in there[kind]:
-                hint = nearest(name, there[kind])
-                raise ConfigError(f"{protocol.name} has no {kind} {name!r}{hint} it has {', '.join(there[kind])}")
+def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
+    """Raises `ConfigError` for a name that neither the protocol nor any plugin has, and for a seed that would have no cells."""
     for seed in set(chosen.seeds) - set(protocol.seeds):
         raise ConfigError(f"{protocol.name} has no seed {seed}; it has {', '.join(map(str, protocol.seeds))}")
+    for kind, names in (("attack", chosen.attacks), ("defense", chosen.defenses)):
+        there = [choice.called for choice in protocol.choices[kind]]
+        for name in names:
+            try:
+                if name not in there:
+                    find(kind, name)
+                    protocol = protocol.joined(kind, name)
+            except PluginNotFound as error:
+                raise ConfigError(f"{protocol.name} has the {kind}s {', '.join(there)}; there is {error}") from None
+    return protocol
 
 
 def _stages(protocol: Protocol, chosen: Selection) -> Iterator[AttackStage]:

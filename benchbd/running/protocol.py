@@ -125,6 +125,20 @@ class Protocol(Part):
         included = not self.include or any(rule.fits(**coordinates) for rule in self.include)
         return included and not any(rule.fits(**coordinates) for rule in self.exclude)
 
+    def joined(self, kind: str, name: str) -> Protocol:
+        """The protocol with a newcomer, an attack or a defense that it does not name, at its defaults.
+
+        It joins every include rule that lists several of its kind; a single name is meant for that one alone. The protocol
+        itself for a name that is there.
+        """
+        if name in {choice.called for choice in self.choices[kind]}:
+            return self
+        include = tuple(
+            rule.model_copy(update={kind: (*listed, name)}) if len(listed := getattr(rule, kind)) > 1 else rule
+            for rule in self.include
+        )
+        return self.model_copy(update={f"{kind}s": (*self.choices[kind], Choice(name=name)), "include": include})
+
     @property
     def id(self) -> str:
         """Name and version, as it stands in keys and results."""

@@ -128,6 +128,17 @@ def test_the_summary_is_in_the_order_of_the_board(run: Run) -> None:
     assert told.startswith("ASR / ACC %") and f"{100 * cell.metrics.asr:.1f} / {100 * cell.metrics.acc:.1f}" in told
 
 
+def test_a_summary_of_many_attacks_is_cut_into_tables_that_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def heads() -> list[list[str]]:
+        told = run("matrix", "--defense", "none", "--seed", "0").stdout
+        assert "…" not in told
+        return [re.findall(r"\w+", line) for line in told.splitlines() if "defense" in line]
+
+    assert heads() == [["defense", "badnet", "own_training"]]
+    monkeypatch.setattr("rich.console.Console.width", 30)
+    assert heads() == [["defense", "badnet"], ["defense", "own_training"]]
+
+
 def test_the_order_of_words_changes_nothing(run: Run) -> None:
     words = [("--seed", "0"), ("--attack", "badnet"), ("--attack", "own_training"), ("--defense", "none"), ("--defense", "moody")]
     plans = [_plan(run("plan", "--json", *[w for pair in order for w in pair])) for order in (words, words[::-1])]
@@ -196,8 +207,8 @@ def test_limits_reach_the_executor(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--attack", "badnets"], r"no attack 'badnets'; did you mean 'badnet'\?"),
-        (["--defense", "no"], "no defense 'no'"),
+        (["--attack", "badnets"], r"no attack named 'badnets'; did you mean 'badnet'\?"),
+        (["--defense", "no"], "no defense named 'no'"),
         (["--seed", "7"], "tiny has no seed 7; it has 0, 1"),
         (["--rerun", "failed,late"], "expected some of failed, .*got late"),
         (["--set", "defense.ratio=1"], "expected executor.PARAM=VALUE, got 'defense.ratio'"),

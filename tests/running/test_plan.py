@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchbd.errors import PluginNotFound
+from benchbd.errors import ConfigError, PluginNotFound
 from benchbd.running.plan import PlannedCell, Selection, plan
 
 
@@ -57,6 +57,32 @@ def test_a_selection_is_a_part_with_the_same_keys(tiny: Any) -> None:
     part = list(plan(protocol, Selection(attacks=["badnet"], defenses=["jitter"], seeds=[2, 0])))
     assert [_names(cell) for cell in part] == [("badnet", "jitter", 0), ("badnet", "jitter", 2)]
     assert {cell.key for cell in part} <= {cell.key for cell in plan(protocol)}
+
+
+def test_a_method_that_the_protocol_does_not_name_joins_it(tiny: Any) -> None:
+    protocol = tiny(attacks=["clean", "badnet"], seeds=[0, 1], exclude=[{"attack": "clean", "defense": "none"}])
+    joined = list(plan(protocol, Selection(defenses=["jitter", "none"], seeds=[0])))
+    assert [_names(cell) for cell in joined] == [("clean", "jitter", 0), ("badnet", "none", 0), ("badnet", "jitter", 0)]
+    assert {cell.protocol for cell in joined} == {protocol.id}
+    assert joined[1].key in {cell.key for cell in plan(protocol)}, "what is there keeps its key"
+    assert [_names(cell) for cell in plan(protocol, Selection(["blended"]))] == [("blended", "none", seed) for seed in (0, 1)]
+
+
+def test_it_joins_the_rules_that_list_several_of_its_kind(tiny: Any) -> None:
+    several = {"attack": "badnet", "defense": ["none", "clp"]}
+    protocol = tiny(attacks=["clean", "badnet"], defenses=["none", "clp"], include=[{"defense": "none"}, several])
+    assert [_names(cell)[:2] for cell in plan(protocol, Selection(defenses=["jitter"]))] == [("badnet", "jitter")]
+    open_to_all = tiny(attacks=["clean", "badnet"], include=[{"seed": 0}])
+    assert [_names(cell)[:2] for cell in plan(open_to_all, Selection(defenses=["jitter"]))] == [
+        ("clean", "jitter"),
+        ("badnet", "jitter"),
+    ]
+
+
+def test_a_name_that_nobody_has_is_refused(tiny: Any) -> None:
+    message = r"has the defenses none; there is no defense named 'jiter'; did you mean 'jitter'\?"
+    with pytest.raises(ConfigError, match=message):
+        list(plan(tiny(), Selection(defenses=["jiter"])))
 
 
 def test_the_order_of_words_is_no_part_of_a_key(tiny: Any) -> None:

@@ -1,0 +1,31 @@
+"""A virtual environment of a test's own that sees the packages of this one, so that installing needs no network."""
+
+from __future__ import annotations
+
+import os
+import site
+import subprocess
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+QUIETLY = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+
+
+class OwnEnvironment:
+    """Made in `folder`. What is installed is seen there alone."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, with_pip=False, symlinks=True)
+        self.python = folder / "bin" / "python"
+        (packages,) = folder.glob("lib/*/site-packages")
+        inherited = [*site.getsitepackages(), str(ROOT), str(ROOT / "plugins")]
+        (packages / "inherited.pth").write_text("\n".join(inherited) + "\n")
+
+    def run(self, command: str, cwd: Path) -> str:
+        """What a command line of a shell prints, `pip`, `benchbd` and their like being those of this environment."""
+        program, _, words = command.partition(" ")
+        line = f"{self.python} {words}" if program == "python" else f"{self.python} -m {program} {words}"
+        done = subprocess.run(["sh", "-c", line], cwd=cwd, capture_output=True, text=True, env=os.environ | QUIETLY)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
