@@ -1,6 +1,6 @@
 """The tables of docs/performance.md: the engine against what one would write by hand, in one run on one machine.
 
-    python tests/benchmarks/table.py                 minutes, on a machine that does nothing else
+    python tests/benchmarks/table.py                 a quarter of an hour, on a machine that does nothing else
     python tests/benchmarks/table.py --workload-w    the stages of protocol workload-w, which needs CIFAR-10
 
 Both ways are timed in turn, and the ratio is the median over the turns, so that a drift of the machine hits both.
@@ -47,7 +47,8 @@ Work = Callable[[], object]
 TURNS = 5
 STAMPED = 50_000
 DRAWN = 2_560
-SEEDS = (0, 1, 2)
+SWEPT = {"resnet_small": (0, 1, 2), "resnet9": (0, 1, 2), "preact_resnet18": (0,)}
+"""Networks over which the masks of anp are swept, and the seeds with which they are learned."""
 
 
 def main() -> None:
@@ -118,23 +119,29 @@ def loops() -> Iterator[tuple[str, ...]]:
 
 
 def sweeps() -> Iterator[tuple[str, ...]]:
-    model, images = material("resnet_small")
+    small, thresholds = "resnet_small", [0.05 * step for step in range(19)]
     rng = torch.Generator().manual_seed(0)
-    spread = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in norm_layers(model).items()}
+    layers = norm_layers(material(small)[0])
+    spread = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in layers.items()}
     last = {"network.stages.2.bn2": torch.rand(64, generator=rng)}
-    masks = {f"masks of anp, seed {seed}": masks_of_anp(seed) for seed in SEEDS} | {"masks spread evenly from 0 to 1": spread}
-    thresholds = [0.05 * step for step in range(19)]
-    paths = {"last convolution, 64 channels one by one": path_by_number(last, range(65), "output")}
-    paths |= {f"19 thresholds, {what}": path_by_threshold(mask, thresholds, "scale") for what, mask in masks.items()}
-    for what, path in paths.items():
-        naive, engine, _ = in_turn(lambda: one_by_one(model, path, images), lambda: swept(model, path, images))  # noqa: B023
-        yield what, f"{naive:.2f}", f"{engine:.2f}", f"{naive / engine:.1f}"
+    yield swept_row(f"{small}, last convolution, 64 channels one by one", small, path_by_number(last, range(65), "output"))
+    for name, seeds in SWEPT.items():
+        for seed in seeds:
+            path = path_by_threshold(masks_of_anp(name, seed), thresholds, "scale")
+            yield swept_row(f"{name}, 19 thresholds, masks of anp, seed {seed}", name, path)
+    yield swept_row(f"{small}, 19 thresholds, masks spread evenly", small, path_by_threshold(spread, thresholds, "scale"))
 
 
-def masks_of_anp(seed: int) -> dict[str, torch.Tensor]:
-    """What `benchbd run --attack badnet --defense anp` learns on the digits, (C,) per layer."""
+def swept_row(what: str, name: str, path: PruningPath) -> tuple[str, ...]:
+    model, images = material(name)
+    naive, engine, _ = in_turn(lambda: one_by_one(model, path, images), lambda: swept(model, path, images))
+    return what, f"{naive:.2f}", f"{engine:.2f}", f"{naive / engine:.1f}"
+
+
+def masks_of_anp(name: str, seed: int) -> dict[str, torch.Tensor]:
+    """What `benchbd run --attack badnet --defense anp` learns on the digits with that network, (C,) per layer."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        attack = benchbd.run("badnet", "anp", seed=seed).attack
+        attack = benchbd.run("badnet", "anp", model=name, seed=seed).attack
         tensors = read_defense_result(attack.folder / "defense" / "anp" / "defense_result.pt")["tensors"]
     return {name.removeprefix("mask."): mask for name, mask in tensors.items()}
 

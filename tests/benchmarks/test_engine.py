@@ -22,7 +22,7 @@ from benchbd.engine.units import norm_layers, path_by_number, path_by_threshold
 from benchbd.plugin.registry import create
 from benchbd.victim.model import Model
 
-CASES = {"resnet_small": (16, 1, 2048), "preact_resnet18": (32, 3, 256)}
+CASES = {"resnet_small": (16, 1, 2048), "resnet9": (32, 3, 1024), "preact_resnet18": (32, 3, 256)}
 """Side, channels and number of images for each network."""
 
 

@@ -1,7 +1,7 @@
 """Trojaning attack (Liu, Ma, Aafer, Lee, Zhai, Wang, Zhang, NDSS 2018): a patch to which chosen neurons answer loudly.
 
     1. a clean surrogate network f with penultimate features a(x) and the weights W (K, D) of the layer after them
-    2. the neurons k with the largest sum over classes of |W_ck|; `neurons` of them
+    2. the neurons k with the largest sum over classes of |W_ck|, `neurons` of them, among those that the patch can move
     3. a patch in a fixed mask on a black picture, found by descent on sum_k (a_k - target_value)^2
        (Adam with a cosine schedule over `steps`; pixels are (tanh w + 1) / 2, so that they stay in the image)
     4. x' = (1 - m) * x + m * patch; poisoned samples are labelled with the target, and a network is trained on them
@@ -11,7 +11,9 @@ the point three quarters down and three quarters across.
 
 Departs from the paper: the chosen layer is the penultimate one, which every network here has. The victim is trained by
 the recipe on the poisoned training set, as in later benchmarks; the paper retrained the last layers of the network in
-hand on inputs that it had reversed out of it. The steps and the way of descent are those of later implementations.
+hand on inputs that it had reversed out of it. The steps and the way of descent are those of later implementations. A
+neuron behind a ReLU that is silent on the first picture has no slope, and no step would ever change the patch for it; such
+neurons are passed over.
 """
 
 from __future__ import annotations
@@ -24,21 +26,24 @@ from torch import Tensor, nn
 from benchbd.api import (
     BuildModel,
     ImageSet,
+    NotApplicable,
     PoisoningAttack,
     Recipe,
     clean_model,
     device_of,
     param,
     remembered,
+    to_float,
     to_uint8,
     track,
 )
 
 
 class TrojanNN(PoisoningAttack):
-    """The patch is optimised once and stored, mask and all."""
+    """The patch is optimised once and stored, mask and all, with what the chosen neurons `reached` on it."""
 
     api = 1
+    results_version = 2
     quick: ClassVar[dict[str, Any]] = {"steps": 20}
 
     size: float = param(0.04, "share of the image that the patch covers", gt=0, le=1)
@@ -51,17 +56,31 @@ class TrojanNN(PoisoningAttack):
         channels, height, width = train.image_shape
         mask, start = disc(height, width, self.size), torch.randn(channels, height, width, generator=rng)
         surrogate = clean_model(build_model(), train, recipe)
-        chosen = loudest(cast(nn.Linear, surrogate.head).weight, self.neurons)
+        chosen = self._chosen(surrogate, start, mask)
         descent = {name: self.params[name] for name in ("target_value", "steps", "lr")}
 
         def make() -> dict[str, Tensor]:
-            return {"patch": to_uint8(255 * self._optimise(surrogate, chosen, start, mask))}
+            patch = to_uint8(255 * self._optimise(surrogate, chosen, start, mask))
+            with torch.no_grad():
+                reached = surrogate.features(to_float(patch[None]).to(device_of(surrogate)))[0, chosen]  # type: ignore[operator]
+            return {"patch": patch, "reached": reached.float()}
 
         return {"mask": mask, **remembered("trojan_patch", [surrogate, chosen, start, mask, descent], make)}
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         mask, patch = (self.trigger[name].to(images.device) for name in ("mask", "patch"))
         return torch.where(mask, patch, images)
+
+    def _chosen(self, surrogate: nn.Module, start: Tensor, mask: Tensor) -> Tensor:
+        """Step 2. Raises `NotApplicable` where the first picture moves no neuron at all."""
+        device = device_of(surrogate)
+        raw = start.to(device).requires_grad_()
+        features = surrogate.features(_picture(raw, mask.to(device))[None])[0]  # type: ignore[operator]
+        weight = cast(nn.Linear, surrogate.head).weight
+        movable = [k for k in loudest(weight, weight.shape[1]).tolist() if _slope(features[k], raw).any()][: self.neurons]
+        if not movable:
+            raise NotApplicable("trojannn: no penultimate feature of the surrogate answers to a patch on a black picture")
+        return torch.tensor(movable)
 
     def _optimise(self, surrogate: nn.Module, chosen: Tensor, start: Tensor, mask: Tensor) -> Tensor:
         """The picture (C, H, W) in [0, 1], black outside of the mask, that drives the chosen features to their target."""
@@ -76,6 +95,10 @@ class TrojanNN(PoisoningAttack):
             optimizer.step()
             schedule.step()
         return _picture(raw, inside).detach().cpu()
+
+
+def _slope(feature: Tensor, raw: Tensor) -> Tensor:
+    return torch.autograd.grad(feature.float(), raw, retain_graph=True)[0]
 
 
 def loudest(weight: Tensor, count: int) -> Tensor:

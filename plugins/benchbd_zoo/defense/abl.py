@@ -14,8 +14,9 @@ The two ways of step 1 differ in the value of the loss alone: with gamma = b the
 
 Departs from the paper: the loss is held on the mean of a batch, as the authors' code has it; the formula of the paper,
 `cap="sample"`, holds every sample for itself. Steps 1 and 3 are trained by the recipe: its optimizer, batches, crops and
-schedule, of which step 1 is the beginning, so that a rate which the recipe warms up to is not met at once. Step 3 takes
-60 epochs of every 100 of the recipe; the paper has 60, at a rate of 0.1 and the last 20 at 0.01, and 0.1 in step 1.
+schedule, of which step 1 is the beginning, so that a rate which the recipe warms up to is not met at once. Step 4 takes the
+images as they are, for a crop may cut the trigger away. Step 3 takes 60 epochs of every 100 of the recipe; the paper has 60,
+at a rate of 0.1 and the last 20 at 0.01, and 0.1 in step 1.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class ABL(RobustTraining):
     """Parameters carry the names of the reference implementation."""
 
     api = 1
+    results_version = 2
 
     gradient_ascent_type: Literal["LGA", "Flooding"] = param("LGA", "how the loss is held at the floor")
     cap: Literal["batch", "sample"] = param("batch", "what is held: the mean of a batch, or every sample for itself")
@@ -76,7 +78,7 @@ class ABL(RobustTraining):
 
     def _unlearning(self, recipe: Recipe) -> Recipe:
         options = {"epochs": self.unlearning_epochs, "lr": self.lr_unlearning_init, "schedule": "constant", "horizon": None}
-        return recipe.model_copy(update=options)
+        return recipe.model_copy(update=options | {"shift": 0, "flip": False})
 
 
 def sample_losses(model: nn.Module, train: ImageSet) -> Tensor:

@@ -3,12 +3,12 @@
 A network sees a poisoned image differently once it is turned and moved, for its trigger is no longer where it was.
 
     sample distinguishment
-    1. train `sd_epochs` without augmentation
+    1. train `sd_epochs` without augmentation, at the rate `sd_lr`
     2. train `intra_epochs` with L_intra = mean over all pairs of classes in the batch of cos(c_j, c_k), 0 for j = k,
        c the mean of a class's features
     3. FCT(x) = mean over the features of (f(x) - f(tau(x)))^2
        tau: a rotation by up to 180 degrees, then a shift by up to a fifth of the image, nearest pixel, black outside
-    4. the share `clean_ratio` of lowest FCT is held to be clean, the share `poison_ratio` of highest to be poison
+    4. the share `clean_ratio` of lowest FCT is held to be clean, the share `poison_ratio` of highest among the others poison
 
     backdoor removal
     5. a backdoored model, trained by the recipe on all images
@@ -16,9 +16,9 @@ A network sees a poisoned image differently once it is turned and moved, for its
 
 Both ratios are assumptions. Suspicion is FCT.
 
-Departs from the paper: steps 1 and 2 are trained by the recipe (its optimizer, its batches, each by the beginning of its
-schedule); the momentum of step 6 starts anew at every turn. The last network is taken; reference code keeps that of the
-best test ACC minus ASR.
+Departs from the paper: optimizer and batches are the recipe's, in step 6 its crops, too. The last network is taken; reference
+code keeps that of the best test ACC minus ASR. A network that draws classes apart at a high rate may end with features of
+zero, for which L_intra is as low as for orthogonal ones; hence a rate of its own, that of the authors' code.
 """
 
 from __future__ import annotations
@@ -29,8 +29,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchbd.api import BuildModel, ImageSet, Learned, Recipe, RobustTraining, Suspicion, features, fit, fork, param, to_uint8
-from benchbd_zoo.defense.isolation import ascent, boundary, lowest
+from benchbd.api import (
+    Batches,
+    BuildModel,
+    ImageSet,
+    Learned,
+    Recipe,
+    RobustTraining,
+    Suspicion,
+    device_of,
+    features,
+    fit,
+    fork,
+    hardware,
+    param,
+    to_float,
+    to_uint8,
+    track,
+)
+from benchbd_zoo.defense.isolation import ascent, boundary, descent, lowest
 
 CHUNK = 1024
 """Images that are turned at a time."""
@@ -41,6 +58,7 @@ class DBR(RobustTraining):
 
     api = 1
 
+    sd_lr: float = param(0.01, "learning rate of the distinguishing network", gt=0)
     sd_epochs: int = param(2, "epochs of the distinguishing network on labels", ge=1)
     intra_epochs: int = param(10, "epochs that draw its classes apart", ge=0)
     clean_ratio: float = param(0.20, "share of the training set that is held to be clean", gt=0, lt=1)
@@ -50,21 +68,40 @@ class DBR(RobustTraining):
 
     def train(self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> Learned:
         fct = self._sensitivity(build_model(), train_as_seen, recipe, rng)
-        clean, poison = lowest(fct, self.clean_ratio), lowest(-fct, self.poison_ratio)
+        clean = lowest(fct, self.clean_ratio)
+        poison = lowest((-fct).masked_fill(clean, math.inf), self.poison_ratio)
+        suspicion = Suspicion(fct, boundary(fct, poison))
         model = fit(build_model(), train_as_seen, recipe, rng, what="D-BR: the backdoored model")
         good, bad = (train_as_seen.subset(torch.nonzero(part)[:, 0]) for part in (clean, poison))
-        turn = recipe.model_copy(update={"epochs": 1, "lr": self.lr, "schedule": "constant", "horizon": None})
-        for _ in range(self.epochs):
-            fit(model, bad, turn, rng, loss=ascent, what="D-BR: unlearning")
-            fit(model, good, turn, rng, what="D-BR: relearning")
-        return Learned(model.eval(), Suspicion(fct, boundary(fct, poison)), {"FCT of the clean part": float(fct[clean].mean())})
+        self._remove(model, bad, good, recipe.model_copy(update={"lr": self.lr}), rng)
+        return Learned(model.eval(), suspicion, {"FCT of the clean part": float(fct[clean].mean())})
 
     def _sensitivity(self, model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator) -> Tensor:
         """Steps 1 to 3: FCT (N,)."""
-        plain = recipe.model_copy(update={"shift": 0, "flip": False})
-        fit(model, train, plain.beginning(self.sd_epochs), rng, what="D-BR: distinguishing network")
-        fit(model, train, plain.beginning(self.intra_epochs), rng, loss=intra_loss, what="D-BR: drawing classes apart")
+        steady = {"lr": self.sd_lr, "schedule": "constant", "horizon": None, "shift": 0, "flip": False}
+        labels, apart = (recipe.model_copy(update=steady | {"epochs": epochs}) for epochs in (self.sd_epochs, self.intra_epochs))
+        fit(model, train, labels, rng, what="D-BR: distinguishing network")
+        fit(model, train, apart, rng, loss=intra_loss, what="D-BR: drawing classes apart")
         return consistency(model, train.images, fork(rng))
+
+    def _remove(self, model: nn.Module, bad: ImageSet, good: ImageSet, recipe: Recipe, rng: torch.Generator) -> None:
+        """Step 6, with one optimizer, whose momentum goes on from turn to turn, and with batches that are not full."""
+        machine, order, crops = hardware(str(device_of(model)), recipe.precision), fork(rng), fork(rng)
+        optimizer = recipe.build_optimizer(model.parameters())
+        feeds = [
+            (loss, Batches(part.images.to(machine.device), part.labels.to(machine.device), shift=recipe.shift, flip=recipe.flip))
+            for loss, part in ((ascent, bad), (descent, good))
+        ]
+        model.train()
+        for _ in track(range(self.epochs), "D-BR: unlearning and relearning"):
+            for loss, feed in feeds:
+                for chosen in torch.randperm(feed.count, generator=order).split(recipe.batch_size):
+                    images, labels = feed.take(chosen, crops)
+                    optimizer.zero_grad()
+                    with machine.autocast(images):
+                        value = loss(model, to_float(images), labels)
+                    value.backward()
+                    optimizer.step()
 
 
 def intra_loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -82,7 +119,8 @@ def consistency(model: nn.Module, images: Tensor, rng: torch.Generator) -> Tenso
     parts = []
     for batch, angle, shift in zip(images.split(CHUNK), angles.split(CHUNK), shifts.split(CHUNK), strict=True):
         moved = shifted(turned(batch, angle), shift)
-        parts.append((features(model, batch) - features(model, moved)).double().square().mean(1))
+        seen, seen_moved = (features(model, each, precision="fp32") for each in (batch, moved))  # in bf16 many would be equal
+        parts.append((seen - seen_moved).double().square().mean(1))
     return torch.cat(parts)
 
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchbd.api import Diverged
+
 
 def lowest(values: Tensor, share: float) -> Tensor:
     """Which samples (N,) hold the lowest values: the share, rounded, at least one and not all; the earlier of equals."""
@@ -16,10 +18,24 @@ def lowest(values: Tensor, share: float) -> Tensor:
 
 
 def boundary(suspicion: Tensor, apart: Tensor) -> float:
-    """The suspicion above which lies what was set apart: half-way to the next sample."""
-    return float((suspicion[apart].min() + suspicion[~apart].max()) / 2)
+    """The suspicion above which lies what was set apart: half-way to the next sample.
+
+    Raises `Diverged` where the two are equal, as when a network has collapsed: what was set apart is then an accident.
+    """
+    least, next_to_it = suspicion[apart].min(), suspicion[~apart].max()
+    if least == next_to_it:
+        raise Diverged(
+            f"{int((suspicion == least).sum())} of {len(suspicion)} training samples have the same suspicion, so that "
+            "nothing tells those that are to be set apart from others; a lower learning rate may keep the network from collapsing"
+        )
+    return float((least + next_to_it) / 2)
+
+
+def descent(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy."""
+    return F.cross_entropy(model(images).float(), labels)
 
 
 def ascent(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """A loss whose descent is the ascent of cross-entropy."""
-    return -F.cross_entropy(model(images).float(), labels)
+    return -descent(model, images, labels)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
+from benchbd.errors import NotApplicable
 from benchbd_zoo.attack.trojannn import TrojanNN, disc, loudest
 
 
@@ -82,6 +83,33 @@ def test_the_chosen_features_reach_their_target_on_a_black_picture() -> None:
     reached = (weights * attack.trigger["patch"].numpy() / 255).sum((1, 2, 3))
     np.testing.assert_allclose(reached[[2, 0]], [4, 4], atol=0.15)
     assert abs(reached[[1, 3]] - 4).min() > 0.5
+
+
+class Silenced(Linear):
+    """Features 2 and 1 stand behind a ReLU that lets nothing through."""
+
+    def features(self, images: Tensor) -> Tensor:
+        found = super().features(images)
+        return torch.where(torch.tensor([False, True, True, False]), (found - 1000).relu(), found)
+
+
+def test_a_neuron_without_a_slope_is_passed_over() -> None:
+    """Feature 2 is the loudest and silent: the patch is made for 0 and 3, and does move."""
+    images = ImageSet(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3, ("ant", "bee", "cat"))
+    recipe, attack = Recipe(epochs=0, precision="fp32"), TrojanNN(target_value=4.0, size=0.3, steps=300)
+    trigger = attack.prepare(images, lambda: Silenced((3, 16, 16)), recipe, torch.Generator().manual_seed(0))
+    reached = (Linear((3, 16, 16)).pixels.detach() * trigger["patch"] / 255).sum((1, 2, 3))
+    np.testing.assert_allclose(reached[[0, 3]], [4, 4], atol=0.15)
+    torch.testing.assert_close(trigger["reached"], reached[[0, 3]])
+
+
+def test_a_network_that_no_patch_moves_is_said_to_be_one(images: ImageSet, rng: torch.Generator) -> None:
+    class Deaf(Linear):
+        def features(self, images: Tensor) -> Tensor:
+            return super().features(images) * 0
+
+    with pytest.raises(NotApplicable, match="no penultimate feature of the surrogate answers"):
+        TrojanNN().prepare(images, lambda: Deaf(images.image_shape), Recipe(epochs=0, precision="fp32"), rng)
 
 
 def test_the_patch_covers_the_disc_and_nothing_else(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:

@@ -122,6 +122,12 @@ def test_three_trainings_on_three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_the_isolated_are_unlearned_as_they_are() -> None:
+    """A crop may cut the trigger away."""
+    plain = ABL()._unlearning(RECIPE.model_copy(update={"shift": 4, "flip": True}))
+    assert (plain.shift, plain.flip) == (0, False)
+
+
 def test_the_first_training_may_have_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
 

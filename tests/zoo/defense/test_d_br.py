@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -12,10 +13,10 @@ from planted_features import reader
 from tiny_networks import CLASSES, InPlace, classifier, random_images
 from torch import Tensor, nn
 
-from benchbd.api import ImageSet, Recipe
+from benchbd.api import Diverged, ImageSet, Recipe, fork
 from benchbd_zoo.defense import d_br
 from benchbd_zoo.defense.d_br import DBR, consistency, intra_loss, shifted, turned
-from benchbd_zoo.defense.isolation import ascent
+from benchbd_zoo.defense.isolation import ascent, descent
 
 RECIPE = Recipe(epochs=4, batch_size=20, lr=0.05, shift=1, flip=True, schedule="one_cycle", precision="fp32")
 
@@ -88,27 +89,63 @@ def calls_of(monkeypatch: pytest.MonkeyPatch, fct: Tensor, **parameters: Any) ->
         calls.append((train, recipe, options.get("loss")))
         return model.eval()
 
+    def removed(self: DBR, model: nn.Module, bad: ImageSet, good: ImageSet, recipe: Recipe, rng: torch.Generator) -> None:
+        calls.extend([(bad, recipe, ascent), (good, recipe, descent)])
+
     monkeypatch.setattr(d_br, "fit", noted)
+    monkeypatch.setattr(DBR, "_remove", removed)
     monkeypatch.setattr(d_br, "consistency", lambda *_: fct)
     train = random_images(len(fct))
     return DBR(**parameters).train(lambda: classifier(InPlace()), train, RECIPE, rng()), calls
 
 
-def test_the_split_and_the_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_split_and_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     fct = torch.arange(40.0).roll(7)
     learned, calls = calls_of(monkeypatch, fct, clean_ratio=0.2, poison_ratio=0.05, epochs=3)
     images = random_images(40).images
-    clean, poison = images[fct < 8], images[fct >= 38]
-    assert [loss for _, _, loss in calls] == [None, intra_loss, None] + [ascent, None] * 3
-    assert [(r.epochs, r.shift, r.flip, r.schedule, r.horizon) for _, r, _ in calls[:2]] == [
-        (2, 0, False, "one_cycle", 4),
-        (10, 0, False, "one_cycle", 10),
-    ]
+    assert [loss for _, _, loss in calls] == [None, intra_loss, None, ascent, descent]
+    steady = ("constant", None, 0.01, 0, False)
+    assert [(r.epochs, r.schedule, r.horizon, r.lr, r.shift, r.flip) for _, r, _ in calls[:2]] == [(2, *steady), (10, *steady)]
     assert calls[2][1] == RECIPE
-    assert all(torch.equal(train.images, poison) for train, _, _ in calls[3::2])
-    assert all(torch.equal(train.images, clean) for train, _, _ in calls[4::2])
-    assert all((r.epochs, r.lr, r.shift, r.flip) == (1, 1e-4, 1, True) for _, r, _ in calls[3:])
+    assert torch.equal(calls[3][0].images, images[fct >= 38]) and torch.equal(calls[4][0].images, images[fct < 8])
+    assert all((r.lr, r.shift, r.flip) == (1e-4, 1, True) for _, r, _ in calls[3:])
     assert torch.nonzero(learned.suspicion.scores > learned.suspicion.threshold)[:, 0].tolist() == [5, 6]
+
+
+def test_poison_is_taken_from_outside_of_the_clean_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    fct = torch.zeros(40)
+    fct[[4, 9]] = torch.tensor([2.0, 1.0])
+    _, calls = calls_of(monkeypatch, fct, clean_ratio=0.9, poison_ratio=0.05)
+    assert torch.equal(calls[3][0].images, random_images(40).images[[4, 9]])
+    assert len(calls[4][0]) == 36
+
+
+def test_a_collapsed_network_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Diverged, match="have the same suspicion"):
+        calls_of(monkeypatch, torch.zeros(40))
+
+
+def test_the_turns_equal_a_loop_written_out() -> None:
+    """Two turns over 5 and 7 images in batches of 3, plain SGD whose momentum goes on from turn to turn."""
+    train = random_images(12)
+    bad, good = train.subset(torch.arange(5)), train.subset(torch.arange(5, 12))
+    recipe = Recipe(batch_size=3, lr=0.01, momentum=0.9, weight_decay=0, shift=0, flip=False, precision="fp32")
+    model = reader(train.images[0].numel())
+    plain = copy.deepcopy(model)
+    DBR(epochs=2)._remove(model, bad, good, recipe, rng())
+    weights, speed = list(plain.parameters()), None
+    order = fork(rng())
+    for _ in range(2):
+        for part, sign in ((bad, -1), (good, 1)):
+            for chosen in torch.randperm(len(part), generator=order).split(3):
+                loss = sign * nn.functional.cross_entropy(plain(part.images[chosen] / 255), part.labels[chosen])
+                slopes = torch.autograd.grad(loss, weights)
+                speed = list(slopes) if speed is None else [0.9 * v + g for v, g in zip(speed, slopes, strict=True)]
+                with torch.no_grad():
+                    for weight, velocity in zip(weights, speed, strict=True):
+                        weight -= 0.01 * velocity
+    for ours, theirs in zip(model.parameters(), weights, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_a_trigger_that_must_stay_where_it_is_makes_poison_sensitive() -> None:

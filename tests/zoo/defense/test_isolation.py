@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchbd.errors import Diverged
 from benchbd_zoo.defense.isolation import ascent, boundary, lowest
 
 VALUES = torch.tensor([0.2, 0.9, 0.3, 0.1, 0.3])
@@ -18,6 +19,13 @@ def test_the_lowest_are_set_apart(share: float, apart: list[int]) -> None:
 
 def test_the_boundary_lies_half_way_to_the_next() -> None:
     assert boundary(-VALUES, lowest(VALUES, 0.4)) == pytest.approx(-0.25)
+
+
+def test_what_nothing_tells_apart_is_not_set_apart() -> None:
+    tied = torch.tensor([0.3, 0.0, 0.0, 0.0])
+    with pytest.raises(Diverged, match="3 of 4 training samples have the same suspicion"):
+        boundary(tied, torch.tensor([True, True, False, False]))
+    assert boundary(tied, torch.tensor([True, False, False, False])) == pytest.approx(0.15)
 
 
 def test_ascent_turns_the_gradient() -> None:
