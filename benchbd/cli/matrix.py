@@ -59,12 +59,13 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
     One attacked model serves all defenses of its seed. A cell that fails is a row with its reason and stops
     nothing else. The same command goes on where it was interrupted.
     """
-    from benchbd.cli.matrix_view import LiveView, print_plan, print_summary
+    from benchbd.cli.matrix_view import LiveView, print_broken, print_plan, print_summary
 
     matrix = selected(options, watched=not dry_run)
     if dry_run:
         print_plan(matrix, as_json)
         return
+    print_broken(matrix)
     with LiveView() as view, _session(matrix, options) as session:
         matrix.run(session, view.update, fail_fast)
     for complaint in matrix.observers.complaints():

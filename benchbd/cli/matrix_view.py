@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
-from typing import Any, Self, cast
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchbd.attack.attack import Attack
+from benchbd.leaderboard.naming import Method, labels
 from benchbd.measure.metrics import percent
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import find
@@ -58,11 +59,23 @@ def print_plan(matrix: Matrix, as_json: bool = False) -> None:
             console.print(f"{counts[state]:7,} cells {words}{_span(matrix, state)}")
     for reason, count in Counter(s.planned.excluded for s in matrix.standings if s.planned.excluded).most_common(SHOWN):
         console.print(f"        n/a: {count} x {reason}", style="dim", markup=False)
-    doubts = Counter(f"{s.state}: {s.reason}" for s in matrix.standings if s.state in ("broken", "stale"))
+    _print_doubts(console, matrix, "broken", "stale")
+    _print_attacked(console, matrix)
+    _print_doubtful_attacks(console, matrix)
+    _print_estimate(console, matrix)
+
+
+def print_broken(matrix: Matrix) -> None:
+    """On stderr: what is stored and cannot be believed, before a run replaces it."""
+    console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 160)
+    _print_doubts(console, matrix, "broken")
+    _print_doubtful_attacks(console, matrix)
+
+
+def _print_doubts(console: Console, matrix: Matrix, *states: State) -> None:
+    doubts = Counter(f"{s.state}: {s.reason}" for s in matrix.standings if s.state in states)
     for doubt, count in doubts.most_common(SHOWN):
         console.print(f"        {count} x {doubt}", style="dim", markup=False)
-    _print_attacked(console, matrix)
-    _print_estimate(console, matrix)
 
 
 def _plan_json(matrix: Matrix) -> dict[str, Any]:
@@ -75,25 +88,30 @@ def _plan_json(matrix: Matrix) -> dict[str, Any]:
 
 
 def _plan_row(matrix: Matrix, standing: Standing) -> dict[str, str | None]:
+    attacked = matrix.attacked.get(standing.planned.stage.folder_name)
     return {
         "key": standing.planned.key,
         "result": standing.planned.result_name,
         "state": standing.state,
         "reason": standing.reason,
         "finished": standing.stored.provenance.get("finished") if standing.stored else None,
-        "attack_result": matrix.attacked.get(standing.planned.stage.folder_name),
+        "attack_result": attacked.state if attacked else None,
     }
 
 
 def _print_attacked(console: Console, matrix: Matrix) -> None:
     """The attacked models that the cells to run start from."""
-    states = Counter(matrix.attacked.values())
-    if states:
-        stored = states["stored"]
-        console.print(f"{states.total():7,} attacked models: {stored:,} stored already, {states.total() - stored:,} to train")
-    for name in [name for name, state in matrix.attacked.items() if state == "broken"][:SHOWN]:
-        fault = f"broken: {matrix.records / name} is not what its manifest says; to train again"
-        console.print(f"        {fault}", style="dim", markup=False)
+    if count := len(matrix.attacked):
+        to_make = sum(attacked.to_make for attacked in matrix.attacked.values())
+        console.print(f"{count:7,} attacked models: {count - to_make:,} stored already, {to_make:,} to train")
+
+
+def _print_doubtful_attacks(console: Console, matrix: Matrix) -> None:
+    """Attacked models that are there and are not what they should be."""
+    doubtful = [(name, attacked) for name, attacked in matrix.attacked.items() if attacked.reason]
+    for name, attacked in doubtful[:SHOWN]:
+        then = "used as it is; --rerun stale makes it again" if attacked.state == "stale" else "to train again"
+        console.print(f"        {attacked.state}: {matrix.records / name} {attacked.reason}; {then}", style="dim", markup=False)
 
 
 def _print_estimate(console: Console, matrix: Matrix) -> None:
@@ -167,15 +185,16 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     """Mean ASR and ACC over the seeds, and what did not end well."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     stored = {cell.key: cell for cell in cells}
-    groups: dict[str, dict[str, list[Cell]]] = {}
-    for planned in (s.planned for s in matrix.standings if s.planned.key in stored):
-        column = groups.setdefault(_column_name(matrix, planned.stage), {})
-        column.setdefault(planned.defense.label, []).append(stored[planned.key])
-    defenses = list(dict.fromkeys(s.planned.defense.label for s in matrix.standings))
-    for names in _fitting(list(groups), console.width - max(map(len, defenses), default=0)):
+    shown = [s.planned for s in matrix.standings if s.planned.key in stored]
+    columns, rows = _called(matrix, (each.stage for each in shown)), labels(Method.of(each.defense.provided) for each in shown)
+    groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for each in shown:
+        groups[columns[each.stage.folder_name], rows[Method.of(each.defense.provided)]].append(stored[each.key])
+    defenses, attacks = list(dict.fromkeys(row for _, row in groups)), list(dict.fromkeys(column for column, _ in groups))
+    for names in _fitting(attacks, console.width - max(map(len, defenses), default=0)):
         table = Table("defense", *names, title="ASR / ACC %, mean over seeds", title_justify="left", header_style="bold")
         for defense in defenses:
-            table.add_row(defense, *(_mean(groups[name].get(defense, [])) for name in names))
+            table.add_row(defense, *(_mean(groups[name, defense]) for name in names))
         console.print(table)
     for cell in cells:
         if cell.status.code not in ("ok", "n/a"):
@@ -192,14 +211,14 @@ def _fitting(names: list[str], width: int) -> list[list[str]]:
     return [names[start : start + count] for start in range(0, len(names), count)]
 
 
-def _column_name(matrix: Matrix, stage: AttackStage) -> str:
-    """The attack, and of data set, model and poison ratio what the protocol has several of."""
-    protocol, parts = matrix.protocol, [stage.attack.label]
-    if len(protocol.poison_ratios) > 1:
-        parts.append(f"{percent(cast(Attack, stage.attack.plugin).poison_ratio)} %")
-    parts += [stage.dataset.label] if len(protocol.datasets) > 1 else []
-    parts += [stage.model.label] if len(protocol.models) > 1 else []
-    return ", ".join(parts)
+def _called(matrix: Matrix, stages: Iterable[AttackStage]) -> dict[str, str]:
+    """What stages are called, by their folder: the attack, and of data sets and models those that there are several of."""
+    protocol, seen = matrix.protocol, {stage.folder_name: stage for stage in stages}
+    parts = [[Method.of(stage.attack.provided) for stage in seen.values()]]
+    parts += [[Method.of(stage.dataset.provided) for stage in seen.values()]] if len(protocol.datasets) > 1 else []
+    parts += [[Method.of(stage.model.provided) for stage in seen.values()]] if len(protocol.models) > 1 else []
+    named = [[names[method] for method in methods] for methods in parts for names in [labels(methods)]]
+    return {folder: ", ".join(words) for folder, words in zip(seen, zip(*named, strict=True), strict=True)}
 
 
 def _mean(cells: list[Cell]) -> str:

@@ -108,11 +108,14 @@ class AttackResult:
         return path
 
 
-def is_stored(folder: Path, key: str) -> bool:
-    """Whether the attack result of that key lies in `folder`, whole: manifest and digest agree."""
+def is_stored(folder: Path, key: str, replaced: str = "") -> bool:
+    """Whether the attack result of that key lies in `folder`, whole: manifest and digest agree.
+
+    replaced: the digest of one that is to be made again, and so does not count.
+    """
     try:
         manifest = read_json(folder / MANIFEST)
-        return bool(manifest["key"] == key and manifest["sha256"] == sha256(folder / FILE))
+        return bool(manifest["key"] == key and replaced != manifest["sha256"] == sha256(folder / FILE))
     except (RecordError, OSError, LookupError, TypeError):
         return False
 

@@ -52,22 +52,20 @@ class ResultStore:
             _require_predictions(path, cell.predictions)
         return cell
 
-    def has(self, name: str, key: str) -> bool:
-        """Whether the cell of that name and key is there and can be believed."""
+    def has(self, name: str, key: str, replaced: str = "") -> bool:
+        """Whether the cell of that name and key is there and can be believed.
+
+        replaced: the digest of one that is to be made again, and so does not count; it lies there until the new one does.
+        """
         try:
-            return self.read(name, key) is not None
+            stored = self.read(name, key)
         except RecordError:
             return False
+        return stored is not None and stored.digest != replaced
 
     def names(self, protocol: str) -> set[str]:
         """Names of all results of a protocol, from one look at the folders."""
         return {path.relative_to(self.folder).as_posix() for path in (self.folder / protocol).glob("*/*/*.json")}
-
-    def remove(self, name: str) -> None:
-        """Take a result away, to make it again."""
-        path = self.path(name)
-        path.unlink(missing_ok=True)
-        _predictions_path(path).unlink(missing_ok=True)
 
     def __iter__(self) -> Iterator[Cell]:
         """All cells that can be believed, by name; what cannot be is passed over (`faults` tells of it)."""

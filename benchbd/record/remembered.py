@@ -1,25 +1,26 @@
 """Work that several results share, done once: a surrogate network, an encoder, an optimised pattern.
 
 Found again by content: the key is a digest of everything that the work depends on, weights and images included, so
-that what is found is what would have been made. Kept under `record/.remembered/`, and in memory where nobody says where.
+that what is found is what would have been made. Kept under `record/.remembered/`; made each time where nobody says where.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
-from benchbd.errors import RecordError
+from benchbd.errors import RecordError, Unwritable
 from benchbd.record.files import read_tensors, write_tensors
 from benchbd.record.keys import SCHEMA, canonical_json
 
@@ -42,17 +43,47 @@ def remembered(what: str, depends_on: Sequence[Any], make: Callable[[], dict[str
     """The tensors that `make` gives, made anew only if nobody has made them of the same things before.
 
     what: a word for a person who looks into the folder. depends_on: all that the tensors depend on; tensors, image
-    sets, modules (their weights) and plain values. A stored file that cannot be read is made again.
+    sets, modules (their weights) and plain values. A stored file that does not hold just that is made again. Who needs
+    what another process is making waits for it. Raises `Unwritable`, before the work, where nothing can be stored.
     """
     folder = _folder.get()
     if folder is None:
         return make()
-    path = folder / f"{what}-{digest(depends_on)[:16]}.pt"
-    with suppress(RecordError):
-        return dict(read_tensors(path)["tensors"])
-    made = {name: value.detach().cpu().contiguous() for name, value in make().items()}
-    write_tensors(path, {"schema": SCHEMA, "tensors": made})
-    return made
+    key = digest(depends_on)
+    path = folder / f"{what}-{key[:16]}.pt"
+    if (found := _found(path, key)) is not None:
+        return found
+    with _locked(path):
+        if (found := _found(path, key)) is not None:  # made while this process waited
+            return found
+        made = {name: value.detach().cpu().contiguous() for name, value in make().items()}
+        write_tensors(path, {"schema": SCHEMA, "depends_on": key, "sha256": _digest_of(made), "tensors": made})
+        return made
+
+
+def _found(path: Path, key: str) -> dict[str, Tensor] | None:
+    """The tensors stored at `path`, if they were made of what `key` stands for and are still what was stored."""
+    # What somebody else has put there may hold anything in place of digests and tensors.
+    with suppress(RecordError, LookupError, TypeError, ValueError, AttributeError, RuntimeError):
+        content = read_tensors(path)
+        if (content["depends_on"], content["sha256"]) == (key, _digest_of(content["tensors"])):
+            return dict(content["tensors"])
+    return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time; the system frees the lock of a process that has died."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise Unwritable(f"cannot write to {path.parent}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
@@ -78,11 +109,16 @@ def digest(parts: Sequence[Any]) -> str:
     return total.hexdigest()
 
 
+def _digest_of(tensors: Mapping[str, Any]) -> str:
+    """Over names and values."""
+    return digest([each for item in tensors.items() for each in item])
+
+
 def _digest(part: Any) -> str:
     if isinstance(part, ImageSet):
         return part.to(torch.device("cpu")).fingerprint()
     if isinstance(part, nn.Module):
-        return digest([value for item in part.state_dict().items() for value in item])
+        return _digest_of(part.state_dict())
     if isinstance(part, Tensor):
         content = hashlib.sha256(repr((part.dtype, tuple(part.shape))).encode())
         content.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

@@ -7,6 +7,7 @@ as one result file, well or not. Nothing that is stored and whole is done again 
 from __future__ import annotations
 
 import secrets
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from typing import Literal
 from benchbd.errors import Unwritable
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.provenance import name_for
-from benchbd.record.attack_result import FILE, is_stored, record_dir
+from benchbd.record.attack_result import FILE, MANIFEST, is_stored, record_dir
 from benchbd.record.cell import Cell, Coordinates, Flags, Status
 from benchbd.record.cells import ResultStore
+from benchbd.record.files import read_json
 from benchbd.record.keys import SCHEMA
 from benchbd.record.provenance import now, provenance
 from benchbd.running.attacking import require_writable
@@ -29,10 +31,21 @@ from benchbd.running.plan import AttackStage, Named, PlannedCell, Selection, pla
 from benchbd.running.protocol import Choice, Protocol
 from benchbd.running.scheduler import Scheduler, Tally, Task
 from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, claim_path, write_spec
-from benchbd.running.standing import TO_RUN, Standing, standing
+from benchbd.running.standing import TO_RUN, Standing, changed_sources, standing
 from benchbd.running.timings import Estimate, Timings
 
-Attacked = Literal["stored", "missing", "broken"]
+
+@dataclass(frozen=True)
+class Attacked:
+    """How an attack result stands that cells to do start from. `reason` says what is wrong with one that is there."""
+
+    state: Literal["stored", "stale", "missing", "broken", "again"]
+    reason: str = ""
+    digest: str = ""
+
+    @property
+    def to_make(self) -> bool:
+        return self.state in ("missing", "broken", "again")
 
 
 def results_dir() -> Path:
@@ -70,7 +83,7 @@ class Matrix:
     def attacked(self) -> dict[str, Attacked]:
         """How the attack results stand that the cells to do start from, by the name of their folder."""
         stages = {s.planned.stage.folder_name: s.planned.stage for s in self.todo()}
-        return {name: self._attack_state(stage) for name, stage in stages.items()}
+        return {name: self._attacked(stage) for name, stage in stages.items()}
 
     def cells(self) -> list[Cell]:
         """The stored cells of the plan, as they are now."""
@@ -100,59 +113,64 @@ class Matrix:
         """The work left, judging by stored results."""
         todo = [standing.planned for standing in self.todo()]
         stages = {cell.stage.folder_name: cell.stage for cell in todo}
-        to_attack = [stages[name] for name, state in self.attacked.items() if state != "stored"]
+        to_attack = [stages[name] for name, attacked in self.attacked.items() if attacked.to_make]
         return Timings.of(self.standings).estimate(to_attack, todo)
 
     def _tasks(self, progress: Progress) -> list[Task]:
         """One task per attacked model that something is missing of; its defenses follow from it."""
-        wanted: dict[str, list[PlannedCell]] = defaultdict(list)
+        wanted: dict[str, list[Standing]] = defaultdict(list)
         for missing in self.todo():
-            if missing.state != "missing":
-                self.store.remove(missing.planned.result_name)
-            wanted[missing.planned.stage.key].append(missing.planned)
+            wanted[missing.planned.stage.key].append(missing)
         return [self._attack_task(cells, progress) for cells in wanted.values()]
 
-    def _attack_task(self, cells: list[PlannedCell], progress: Progress) -> Task:
-        stage = cells[0].stage
+    def _attack_task(self, cells: list[Standing], progress: Progress) -> Task:
+        stage = cells[0].planned.stage
+        replaced = self._replaced_attack(stage)
 
         def finished(how: Ended, retries: int) -> Iterable[Task]:
             self._settled(how)
             if how.code == "ok":
                 return [self._defense_task(cell, progress) for cell in cells]
             for cell in cells:
-                self._write_failure(cell, how.status("attack"), retries)
-                progress.ended[how.code] += 1
-                self._announce(cell)
+                self._end(cell, how, "attack", retries, progress)
             return []
 
         return Task(
             label=f"{stage.attack.label}, seed {stage.seed}",
             spec=lambda retries: write_spec(self._attack_spec(stage, retries), self.controller),
-            done=lambda: is_stored(self._folder(stage), stage.key) or all(self._has(cell) for cell in cells),
+            done=lambda: is_stored(self._folder(stage), stage.key, replaced) or all(self._has(cell) for cell in cells),
             busy=lambda: is_held(claim_path(self._folder(stage))),
             finished=finished,
         )
 
-    def _defense_task(self, cell: PlannedCell, progress: Progress) -> Task:
+    def _defense_task(self, cell: Standing, progress: Progress) -> Task:
+        planned = cell.planned
+
         def finished(how: Ended, retries: int) -> Iterable[Task]:
             self._settled(how)
-            if how.code != "ok":
-                self._write_failure(cell, how.status("defense"), retries)
-            progress.ended[how.code] += 1
-            self._announce(cell)
+            self._end(cell, how, "defense", retries, progress)
             return []
 
         return Task(
-            label=f"{cell.stage.attack.label}, {cell.defense.label}, seed {cell.stage.seed}",
+            label=f"{planned.stage.attack.label}, {planned.defense.label}, seed {planned.stage.seed}",
             spec=lambda retries: self._begin(cell, retries),
             done=lambda: self._has(cell),
-            busy=lambda: is_held(claim_path(self._defense_folder(cell))),
+            busy=lambda: is_held(claim_path(self._defense_folder(planned))),
             finished=finished,
         )
 
-    def _begin(self, cell: PlannedCell, retries: int) -> Path:
-        self.observers.tell("cell_started", attack=cell.stage.attack.label, defense=cell.defense.label, seed=cell.stage.seed)
+    def _begin(self, cell: Standing, retries: int) -> Path:
+        stage, defense = cell.planned.stage, cell.planned.defense
+        self.observers.tell("cell_started", attack=stage.attack.label, defense=defense.label, seed=stage.seed)
         return write_spec(self._defense_spec(cell, retries), self.controller)
+
+    def _end(self, cell: Standing, how: Ended, stage: str, retries: int, progress: Progress) -> None:
+        """Store a failure as a row, unless numbers were stored before it came, here or by another controller."""
+        failed = how.code != "ok" and not self._has(cell)
+        if failed:
+            self._write_failure(cell.planned, how.status(stage), retries)
+        progress.ended[how.code if failed else "ok"] += 1
+        self._announce(cell.planned)
 
     def _announce(self, cell: PlannedCell) -> None:
         """Tell the observers what has been stored of a cell that has ended."""
@@ -174,6 +192,8 @@ class Matrix:
             device=self.device,
             threads=self.protocol.threads,
             retries=retries,
+            argv=tuple(sys.argv),
+            replaced=self._replaced_attack(stage),
             dataset=_choice(stage.dataset),
             model=_choice(stage.model),
             attack=_choice(stage.attack),
@@ -181,13 +201,16 @@ class Matrix:
             seed=stage.seed,
         )
 
-    def _defense_spec(self, cell: PlannedCell, retries: int) -> DefenseSpec:
+    def _defense_spec(self, standing: Standing, retries: int) -> DefenseSpec:
+        cell = standing.planned
         return DefenseSpec(
             key=cell.key,
             folder=self._defense_folder(cell),
             device=self.device,
             threads=self.protocol.threads,
             retries=retries,
+            argv=tuple(sys.argv),
+            replaced=_replaced(standing),
             attack_folder=self._folder(cell.stage),
             dataset=name_for(type(cell.stage.dataset.plugin)),
             model=name_for(type(cell.stage.model.plugin)),
@@ -205,14 +228,23 @@ class Matrix:
     def _defense_folder(self, cell: PlannedCell) -> Path:
         return self._folder(cell.stage) / "defense" / f"{cell.defense.provided.name}-{cell.key[:8]}"
 
-    def _attack_state(self, stage: AttackStage) -> Attacked:
+    def _attacked(self, stage: AttackStage) -> Attacked:
         folder = self._folder(stage)
-        if is_stored(folder, stage.key):
-            return "stored"
-        return "broken" if (folder / FILE).exists() else "missing"
+        if not is_stored(folder, stage.key):
+            return Attacked("broken", "is not what its manifest says") if (folder / FILE).exists() else Attacked("missing")
+        manifest = read_json(folder / MANIFEST)
+        plugins = (stage.dataset.plugin, stage.model.plugin, stage.attack.plugin)
+        changed, digest = changed_sources(plugins, manifest.get("provenance", {})), str(manifest["sha256"])
+        if not changed:
+            return Attacked("stored", digest=digest)
+        return Attacked("again" if "stale" in self.rerun else "stale", f"was {changed}", digest)
 
-    def _has(self, cell: PlannedCell) -> bool:
-        return self.store.has(cell.result_name, cell.key)
+    def _replaced_attack(self, stage: AttackStage) -> str:
+        attacked = self.attacked[stage.folder_name]
+        return attacked.digest if attacked.state == "again" else ""
+
+    def _has(self, cell: Standing) -> bool:
+        return self.store.has(cell.planned.result_name, cell.planned.key, _replaced(cell))
 
     def _write_failure(self, planned: PlannedCell, status: Status, retries: int = 0) -> None:
         """The row of a cell that gave no numbers."""
@@ -253,6 +285,11 @@ class Progress:
     @property
     def failures(self) -> int:
         return sum(count for code, count in self.ended.items() if code not in ("ok", "n/a"))
+
+
+def _replaced(cell: Standing) -> str:
+    """The digest of what is stored of a cell that is to be made again."""
+    return cell.stored.digest if cell.state == "again" and cell.stored is not None else ""
 
 
 def _choice(named: Named) -> Choice:

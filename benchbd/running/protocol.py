@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, Any, Self, TypeVar, get_args
@@ -113,12 +114,23 @@ class Protocol(Part):
         for rule in self.exclude:
             if rule.table:
                 raise ValueError(f"an exclude rule names the table {rule.table!r}; only include rules make tables")
-        for rule in (*self.include, *self.exclude):
-            for kind, choices in self.choices.items():
-                known = [choice.called for choice in choices]
-                for name in set(getattr(rule, kind)) - set(known):
-                    raise ValueError(f"a rule speaks of the {kind} {name!r}{nearest(name, known)} there is {', '.join(known)}")
+        for kind, known in self._spoken_of.items():
+            names = [each for each in known if isinstance(each, str)]  # a number close to another is no slip of the pen
+            for given in (given for rule in (*self.include, *self.exclude) for given in getattr(rule, kind)):
+                if given not in known:
+                    remedy = f"there is {', '.join(map(str, known))}"
+                    raise ValueError(f"a rule speaks of the {kind} {given!r}{nearest(str(given), names, remedy)}")
         return self
+
+    @property
+    def _spoken_of(self) -> dict[str, Sequence[str | float]]:
+        """What rules can speak of, by coordinate. The ratios that attacks have of their own only the attacks know."""
+        known: dict[str, Sequence[str | float]] = {
+            kind: [choice.called for choice in choices] for kind, choices in self.choices.items()
+        }
+        # An attack that poisons nothing keeps its ratio of 0 whatever the others run at.
+        ratios = {"poison_ratio": (*self.poison_ratios, 0.0)} if self.poison_ratios else {}
+        return {**known, "seed": self.seeds, **ratios}
 
     def wants(self, **coordinates: Any) -> bool:
         """Whether the rules let a cell in."""
@@ -214,7 +226,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
+        raise ConfigError(f"{path} is not YAML that benchbd reads: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"{path}: expected keys and values, such as `dataset: digits`")
     if not _is_small(content):
@@ -222,8 +234,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")
+"""Numbers that YAML 1.1 reads by eights or by sixties: 010 as 8, 1:30 as 90."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would forget the first."""
+    """Refuses a key that is given twice, of which YAML would forget the first, and numbers that are not what they look like."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        value = super().construct_object(node, deep=deep)
+        if isinstance(value, int | float) and _OTHER_BASE.fullmatch(node.value):
+            problem = f"{node.value} would be read as {value}; write a plain number, or '{node.value}' in quotes if it is a text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]

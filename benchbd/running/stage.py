@@ -8,8 +8,10 @@ folder, so each gives its specs names of its own; the log of the work is one for
 from __future__ import annotations
 
 import errno
+import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -37,6 +39,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Spec(BaseModel):
+    """argv: the command that a person gave. replaced: the digest of what is stored and is to be made again."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     key: str
@@ -44,6 +48,8 @@ class _Spec(BaseModel):
     device: str = "auto"
     threads: int | None = None
     retries: int = 0
+    argv: tuple[str, ...] = ()
+    replaced: str = ""
 
 
 class AttackSpec(_Spec):
@@ -70,7 +76,7 @@ class AttackSpec(_Spec):
                 f"the plugins here give the key {job.key[:12]}, the plan says {self.key[:12]}; plan again with the same versions"
             )
         with claim(claim_path(self.folder)):
-            if not is_stored(self.folder, self.key):
+            if not is_stored(self.folder, self.key, self.replaced):
                 make(job, self.folder)
 
 
@@ -94,7 +100,7 @@ class DefenseSpec(_Spec):
             load(kind, name)  # what the plan names may be a file, which the attack result alone may not make us run
         defense = cast(Defense, create("defense", self.defense.name, self.defense.params))
         with claim(claim_path(self.folder)):
-            if store.has(self.result, self.key):
+            if store.has(self.result, self.key, self.replaced):
                 return
             result = defense.defense(
                 self.attack_folder,
@@ -189,13 +195,16 @@ def write_spec(spec: AttackSpec | DefenseSpec, controller: str) -> Path:
 
 
 def remove_spec(path: Path) -> None:
-    """Take away a spec, and what is said of its end, once both have been read."""
-    path.unlink(missing_ok=True)
-    ended_path(path).unlink(missing_ok=True)
+    """Take away a spec, and what is said of its end, once both have been read. What cannot be written to keeps them."""
+    for each in (path, ended_path(path)):
+        with suppress(OSError):
+            each.unlink()
 
 
 def _run(path: Path) -> None:
     spec = read_spec(path)
+    if spec.argv:
+        sys.argv = list(spec.argv)  # of which the provenance of a result tells
     with use_threads(spec.threads):
         spec.run()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from benchbd.errors import RecordError
+from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import source_digest
 from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore
@@ -36,15 +37,15 @@ def standing(planned: PlannedCell, store: ResultStore, present: Collection[str],
         return Standing(planned, "excluded" if planned.excluded else "broken", reason=str(error))
     if stored is None:
         return Standing(planned, "missing")
-    stale = _changed_sources(planned, stored)
+    stale = changed_sources(planned.plugins, stored.provenance)
     if not planned.excluded and (stored.status.code in rerun or (stale and "stale" in rerun)):
         return Standing(planned, "again", stored, reason=stale or stored.status.code)
     return Standing(planned, "stale" if stale else "reused", stored, reason=stale)
 
 
-def _changed_sources(planned: PlannedCell, stored: Cell) -> str:
-    """Which plugins' sources are not those that the stored result was made with."""
-    today = {f"{plugin.kind}.{plugin.name}": source_digest(type(plugin)) for plugin in planned.plugins}
-    then: dict[str, Any] = stored.provenance.get("sources", {})
+def changed_sources(plugins: Iterable[Plugin], provenance: dict[str, Any]) -> str:
+    """Which plugins' sources are not those with which something was made that is stored; empty for none."""
+    then: dict[str, Any] = provenance.get("sources", {})
+    today = {f"{plugin.kind}.{plugin.name}": source_digest(type(plugin)) for plugin in plugins}
     changed = [name for name, digest in today.items() if then.get(name, digest) != digest]
     return f"made with another source of {', '.join(changed)}" if changed else ""

@@ -186,6 +186,66 @@ def test_rerun_does_again_what_ended_so(run: Run, monkeypatch: pytest.MonkeyPatc
     assert again and again.metrics == plain.metrics and again.status.code == "ok"
 
 
+def test_what_is_made_again_lies_there_until_it_is_replaced(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption of --rerun costs none of the results that it has not come to."""
+    store = ResultStore(Path("leaderboard/results"))
+    before = {cell.key: cell.digest for cell in store}
+
+    def interrupted(self: Any, spec: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("benchbd_zoo.executor.inprocess._Session.start", interrupted)
+        run("matrix", *SEED_0, "--rerun", "ok")
+    assert {cell.key: cell.digest for cell in store} == before
+    assert run("matrix", *SEED_0, "--rerun", "ok").exit_code == 0
+    assert before.keys() == {cell.key for cell in store} and not set(before.values()) & {cell.digest for cell in store}
+
+
+def test_a_stale_attack_is_said_to_be_one_and_made_again(run: Run) -> None:
+    (manifest,) = Path("record").glob("badnet-*/manifest.json")
+    content = json.loads(manifest.read_text())
+    content["provenance"]["sources"]["attack.badnet"] = "0" * 64
+    manifest.write_text(json.dumps(content))
+    for cell in ResultStore(Path("leaderboard/results")):
+        sources = cell.provenance["sources"] | {"attack.badnet": "0" * 64}
+        (path,) = Path("leaderboard/results").rglob(f"*{cell.key[:12]}.json")
+        path.write_text(
+            json.dumps(cell.model_copy(update={"provenance": cell.provenance | {"sources": sources}}).sealed().to_json())
+        )
+    told = run("plan", *SEED_0, "--defense", "retrains").stdout
+    assert "made with another source of attack.badnet; used as it is; --rerun stale makes it again" in " ".join(told.split())
+    assert "1 attacked models: 0 stored already, 1 to train" in run("plan", *SEED_0, "--rerun", "stale").stdout
+    assert run("matrix", *SEED_0, "--rerun", "stale").exit_code == 0
+    assert json.loads(manifest.read_text())["provenance"]["sources"]["attack.badnet"] != "0" * 64
+    assert {cell["state"] for cell in _plan(run("plan", "--json", *SEED_0))} == {"reused"}
+
+
+def test_numbers_that_are_stored_outlive_a_stage_that_fails_after(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: Any) -> None:
+        raise RuntimeError("no picture today")
+
+    monkeypatch.setattr("benchbd.running.stage.DefenseSpec._keep_images", failing)
+    done = run("matrix", *SEED_0, "--rerun", "ok")
+    assert done.exit_code == 0 and {cell.status.code for cell in ResultStore(Path("leaderboard/results"))} == {"ok"}
+
+
+def test_what_cannot_be_believed_is_named_before_it_is_made_again(run: Run) -> None:
+    (edited,) = Path().glob("leaderboard/results/tiny/badnet/none/*.json")
+    edited.write_text(edited.read_text().replace('"seed": 0', '"seed": 0 '))
+    edited.write_text(json.dumps(json.loads(edited.read_text()) | {"protocol": "mine"}))
+    told = " ".join(run("matrix", *SEED_0).stderr.split())
+    assert f"1 x broken: {edited} was changed after it was written" in told
+    assert {cell["state"] for cell in _plan(run("plan", "--json", *SEED_0))} == {"reused"}
+
+
+def test_methods_that_differ_in_a_parameter_have_rows_of_their_own(run: Run) -> None:
+    two = [{"name": "clp", "params": {"u": u}} for u in (2.0, 5.0)]
+    Path("two.yaml").write_text(yaml.safe_dump(PROTOCOL | {"name": "two", "attacks": ["badnet"], "defenses": two, "seeds": [0]}))
+    told = CliRunner().invoke(command_line, ["matrix", "two.yaml", "--executor", "inprocess"]).stdout
+    assert re.findall(r"clp \(u=([\d.]+)\)", told) == ["2.0", "5.0"]
+
+
 def test_fail_fast_starts_nothing_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
     words = ["--attack", "badnet", "--defense", "moody", "--seed", "0", "--seed", "1"]
