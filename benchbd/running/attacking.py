@@ -97,7 +97,9 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     clean, attacked = along.predictions_of(model) or tuple(
         predict(model, images, precision=job.recipe.precision, what="evaluating") for images in (test.images, triggered.images)
     )
+    poison = poisoned.states == State.POISONED
     manifest["quality"] = image_quality(test.images[triggered.indices], triggered.images)
+    manifest["poison_quality"] = image_quality(train.images[poisoned.indices[poison]], poisoned.images[poison])
     result = AttackResult(
         folder=folder,
         manifest=manifest,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from threading import Event
+from typing import Any, cast
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
+from benchbd.errors import Unwritable
 from benchbd.plugin.registry import create
+from benchbd.record.files import read_tensors, write_tensors
 from benchbd.record.remembered import clean_model, remembered, remembering
 from benchbd.victim.model import Model
 
@@ -45,6 +50,69 @@ def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
         remembered("thing", [1], make)
         remembered("thing", [1], make)
     assert make.calls == 2
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"tensors": {"made": torch.zeros(2)}},
+        {"tensors": {"other": torch.full((2,), 1)}},
+        {"tensors": 5},
+        {"tensors": {"made": {1, 2}}},
+        {"tensors": {"made": torch.ones(2, 2).to_sparse()}},
+        {"tensors": None},
+        {"depends_on": "0" * 64},
+        {"depends_on": torch.zeros(2)},
+        {"sha256": None},
+    ],
+    ids=["values", "names", "number", "set", "sparse", "nothing", "of other things", "tensor for a digest", "no digest"],
+)
+def test_a_foreign_file_is_made_again(tmp_path: Path, foreign: dict[str, Any]) -> None:
+    make = Maker()
+    with remembering(tmp_path):
+        remembered("thing", [1], make)
+        (path,) = tmp_path.glob("thing-*.pt")
+        write_tensors(path, {**read_tensors(path), **foreign})
+        assert remembered("thing", [1], make)["made"].tolist() == [2, 2]
+        remembered("thing", [1], make)
+    assert make.calls == 2
+
+
+@pytest.mark.parametrize("missing", ["depends_on", "sha256", "tensors"])
+def test_a_file_without_an_entry_is_made_again(tmp_path: Path, missing: str) -> None:
+    make = Maker()
+    with remembering(tmp_path):
+        remembered("thing", [1], make)
+        (path,) = tmp_path.glob("thing-*.pt")
+        write_tensors(path, {name: value for name, value in read_tensors(path).items() if name != missing})
+        assert remembered("thing", [1], make)["made"].tolist() == [2, 2]
+
+
+def test_who_needs_it_meanwhile_waits(tmp_path: Path) -> None:
+    begun, twice = Event(), Event()
+
+    def make() -> dict[str, Tensor]:
+        (twice if begun.is_set() else begun).set()
+        assert not twice.wait(0.5), "made at once by two"
+        return {"made": torch.ones(2)}
+
+    def need() -> Tensor:
+        with remembering(tmp_path):
+            return remembered("thing", [1], make)["made"]
+
+    with ThreadPoolExecutor(2) as pool:  # the lock is one of open files: threads stand for processes
+        first = pool.submit(need)
+        assert begun.wait(10)
+        second = pool.submit(need)
+    assert torch.equal(first.result(), second.result())
+
+
+def test_work_that_cannot_be_stored_is_not_begun(tmp_path: Path) -> None:
+    make = Maker()
+    (tmp_path / "file").touch()
+    with remembering(tmp_path / "file"), pytest.raises(Unwritable, match=r"cannot write to .*file: File exists"):
+        remembered("thing", [1], make)
+    assert make.calls == 0
 
 
 def test_nothing_is_kept_where_nobody_says_where() -> None:

@@ -85,7 +85,14 @@ def test_include_lets_in_what_fits_one_rule(load: Any) -> None:
         (("seeds: [0, 1]", "seeds: [zero]"), "seeds.0: .*got 'zero'"),
         (("seeds: [0, 1]", "clean_budget: 5"), "clean_budget: .*got 5"),
         (("attack: clean, defense", "attack: clan, defense"), r"speaks of the attack 'clan'; did you mean 'clean'\?"),
+        (("deepid, seed: 1", "deepid, seed: 7"), r"a rule speaks of the seed 7; there is 0, 1$"),
+        (("{attack: clean, defense: [none]}", "{poison_ratio: [0.1, 0.2]}"), r"the poison_ratio 0\.2; there is 0\.01, 0\.1, 0\.0$"),
         (("seeds: [0, 1]", "seeds: [0]\nseeds: [1]"), "key 'seeds' is given twice"),
+        (("epochs: 2", "epochs: 010"), r"010 would be read as 8; write a plain number, or '010' in quotes.*(\n.*)*line 5"),
+        (("epochs: 2", "epochs: 1:30"), "1:30 would be read as 90; "),
+        (("seeds: [0, 1]", "seeds: [12:30]"), "12:30 would be read as 750; "),
+        (("seeds: [0, 1]", "time_limit: 1:30.5"), r"1:30\.5 would be read as 90\.5; "),
+        (("seeds: [0, 1]", "-010: 1"), "-010 would be read as -8; "),
         (("dataset: digits", "dataset: !!python/object/apply:os.getcwd []"), "is not YAML"),
         (("dataset: digits", "dataset: [digits"), "is not YAML"),
     ],
@@ -94,6 +101,19 @@ def test_slips_are_named(load: Any, change: tuple[str, str], message: str) -> No
     assert GOOD.count(change[0]) == 1
     with pytest.raises(ConfigError, match=message):
         load(GOOD.replace(*change))
+
+
+def test_rules_speak_of_ratios_that_the_attacks_may_have(load: Any) -> None:
+    of_ratios = GOOD.replace("{attack: clean, defense: [none]}", "{poison_ratio: [0, 0.1]}")
+    assert not load(of_ratios).wants(attack="clean", poison_ratio=0.0), "what poisons nothing stays at 0"
+    own = of_ratios.replace("poison_ratios: [0.01, 0.1]", "").replace("0.1]}", "0.3]}")
+    assert not load(own).wants(attack="badnet", poison_ratio=0.3)
+
+
+def test_numbers_that_are_what_they_look_like(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.yaml"
+    path.write_text("a: [0, -7, 0.5, 00.5, 1_000, 0x1F, '010', '1:30', timm:resnet18, 1e-3]")
+    assert read_yaml(path)["a"] == [0, -7, 0.5, 0.5, 1000, 31, "010", "1:30", "timm:resnet18", "1e-3"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +149,12 @@ def test_what_is_no_table_is_refused(load: Any, content: str) -> None:
 
 
 BUNDLED = sorted(path.stem for path in (Path(__file__).parents[2] / "leaderboard" / "protocols").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_errata_seeds_are_counted_and_not_chosen(name: str) -> None:
+    seeds = load_protocol(name).seeds
+    assert seeds == tuple(range(len(seeds)))
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchbd.data.images import ImageSet
+from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, NotApplicable
 from benchbd_zoo.attack.badnet import BadNet
 
@@ -28,7 +29,8 @@ SQUARES = {
 
 
 def stamped(images: ImageSet, **parameters: Any) -> np.ndarray[Any, Any]:
-    attack = BadNet(**parameters)
+    attack, rng = BadNet(**parameters), torch.Generator()
+    attack = attack.with_trigger(attack.prepare(images, lambda: torch.nn.Identity(), Recipe(), rng))
     return attack.apply(attack.stamp, images.images, images.labels, torch.Generator()).numpy()
 
 

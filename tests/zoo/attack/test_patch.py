@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchbd.data.images import ImageSet
 from benchbd_zoo.attack.badnet import BadNet
@@ -40,6 +42,17 @@ def test_random_pixels_are_drawn_once_from_the_seed(prepared: Any, images_of: An
     assert torch.equal(patch, again.trigger["patch"])
     assert (patch != other.trigger["patch"]).float().mean() > 0.9
     np.testing.assert_array_equal(corner_of(first, images, 12), patch.expand(60, -1, -1, -1))
+
+
+def test_a_picture_is_stored_and_outlives_its_file(prepared: Any, images: ImageSet, tmp_path: Path) -> None:
+    path = tmp_path / "sticker.png"
+    Image.new("RGBA", (3, 2), (10, 20, 30, 255)).save(path)
+    attack = prepared(BadNet(image=path), images)
+    before = attack.apply(attack.stamp, images.images, images.labels, torch.Generator())
+    path.unlink()
+    again = BadNet(image=path).with_trigger(attack.trigger)
+    assert torch.equal(again.apply(again.stamp, images.images, images.labels, torch.Generator()), before)
+    assert before[0, :, -1, -1].tolist() == [10, 20, 30]
 
 
 def test_formula_patches_store_nothing(prepared: Any, images: ImageSet) -> None:

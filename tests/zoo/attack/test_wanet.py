@@ -34,6 +34,14 @@ def sampled(image: Array, grid: Array) -> Array:
     return result
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 666, 2**32 - 1])
+def test_errata_no_seed_fails_on_digits_of_28_pixels(prepared: Any, images_of: Any, seed: int) -> None:
+    images = images_of(1, 28, 28)
+    attack = prepared(WaNet(), images, seed)
+    stamped = attack.apply(attack.stamp, images.images, images.labels, torch.Generator())
+    assert stamped.shape == images.images.shape and not torch.equal(stamped, images.images)
+
+
 def grid_of(flow: Tensor, s: float = 0.5, rescale: float = 1.0) -> Array:
     """G of a flow (H, W, 2)."""
     height, width, _ = flow.shape
