@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,16 +130,16 @@ def test_a_nursery_that_is_killed_is_replaced(tiny: Any, matrix_in: Any, notes: 
 
 
 def test_gpus_are_slots_and_a_stage_sees_its_own(tiny: Any, matrix_in: Any, notes: Any) -> None:
-    """Two stages on each of two GPUs; without a driver the stages run on the CPU all the same."""
-    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "looks", "params": {"variable": v}} for v in LOOKED_AT]))
+    """Two stages on each of two GPUs, all four at a time; without a driver the stages run on the CPU all the same."""
+    looking = {"variables": ",".join(LOOKED_AT), "together": 4}
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "looks", "params": looking | {"seat": n}} for n in range(4)]))
     settings = {"executor.gpus": "4,6", "executor.per_gpu": "2"}
-    with open_executor("local", settings, Limits(threads=1)) as session:
+    with open_executor("local", settings, Limits(seconds=60, threads=1)) as session:
         assert session.capacity == 4
         matrix.run(session)
         assert session.capacity == 4
-    seen = {words[1].partition("=")[0]: words[1].partition("=")[2] for words in notes() if words[0] == "looks"}
-    assert seen["CUDA_VISIBLE_DEVICES"] in ("4", "6")
-    assert (seen["OMP_NUM_THREADS"], seen["OMP_WAIT_POLICY"]) == ("1", "PASSIVE")
+    assert [cell.status.code for cell in matrix.cells()] == ["ok"] * 4, "nobody has waited in vain for the others"
+    assert Counter(words[1] for words in notes() if words[0] == "sees") == {"4,1,PASSIVE": 2, "6,1,PASSIVE": 2}
 
 
 class _Watched(Session):

@@ -14,12 +14,15 @@ import psutil
 import pytest
 from equal_results import assert_same
 
+from benchbd.errors import ConfigError
 from benchbd.running.executor import Limits, Session, open_executor
 from benchbd.running.matrix import Matrix
 from benchbd.running.plan import Selection
 from benchbd.running.protocol import Protocol
 
 pytest.importorskip("ray", reason="the package ray is not installed; pip install 'benchbd[ray]'")
+
+from benchbd_zoo.executor import ray as executor
 
 # A stage on the lost node must still be at work when the processes there are gone, on a busy machine too.
 PARTS = {
@@ -74,6 +77,16 @@ def test_no_folder_is_shared_and_all_comes_home(cluster: Any, protocol: Protocol
     assert len(list(tmp_path.glob("record/*/attack_result.pt"))) == 2 and list(tmp_path.glob("record/*/defense/*/defense.log"))
 
 
+def test_what_a_cluster_of_its_own_cannot_have_is_said_at_once(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That cluster is a third one, which this process starts and ends; it stays where `cluster` has put its files."""
+    import ray
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ConfigError, match=r"no node with the GPU .* asks for 1 CPU, 64 GPU .* \(executor\.gpus\)"):
+        executor.Ray(gpus=64).open(Limits(threads=1))
+    assert not ray.is_initialized()
+
+
 @pytest.fixture(scope="module")
 def joined(cluster: Any) -> Iterator[Any]:
     """The cluster, joined once: what its processes have imported serves several tests."""
@@ -86,8 +99,10 @@ def joined(cluster: Any) -> Iterator[Any]:
 
 def test_shares_of_a_gpu_are_slots(joined: Any, protocol: Protocol, tmp_path: Path) -> None:
     """Before its node is lost."""
-    with _session(joined, gpus="0.25", cpus="0.5") as session:
+    with _session(joined, gpus="0.25", cpus="0.25") as session:
         assert session.capacity == 4
+    with _session(joined, gpus="0.25", cpus="0.5") as session:
+        assert session.capacity == 2, "the CPU of the node without a GPU is of no use"
     with _session(joined, gpus="0.25", cpus="0.2", workers="1") as session:
         assert session.capacity == 1
         matrix = Matrix(
@@ -127,13 +142,56 @@ def test_a_crash_is_a_row_and_costs_no_retry(joined: Any, tiny: Any, matrix_in: 
         assert told[name].provenance["retries"] == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "memory", "words"),
+    [
+        ({"gpus": "2"}, None, r"no node with the GPU of a stage.* asks for 1 CPU, 2 GPU on one node.* at most 1 CPU, [01] GPU"),
+        ({"cpus": "64", "workers": "3"}, None, r"no node with the CPU of a stage.* at most 1 CPU; ask for less \(executor\.cpus\)"),
+        ({}, 2**50, r"no node with the memory .*1048576\.00 GiB of memory .*\(the memory limit\)"),
+    ],
+)
+def test_a_stage_for_which_no_node_has_room_does_not_wait_for_ever(
+    settings: dict[str, str], memory: int | None, words: str, joined: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "JOINING", 1.5)
+    with _session(joined, memory, **settings) as session:
+        assert session.capacity, "what has no room yet is put into Ray's queue"
+        stage = session.start(tmp_path / "attack-some.spec.json")
+        with pytest.raises(ConfigError, match=words):
+            for _ in range(100):
+                assert session.ended(stage) is None
+                time.sleep(0.1)
+
+
+def test_a_cluster_may_grow_until_it_has_room_and_may_lose_it(
+    joined: Any, protocol: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[Any] = []
+
+    def grow(_: object) -> None:
+        if not added:
+            added.append(joined.add_node(**NODE, num_gpus=2))
+
+    places = {"results": tmp_path / "results", "records": tmp_path / "record"}
+    matrix = Matrix(protocol, Selection(defenses=["retrains"], seeds=[1]), **places)
+    with _session(joined, gpus="2") as session:
+        _run_watched(matrix, session, grow)
+    assert [cell.status.code for cell in matrix.cells()] == ["ok"]
+    monkeypatch.setattr(executor, "JOINING", 1.5)
+    with _session(joined, gpus="2") as session:
+        assert session.capacity == 1
+        joined.remove_node(added[0], allow_graceful=False)
+        with pytest.raises(ConfigError, match="no node with the GPU"):
+            Matrix(protocol, **places).run(session)
+
+
 def _matrix(protocol: Protocol, folder: Path) -> Matrix:
     return Matrix(protocol, results=folder / "results", records=folder / "record")
 
 
-def _session(cluster: Any, **settings: str) -> Any:
+def _session(cluster: Any, memory: int | None = None, **settings: str) -> Any:
     texts = {f"executor.{name}": text for name, text in settings.items()}
-    return open_executor("ray", {"executor.address": cluster.address} | texts, Limits(threads=1))
+    return open_executor("ray", {"executor.address": cluster.address} | texts, Limits(memory=memory, threads=1))
 
 
 def _descends(pid: int, ancestor: int) -> bool:

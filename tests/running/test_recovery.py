@@ -12,6 +12,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,12 @@ import yaml
 from equal_results import assert_same
 
 from benchbd.errors import Unwritable
+from benchbd.record.attack_result import is_stored
+from benchbd.record.cells import ResultStore
 from benchbd.running.executor import Limits, Session, open_executor
 from benchbd.running.matrix import Matrix
 from benchbd.running.protocol import Protocol
+from benchbd.running.stage import DefenseSpec, read_spec
 
 WORKERS = 2
 PARTS = {
@@ -36,14 +42,34 @@ PARTS = {
 STAGES = Counter({"corner": 2, "own_training": 2, "jitter": 4, "retrains": 2})
 """How often each plugin that notes its work has work to do."""
 
+DISTURBANCES = (signal.SIGINT, signal.SIGKILL)
+"""What two controllers get that work in a folder one after the other."""
 
-SOON = 0.15
-"""Seconds after its first stage has begun in which a controller is disturbed; it is never done by then."""
+SEED = 3
+"""Of the moments at which something is disturbed."""
 
 
 @pytest.fixture(scope="module")
 def protocol(tiny: Any) -> Protocol:
     return tiny(**PARTS)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What two workers of the command line made in `folder`, and the seconds from their first stage to their last result."""
+
+    folder: Path
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def side_by_side(protocol: Protocol, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("side by side")
+    controller = _controller(protocol, folder)
+    _wait_for_a_stage(controller)
+    began = time.time()
+    assert controller.communicate(timeout=120) and controller.returncode == 0
+    return Run(folder, max(path.stat().st_mtime for path in folder.glob("results/**/*.json")) - began)
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +90,8 @@ def test_a_training_that_the_attacker_controls_leaves_nothing_to_retrain_on(undi
     assert {status.code for status in codes.values()} == {"ok"}
 
 
-def test_two_workers_side_by_side_give_the_same_as_one(
-    undisturbed: Path, protocol: Protocol, tmp_path: Path, two_workers: Session
-) -> None:
-    _matrix(protocol, tmp_path).run(two_workers)
-    assert_same(undisturbed, tmp_path)
+def test_two_workers_side_by_side_give_the_same_as_one(undisturbed: Path, side_by_side: Run) -> None:
+    assert_same(undisturbed, side_by_side.folder)
 
 
 def test_from_scratch_in_another_process_the_files_are_the_same(undisturbed: Path, protocol: Protocol, tmp_path: Path) -> None:
@@ -78,50 +101,58 @@ def test_from_scratch_in_another_process_the_files_are_the_same(undisturbed: Pat
 
 
 def test_interrupted_then_killed_then_resumed(
-    undisturbed: Path, protocol: Protocol, tmp_path: Path, notes: Any, two_workers: Session
+    undisturbed: Path, side_by_side: Run, protocol: Protocol, tmp_path: Path, notes: Any, two_workers: Session
 ) -> None:
-    """Ctrl-C, `kill -9` of the controller and `kill -9` of a worker, each at a random moment of the work."""
-    moment = random.Random(seed := time.time_ns())
-    print(f"moments drawn from {seed}")
-
-    first = _controller(protocol, tmp_path)
-    _wait_for(lambda: notes())
-    time.sleep(moment.uniform(0, SOON))
-    family = psutil.Process(first.pid).children(recursive=True)
-    first.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, told = first.communicate(timeout=10)
-    assert first.returncode == 130 and "same command" in told
-    assert time.monotonic() - began < 10
-    assert family
-    _wait_for(lambda: not any(_runs(process) for process in family), 5)
-    repeated = len(notes())
-
-    second = _controller(protocol, tmp_path)
-    _wait_for(lambda: len(notes()) > repeated)
-    time.sleep(moment.uniform(0, SOON))
-    family = psutil.Process(second.pid).children(recursive=True)
-    second.kill()
-    second.communicate()
-    assert family
-    _wait_for(lambda: not any(_runs(process) for process in family), 5)
-
-    before = len(notes())
-    killed: list[int] = []
-
-    def kill_a_worker(_: object) -> None:
-        new = notes()[before:]
-        if not killed and new:
-            time.sleep(moment.uniform(0, 0.3))
-            killed.append(int(new[-1][-1]))
-            if psutil.pid_exists(killed[0]):
-                os.kill(killed[0], signal.SIGKILL)
-
-    _matrix(protocol, tmp_path).run(two_workers, kill_a_worker)
-    assert_same(undisturbed, tmp_path)
-    done = Counter(words[0] for words in notes())
+    """Ctrl-C and then `kill -9` of a controller, at a moment of the first and one of the second half of an undisturbed run."""
+    draw, part = random.Random(SEED), side_by_side.seconds / len(DISTURBANCES)
+    moments = [0.0, *(part * (place + draw.random()) for place in range(len(DISTURBANCES)))]
+    for share in (1, 1 / 2, 1 / 4, 1 / 8, 0):  # earlier, if the machine has become so fast that a controller was done by then
+        folder, before = tmp_path / f"{share}", len(notes())
+        folder.mkdir()
+        pauses = [share * (moment - last) for last, moment in pairwise(moments)]
+        if all(_disturb(protocol, folder, *disturbance) for disturbance in zip(DISTURBANCES, pauses, strict=True)):
+            break
+    else:
+        pytest.fail("every controller was done before it was disturbed")
+    _matrix(protocol, folder).run(two_workers)
+    assert_same(undisturbed, folder)
+    done = Counter(words[0] for words in notes()[before:])
     assert all(done[name] >= count for name, count in STAGES.items())
-    assert (done - STAGES).total() <= 2 * WORKERS + 1, "only stages that ran when something was killed may run again"
+    assert (done - STAGES).total() <= WORKERS * len(DISTURBANCES), "only stages that ran when something was killed may run again"
+
+
+def test_a_stage_whose_worker_is_killed_runs_once_more(
+    undisturbed: Path, protocol: Protocol, tmp_path: Path, notes: Any, two_workers: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill -9` of the worker of each stage that notes its work, at a random moment of that work."""
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    (record,) = tmp_path.glob("record/corner-*-seed1-*")
+    shutil.rmtree(record)
+    for path in tmp_path.glob("results/*/corner/*/1*"):
+        path.unlink()
+    draw, ended = random.Random(SEED), two_workers.ended
+    tried: set[str] = set()
+    repeated: list[str] = []
+
+    def kill_and_ask(stage: Any) -> Any:
+        name = next((words[0] for words in notes() if int(words[-1]) == stage.worker.pid), None)
+        if name is not None and name not in tried:
+            tried.add(name)
+            time.sleep(draw.uniform(0, 0.3))
+            if _kill(stage.worker) and not _stored(stage.spec):
+                repeated.append(name)
+        return ended(stage)
+
+    monkeypatch.setattr(two_workers, "ended", kill_and_ask)
+    matrix = _matrix(protocol, tmp_path)
+    matrix.run(two_workers)
+    assert repeated
+    assert Counter(words[0] for words in notes()) == Counter(["corner", "jitter", "retrains", *repeated])
+    made = [cell for cell in matrix.cells() if (cell.cell.attack.name, cell.cell.seed) == ("corner", 1)]
+    assert {cell.cell.defense.name: cell.provenance["retries"] for cell in made} == {
+        name: int(name in repeated) for name in ("none", "jitter", "retrains")
+    }
+    assert_same(undisturbed, tmp_path)
 
 
 def test_two_controllers_share_the_work(undisturbed: Path, protocol: Protocol, tmp_path: Path, notes: Any) -> None:
@@ -162,7 +193,7 @@ def test_what_was_damaged_is_noticed_and_made_again(
         (predictions, "missing or changed"),
     ):
         assert words in broken["/".join(path.parts[-3:])]
-    assert Counter(matrix.attacked.values()) == {"broken": 1, "stored": 1}
+    assert Counter(attacked.state for attacked in matrix.attacked.values()) == {"broken": 1, "stored": 1}
 
     matrix.run(two_workers)
     assert Counter(words[0] for words in notes()) == {"corner": 1, "jitter": 2, "retrains": 1}
@@ -170,11 +201,12 @@ def test_what_was_damaged_is_noticed_and_made_again(
 
 
 def test_a_full_disk_ends_the_matrix_and_leaves_what_is_finished(
-    undisturbed: Path, protocol: Protocol, full_disk: Path, tmp_path: Path, two_workers: Session
+    undisturbed: Path, protocol: Protocol, full_disk: Path, tmp_path: Path, two_workers: Any
 ) -> None:
     matrix = Matrix(protocol, results=full_disk / "results", records=tmp_path / "record")
     with pytest.raises(Unwritable, match=r"No space left on device.*same command again"):
         matrix.run(two_workers)
+    _wait_for(lambda: not any(stage.worker.running() for stage in two_workers.running))  # each may still store its result
     finished = matrix.cells()
     assert 0 < len(finished) < len(matrix.standings)
     assert not matrix.store.faults()
@@ -221,6 +253,49 @@ def _controller(protocol: Protocol, folder: Path, workers: int = WORKERS) -> sub
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts
     )
+
+
+def _disturb(protocol: Protocol, folder: Path, disturbance: signal.Signals, pause: float) -> bool:
+    """Send a signal to a controller some seconds after its first stage has begun; False if it was done by then."""
+    controller = _controller(protocol, folder)
+    _wait_for_a_stage(controller)
+    time.sleep(pause)
+    process = psutil.Process(controller.pid)
+    process.suspend()  # so that it cannot finish between the look at its work and the signal
+    _wait_for(lambda: process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE))
+    family, matrix = process.children(recursive=True), _matrix(protocol, folder)
+    if at_work := len(matrix.cells()) < len(matrix.standings):
+        controller.send_signal(disturbance)
+    controller.send_signal(signal.SIGCONT)
+    _, told = controller.communicate(timeout=10)
+    if at_work:
+        assert controller.returncode == (130 if disturbance == signal.SIGINT else -disturbance)
+        assert disturbance != signal.SIGINT or "same command" in told
+        assert family
+        _wait_for(lambda: not any(_runs(process) for process in family), 5)
+    return at_work
+
+
+def _wait_for_a_stage(controller: subprocess.Popen[str]) -> None:
+    """Until a process of a stage runs beside the one that starts them, or the controller is done."""
+    process = psutil.Process(controller.pid)
+    _wait_for(lambda: len(process.children(recursive=True)) > 1 or not _runs(process))
+
+
+def _kill(worker: Any) -> bool:
+    """Kill a worker; whether it still lived."""
+    with suppress(ProcessLookupError):
+        os.kill(worker.pid, signal.SIGKILL)
+    _wait_for(lambda: not worker.running())
+    return bool(worker.exit_code == -signal.SIGKILL)
+
+
+def _stored(path: Path) -> bool:
+    """Whether what the stage with this spec makes is there already."""
+    spec = read_spec(path)
+    if isinstance(spec, DefenseSpec):
+        return ResultStore(spec.results).has(spec.result, spec.key)
+    return is_stored(spec.folder, spec.key)
 
 
 def _hear_interrupts() -> None:

@@ -20,6 +20,7 @@ from benchbd.running.matrix import Matrix
 
 pytest.importorskip("submitit", reason="the package submitit is not installed; pip install 'benchbd[slurm]'")
 
+from benchbd_zoo.executor import slurm
 from benchbd_zoo.executor.slurm import Slurm, whole_minutes
 
 SBATCH = """#!{python}
@@ -130,6 +131,29 @@ def test_time_limits_are_whole_minutes_with_room_to_start(seconds: float, minute
 def test_without_limits_a_job_gets_what_is_set() -> None:
     asked = Slurm(minutes=90, memory=4, gpus=2).resources("defense", Limits())
     assert (asked["timeout_min"], asked["mem_gb"], asked["gpus_per_node"], asked["cpus_per_task"]) == (90, 4, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "threads", "stages"),
+    [
+        ({"cluster": "local"}, 1, 8),
+        ({"cluster": "local"}, 3, 2),
+        ({"cluster": "local"}, 16, 1),
+        ({"cluster": "local"}, None, 1),
+        ({"cluster": "local", "cpus": "4"}, None, 2),
+        ({"cluster": "local", "workers": "20"}, 3, 20),
+        ({"cluster": "debug"}, 4, 2),
+        ({}, 3, 1000),
+    ],
+)
+def test_this_machine_runs_as_many_as_its_eight_cores_carry(
+    settings: dict[str, str], threads: int | None, stages: int, cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """submitit itself would start all of them at once."""
+    monkeypatch.setattr(slurm, "usable_cores", lambda: 8)
+    texts = {f"executor.{name}": text for name, text in ({"folder": str(tmp_path / "jobs")} | settings).items()}
+    with open_executor("slurm", texts, Limits(threads=threads)) as session:
+        assert session.capacity == stages
 
 
 def test_no_slurm_is_said_before_any_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ benchbd, and the packages of all plugins in the plan, must be installed on every
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import tempfile
@@ -45,6 +46,12 @@ PATIENCE = 10.0
 
 LOOK = 1.0
 """Seconds between two looks at how large the cluster is."""
+
+JOINING = 300.0
+"""Seconds without a node that could run a stage after which none is expected any more; a cluster may be growing."""
+
+ASKED_BY = {"CPU": "executor.cpus", "GPU": "executor.gpus", "memory": "the memory limit"}
+"""What says how much of a resource a stage asks for."""
 
 
 class Ray(Executor):
@@ -89,31 +96,33 @@ class _Stage:
 class _Session(Session):
     def __init__(self, ray: Any, settings: Ray, limits: Limits) -> None:
         self.ray, self.settings, self.retries = ray, settings, settings.retries
-        self.connected = not ray.is_initialized()
+        self.connected, self.patience = not ray.is_initialized(), JOINING
         if self.connected:
             with global_random_state(0):  # Ray draws from `random`
-                _connect(ray, settings.address)
+                if _connect(ray, settings.address):
+                    self.patience = 0.0  # nobody joins a cluster that only this process knows
         cpus = settings.cpus or limits.threads or 1
         self.order = _Order(
             str(Path.cwd()) if settings.shared else None,
             Limits(limits.seconds, limits.memory, limits.threads or max(1, int(cpus))),
             {name: value for name, value in os.environ.items() if name.startswith("BENCHBD_")},
         )
-        self.needs = {"CPU": cpus, "GPU": settings.gpus, "memory": limits.memory or 0}
+        needs = {"CPU": cpus, "GPU": settings.gpus, "memory": limits.memory or 0}
+        self.needs = {name: need for name, need in needs.items() if need}
         self.run = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=settings.gpus, memory=limits.memory)(_run)
         self.running: set[_Stage] = set()
-        self.looked, self.room = -LOOK, 1
+        self.looked, self.room, self.deadline = -math.inf, 0, math.inf
+        try:
+            self._look()
+        except ConfigError:
+            self.close()
+            raise
 
     @property
     def capacity(self) -> int:
         """As many as the cluster carries now; it may grow and shrink."""
-        if self.settings.workers is not None:
-            return self.settings.workers
-        if time.monotonic() - self.looked >= LOOK:
-            there = self.ray.cluster_resources()
-            self.room = max(1, min(int(there.get(name, 0) / need) for name, need in self.needs.items() if need))
-            self.looked = time.monotonic()
-        return self.room
+        self._look()
+        return self.settings.workers or max(1, self.room)  # one that waits tells a cluster that grows what to grow by
 
     def start(self, spec: Path) -> _Stage | Ended:
         stage = _Stage(spec.absolute())
@@ -133,6 +142,7 @@ class _Session(Session):
         if isinstance(handle, Ended):
             return handle
         if not self.ray.wait([handle.task], timeout=0)[0]:
+            self._look()
             return None
         self.running.discard(handle)
         with handle.held:
@@ -151,6 +161,21 @@ class _Session(Session):
         if self.connected:
             self.ray.shutdown()
 
+    def _look(self) -> None:
+        """See how many stages the nodes have room for. Raises `ConfigError` when for too long no node had room for one.
+
+        Ray itself would wait for ever, without a word. Where no living node has room, no stage is running either.
+        """
+        now = time.monotonic()
+        if now - self.looked < LOOK:
+            return
+        self.looked = now
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        self.room = sum(min(int(node.get(name, 0) / need) for name, need in self.needs.items()) for node in nodes)
+        self.deadline = math.inf if self.room else min(self.deadline, now + self.patience)
+        if now >= self.deadline:
+            raise ConfigError(_no_room(self.needs, nodes))
+
     def _put_attack(self, stage: _Stage) -> None:
         """The attack result that a stage starts from into the object store, unless another stage has put it there."""
         stage.attack_at = attack_folder(stage.spec)
@@ -158,8 +183,8 @@ class _Session(Session):
         stage.attack = next(same, None) or self.ray.put(pack_attack(stage.attack_at) if stage.attack_at else {})
 
 
-def _connect(ray: Any, address: str) -> None:
-    """Join the cluster, or start one with the cores that this process may really use."""
+def _connect(ray: Any, address: str) -> bool:
+    """Join the cluster, or start one with the cores that this process may really use; whether it was started."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     given = address or os.environ.get("RAY_ADDRESS")
     _require_answer(given or "")
@@ -168,6 +193,7 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(**size, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"the executor ray cannot join a cluster at {given or 'this machine'}: {error}") from None
+    return given in (None, "", "local")
 
 
 def _require_answer(address: str) -> None:
@@ -179,6 +205,23 @@ def _require_answer(address: str) -> None:
         socket.create_connection((host, int(port)), PATIENCE).close()
     except OSError as error:
         raise ConfigError(f"no Ray cluster answers at {address}: {error}; `ray start --head` prints its address") from None
+
+
+def _no_room(needs: dict[str, float], nodes: list[dict[str, float]]) -> str:
+    """What a stage needs and no node has, and what to do."""
+    most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in needs}
+    lacking = [name for name, need in needs.items() if most[name] < need] or list(needs)
+    return (
+        f"the executor ray finds no node with the {' and '.join(lacking)} of a stage: it asks for {_amounts(needs)} "
+        f"on one node, and a node has at most {_amounts(most)}; ask for less ({', '.join(ASKED_BY[name] for name in lacking)}), "
+        "or run this again when the cluster has such a node: what is done is kept"
+    )
+
+
+def _amounts(resources: dict[str, float]) -> str:
+    return ", ".join(
+        f"{amount / 2**30:.2f} GiB of memory" if name == "memory" else f"{amount:g} {name}" for name, amount in resources.items()
+    )
 
 
 def _run(order: _Order, name: str, content: bytes | None, attack: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from benchbd.api import ConfigError, Ended, Executor, Limits, Session, param, read_ended, write_ended
+from benchbd.api import ConfigError, Ended, Executor, Limits, Session, param, read_ended, usable_cores, write_ended
 from benchbd_zoo.executor.guarded import run_guarded
 
 LOOK = 1.0
@@ -70,13 +70,14 @@ class Slurm(Executor):
             "slurm_account": self.account,
             "slurm_qos": self.qos,
             "slurm_signal_delay_s": SIGNAL,
-            "slurm_array_parallelism": self.stages,
+            "slurm_array_parallelism": self.stages(limits),
         }
 
-    @property
-    def stages(self) -> int:
-        """Stages in the queue at a time."""
-        return self.workers or 1000
+    def stages(self, limits: Limits) -> int:
+        """Stages in the queue at a time; on this machine, where every job starts at once, as many as its cores carry."""
+        cores = usable_cores()
+        carried = max(1, cores // (limits.threads or self.cpus or cores))
+        return self.workers or (1000 if self.cluster == "slurm" else carried)
 
 
 def whole_minutes(seconds: float) -> int:
@@ -119,7 +120,7 @@ class _Session(Session):
 
     @property
     def capacity(self) -> int:
-        return self.settings.stages
+        return self.settings.stages(self.limits)
 
     def start(self, spec: Path) -> _Stage:
         stage = _Stage(spec.absolute())

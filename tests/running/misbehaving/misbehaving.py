@@ -212,15 +212,23 @@ class Stays(_Trouble):
 
 
 class Looks(_Trouble):
-    """Notes what a variable of its environment says."""
+    """Notes what variables of its environment say, and waits until as many have looked as it is told."""
 
     api = 1
     name = "looks"
 
-    variable: str = param("HOME", "the variable")
+    variables: str = param("HOME", "the variables, separated by commas")
+    together: int = param(1, "how many look at a time", ge=1)
+    seat: int = param(0, "which of those it is", ge=0)
 
     def _trouble(self) -> None:
-        note(self.name, f"{self.variable}={os.environ.get(self.variable)}")
+        note("sees", ",".join(str(os.environ.get(variable)) for variable in self.variables.split(",")))
+        while self._looking() < self.together:
+            time.sleep(0.02)
+
+    def _looking(self) -> int:
+        with open(os.environ["BENCHBD_TEST_NOTES"]) as notes:
+            return sum(line.startswith("sees ") for line in notes)
 
 
 class Moody(_Trouble):
