@@ -100,21 +100,23 @@ class DefenseSpec(_Spec):
             load(kind, name)  # what the plan names may be a file, which the attack result alone may not make us run
         defense = cast(Defense, create("defense", self.defense.name, self.defense.params))
         with claim(claim_path(self.folder)):
-            if store.has(self.result, self.key, self.replaced):
-                return
-            result = defense.defense(
-                self.attack_folder,
-                device=self.device,
-                clean_budget=self.clean_budget,
-                evaluate_every=self.evaluate_every,
-                protocol=self.protocol,
-                save_path=self.folder,
-            )
-            if result.cell.key != self.key:
-                raise RecordError(f"this cell has the key {result.cell.key[:12]}, the plan says {self.key[:12]}; plan again")
-            noted = result.cell.provenance | {"retries": self.retries}
-            store.write(self.result, result.cell.model_copy(update={"provenance": noted}), result.predictions())
+            if not store.has(self.result, self.key, self.replaced):
+                self._make(defense, store)
         self._keep_images()
+
+    def _make(self, defense: Defense, store: ResultStore) -> None:
+        result = defense.defense(
+            self.attack_folder,
+            device=self.device,
+            clean_budget=self.clean_budget,
+            evaluate_every=self.evaluate_every,
+            protocol=self.protocol,
+            save_path=self.folder,
+        )
+        if result.cell.key != self.key:
+            raise RecordError(f"this cell has the key {result.cell.key[:12]}, the plan says {self.key[:12]}; plan again")
+        noted = result.cell.provenance | {"retries": self.retries}
+        store.write(self.result, result.cell.model_copy(update={"provenance": noted}), result.predictions())
 
     def _keep_images(self) -> None:
         """A strip of the attack's images beside its results, from the first of its seeds that comes here."""

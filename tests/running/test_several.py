@@ -94,12 +94,8 @@ def test_the_summary_tells_them_apart(folder: Path, capsys: pytest.CaptureFixtur
     matrix = _matrix(folder)
     print_summary(matrix, matrix.cells())
     text = capsys.readouterr().out
-    for column in (
-        "clean, digits",
-        "corner (poison_ratio=0.05), digits",
-        "corner (poison_ratio=0.2), imagefolder, timm:test_resnet",
-    ):
-        assert column in text
+    assert "clean, digits" in text and "corner (poison_ratio=0.05), digits" in text
+    assert "corner (poison_ratio=0.2), imagefolder, timm:test_resnet" in text
 
 
 def _matrix(folder: Path) -> Matrix:
