@@ -20,18 +20,8 @@ def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose a part of a protocol, shared by `matrix` and `plan`."""
     options = [
         click.argument("protocol"),
-        click.option(
-            "--attack",
-            "attacks",
-            multiple=True,
-            help="Only this attack, one of the protocol's or another; may be repeated.",
-        ),
-        click.option(
-            "--defense",
-            "defenses",
-            multiple=True,
-            help="Only this defense, one of the protocol's or another; may be repeated.",
-        ),
+        click.option("--attack", "attacks", multiple=True, help="Only this attack, the protocol's or another; may be repeated."),
+        click.option("--defense", "defenses", multiple=True, help="Only this defense, the protocol's or another; may be repeated."),
         click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed; may be repeated."),
         click.option("--rerun", default="", help=f"Also do again what ended so, separated by commas: {', '.join(RERUN)}."),
         click.option("--results", type=click.Path(path_type=Path), help="Folder of the results.  [default: leaderboard/results]"),

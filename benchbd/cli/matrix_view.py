@@ -186,10 +186,10 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     stored = {cell.key: cell for cell in cells}
     shown = [s.planned for s in matrix.standings if s.planned.key in stored]
-    columns, rows = _called(matrix, (each.stage for each in shown)), labels(Method.of(each.defense.provided) for each in shown)
+    columns = _called(matrix, (each.stage for each in shown))
     groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
-    for each in shown:
-        groups[columns[each.stage.folder_name], rows[Method.of(each.defense.provided)]].append(stored[each.key])
+    for each, row in zip(shown, _labelled([each.defense for each in shown]), strict=True):
+        groups[columns[each.stage.folder_name], row].append(stored[each.key])
     defenses, attacks = list(dict.fromkeys(row for _, row in groups)), list(dict.fromkeys(column for column, _ in groups))
     for names in _fitting(attacks, console.width - max(map(len, defenses), default=0)):
         table = Table("defense", *names, title="ASR / ACC %, mean over seeds", title_justify="left", header_style="bold")
@@ -213,12 +213,19 @@ def _fitting(names: list[str], width: int) -> list[list[str]]:
 
 def _called(matrix: Matrix, stages: Iterable[AttackStage]) -> dict[str, str]:
     """What stages are called, by their folder: the attack, and of data sets and models those that there are several of."""
-    protocol, seen = matrix.protocol, {stage.folder_name: stage for stage in stages}
-    parts = [[Method.of(stage.attack.provided) for stage in seen.values()]]
-    parts += [[Method.of(stage.dataset.provided) for stage in seen.values()]] if len(protocol.datasets) > 1 else []
-    parts += [[Method.of(stage.model.provided) for stage in seen.values()]] if len(protocol.models) > 1 else []
-    named = [[names[method] for method in methods] for methods in parts for names in [labels(methods)]]
-    return {folder: ", ".join(words) for folder, words in zip(seen, zip(*named, strict=True), strict=True)}
+    seen = {stage.folder_name: stage for stage in stages}
+    parts = [[stage.attack for stage in seen.values()]]
+    parts += [[stage.dataset for stage in seen.values()]] if len(matrix.protocol.datasets) > 1 else []
+    parts += [[stage.model for stage in seen.values()]] if len(matrix.protocol.models) > 1 else []
+    words = zip(*map(_labelled, parts), strict=True)
+    return {folder: ", ".join(each) for folder, each in zip(seen, words, strict=True)}
+
+
+def _labelled(plugins: list[Named]) -> list[str]:
+    """A label for each; those of one name differ by the parameters in which they do."""
+    methods = [Method.of(plugin.provided) for plugin in plugins]
+    names = labels(methods)
+    return [names[method] for method in methods]
 
 
 def _mean(cells: list[Cell]) -> str:

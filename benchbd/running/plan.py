@@ -127,7 +127,10 @@ def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[Pla
 
 
 def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
-    """Raises `ConfigError` for a name that neither the protocol nor any plugin has, and for a seed that would have no cells."""
+    """The protocol, joined by what was chosen and it does not name.
+
+    Raises `ConfigError` for a name that no plugin has either, and for a seed that would have no cells.
+    """
     for seed in set(chosen.seeds) - set(protocol.seeds):
         raise ConfigError(f"{protocol.name} has no seed {seed}; it has {', '.join(map(str, protocol.seeds))}")
     for kind, names in (("attack", chosen.attacks), ("defense", chosen.defenses)):
