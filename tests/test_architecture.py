@@ -16,6 +16,7 @@ CORE, ZOO = ROOT / "benchbd", ROOT / "plugins" / "benchbd_zoo"
 
 LAYERS = (
     {"errors", "seeds"},
+    {"options"},
     {"plugin"},
     {"data"},
     {"engine"},

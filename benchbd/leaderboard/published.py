@@ -8,7 +8,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from benchbd.errors import ConfigError, nearest
-from benchbd.running.protocol import Chosen, Part, parse, read_yaml
+from benchbd.options import read_yaml
+from benchbd.running.protocol import Chosen, Part, parse
 
 UNDEFENDED = "none"
 """The defense that leaves everything as it is."""

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
+from benchbd.options import parse_yaml
 from benchbd.plugin.entry import PREFIX
 from benchbd.plugin.signature import missing_verbs, require_signatures
 
@@ -95,10 +95,7 @@ class Plugin(BaseModel):
         if text.strip().lower() in ("none", "null") and _allows(field, type(None)):
             return None
         if text.lstrip().startswith(("[", "{")):
-            try:
-                return yaml.safe_load(text)
-            except yaml.YAMLError:
-                raise ConfigError(f"{cls.name}: expected {_wanted(cls, name)}, got {text!r}, which is not YAML") from None
+            return parse_yaml(text, f"{cls.name}: {name}={text}")
         return text
 
     @classmethod

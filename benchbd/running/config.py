@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from benchbd.errors import ConfigError, nearest
-from benchbd.running.protocol import read_yaml
+from benchbd.options import read_yaml
 
 
 def _names(value: Any) -> Any:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, Any, Self, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, nearest
-
-MAX_BYTES = 2**20
-MAX_VALUES = 100_000
-"""Values in a file of options, counted with what its aliases repeat."""
+from benchbd.options import read_yaml
 
 
 class Part(BaseModel):
@@ -215,57 +210,6 @@ def _part_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return annotation
     return next((part for inner in get_args(annotation) if (part := _part_in(inner))), None)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of keys and values, read safely. Raises `ConfigError`."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path} has more than {MAX_BYTES:,} bytes; that is no file of options")
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not YAML that benchbd reads: {error}") from None
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"{path}: expected keys and values, such as `dataset: digits`")
-    if not _is_small(content):
-        raise ConfigError(f"{path} unfolds to more than {MAX_VALUES:,} values; that is no file of options")
-    return content
-
-
-_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")
-"""Numbers that YAML 1.1 reads by eights or by sixties: 010 as 8, 1:30 as 90."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would forget the first, and numbers that are not what they look like."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        value = super().construct_object(node, deep=deep)
-        if isinstance(value, int | float) and _OTHER_BASE.fullmatch(node.value):
-            problem = f"{node.value} would be read as {value}; write a plain number, or '{node.value}' in quotes if it is a text"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return value
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _is_small(content: Any) -> bool:
-    """Whether there are few values in it, what aliases repeat (without end, if they lead to themselves) included."""
-    waiting, count = [content], 0
-    while waiting:
-        value = waiting.pop()
-        count += 1
-        if count > MAX_VALUES:
-            return False
-        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return True
 
 
 def _known() -> dict[str, Path]:

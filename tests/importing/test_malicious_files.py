@@ -25,9 +25,9 @@ from benchbd.importing.archive import as_folder, extract
 from benchbd.importing.contents import content_of, opcodes
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import inside, read_pictures
+from benchbd.options import read_yaml
 from benchbd.record.files import read_json, read_tensors
 from benchbd.record.pickles import suspicious_imports
-from benchbd.running.protocol import read_yaml
 
 
 class Shell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from benchbd.errors import ConfigError
 from benchbd.running.plan import plan
-from benchbd.running.protocol import Rule, load_protocol, read_yaml
+from benchbd.running.protocol import Rule, load_protocol
 
 GOOD = """
 name: small
@@ -108,30 +108,6 @@ def test_rules_speak_of_ratios_that_the_attacks_may_have(load: Any) -> None:
     assert not load(of_ratios).wants(attack="clean", poison_ratio=0.0), "what poisons nothing stays at 0"
     own = of_ratios.replace("poison_ratios: [0.01, 0.1]", "").replace("0.1]}", "0.3]}")
     assert not load(own).wants(attack="badnet", poison_ratio=0.3)
-
-
-def test_numbers_that_are_what_they_look_like(tmp_path: Path) -> None:
-    path = tmp_path / "numbers.yaml"
-    path.write_text("a: [0, -7, 0.5, 00.5, 1_000, 0x1F, '010', '1:30', timm:resnet18, 1e-3]")
-    assert read_yaml(path)["a"] == [0, -7, 0.5, 0.5, 1000, 31, "010", "1:30", "timm:resnet18", "1e-3"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "a: &a [1, 1, 1, 1]\n" + "".join(f"{y}: &{y} [*{x}, *{x}, *{x}, *{x}]\n" for x, y in pairwise("abcdefghijklmno")),
-        "a: &a [*a]",
-        "a: &a {b: *a}",
-        "a: " + "[" * 100_000,
-        "name: " + "x" * 2**20,
-    ],
-    ids=["repeats of repeats", "a list in itself", "a table in itself", "deep", "long"],
-)
-def test_files_that_would_fill_the_memory_are_refused(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "bomb.yaml"
-    path.write_text(content)
-    with pytest.raises(ConfigError, match=r"no file of options|is not YAML"):
-        read_yaml(path)
 
 
 def test_anchors_and_merges_are_welcome(load: Any) -> None:
