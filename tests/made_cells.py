@@ -57,7 +57,7 @@ def make_cell(
     return cell.model_copy(update={"key": expected_key(cell)}).sealed()
 
 
-def measured(hits: tuple[int, int, int], baseline: Metrics) -> dict[str, Any]:
+def measured(hits: tuple[int, int, int], baseline: Metrics | None) -> dict[str, Any]:
     counts = Counts(clean=CLEAN, clean_hits=hits[0], triggered=TRIGGERED, attack_hits=hits[1], true_hits=hits[2])
     return {"counts": counts, "metrics": Metrics.from_counts(counts, baseline), "baseline": baseline}
 

@@ -99,11 +99,11 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
     """Compare two defenses: over all attacks, and image by image against each attacked model (McNemar)."""
     from rich.console import Console
 
-    from benchbd.leaderboard.duel import comparison, duels
+    from benchbd.leaderboard.duel import comparison, duels, sections_of
 
     folder = results or FOLDER / "results"
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    for section in _board(results, trust).sections:
+    for section in sections_of(_board(results, trust), first, second):
         console.rule(section.title, align="left")
         found = comparison(section, first, second)
         if found is not None:

@@ -16,7 +16,7 @@ from typing import Any
 from benchbd.leaderboard.detecting import FIGURES, Detecting, detecting, mean_of
 from benchbd.leaderboard.front import fronts
 from benchbd.leaderboard.interval import Summary, summarise, tidy
-from benchbd.leaderboard.kinds import AttackKind, DefenseKind, attack_kind, defense_kind
+from benchbd.leaderboard.kinds import UNDEFENDED, AttackKind, DefenseKind, attack_kind, defense_kind
 from benchbd.leaderboard.naming import Method, labels
 from benchbd.leaderboard.parts import placed
 from benchbd.leaderboard.pictures import read_pictures
@@ -27,10 +27,13 @@ from benchbd.leaderboard.trust import Ledger, Level, lowest
 from benchbd.measure.metrics import percent
 from benchbd.measure.siblings import outlying
 
+TAKES = 0.1
+"""ASR without a defense, the mean over seeds, from which on an attack is a threat."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttackFacts:
-    """One attack of a table. `baseline`: the undefended models; `survival`: mean ASR that complete defenses leave."""
+    """One attack of a table. `baseline`: the undefended models; `survival`: mean ASR that complete rows of defenses leave."""
 
     label: str
     method: Method
@@ -44,6 +47,12 @@ class AttackFacts:
         """Whether nothing is poisoned, so that it shows false alarms and the cost to a sound model."""
         return self.poison_ratio == 0
 
+    @property
+    def threat(self) -> bool:
+        """Whether there is something to defend against."""
+        asr = self.baseline.get("asr")
+        return not self.healthy and (asr is None or asr.mean >= TAKES)
+
 
 @dataclass(frozen=True, slots=True)
 class DefenseFacts:
@@ -55,6 +64,11 @@ class DefenseFacts:
     oracle: bool
     detecting: Detecting | None
     cost: dict[str, float]
+
+    @property
+    def contends(self) -> bool:
+        """Whether it is a defense that somebody could use: no oracle, and not the lack of any."""
+        return not self.oracle and self.method.name != UNDEFENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +170,10 @@ def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
     present = sorted({model for cells in by_defense.values() for model in cells})
     expected = [m for m in present if any(m in cells and cells[m].ok for cells in by_defense.values())]
     healthy = frozenset(label for method, label in attacks.items() if _poison_ratio(method) == 0)
-    ranking = rank(by_defense, expected, healthy)
-    complete = {standing.defense for standing in ranking.standings if standing.aggregates}
-    mine: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        mine[attacks[row.attack]].append(row)
-    left = {label: _asr_left(each, [m for m, d in defenses.items() if d in complete]) for label, each in mine.items()}
+    facts = tuple(_defense(label, method, by_defense[label], present, healthy) for method, label in _by_label(defenses))
     order = sorted(attacks.items(), key=lambda item: (item[1] not in healthy, item[1]))
-    facts = tuple(_defense(label, method, by_defense[label], healthy) for method, label in _by_label(defenses))
+    met = tuple(_attack(label, method, [row for row in rows if attacks[row.attack] == label]) for method, label in order)
+    ranking = rank(by_defense, expected, frozenset(attack.label for attack in met if attack.threat), healthy)
     entries = tuple(_entry(a, d, cells, present) for _, a in order for d, cells in by_defense.items())
     return Section(
         where=where,
@@ -171,7 +181,7 @@ def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
         model=models[where.model],
         title=" · ".join([where.protocol, datasets[where.dataset], models[where.model], *_differences(where, wheres)]),
         seeds=tuple(sorted({row.seed for row in rows})),
-        attacks=tuple(_attack(label, method, mine[label], left[label]) for method, label in order),
+        attacks=tuple(replace(attack, survival=_survival(attack.label, facts, by_defense, ranking)) for attack in met),
         defenses=facts,
         entries=entries,
         ranking=ranking,
@@ -180,28 +190,35 @@ def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
     )
 
 
-def _attack(label: str, method: Method, mine: Sequence[Row], left: Sequence[float]) -> AttackFacts:
+def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
+    """All but what defenses leave of it, which takes the ranking to know."""
     by_seed = {row.seed: row.baseline for row in reversed(mine) if row.baseline}
     baseline = {
         name: summary
         for name in METRICS[:3]
         if (summary := summarise([v for seed in sorted(by_seed) if (v := by_seed[seed][name]) is not None]))
     }
-    survival = tidy(statistics.fmean(left)) if left else None
-    return AttackFacts(label, method, attack_kind(method, mine), _poison_ratio(method), baseline, survival)
+    return AttackFacts(label, method, attack_kind(method, mine), _poison_ratio(method), baseline, survival=None)
 
 
-def _asr_left(rows: Sequence[Row], complete: Sequence[Method]) -> list[float]:
-    """ASR of every measured cell of complete defenses."""
-    wanted = set(complete)
-    return [asr for row in rows if row.ok and row.defense in wanted and (asr := row.metrics["asr"]) is not None]
+def _survival(
+    attack: str, defenses: Sequence[DefenseFacts], cells: Mapping[str, Mapping[Model, Row]], ranking: Ranking
+) -> float | None:
+    """Mean ASR over the measured cells of complete rows, of those that contend."""
+    complete = {standing.defense for standing in ranking.standings if standing.measured == standing.expected}
+    rows = [row for d in defenses if d.contends and d.label in complete for row in cells[d.label].items()]
+    left = [asr for model, row in rows if model[0] == attack and row.ok and (asr := row.metrics["asr"]) is not None]
+    return tidy(statistics.fmean(left)) if left else None
 
 
-def _defense(label: str, method: Method, cells: Mapping[Model, Row], healthy: frozenset[str]) -> DefenseFacts:
+def _defense(
+    label: str, method: Method, cells: Mapping[Model, Row], present: Sequence[Model], healthy: frozenset[str]
+) -> DefenseFacts:
     attacked = [row for model, row in cells.items() if model[0] not in healthy]
     sound = [row for model, row in cells.items() if model[0] in healthy]
     oracle, cost = any(row.oracle for row in cells.values()), _cost([row for row in attacked if row.ok])
-    return DefenseFacts(label, method, defense_kind(method, cells.values()), oracle, detecting(attacked, sound), cost)
+    found = detecting(attacked, sound, sum(model[0] not in healthy for model in present))
+    return DefenseFacts(label, method, defense_kind(method, cells.values()), oracle, found, cost)
 
 
 def _entry(attack: str, defense: str, cells: Mapping[Model, Row], present: Sequence[Model]) -> Entry:

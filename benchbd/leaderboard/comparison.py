@@ -1,14 +1,16 @@
-"""Paired tests between two defenses, and the groups of defenses that they tell apart.
+"""Paired tests between two defenses, and the ranks that they leave open.
 
 Over attacks: the exact sign-flip permutation test of the mean difference (Fisher 1935), two-sided. If two defenses
 were alike, each attack's difference could as well have had the other sign; p is the share of all 2^n sign patterns
 whose sum lies at least as far from zero. With n attacks no p is below 2^(1 - n).
 Over many pairs: Holm's step-down correction (Holm 1979).
+From all pairs: sets of ranks (Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks", Review of Economic Studies 91).
 Inside one attack: McNemar's exact test on the images that only one of the two got right (McNemar 1947).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy
@@ -19,6 +21,8 @@ GRID = 10_000
 """Differences are counted in steps of a hundredth of a percentage point, which makes all patterns countable at once."""
 
 Pair = tuple[str, str]
+Ranks = tuple[int, int]
+"""The best and the worst rank that the tests leave open."""
 
 
 def sign_flip(differences: Sequence[float]) -> float:
@@ -56,15 +60,11 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(stats.binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
 
 
-def rank_groups(best_first: Sequence[str], adjusted: Mapping[Pair, float]) -> dict[str, int]:
-    """Group 1, 2, ... of each name. A group is anchored at its best: it ends at the first name that differs from the anchor.
+def rank_sets(names: Sequence[str], adjusted: Mapping[Pair, float]) -> dict[str, Ranks]:
+    """The ranks that each name may have: behind all that are shown to be better, before all that are shown to be worse.
 
     `adjusted` holds the p of every pair (better, worse).
     """
-    groups: dict[str, int] = {}
-    anchor, group = "", 0
-    for name in best_first:
-        if not group or adjusted[anchor, name] < ALPHA:
-            anchor, group = name, group + 1
-        groups[name] = group
-    return groups
+    shown = [pair for pair, p in adjusted.items() if p < ALPHA]
+    above, below = (Counter(pair[place] for pair in shown) for place in (1, 0))
+    return {name: (1 + above[name], len(names) - below[name]) for name in names}

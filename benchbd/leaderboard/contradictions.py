@@ -21,9 +21,7 @@ def contradictions(cell: Cell) -> list[str]:
     if cell.metrics is None or cell.counts is None:
         return ["it ended well but has no metrics or no counts"]
     faults = _impossible(cell.counts) or _wrong_shares(cell.metrics, cell.counts, cell.baseline)
-    if cell.baseline is not None and not _are_shares(cell.baseline):
-        faults = [*faults, "the baseline is not made of shares in [0, 1]"]
-    return faults
+    return [*faults, *_baseless(cell.counts, cell.baseline)]
 
 
 def attack_key_of(cell: Cell) -> str:
@@ -60,6 +58,15 @@ def _wrong_shares(metrics: Metrics, counts: Counts, baseline: Metrics | None) ->
         for (name, stored), (_, due) in zip(metrics, expected, strict=True)
         if stored != due
     ]
+
+
+def _baseless(counts: Counts, baseline: Metrics | None) -> list[str]:
+    """Without its baseline a defense would have no DER where it fails, and the mean of the others for all."""
+    if baseline is not None and not _are_shares(baseline):
+        return ["the baseline is not made of shares in [0, 1]"]
+    if counts.triggered and (baseline is None or baseline.asr is None):
+        return ["it has triggered images and no baseline, from which its DER is measured"]
+    return []
 
 
 def _are_shares(metrics: Metrics) -> bool:

@@ -17,7 +17,7 @@ FIGURES = ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr")
 
 @dataclass(frozen=True, slots=True)
 class Detecting:
-    """Means over attacked models, and `clean_fpr`: how often it is alarmed by what is healthy.
+    """Means over `models` of the `attacked` models, and `clean_fpr`: how often it is alarmed by what is healthy.
 
     For a detector of samples or inputs these are shares of samples; for a detector of models, which gives one
     verdict per model, shares of models, and `auroc` ranks the attacked models against the healthy ones.
@@ -30,10 +30,15 @@ class Detecting:
     fpr: float | None
     clean_fpr: float | None
     clean_models: int
+    models: int
+    attacked: int
 
 
-def detecting(attacked: Sequence[Row], healthy: Sequence[Row]) -> Detecting | None:
-    """The summary over the cells of one defense; None for one that detects nothing."""
+def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) -> Detecting | None:
+    """The summary over the cells of one defense; None for one that detects nothing.
+
+    expected: how many attacked models there are to meet.
+    """
     if not any(row.detection for row in [*attacked, *healthy]):
         return None
     figures = {name: mean_of(attacked, name) for name in FIGURES}
@@ -42,7 +47,8 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row]) -> Detecting | No
         clean_fpr = mean_of(healthy, "flagged")
     else:
         clean_fpr = mean_of(healthy, "fpr")
-    return Detecting(**figures, clean_fpr=clean_fpr, clean_models=sum(bool(row.detection) for row in healthy))
+    models, clean_models = (sum(bool(row.detection) for row in rows) for rows in (attacked, healthy))
+    return Detecting(**figures, clean_fpr=clean_fpr, clean_models=clean_models, models=models, attacked=expected)
 
 
 def mean_of(rows: Sequence[Row], name: str) -> float | None:

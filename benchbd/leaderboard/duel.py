@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchbd.errors import RecordError, nearest
 from benchbd.leaderboard.answers import Answers
-from benchbd.leaderboard.board import Entry, Section
+from benchbd.leaderboard.board import Board, Entry, Section
 from benchbd.leaderboard.comparison import mcnemar
 from benchbd.leaderboard.ranking import Comparison
 from benchbd.record.cells import read_cell
@@ -42,12 +42,22 @@ class Duel:
     fooled: Split
 
 
-def comparison(section: Section, first: str, second: str) -> Comparison | None:
-    """The test of two defenses over attacks; None where one of them is not ranked. Raises `RecordError` for an unknown name."""
-    known = [defense.label for defense in section.defenses]
+def sections_of(board: Board, first: str, second: str) -> list[Section]:
+    """The tables that have both defenses. Raises `RecordError` if there is none."""
+    known = {section.title: [defense.label for defense in section.defenses] for section in board.sections}
     for name in (first, second):
-        if name not in known:
-            raise RecordError(f"{section.title} has no defense {name!r}{nearest(name, known)} it has {', '.join(known)}")
+        names = sorted({label for labels in known.values() for label in labels})
+        if name not in names:
+            raise RecordError(f"the board has no defense {name!r}{nearest(name, names, 'it has ' + ', '.join(names))}")
+    found = [section for section in board.sections if {first, second} <= set(known[section.title])]
+    if not found:
+        tables = "; ".join(f"{name} in {', '.join(t for t in known if name in known[t])}" for name in (first, second))
+        raise RecordError(f"no table has both of {first} and {second}: {tables}")
+    return found
+
+
+def comparison(section: Section, first: str, second: str) -> Comparison | None:
+    """The test of two defenses over attacks; None where one of them is not ranked."""
     return next((c for c in section.ranking.comparisons if {c.better, c.worse} == {first, second}), None)
 
 
@@ -71,5 +81,5 @@ def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -
     if len({(len(clean), len(attacked)) for clean, attacked in (*predicted, (test, triggered))}) > 1:
         raise RecordError(f"{first} and {second} have predictions of other images than the data set gives; `benchbd verify` them")
     right = [clean == test.labels for clean, _ in predicted]
-    fooled = [attacked == triggered.attacked_labels for _, attacked in predicted]
+    fooled = [(attacked == triggered.attacked_labels) & triggered.scored for _, attacked in predicted]
     return Duel(attack, seed, Split.of(*right), Split.of(*fooled))

@@ -15,7 +15,7 @@ from benchbd.leaderboard.board import Board, Entry, Section
 from benchbd.leaderboard.document import dump
 from benchbd.leaderboard.interval import Summary, tidy
 from benchbd.leaderboard.row import BYSTANDERS, METRICS, Row
-from benchbd.leaderboard.tables import ABOUT, summary_line
+from benchbd.leaderboard.tables import ABOUT, IMPUTED, ranking_note, summary_line
 from benchbd.leaderboard.trust import LEVELS
 from benchbd.report.sheet import strip_name
 
@@ -45,6 +45,7 @@ def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "summary": summary_line(board),
         "about": ABOUT,
+        "imputed": IMPUTED,
         "digest": board_digest(facts),
         "figures": FIGURES,
         "levels": LEVELS,
@@ -67,37 +68,33 @@ def _points(board: Board) -> int:
 
 def _section(section: Section, stated: dict[str, Any], texts: Texts, every_seed: bool) -> dict[str, Any]:
     kept = ("title", "protocol", "dataset", "model", "recipe", "clean_budget", "seeds", "lost", "attacks", "defenses", "standings")
-    anchors = {(c["better"], c["worse"]): c for c in stated["comparisons"]}
     return {name: stated[name] for name in kept} | {
         "fronts": stated["fronts"],
-        "against": _against_anchor(stated["standings"], anchors),
-        "best": {attack.label: best for attack, entries in section.by_attack() if not attack.healthy and (best := _best(entries))},
+        "note": ranking_note(section),
+        "against": _against_first(stated),
+        "best": _best(section),
         "pictures": {attack.label: _picture(section, entries) for attack, entries in section.by_attack()},
         "entries": [_entry(entry, texts, every_seed) for entry in section.entries],
     }
 
 
-def _against_anchor(standings: list[dict[str, Any]], comparisons: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
-    """Of each ranked defense how it compares with the best of the group above, or of its own if that is the first."""
-    ranked = [s for s in standings if s["group"]]
-    anchors: dict[int, str] = {}
-    for standing in ranked:
-        anchors.setdefault(standing["group"], standing["defense"])
+def _against_first(stated: dict[str, Any]) -> dict[str, Any]:
+    """Of each ranked defense but the first how it compares with that."""
+    first = stated["standings"][0]["defense"]
+    mine = [c for c in stated["comparisons"] if c["better"] == first]
+    return {c["worse"]: {"than": first, **{name: c[name] for name in ("difference", "p", "adjusted")}} for c in mine}
+
+
+def _best(section: Section) -> dict[str, Any]:
+    """Of each threat the defense with the highest mean DER against it, of those that contend and have all seeds."""
+    contending = {defense.label for defense in section.defenses if defense.contends}
     found = {}
-    for standing in ranked:
-        above = anchors[max(1, standing["group"] - 1)]
-        if c := comparisons.get((above, standing["defense"])):
-            found[standing["defense"]] = {"than": above, **{n: c[n] for n in ("difference", "attacks", "p", "adjusted")}}
+    for attack, entries in section.by_attack():
+        whole = [e for e in entries if e.defense in contending and e.measured == e.expected and "der" in e.metrics]
+        if attack.threat and whole:
+            best = min(whole, key=lambda e: (-e.metrics["der"].mean, e.defense))
+            found[attack.label] = {"defense": best.defense, "der": best.metrics["der"].mean, "asr": best.metrics["asr"].mean}
     return found
-
-
-def _best(entries: tuple[Entry, ...]) -> dict[str, Any] | None:
-    """The defense with the highest mean DER against an attack, of those that are no oracle and have all seeds."""
-    whole = [e for e in entries if not e.oracle and e.measured == e.expected and "der" in e.metrics]
-    if not whole:
-        return None
-    best = min(whole, key=lambda e: (-e.metrics["der"].mean, e.defense))
-    return {"defense": best.defense, "der": best.metrics["der"].mean, "asr": best.metrics["asr"].mean}
 
 
 def _picture(section: Section, entries: tuple[Entry, ...]) -> str:

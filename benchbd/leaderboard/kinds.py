@@ -18,6 +18,9 @@ from benchbd.record.attack_result import MODEL_ONLY
 OWN = "benchbd"
 """The distribution whose catalogue is the same for everybody."""
 
+UNDEFENDED = "none"
+"""The defense that leaves everything as it is."""
+
 ATTACK_STAGES = ("data-poisoning", "training-controlled", MODEL_ONLY)
 DEFENSE_STAGES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
 UNKNOWN = "unknown"

@@ -8,11 +8,9 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from benchbd.errors import ConfigError, nearest
+from benchbd.leaderboard.kinds import UNDEFENDED
 from benchbd.options import read_yaml
 from benchbd.running.protocol import Chosen, Part, parse
-
-UNDEFENDED = "none"
-"""The defense that leaves everything as it is."""
 
 
 class Source(Part):

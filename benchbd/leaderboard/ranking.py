@@ -1,8 +1,9 @@
-"""From the cells of one table to a ranking of its defenses, in groups and over complete rows only.
+"""From the cells of one table to a ranking of its defenses, with sets of ranks and over complete rows only.
 
 The score is DER, which asks for both: an attack that no longer works and an accuracy that stayed. Per attack it is
 the mean over seeds; over attacks there are the mean and the worst case. Two defenses are compared over the same attacked
-models. Attacks that poison nothing count for no aggregate of ASR, RC or DER.
+models. Aggregates and tests are over *threats*: attacks that poison nothing, or did not take, leave a defense nothing to do, and
+its DER at 50.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchbd.leaderboard.comparison import Pair, holm, rank_groups, sign_flip
+from benchbd.leaderboard.comparison import Pair, Ranks, holm, rank_sets, sign_flip
 from benchbd.leaderboard.interval import tidy
 from benchbd.leaderboard.row import METRICS, Row
 
@@ -39,11 +40,11 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one defense did. `aggregates` only for a complete row, `imputed` only for the others, `group` if ranked."""
+    """How one defense did. `aggregates` only for a complete row, `imputed` only for the others, `ranks` if ranked."""
 
     defense: str
     place: Place
-    group: int | None
+    ranks: Ranks | None
     measured: int
     expected: int
     aggregates: dict[str, Aggregate] = field(default_factory=dict)
@@ -69,18 +70,20 @@ class Ranking:
     comparisons: tuple[Comparison, ...]
 
 
-def rank(cells: Mapping[str, Mapping[Model, Row]], expected: Sequence[Model], healthy: frozenset[str]) -> Ranking:
+def rank(
+    cells: Mapping[str, Mapping[Model, Row]], expected: Sequence[Model], threats: frozenset[str], healthy: frozenset[str]
+) -> Ranking:
     """Rank defenses by their cells.
 
-    `expected`: the models that a complete row has numbers for; `healthy`: the attacks that poison nothing.
+    expected: the models that a complete row has numbers for. threats: the attacks that count. healthy: those that poison nothing.
     """
-    attacked = [model for model in expected if model[0] not in healthy]
+    attacked = [model for model in expected if model[0] in threats]
     places = {name: _place(rows, expected) for name, rows in cells.items()}
     scores = {name: _per_attack(rows, attacked, SCORE) for name, rows in cells.items() if places[name] == "ranked"}
     best_first = sorted((n for n in scores if scores[n]), key=lambda n: (-statistics.fmean(scores[n].values()), n))
     comparisons = _compare(best_first, scores)
-    groups = rank_groups(best_first, {(c.better, c.worse): c.adjusted for c in comparisons})
-    standings = [_standing(n, cells[n], places[n], groups.get(n), expected, attacked, healthy) for n in cells]
+    ranks = rank_sets(best_first, {(c.better, c.worse): c.adjusted for c in comparisons})
+    standings = [_standing(n, cells[n], places[n], ranks.get(n), expected, attacked, healthy) for n in cells]
     return Ranking(tuple(sorted(standings, key=_order)), comparisons)
 
 
@@ -109,23 +112,24 @@ def _standing(
     name: str,
     rows: Mapping[Model, Row],
     place: Place,
-    group: int | None,
+    ranks: Ranks | None,
     expected: Sequence[Model],
     attacked: Sequence[Model],
     healthy: frozenset[str],
 ) -> Standing:
     measured = _measured(rows, expected)
     complete = measured == len(expected)
-    clean = [row.metrics["acc"] for model, row in rows.items() if model[0] in healthy and row.ok]
+    sound = [model for model in expected if model[0] in healthy]
+    clean = [acc for model in sound if model in rows and (acc := rows[model].metrics.get("acc")) is not None]
     return Standing(
         defense=name,
         place=place,
-        group=group,
+        ranks=ranks,
         measured=measured,
         expected=len(expected),
         aggregates=_aggregates(rows, attacked, impute=False) if complete else {},
         imputed={} if complete else _aggregates(rows, attacked, impute=True),
-        clean_acc=tidy(statistics.fmean(a for a in clean if a is not None)) if clean else None,
+        clean_acc=tidy(statistics.fmean(clean)) if clean and len(clean) == len(sound) else None,
     )
 
 

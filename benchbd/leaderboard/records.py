@@ -44,11 +44,12 @@ def to_parquet(board: Board) -> bytes:
 
 
 def _records(section: Section) -> Iterator[Record]:
-    groups = {standing.defense: standing for standing in section.ranking.standings}
+    standings = {standing.defense: standing for standing in section.ranking.standings}
     ratios = {attack.label: attack.poison_ratio for attack in section.attacks}
     clean_fpr = {d.label: d.detecting.clean_fpr if d.detecting else None for d in section.defenses}
     for entry in section.entries:
-        standing = groups[entry.defense]
+        standing = standings[entry.defense]
+        best_rank, worst_rank = standing.ranks or (None, None)
         about = {
             "table": section.title,
             "protocol": section.where.protocol,
@@ -58,7 +59,8 @@ def _records(section: Section) -> Iterator[Record]:
             "poison_ratio": ratios[entry.attack],
             "defense": entry.defense,
             "place": standing.place,
-            "group": standing.group,
+            "best_rank": best_rank,
+            "worst_rank": worst_rank,
         }
         yield about | _measurements(entry) | {"clean_fpr": clean_fpr[entry.defense]}
 
@@ -91,14 +93,15 @@ def _harmless(value: Any) -> Any:
 
 
 COLUMNS = (
-    *("table", "protocol", "dataset", "model", "attack", "poison_ratio", "defense", "place", "group"),
+    *("table", "protocol", "dataset", "model", "attack", "poison_ratio", "defense", "place", "best_rank", "worst_rank"),
     *("status", "measured", "expected", "seeds", "clean_images", "triggered_images"),
     *(f"{name}{part}" for name in METRICS for part in ("", "_low", "_high", "_by_seed")),
     *(*FIGURES, "flagged", "seconds", "peak_bytes", "clean_samples"),
     *("oracle", "stale", "trust", "reason", "clean_fpr"),
 )
+_COUNTS = ("best_rank", "worst_rank", "measured", "expected", "clean_images", "triggered_images", "peak_bytes", "clean_samples")
 TYPES = (
-    dict.fromkeys(("group", "measured", "expected", "clean_images", "triggered_images", "peak_bytes", "clean_samples"), "int64")
+    dict.fromkeys(_COUNTS, "int64")
     | dict.fromkeys(("table", "protocol", "dataset", "model", "attack", "defense", "place", "status", "seeds"), "string")
     | dict.fromkeys(("trust", "reason", *(f"{name}_by_seed" for name in METRICS)), "string")
     | dict.fromkeys(("oracle", "stale"), "bool")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from benchbd.leaderboard.board import AttackFacts, Board, DefenseFacts, Entry, Section
+from benchbd.leaderboard.board import TAKES, AttackFacts, Board, DefenseFacts, Entry, Section
 from benchbd.leaderboard.comparison import ALPHA
 from benchbd.leaderboard.interval import Summary
 from benchbd.leaderboard.ranking import Aggregate, Standing
@@ -20,8 +21,11 @@ ABOUT = (
     "DER: (max(0, drop of ASR) - max(0, drop of ACC) + 1) / 2; 50 is a defense that changed nothing. "
     "In brackets 95 % intervals: Wilson's over images for one seed, Student's t over seeds for three and more, which has no "
     "width where all seeds agree; of two seeds both values stand and no interval. "
-    "An oracle saw something that no defender has; it is shown and not ranked."
+    "An oracle saw something that no defender has; it is shown and not ranked. "
+    "ACC, ASR, RC and DER can be recomputed from stored predictions; figures of detectors, curves and cost are as reported."
 )
+
+IMPUTED = "Not measurements: every missing, failed or inapplicable cell counts as ACC 0, RC 0, ASR 100, DER 0. Not ranked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,12 @@ def attack_tables(section: Section) -> Iterator[Table]:
 
 
 def _ranking(section: Section) -> Table:
-    places = [s for s in section.ranking.standings if s.place != "incomplete"]
+    places = [s for s in section.ranking.standings if s.measured == s.expected]
     return Table(
         "Ranking of defenses",
-        ("group", "defense", "cells", *_HEADLINE, "ACC on the sound model"),
-        tuple(_standing_row(s, s.aggregates, str(s.group) if s.group else s.place) for s in places if s.aggregates),
-        _ranking_note(section),
+        ("rank", "defense", "cells", *_HEADLINE, "ACC on the sound model"),
+        tuple(_standing_row(s, s.aggregates, ranks(s)) for s in places if s.aggregates),
+        ranking_note(section),
         texts=2,
     )
 
@@ -77,27 +81,38 @@ def _ranking(section: Section) -> Table:
 _HEADLINE = ("DER worst", "DER mean", "ASR worst", "ASR mean", "ACC worst", "ACC mean", "RC worst", "RC mean")
 
 
-def _ranking_note(section: Section) -> str:
-    attacks = max((c.attacks for c in section.ranking.comparisons), default=0)
-    note = (
-        "Worst case and mean over attacks, each attack the mean of its seeds. Defenses of one group do not differ from its "
-        f"first (DER, exact sign-flip test over the same attacked models, Holm's correction, {100 * ALPHA:g} %). "
-        "Only rows with all cells are ranked."
-    )
-    pairs = len(section.ranking.comparisons)
-    if pairs and pairs * 2.0 ** (1 - attacks) >= ALPHA:
-        met, held = (f"{n} {what}{'' if n == 1 else 's'}" for n, what in ((attacks, "attack"), (pairs, "pair")))
-        note += f" With {met} and {held} no difference can reach that level."
-    return note
+def ranks(standing: Standing) -> str:
+    """`1-9`: the ranks that the tests leave open; of what is not ranked, its place."""
+    return standing.place if standing.ranks is None else "-".join(map(str, dict.fromkeys(standing.ranks)))
+
+
+def ranking_note(section: Section) -> str:
+    """What is averaged and tested, what is left out of it, and what it cannot show."""
+    threats = [attack for attack in section.attacks if attack.threat]
+    sentences = [
+        "Worst case and mean over attacks, each attack the mean of its seeds. Ranks are those that the tests leave open: behind "
+        "all that are shown to be better, before all that are shown to be worse (DER, exact sign-flip test over the same "
+        f"attacked models, Holm's correction, {100 * ALPHA:g} %). Only rows with all cells are ranked."
+    ]
+    weak = [attack.label for attack in section.attacks if not attack.healthy and not attack.threat]
+    if weak:
+        sentences.append(f"Left out, for an ASR below {100 * TAKES:g} % without a defense: {', '.join(weak)}.")
+    tops = [(1 + attack.baseline["asr"].mean) / 2 for attack in threats if "asr" in attack.baseline]
+    if tops:
+        sentences.append(f"Mean DER is 50 for doing nothing and at most {percent(statistics.fmean(tops))} here.")
+    pairs, met = len(section.ranking.comparisons), len(threats)
+    if pairs and pairs * 2.0 ** (1 - met) >= ALPHA:
+        sentences.append(f"With {_counted(met, 'attack')} and {_counted(pairs, 'pair')} no difference can reach that level.")
+    return " ".join(sentences)
 
 
 def _incomplete(section: Section) -> Table:
-    places = [s for s in section.ranking.standings if not s.aggregates]
+    places = [s for s in section.ranking.standings if s.measured < s.expected]
     return Table(
         "Incomplete rows, imputed worst case",
         ("place", "defense", "cells", *_HEADLINE, "ACC on the sound model"),
         tuple(_standing_row(s, s.imputed, s.place) for s in places),
-        "Not measurements: every missing, failed or inapplicable cell counts as ACC 0, RC 0, ASR 100, DER 0. Not ranked.",
+        IMPUTED,
         texts=2,
     )
 
@@ -174,9 +189,10 @@ def _detectors(section: Section) -> Table:
     found = [d for d in section.defenses if d.detecting is not None]
     return Table(
         "Detectors",
-        ("defense", "AUROC", "TPR at 1 % FPR", "TPR at 5 % FPR", "TPR", "FPR", "FPR on sound models", "sound models"),
+        ("defense", "models", "AUROC", "TPR at 1 % FPR", "TPR at 5 % FPR", "TPR", "FPR", "FPR on sound models", "sound models"),
         tuple(_detector_row(d) for d in found),
-        "Means over attacked models. TPR and FPR at the method's own threshold; of a detector of models, shares of models.",
+        "Means over the attacked models that a defense has figures for; where some are missing, rows do not compare. "
+        "TPR and FPR at the method's own threshold; of a detector of models, shares of models.",
     )
 
 
@@ -185,7 +201,7 @@ def _detector_row(defense: DefenseFacts) -> tuple[str, ...]:
     assert facts is not None
     shares = (facts.tpr_at_1_fpr, facts.tpr_at_5_fpr, facts.tpr, facts.fpr, facts.clean_fpr)
     auroc = "-" if facts.auroc is None else f"{facts.auroc:.3f}"
-    return defense.label, auroc, *map(percent, shares), str(facts.clean_models)
+    return defense.label, f"{facts.models}/{facts.attacked}", auroc, *map(percent, shares), str(facts.clean_models)
 
 
 def _unmeasured(section: Section) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from made_cells import attack_named, make_cell, provided
+from made_cells import attack_named, make_cell, measured, provided
 from sklearn.metrics import roc_auc_score
 
 from benchbd.engine.recipe import Recipe
@@ -97,6 +97,15 @@ def test_detectors_of_inputs_and_their_false_alarms() -> None:
     assert facts is not None
     assert (facts.auroc, facts.tpr_at_1_fpr, facts.tpr_at_5_fpr, facts.fpr) == (0.8, 0.5, 0.7, 0.06)
     assert (facts.clean_fpr, facts.clean_models) == (0.04, 1)
+    assert (facts.models, facts.attacked) == (2, 2)
+
+
+def test_a_detector_without_figures_for_some_models_says_so() -> None:
+    cells = [make_cell(attack, "watch", detection={"auroc": 0.9}) for attack in "ab"]
+    cells += [make_cell("c", "watch", code="timeout", reason="slow"), make_cell("d", "none"), make_cell("nothing", "none")]
+    facts = next(d.detecting for d in only(of(*cells)).defenses if d.label == "watch")
+    assert facts is not None
+    assert (facts.models, facts.attacked) == (2, 4)
 
 
 def test_detectors_of_models_are_judged_over_models() -> None:
@@ -133,6 +142,8 @@ def test_the_order_of_rows_changes_no_byte() -> None:
         ({"metrics": Metrics(acc=0.99, asr=0.1, rc=0.8, der=0.925)}, "ACC is stored as 0.99, its counts give 0.9"),
         ({"counts": None}, "no metrics or no counts"),
         ({"baseline": Metrics(acc=2.0, asr=1.0, rc=0.0)}, "shares"),
+        (measured((900, 90, 720), None), "no baseline, from which its DER"),
+        (measured((900, 90, 720), Metrics(acc=0.9, asr=None, rc=None)), "no baseline, from which its DER"),
         ({"cost": CellCost(defense_seconds=1e300)}, "defense_seconds is 1e\\+300"),
     ],
 )

@@ -237,6 +237,51 @@ def test_the_keyboard_alone_is_enough(seen: Visit) -> None:
     assert shown == sorted(shown, key=float) and len(shown) == 4
 
 
+def test_sorting_the_matrix_leaves_the_keyboard_where_it_was(seen: Visit) -> None:
+    page = seen.open()
+    title = page.locator(".matrix tbody .sort", has_text="odd")
+    title.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "odd"
+    assert page.locator(".matrix tbody th[aria-sort=ascending]").count() == 1
+    page.locator(".matrix thead .sort", has_text="blend").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "blend"
+
+
+CONTRASTS = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const light = (colour) => {
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((value) => linear(value / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const td = document.querySelector(".matrix td.painted");
+  const found = [];
+  for (const end of ["--gone", "--works"]) for (let much = 0; much <= 100; much += 5) {
+    td.style.setProperty("--end", `var(${end})`);
+    td.style.setProperty("--much", `${much}%`);
+    const below = light(getComputedStyle(td).backgroundColor);
+    for (const part of td.querySelectorAll("b, span, i")) {
+      const style = getComputedStyle(part), above = light(style.color);
+      found.push(style.opacity === "1" ? (Math.max(above, below) + 0.05) / (Math.min(above, below) + 0.05) : 0);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_can_be_read_on_every_colour_of_the_matrix(seen: Visit, scheme: str) -> None:
+    """The contrast that WCAG 2.2 asks of small text (1.4.3)."""
+    page = seen.open()
+    page.emulate_media(color_scheme=scheme)
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 100 and min(contrasts) >= 4.5
+
+
 def test_the_view_is_downloaded_as_csv(seen: Visit) -> None:
     page = seen.open("#stage=input+detector")
     with page.expect_download() as caught:
@@ -249,7 +294,7 @@ def test_the_view_is_downloaded_as_csv(seen: Visit) -> None:
 
 def test_incomplete_rows_are_imputed_and_called_so(seen: Visit) -> None:
     page = seen.open("#view=defenses")
-    assert "Imputed, not measured" in page.locator(".imputed").inner_text()
+    assert "Not measurements" in page.locator(".imputed").inner_text()
     assert page.locator("[data-grid=incomplete0] .tabulator-row b").first.inner_text() == "slow"
     assert "0/9 cells" in page.locator("[data-grid=incomplete0]").inner_text()
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 import torch
+from made_cells import make_cell
 
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
-from benchbd.leaderboard.board import Section, read_board
+from benchbd.leaderboard.answers import Answers
+from benchbd.leaderboard.board import Section, board, read_board
 from benchbd.leaderboard.contradictions import expected_key
-from benchbd.leaderboard.duel import Split, comparison, duels
+from benchbd.leaderboard.duel import Split, _duel, comparison, duels, sections_of
+from benchbd.leaderboard.row import row_of
 from benchbd.measure.metrics import Metrics, count
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
@@ -64,5 +68,33 @@ def test_the_test_over_attacks_is_that_of_the_ranking(section: Section) -> None:
     found = comparison(section, "none", "ft")
     assert found is not None
     assert (found.attacks, found.p) == (1, 1.0)
-    with pytest.raises(RecordError, match="did you mean 'none'"):
-        comparison(section, "nine", "ft")
+
+
+def test_only_tables_that_have_both_are_compared() -> None:
+    cells = [make_cell("a", d, protocol=f"{p}@1") for p, defenses in (("one", "xy"), ("two", "xz")) for d in defenses]
+    of = board(map(row_of, cells))
+    assert [section.where.protocol for section in sections_of(of, "x", "y")] == ["one@1"]
+    assert len(sections_of(of, "x", "x")) == 2
+    with pytest.raises(RecordError, match=r"no table has both of y and z: y in one@1 .*; z in two@1"):
+        sections_of(of, "y", "z")
+    with pytest.raises(RecordError, match=r"the board has no defense 'w'.*it has x, y, z"):
+        sections_of(of, "x", "w")
+    with pytest.raises(RecordError, match=r"no defense 'mendd'; did you mean 'mend'\? it has mend"):
+        sections_of(board([row_of(make_cell())]), "mendd", "mend")
+
+
+def test_bystanders_fool_nobody(stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cells whose predictions differ in 9 triggered images, all of them of bystanders but 3."""
+    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path / "none")
+    hit = torch.nonzero(result.triggered_predictions == stored.triggered.attacked_labels)[:9, 0]
+    bystander = torch.zeros(len(stored.triggered), dtype=torch.bool)
+    bystander[hit[3:]] = True
+    triggered = replace(stored.triggered, bystander=bystander)
+    monkeypatch.setattr(Answers, "of", lambda self, cell: (stored.test, triggered))
+    spared = result.triggered_predictions.clone()
+    spared[hit] = triggered.true_labels[hit]
+    store = ResultStore(tmp_path)
+    for name, predicted in (("0.json", result.triggered_predictions), ("1.json", spared)):
+        store.write(name, result.cell, replace(result, triggered_predictions=predicted).predictions())
+    duel = _duel("badnet", 0, *(tmp_path / f"{n}.json" for n in range(2)), Answers())
+    assert (duel.fooled.only_first, duel.fooled.only_second, duel.right.only_first) == (3, 0, 0)

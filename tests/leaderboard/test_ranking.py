@@ -10,6 +10,7 @@ from made_cells import make_cell
 from benchbd.leaderboard.board import Section, board
 from benchbd.leaderboard.ranking import Standing
 from benchbd.leaderboard.row import row_of
+from benchbd.measure.metrics import Metrics
 from benchbd.record.cell import Cell
 
 ATTACKS = [f"attack{place:02d}" for place in range(10)]
@@ -44,9 +45,9 @@ def test_worst_case_and_mean_by_hand() -> None:
     assert (found["der"].mean, found["der"].worst, found["der"].worst_attack) == (0.8625, 0.85, "a")
 
 
-def test_defenses_fall_into_groups_when_they_differ_on_every_attack() -> None:
+def test_defenses_differ_in_rank_when_they_differ_on_every_attack() -> None:
     of = section([*row("good", 0), *row("same", 0), *row("bad", 400)])
-    assert [(s.defense, s.group) for s in of.ranking.standings] == [("good", 1), ("same", 1), ("bad", 2)]
+    assert [(s.defense, s.ranks) for s in of.ranking.standings] == [("good", (1, 2)), ("same", (1, 2)), ("bad", (3, 3))]
     against = next(c for c in of.ranking.comparisons if (c.better, c.worse) == ("good", "bad"))
     # ten attacks of one sign: 2 / 2**10; the smallest of three pairs, so three times that
     assert against.p == pytest.approx(2 / 1024, rel=1e-3)
@@ -56,7 +57,7 @@ def test_defenses_fall_into_groups_when_they_differ_on_every_attack() -> None:
 
 def test_few_attacks_cannot_show_a_difference() -> None:
     of = section([*row("good", 0, ATTACKS[:4]), *row("bad", 800, ATTACKS[:4])])
-    assert {s.group for s in of.ranking.standings} == {1}
+    assert {s.ranks for s in of.ranking.standings} == {(1, 2)}
     assert of.ranking.comparisons[0].p == 2 / 2**4
 
 
@@ -64,7 +65,7 @@ def test_incomplete_rows_have_no_aggregates_but_an_imputed_worst_case() -> None:
     cells = [*row("full", 100, ATTACKS[:2]), make_cell("attack00", "gap", hits=(900, 90, 0))]
     cells.append(make_cell("attack01", "gap", code="timeout", reason="too slow"))
     found = standing(section(cells), "gap")
-    assert (found.place, found.group, found.measured, found.expected) == ("incomplete", None, 1, 2)
+    assert (found.place, found.ranks, found.measured, found.expected) == ("incomplete", None, 1, 2)
     assert found.aggregates == {}
     assert (found.imputed["asr"].mean, found.imputed["asr"].worst_attack) == (0.55, "attack01")
     assert found.imputed["acc"].mean == 0.45
@@ -87,7 +88,7 @@ def test_an_attacked_model_that_gave_nobody_numbers_is_expected_of_nobody() -> N
 
 def test_an_oracle_is_shown_and_not_ranked() -> None:
     of = section([*row("honest", 100), *row("knows", 0, oracle=True)])
-    assert (standing(of, "knows").place, standing(of, "knows").group) == ("oracle", None)
+    assert (standing(of, "knows").place, standing(of, "knows").ranks) == ("oracle", None)
     assert standing(of, "knows").aggregates["asr"].mean < standing(of, "honest").aggregates["asr"].mean
     assert of.ranking.comparisons == ()
 
@@ -98,3 +99,24 @@ def test_an_attack_that_poisons_nothing_counts_for_no_aggregate() -> None:
     assert standing(of, "mend").aggregates["asr"].mean == 0.5
     assert standing(of, "mend").clean_acc == 0.99
     assert [(a.label, a.healthy) for a in of.attacks] == [("nothing", True), ("a", False)]
+
+
+def test_an_attack_that_did_not_take_counts_for_no_aggregate() -> None:
+    weak = Metrics(acc=0.95, asr=0.09, rc=0.9)
+    of = section([make_cell("weak", hits=(900, 81, 810), baseline=weak), make_cell("a", hits=(900, 450, 400))])
+    assert [(a.label, a.threat) for a in of.attacks] == [("a", True), ("weak", False)]
+    found = standing(of, "mend")
+    assert (found.aggregates["der"].worst_attack, found.aggregates["asr"].mean, found.measured) == ("a", 0.5, 2)
+
+
+def test_accuracy_on_sound_models_is_of_all_of_them() -> None:
+    cells = [make_cell("nothing", hits=(990, 10, 880)), make_cell("nothing", seed=1, code="diverged", reason="no number")]
+    cells += [make_cell("nothing", "other", seed) for seed in (0, 1)]
+    assert standing(section(cells), "mend").clean_acc is None
+    assert standing(section(cells), "other").clean_acc == 0.9
+
+
+def test_what_defenses_leave_of_an_attack_leaves_out_oracles_and_no_defense() -> None:
+    cells = [make_cell("a", "none", hits=(950, 900, 0)), make_cell("a", hits=(900, 450, 400)), make_cell("a", "knows", oracle=True)]
+    assert section(cells).attacks[0].survival == 0.5
+    assert section(cells[:1]).attacks[0].survival is None

@@ -10,6 +10,7 @@ from benchbd.leaderboard.interval import Summary
 from benchbd.leaderboard.markdown import to_markdown
 from benchbd.leaderboard.row import row_of
 from benchbd.leaderboard.tables import Table, attack_tables, headline_tables, interval
+from benchbd.measure.metrics import Metrics
 from benchbd.record.cell import Cell, Code
 
 
@@ -59,7 +60,7 @@ def test_the_worst_case_stands_beside_the_mean(of: Section) -> None:
 
 
 def test_an_oracle_is_called_one(of: Section) -> None:
-    assert row(table(of, "Ranking"), "knows")["group"] == "oracle"
+    assert row(table(of, "Ranking"), "knows")["rank"] == "oracle"
     assert any(each[0] == "knows (oracle)" for each in table(of, "ASR / ACC").rows)
 
 
@@ -89,6 +90,14 @@ def test_two_seeds_show_both_values_and_no_interval() -> None:
 def test_few_attacks_are_said_to_show_nothing(attacks: str, defenses: str, words: str) -> None:
     cells = [make_cell(a, d, hits=(900, 90 if d == "x" else 800, 0)) for a in attacks for d in defenses]
     assert f"{words} difference can reach that level." in to_markdown(board(map(row_of, cells)))
+
+
+def test_what_the_ranking_leaves_out_is_named_with_the_most_that_is_left() -> None:
+    weak = Metrics(acc=0.95, asr=0.05, rc=0.9)
+    cells = [make_cell("weak", baseline=weak), make_cell("a"), make_cell("b", baseline=Metrics(acc=0.95, asr=0.6, rc=0.3))]
+    note = table(section(cells), "Ranking").note
+    assert "Left out, for an ASR below 10 % without a defense: weak." in note
+    assert "at most 90.0 here" in note  # the mean of (1 + 1.0) / 2 and (1 + 0.6) / 2
 
 
 def test_a_sound_model_is_called_so() -> None:

@@ -51,12 +51,12 @@ function entryOf([codes, metrics, detection, cost, images, [oracle, stale, trust
 }
 
 function sectionOf(stated, place) {
-  const standings = new Map(stated.standings.map((standing, rank) => [standing.defense, { ...standing, rank }]));
+  const standings = new Map(stated.standings.map((standing, line) => [standing.defense, { ...standing, line }]));
   const section = { ...stated, place, standings };
   section.attacks = stated.attacks.map((attack, column) => ({ ...attack, column, healthy: attack.poison_ratio === 0 }));
   section.defenses = stated.defenses
     .map((defense, row) => ({ ...defense, row, standing: standings.get(defense.label), against: stated.against[defense.label] }))
-    .sort((a, b) => a.standing.rank - b.standing.rank);
+    .sort((a, b) => a.standing.line - b.standing.line);
   const width = stated.defenses.length;
   const rows = new Map(section.defenses.map((defense) => [defense.row, defense]));
   section.entries = stated.entries.map((entry, index) =>

@@ -1,4 +1,4 @@
-// Which rows, columns and cells are shown. Filters hide; they change no aggregate, no group and no front.
+// Which rows, columns and cells are shown. Filters hide; they change no aggregate, no rank and no front.
 
 const FILTERS = [
   { name: "protocol", title: "Protocol", of: "section", value: (section) => section.protocol },

@@ -30,18 +30,24 @@ const arrangements = [];
 
 function arrangeMatrix({ section, attacks, defenses, head, heads, body, rows, cells }) {
   const order = orderOf(section);
+  const held = body.parentElement.contains(document.activeElement) ? document.activeElement : null; // moving a node takes its focus
   heads.forEach((th, place) => {
     const mine = order.by === "column" && order.label === attacks[place].label;
     if (mine) th.setAttribute("aria-sort", order.falling ? "descending" : "ascending");
     else th.removeAttribute("aria-sort");
   });
-  defenses.forEach((defense, place) => cells[place][0].classList.toggle("sorted", order.by === "row" && order.label === defense.label));
+  defenses.forEach((defense, place) => {
+    const mine = order.by === "row" && order.label === defense.label;
+    if (mine) cells[place][0].setAttribute("aria-sort", order.falling ? "descending" : "ascending");
+    else cells[place][0].removeAttribute("aria-sort");
+  });
   const columns = sortedColumns(section, attacks, defenses, order).map((attack) => attacks.indexOf(attack));
   if (columns.some((from, to) => head.cells[to + 1] !== heads[from])) {
     head.append(...columns.map((place) => heads[place]));
     rows.forEach((row, place) => row.append(...columns.map((column) => cells[place][column + 1])));
   }
   body.append(...sortedRows(section, attacks, defenses, order).map((defense) => rows[defenses.indexOf(defense)]));
+  held?.focus({ preventScroll: true });
 }
 
 function matrixNote(section, rows, columns) {
@@ -97,11 +103,11 @@ function matrixTitle(section, attack) {
 const breakable = (name) => name.split(/(?<=_)/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
 
 function matrixName(section, defense) {
-  const { group, measured, expected } = defense.standing;
+  const { ranks: open, measured, expected } = defense.standing;
+  const stand = h("span", { class: `place${defense.oracle ? " oracle" : ""}`, title: `${place(defense.standing)}, ${measured}/${expected} cells` }, open ? ranks(open) : defense.oracle ? "O" : "–");
   return h("th", { scope: "row" },
-    h("span", { class: `place${defense.oracle ? " oracle" : ""}`, title: `${place(defense.standing)}, ${measured}/${expected} cells` }, group ?? (defense.oracle ? "O" : "–")),
     h("button", { type: "button", class: "sort", title: `${defense.label}: ${defense.kind.summary || "sort attacks by ASR"}`, on: { click: () => change({ order: toggled(section, "row", defense.label) }) } }, defense.label),
-    h("small", {}, badges(defense)));
+    h("small", {}, stand, badges(defense)));
 }
 
 function badges(defense) {

@@ -18,7 +18,7 @@ const costColumns = (cost) => [
 
 function drawDefenses({ section, defenses }) {
   const [complete, incomplete] = [[], []];
-  for (const d of defenses) (Object.keys(d.standing.aggregates).length || d.standing.place === "ranked" ? complete : incomplete).push(d);
+  for (const d of defenses) (d.standing.measured === d.standing.expected ? complete : incomplete).push(d);
   const title = (d) => h("span", {}, h("b", {}, d.label), d.oracle && h("span", { class: "badge oracle" }, "oracle"));
   const columns = (first) => [
     { title: "defense", value: (d) => d.label, show: title, words: true, frozen: innerWidth > 700, wide: 120 },
@@ -29,25 +29,16 @@ function drawDefenses({ section, defenses }) {
     ...costColumns((d) => d.cost),
     { title: "stage", value: (d) => STAGES[d.kind.stage], words: true },
   ];
-  const group = { title: "group", value: (d) => d.standing.group ?? 1000, show: (d) => h("span", { class: "place" }, d.standing.group ?? d.standing.place), wide: 70 };
-  const test = { title: "against the best of the group above", value: (d) => d.against?.adjusted, show: (d) => compared(d.against), left: true, wide: 260, hint: "difference in mean DER and Holm-corrected p" };
+  const rank = { title: "rank", value: (d) => d.standing.line, show: (d) => h("span", { class: "place" }, d.standing.ranks ? ranks(d.standing.ranks) : d.standing.place), wide: 80, hint: "the ranks that the tests leave open; sorts by mean DER" };
+  const test = { title: "against the first", value: (d) => d.against?.adjusted, show: (d) => compared(d.against), left: true, wide: 260, hint: "difference in mean DER and Holm-corrected p" };
   const with_ = (key) => (d) => ({ ...d, figures: d.standing[key] });
-  return h("section", {}, h("h2", {}, section.title), h("p", { class: "note" }, rankingNote(section)),
-    complete.length > 0 && grid([...columns(group), test], complete.map(with_("aggregates")), { name: `defenses${section.place}`, tall: complete.length > 60 }),
+  return h("section", {}, h("h2", {}, section.title), h("p", { class: "note" }, section.note, " Filters hide rows; they change no rank and no figure."),
+    complete.length > 0 && grid([...columns(rank), test], complete.map(with_("aggregates")), { name: `defenses${section.place}`, tall: complete.length > 60 }),
     incomplete.length > 0 && [
       h("h3", {}, "Incomplete rows, imputed worst case"),
-      h("p", { class: "note imputed" }, "Imputed, not measured: every missing, failed or inapplicable cell counts as ACC 0, RC 0, ASR 100, DER 0. Not ranked."),
+      h("p", { class: "note imputed" }, DATA.imputed),
       grid(columns({ title: "place", value: (d) => d.standing.place, words: true }), incomplete.map(with_("imputed")), { name: `incomplete${section.place}` }),
     ]);
-}
-
-function rankingNote(section) {
-  const pairs = Object.values(section.against);
-  const attacks = Math.max(0, ...pairs.map((pair) => pair.attacks));
-  return [
-    "Worst case and mean over attacks that poison. Defenses of one group do not differ from the first of it (mean DER, exact sign-flip test over the same attacked models, Holm's correction over all pairs, 5 %). ",
-    `Only rows with all cells are ranked${attacks ? `, here over ${counted(attacks, "attack")}` : ""}. Filters hide rows; they change no group and no figure.`,
-  ];
 }
 
 const compared = (against) =>
@@ -58,8 +49,8 @@ function drawAttacks({ section, attacks }) {
   const before = (metric) => ({ title: `${TITLES[metric]} undefended`, value: (a) => a.baseline[metric]?.mean, show: (a) => interval(a.baseline[metric] && shareOf(a.baseline[metric])), wide: 130 });
   const columns = [
     { title: "attack", value: (a) => a.label, show: (a) => h("b", {}, a.label), words: true, wide: 120 },
-    { title: "ASR left by defenses", value: (a) => a.survival ?? undefined, show: (a) => barred(a.survival, "asr"), hint: "mean over the cells of defenses with complete rows", wide: 110 },
-    { title: "best against it (DER)", value: (a) => a.best?.der, show: (a) => a.best && withNote(percent(a.best.der), `${a.best.defense}, ASR ${percent(a.best.asr)}`), left: true, wide: 200, hint: "the highest mean DER of any defense that is no oracle and has all seeds" },
+    { title: "ASR left by defenses", value: (a) => a.survival ?? undefined, show: (a) => barred(a.survival, "asr"), hint: "mean over the cells of complete rows; oracles and no defense left out", wide: 110 },
+    { title: "best against it (DER)", value: (a) => a.best?.der, show: (a) => a.best && withNote(percent(a.best.der), `${a.best.defense}, ASR ${percent(a.best.asr)}`), left: true, wide: 200, hint: "the highest mean DER of any defense that has all seeds; oracles and no defense left out" },
     ...["asr", "acc", "rc"].map(before),
     { title: "poison ratio", value: (a) => a.poison_ratio ?? undefined, show: (a) => ratio(a.poison_ratio) },
     { title: "labels", value: (a) => a.kind.labels, words: true },

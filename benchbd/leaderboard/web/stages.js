@@ -22,13 +22,14 @@ function stageCard(section, stage, defenses) {
     { title: "seconds", value: (d) => d.cost.seconds, show: (d) => seconds(d.cost.seconds) },
   ];
   return h("article", { class: `card${columns.length > 8 ? " broad" : ""}` }, h("h3", {}, STAGES[stage], h("small", {}, counted(mine.length, "defense"))),
-    h("p", { class: "note" }, DETECTOR_NOTES[stage] ?? "Means over attacks that poison; only for rows with all cells."),
+    h("p", { class: "note" }, DETECTOR_NOTES[stage] ?? "Means over the attacks that count for the ranking; only for rows with all cells."),
     grid(columns, mine, { name: `stage-${stage}${section.place}`, tall: mine.length > 40 }));
 }
 
 function detectorColumns(mine) {
   const share = (name, title, hint) => ({ title, value: (d) => d.detecting?.[name] ?? undefined, show: (d) => percent(d.detecting?.[name]), hint, wide: title.length > 9 ? 96 : 70, narrow: true });
   const columns = [
+    { title: "models", value: (d) => d.detecting && d.detecting.models / d.detecting.attacked, show: (d) => (d.detecting ? `${d.detecting.models}/${d.detecting.attacked}` : ""), hint: "attacked models that it has figures for; where some are missing, rows do not compare" },
     { title: "AUROC", value: (d) => d.detecting?.auroc ?? undefined, show: (d) => d.detecting?.auroc?.toFixed(3) ?? "–" },
     share("tpr_at_1_fpr", "TPR at 1 % FPR"), share("tpr_at_5_fpr", "TPR at 5 % FPR"),
     share("tpr", "TPR", "at its own threshold"), share("fpr", "FPR", "at its own threshold"),

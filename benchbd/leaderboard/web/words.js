@@ -47,6 +47,9 @@ const ratio = (value) => (value === null ? "none stated" : `${percent(value).rep
 
 const counted = (number, thing, many = `${thing}s`) => `${number.toLocaleString("en")} ${number === 1 ? thing : many}`;
 
-const place = (standing) => (standing.group ? `group ${standing.group}` : standing.place);
+// The ranks that the tests leave open.
+const ranks = ([best, worst]) => (best === worst ? `${best}` : `${best}–${worst}`);
+
+const place = (standing) => (standing.ranks ? `rank ${ranks(standing.ranks)}` : standing.place);
 
 const reproduceCommand = (cell) => `benchbd reproduce ${cell.key}`;
