@@ -55,7 +55,8 @@ def global_random_state(seed: int) -> Iterator[None]:
     For code that draws from them beyond our reach: parameter initialisation, dropout, libraries.
     """
     python, legacy = random.getstate(), numpy.random.get_state()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    used = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # to look at the state of a GPU starts it
+    with torch.random.fork_rng(devices=used):
         try:
             random.seed(seed)
             numpy.random.seed(seed % 2**32)

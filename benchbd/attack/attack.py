@@ -85,9 +85,9 @@ class Attack(Plugin, ABC):
         return self._trigger
 
     def with_trigger(self, trigger: dict[str, Tensor]) -> Self:
-        """This attack, carrying what `prepare` made."""
+        """This attack, carrying what `prepare` made, on the CPU: `stamp` moves it to where the images are."""
         prepared = self.model_copy()
-        prepared._trigger = trigger
+        prepared._trigger = {name: value.cpu() for name, value in trigger.items()}
         return prepared
 
     def triggered(self, test: ImageSet, rng: torch.Generator) -> TriggeredSet:

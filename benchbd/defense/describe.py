@@ -70,7 +70,7 @@ def describe(
         doubts=_doubts(case, evaluation),
         cost=_cost(case, outcome, evaluation, cost),
         provenance=_provenance(defense, case, started),
-        flags=Flags(oracle=defense.oracle),
+        flags=Flags(oracle=defense.oracle, deterministic=case.machine.deterministic),
     )
     kept = {name: outcome.sweep.path.at(case.model(), step) for name, step in outcome.kept.items()} if outcome.sweep else {}
     return DefenseResult(

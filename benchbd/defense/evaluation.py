@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchbd.defense.case import Case
 from benchbd.defense.outcome import Outcome, Sweep
 from benchbd.engine.inference import predict
+from benchbd.engine.structure import hooks
 from benchbd.engine.sweep import sweep_predictions
 from benchbd.measure.curve import Along, Curve, CurvePoint, OperatingPoint
 from benchbd.measure.metrics import Counts, Metrics, count
@@ -64,14 +65,10 @@ def _known(case: Case, outcome: Outcome, along: Along, swept: MeasuredSweep | No
 
 def _alike(first: nn.Module, second: nn.Module) -> bool:
     """Whether two networks of one class hold the same values and as many hooks."""
-    if type(first) is not type(second) or _hooks(first) != _hooks(second):
+    if type(first) is not type(second) or hooks(first) != hooks(second):
         return False
     mine, theirs = first.state_dict(), second.state_dict()
     return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
-
-
-def _hooks(model: nn.Module) -> int:
-    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
 
 def _rejected(predictions: Tensor, rejected: Tensor | None) -> Tensor:

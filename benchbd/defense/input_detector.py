@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
 import torch
@@ -45,9 +46,9 @@ class InputDetector(CleanDataDefense):
     def respond(self, case: Case) -> Outcome:
         clean, attack = self.clean_data(case), case.attack
         scorer = self.fit(case.model(), clean, case.rng)
-        threshold = self.threshold(self._scores(scorer, clean.validation.images, case))
+        threshold = self.threshold(self._scores(scorer, clean.validation.images.split(EVAL_BATCH), case))
         shuffled = torch.randperm(len(attack.test) + len(attack.triggered), generator=case.seeds.generator("door"))
-        arriving = torch.cat([attack.test.images, attack.triggered.images])[shuffled]
+        arriving = (_at(places, attack.test.images, attack.triggered.images) for places in shuffled.split(EVAL_BATCH))
         good, bad = self._scores(scorer, arriving, case)[shuffled.argsort()].split([len(attack.test), len(attack.triggered)])
         detection = separation(good, bad) | {
             "threshold": threshold,
@@ -62,7 +63,15 @@ class InputDetector(CleanDataDefense):
             clean_samples=len(clean),
         )
 
-    def _scores(self, scorer: Scorer, images: Tensor, case: Case) -> Tensor:
-        """Suspicion (N,) on the CPU, scored batch by batch."""
-        batches = (batch.to(case.machine.device) for batch in images.split(EVAL_BATCH))
-        return torch.cat([require_scores(scorer.score(batch), len(batch), f"{self.name}.score") for batch in batches])
+    def _scores(self, scorer: Scorer, batches: Iterable[Tensor], case: Case) -> Tensor:
+        """Suspicion (N,) on the CPU, of batches (B, C, H, W)."""
+        there = (batch.to(case.machine.device) for batch in batches)
+        return torch.cat([require_scores(scorer.score(batch), len(batch), f"{self.name}.score") for batch in there])
+
+
+def _at(places: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """The images at `places` (B,) of two stacks, one behind the other, without making one stack of them."""
+    images = first.new_empty((len(places), *first.shape[1:]))
+    early = places < len(first)
+    images[early], images[~early] = first[places[early]], second[places[~early] - len(first)]
+    return images

@@ -55,6 +55,8 @@ def watching_outputs(model: nn.Module, layers: Iterable[str], record: Callable[[
 
 
 def _channel_dim(layer: nn.Module, output: Tensor) -> int:
-    """Linear layers and LayerNorm keep channels last; the variant of LayerNorm for maps keeps them second."""
-    last = isinstance(layer, nn.Linear | nn.LayerNorm) and output.shape[-1] == layer.weight.shape[0]
-    return output.ndim - 1 if last else 1
+    """Linear layers and LayerNorm keep channels last. The variant of LayerNorm for maps keeps them second: torchvision and timm
+    call it LayerNorm2d, and where a map is as wide as it has channels only the name tells."""
+    if isinstance(layer, nn.LayerNorm):
+        return 1 if type(layer).__name__.endswith("2d") else output.ndim - 1
+    return output.ndim - 1 if isinstance(layer, nn.Linear) else 1

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchbd.engine.counting import count_samples
 from benchbd.errors import ContractBroken
 
 
@@ -33,6 +34,7 @@ class Classifier(nn.Module):
                 f"a model takes images in [0, 1], got uint8 of shape {tuple(images.shape)}; call it with `to_float(images)`, "
                 "or call `features`, `logits` or `predict` of benchbd.api, which take uint8"
             )
+        count_samples(images)
         normalised = (images - self.mean) / self.std
         return self.network.features(normalised)  # type: ignore[operator, no-any-return]
 

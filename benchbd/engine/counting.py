@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from benchbd.engine.hardware import memory_peak
 
@@ -30,16 +29,24 @@ _counter: ContextVar[Cost | None] = ContextVar("cost", default=None)
 @contextmanager
 def measured(device: torch.device) -> Iterator[Cost]:
     """Count what happens inside. Nested measurements count for the innermost alone."""
-    cost, start = Cost(), time.perf_counter()
+    cost = Cost()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    start = _settled(device)
     token = _counter.set(cost)
     try:
         yield cost
     finally:
         _counter.reset(token)
-        cost.seconds += time.perf_counter() - start
+        cost.seconds += _settled(device) - start
         cost.peak_bytes = memory_peak(device)
+
+
+def _settled(device: torch.device) -> float:
+    """The time at which the device has done all that it was given so far."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 @contextmanager
@@ -55,14 +62,12 @@ def uncounted() -> Iterator[None]:
             cost.seconds -= time.perf_counter() - start
 
 
-def count_passes(model: nn.Module) -> None:
-    """Make `model` count the samples that pass through it, forward and, where gradients flow, backward."""
-    model.register_forward_pre_hook(_count)
+def count_samples(images: object) -> None:
+    """Note a pass of images (B, ...) through the network, forward and, where gradients flow, backward.
 
-
-def _count(module: nn.Module, inputs: tuple[object, ...]) -> None:
+    What stands for images while a network is traced counts for nothing.
+    """
     cost = _counter.get()
-    if cost is not None and inputs and isinstance(inputs[0], torch.Tensor):
-        samples = inputs[0].shape[0]
-        cost.forward_samples += samples
-        cost.backward_samples += samples if torch.is_grad_enabled() else 0
+    if cost is not None and isinstance(images, torch.Tensor):
+        cost.forward_samples += images.shape[0]
+        cost.backward_samples += images.shape[0] if torch.is_grad_enabled() else 0

@@ -26,13 +26,19 @@ BLOCK = 1024
 POOL = 16
 """Blocks, drawn from all over the set, whose images are shuffled among each other; two pools are in memory at a time."""
 
+LARGE = 2**30
+"""Bytes from which on a set is read by blocks. What is free on a machine decides where the images lie, never their order."""
+
 
 class Feed(ABC):
     """The batches of an epoch, cropped and flipped by the recipe. An edit sees the images before they are cropped."""
 
-    @abstractmethod
+    train: ImageSet
+
     def order(self, rng: torch.Generator) -> Tensor:
-        """A fresh order (N,) of all samples."""
+        """A fresh order (N,) of all samples; the same for a set in memory and in a file."""
+        count = len(self.train)
+        return block_order(count, rng) if self.train.images.nbytes >= LARGE else torch.randperm(count, generator=rng)
 
     @abstractmethod
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
@@ -53,9 +59,6 @@ class Resident(Feed):
         self.train, self.recipe, self.edit, self.crops = train, recipe, edit, crops
         self.whole = None if edit else self._cropping(train.images, train.labels)
 
-    def order(self, rng: torch.Generator) -> Tensor:
-        return torch.randperm(len(self.train), generator=rng)
-
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         return map(self._take, order.split(size))
 
@@ -63,7 +66,7 @@ class Resident(Feed):
         if self.whole is not None:
             return self.whole.take(places, self.crops)
         assert self.edit is not None
-        there = places.to(self.train.labels.device)
+        there = places.to(self.train.labels.device, non_blocking=True)
         images, labels = self.edit(self.train.images[there], self.train.labels[there])
         return self._cropping(images, labels).take(torch.arange(len(labels)), self.crops)
 
@@ -76,9 +79,6 @@ class FromFile(Feed):
 
     def __init__(self, train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> None:
         self.train, self.device, self.recipe, self.edit, self.crops = train, device, recipe, edit, crops
-
-    def order(self, rng: torch.Generator) -> Tensor:
-        return block_order(len(self.train), rng)
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         pools = iter(order.split(max(1, BLOCK * POOL // size) * size))

@@ -40,6 +40,11 @@ class Hardware:
         return "bf16" if self.bf16 else "fp32"
 
     @property
+    def deterministic(self) -> bool:
+        """Whether the same seed gives the same bits: kernels of a GPU add in any order."""
+        return self.device.type == "cpu"
+
+    @property
     def non_blocking(self) -> bool:
         return self.device.type == "cuda"
 
@@ -51,6 +56,7 @@ def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
     """
     where = _device(device)
     keep_blocks_in_heap()
+    torch.backends.cudnn.allow_tf32 = False  # float32 is what it is called in every result
     precision = _default_precision.get() if precision == "auto" else precision
     return Hardware(where, precision == "bf16" or (precision == "auto" and has_bf16(where)))
 

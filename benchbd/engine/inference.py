@@ -43,8 +43,8 @@ def batched(
     for start in track(starts, what) if what else starts:
         part = to_float(images[start : start + batch].to(device, non_blocking=machine.non_blocking))
         with torch.inference_mode(), machine.autocast(part):
-            parts.append(function(part).float().cpu())
-    return torch.cat(parts)  # outside, so that what comes back may take part in a method's own gradients
+            parts.append(function(part).float())
+    return torch.cat(parts).cpu()  # outside, so that what comes back may take part in a method's own gradients
 
 
 def logits(model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = "") -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from benchbd.data.images import ImageSet
+from benchbd.engine.counting import count_samples
 from benchbd.engine.graph import node_of, run_watched, trace
 from benchbd.engine.hardware import Hardware, Precision, hardware
 from benchbd.engine.inference import EVAL_BATCH, eval_mode, predict
@@ -153,6 +154,7 @@ class _Walk(fx.Interpreter):
             added = {self.places[layer]: chosen for layer, chosen in self.path.added(step).items()}
             prune(self.module, added, self.path.where)
             if work:
+                count_samples(batch)
                 row = self._run(work).argmax(1)
             yield row
 

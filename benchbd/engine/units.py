@@ -164,14 +164,10 @@ def staying_pruned(model: nn.Module, pruned: dict[str, list[int]], where: Where)
     with ExitStack() as hooks:
         for parameter, part in _entries(model, pruned, where):
             if parameter.requires_grad:
-                hooks.callback(parameter.register_hook(partial(_without, part=part)).remove)
+                gone = torch.zeros_like(parameter, dtype=torch.bool)
+                gone[part] = True
+                hooks.callback(parameter.register_hook(partial(torch.Tensor.masked_fill, mask=gone, value=0)).remove)
         yield
-
-
-def _without(gradient: Tensor, part: _Part) -> Tensor:
-    masked = gradient.clone()
-    masked[part] = 0
-    return masked
 
 
 def _entries(model: nn.Module, pruned: dict[str, list[int]], where: Where) -> Iterator[tuple[Tensor, _Part]]:

@@ -39,7 +39,7 @@ def load_model(path: str | Path) -> Classifier:
             about = json.loads((stored.metadata() or {})[ABOUT])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dictionary
         outline = about["outline"]
-        if len(tensors["network.head.bias"]) != outline["num_classes"]:
+        if len(tensors["network.head.weight"]) != outline["num_classes"]:
             raise ValueError("its head is not made for the classes that it names")
         plugin = cast(Model, rebuild(about, "model"))
         model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))

@@ -15,6 +15,7 @@ from benchbd.engine.counting import uncounted
 from benchbd.engine.hardware import Precision
 from benchbd.engine.inference import predict
 from benchbd.engine.progress import watching
+from benchbd.engine.structure import look
 from benchbd.measure.metrics import Metrics, count
 
 
@@ -62,24 +63,19 @@ class Along:
     """What was measured along a training: points of a curve, and the predictions of the model that was looked at last."""
 
     points: list[CurvePoint] = field(default_factory=list)
-    _last: tuple[nn.Module, list[int], Tensor, Tensor] | None = None
+    _last: tuple[nn.Module, object, Tensor, Tensor] | None = None
 
     def measure(self, model: nn.Module, test: ImageSet, triggered: TriggeredSet, value: float, precision: Precision) -> None:
         clean, attacked = (predict(model, images, precision=precision) for images in (test.images, triggered.images))
         metrics = Metrics.from_counts(count(clean, attacked, test, triggered))
         self.points.append(CurvePoint(value=value, acc=metrics.acc, asr=metrics.asr, rc=metrics.rc))
-        self._last = model, _versions(model), clean, attacked
+        self._last = model, look(model), clean, attacked
 
     def predictions_of(self, model: nn.Module) -> tuple[Tensor, Tensor] | None:
         """Predicted classes of the clean and the triggered images if `model` is what was looked at last, unchanged since."""
-        if self._last is None or self._last[0] is not model or self._last[1] != _versions(model):
+        if self._last is None or self._last[0] is not model or self._last[1] != look(model):
             return None
         return self._last[2:]
-
-
-def _versions(model: nn.Module) -> list[int]:
-    """Numbers of which one grows with every change in place of a parameter or buffer."""
-    return [value._version for value in (*model.parameters(), *model.buffers())]
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
-from benchbd.engine.counting import count_passes
 from benchbd.engine.strided import make_safe
 from benchbd.errors import ContractBroken
 from benchbd.plugin.plugin import Plugin
@@ -74,5 +73,4 @@ class Model(Plugin, ABC):
         make_safe(network)
         model = Classifier(network, mean, std)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        count_passes(model)
         return model.eval()

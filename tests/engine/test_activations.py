@@ -67,6 +67,24 @@ def test_channels_are_found_wherever_the_layer_keeps_them(layer: str) -> None:
     assert means.float() == pytest.approx(values[layer], rel=0.03, abs=0.03)
 
 
+class LayerNorm2d(nn.LayerNorm):
+    """As torchvision and timm have it."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(maps.movedim(1, -1)).movedim(-1, 1)
+
+
+def test_a_norm_of_maps_as_wide_as_it_has_channels() -> None:
+    norm = LayerNorm2d(4, elementwise_affine=True)
+    with torch.no_grad():
+        norm.bias.copy_(torch.tensor([10.0, 20.0, 30.0, 40.0]))
+    body = nn.Sequential(nn.Conv2d(3, 4, 1), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = Classifier(Network(body, width=4), (0.0,) * 3, (1.0,) * 3).eval()
+    images = torch.randint(0, 256, (6, 3, 4, 4), dtype=torch.uint8)
+    means = channel_means(model, "network.body.1", images, rectified=False)
+    assert means.tolist() == pytest.approx([10, 20, 30, 40], abs=2)  # what is normalised over four channels stays below 2
+
+
 def test_a_layer_that_never_runs_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'network.body.unused' is not used"):
         channel_means(two_channels(), "network.body.unused", black_and_white(1, 1), rectified=False)

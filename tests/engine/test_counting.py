@@ -9,18 +9,28 @@ import torch
 from torch import nn
 
 from benchbd.data.images import ImageSet
-from benchbd.engine.counting import count_passes, measured, uncounted
-from benchbd.engine.inference import predict
+from benchbd.engine.classifier import Classifier
+from benchbd.engine.counting import measured, uncounted
+from benchbd.engine.inference import features, predict
 from benchbd.engine.recipe import Recipe
+from benchbd.engine.sweep import sweep_predictions
 from benchbd.engine.training import fit
+from benchbd.engine.units import path_by_number
 
 CPU = torch.device("cpu")
 
 
-def counted() -> nn.Module:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
-    count_passes(model)
-    return model
+class Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.head = nn.BatchNorm2d(3), nn.Linear(3, 3)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        return self.norm(images).mean((2, 3))  # type: ignore[no-any-return]
+
+
+def counted() -> Classifier:
+    return Classifier(Tiny(), (0.5,) * 3, (0.2,) * 3).eval()
 
 
 def test_forward_and_backward_samples(images: ImageSet) -> None:
@@ -72,3 +82,15 @@ def test_seconds_and_memory_are_kept_even_after_an_error() -> None:
         pass
     assert 0.02 <= cost.seconds < 5
     assert cost.peak_bytes > 2**20
+
+
+def test_features_count_and_so_does_every_step_of_a_sweep_that_prunes_something(images: ImageSet) -> None:
+    model = counted()
+    with measured(CPU) as cost:
+        features(model, images.images[:20])
+    assert (cost.forward_samples, cost.backward_samples) == (20, 0)
+    path = path_by_number({"network.norm": torch.tensor([0.1, 0.2, 0.3])}, [0, 1, 1, 3], "scale")
+    with measured(CPU) as cost:
+        sweep_predictions(model, path, images.images[:20])
+    # one image shows that the graph does as the network does; 20 for the unpruned network, 20 for each of two steps
+    assert cost.forward_samples == 1 + 3 * 20

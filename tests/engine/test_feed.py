@@ -10,7 +10,7 @@ import torch
 from benchbd.data.images import ImageSet
 from benchbd.data.mapped import mapped
 from benchbd.engine import feed as module
-from benchbd.engine.feed import FromFile, Resident, block_order, feed_of
+from benchbd.engine.feed import FromFile, block_order, feed_of
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.plugin.registry import create
@@ -58,6 +58,7 @@ def test_a_file_gives_the_samples_of_the_order(size: int) -> None:
     source = feed_of(images, CPU, RECIPE, None, generator())
     assert isinstance(source, FromFile)
     order = source.order(generator(3))
+    assert sorted(order.tolist()) == list(range(100))
     batches = list(source.batches(order, size))
     assert torch.cat([pixels[:, 0, 0, 0] for pixels, _ in batches]).tolist() == order.tolist()
     assert torch.cat([labels for _, labels in batches]).tolist() == (order % 3).tolist()
@@ -77,10 +78,10 @@ def test_edits_and_crops_are_those_of_memory() -> None:
         assert all(torch.equal(a, b) for x, y in zip(memory, file, strict=True) for a, b in zip(x, y, strict=True))
 
 
-def test_the_same_call_trains_on_both(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one order for both, the weights are the same bit for bit."""
-    for kind in (Resident, FromFile):
-        monkeypatch.setattr(kind, "order", lambda self, rng: torch.randperm(len(self.train), generator=rng))
+@pytest.mark.parametrize("large", [0, 2**30])
+def test_the_same_call_trains_on_both(images: ImageSet, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    """What memory is free decides where images lie, and not one bit of the weights."""
+    monkeypatch.setattr(module, "LARGE", large)
     fresh = [cast(Model, create("model", "resnet_small", {"width": 4})).classifier(images, seed=0) for _ in range(2)]
     one, other = (fit(model, data, RECIPE, generator()) for model, data in zip(fresh, (images, on_disk(images)), strict=True))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))

@@ -32,6 +32,7 @@ def test_autocast_changes_the_format_only_where_it_was_asked_for() -> None:
     with Hardware(CPU, bf16=False).autocast(left):
         assert (left @ left).dtype == torch.float32
     assert (Hardware(CPU, True).precision, Hardware(CPU, False).precision) == ("bf16", "fp32")
+    assert Hardware(CPU, True).deterministic and not Hardware(torch.device("cuda"), True).deterministic
 
 
 def test_a_single_image_is_trained_on_in_float32() -> None:

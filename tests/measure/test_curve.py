@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,9 +20,10 @@ class Constant(nn.Module):
     def __init__(self, answer: int) -> None:
         super().__init__()
         self.answer = nn.Parameter(torch.nn.functional.one_hot(torch.tensor(answer), 3).float())
+        self.last: nn.Module = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.answer.expand(len(images), -1)
+        return self.last(self.answer.expand(len(images), -1))  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -49,6 +52,27 @@ def test_predictions_are_known_of_the_last_model_until_it_changes(images: ImageS
     assert along.predictions_of(twin) is None
     with torch.no_grad():
         model.answer.mul_(2)
+    assert along.predictions_of(model) is None
+
+
+def wrap(model: nn.Module) -> None:
+    model.last = nn.Sequential(nn.Identity(), model.last)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.last.register_forward_hook(lambda module, inputs, output: -output),
+        lambda model: model.register_forward_pre_hook(lambda module, inputs: None),
+        lambda model: setattr(model, "forward", lambda images: model.answer.expand(len(images), -1).flip(1)),
+        wrap,
+    ],
+    ids=["a hook on a layer", "a hook before all", "another forward", "a layer in place of another"],
+)
+def test_what_acts_at_measuring_time_is_a_change(images: ImageSet, triggered: TriggeredSet, change: Any) -> None:
+    along, model = Along(), Constant(1)
+    along.measure(model, images, triggered, 1.0, "fp32")
+    change(model)
     assert along.predictions_of(model) is None
 
 

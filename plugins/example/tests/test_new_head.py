@@ -35,3 +35,10 @@ def test_a_new_head_learns_the_classes_again() -> None:
     handed = hand_over()
     learned = NewHead().repair(handed.model, handed.clean, handed.rng)
     assert accuracy(learned, handed.test.images, handed.test.labels) > 0.9
+
+
+def test_a_head_without_bias_is_redrawn_as_well() -> None:
+    handed = hand_over()
+    handed.model.head.register_parameter("bias", None)
+    learned = NewHead().repair(handed.model, handed.clean, handed.rng)
+    assert accuracy(learned, handed.test.images, handed.test.labels) > 0.9

@@ -30,7 +30,8 @@ class NewHead(Repair):
         z = features(model, known.images).to(device_of(model))
         with torch.no_grad():
             head.weight.copy_(torch.randn(head.weight.shape, generator=rng) / head.in_features**0.5)
-            head.bias.zero_()
+            if head.bias is not None:
+                head.bias.zero_()
         optimizer = torch.optim.Adam(head.parameters(), lr=self.lr)
         for _ in track(range(self.steps), "a new head"):
             optimizer.zero_grad()

@@ -1,0 +1,19 @@
+"""Whether two looks at a network see the same: its modules, their hooks, the versions of its values."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def hooks(model: nn.Module) -> int:
+    """How many hooks change what a forward pass gives; a `forward` that was put in place of a module's own counts as one."""
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks) + ("forward" in vars(module)) for module in model.modules()
+    )
+
+
+def look(model: nn.Module) -> tuple[list[tuple[str, int]], list[int], int]:
+    """Equal for two looks at one model between which nothing changed: which modules are where, how often each parameter and
+    buffer was written to, and how many hooks there are."""
+    modules = [(name, id(module)) for name, module in model.named_modules()]
+    return modules, [value._version for value in (*model.parameters(), *model.buffers())], hooks(model)
