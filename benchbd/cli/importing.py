@@ -32,7 +32,9 @@ def _stored_options(function: Callable[..., None]) -> Callable[..., None]:
     """Where the result goes, and how it is told."""
     for option in (
         click.option("--name", help="Folder of the result under record/; default: the name of what is read."),
-        click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of the defenses to come.  [default: 0]"),
+        click.option(
+            "--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the defenses to come; default: the exported one, else 0."
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ):
         function = option(function)
@@ -53,7 +55,9 @@ def _clean_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.argument("folder", type=SOME_PATH)
 @_clean_options
 @_stored_options
-def _backdoorbench(folder: Path, dataset: str, settings: tuple[str, ...], name: str | None, seed: int, as_json: bool) -> None:
+def _backdoorbench(
+    folder: Path, dataset: str, settings: tuple[str, ...], name: str | None, seed: int | None, as_json: bool
+) -> None:
     """Read the result of SCLBD/BackdoorBench in FOLDER (or a zip archive of it), and the defenses below it.
 
     The result names its data set and holds none of the clean images: --dataset gives the same images in the same order.
@@ -112,7 +116,7 @@ def _checkpoint(
     seen = read_triggered(triggered, test, target) if triggered is not None and target is not None else None
     statistics = None if mean is None and std is None else (_numbers(mean or "0", train), _numbers(std or "1", train))
     plugin = _plugin("model", model, settings)
-    found = read_checkpoint(file, plugin, (train, test), seen, statistics, kept["seed"])
+    found = read_checkpoint(file, plugin, (train, test), seen, statistics, kept["seed"] or 0)
     _show(keep(found, kept["name"] or file.stem), kept["as_json"])
 
 
@@ -124,13 +128,13 @@ def _checkpoint(
 @click.option("--poisoned-test", type=SOME_PATH, help="Triggered images to measure attack success on, HDF5.")
 @click.option("--model", help="Architecture; default: the one whose card says that Keras files are made for it.")
 @_stored_options
-def _keras(model: str | None, name: str | None, seed: int, as_json: bool, **files: Path | None) -> None:
+def _keras(model: str | None, name: str | None, seed: int | None, as_json: bool, **files: Path | None) -> None:
     """Read the pruning exercise on a backdoored face recogniser: weights and images in HDF5."""
     from benchbd.importing.assemble import keep
     from benchbd.importing.keras import Exercise, read_exercise
 
     exercise = Exercise(**files)  # type: ignore[arg-type]
-    found = read_exercise(exercise, _plugin("model", model, ()) if model else None, seed)
+    found = read_exercise(exercise, _plugin("model", model, ()) if model else None, seed or 0)
     _show(keep(found, name or exercise.weights.stem), as_json)
 
 

@@ -20,8 +20,10 @@ from torch import Tensor
 RESIDENT_SHARE = 0.5
 """Images that would fill more than this share of the memory that is free are mapped."""
 
-_files: dict[int, int] = {}
-"""Open files of the mapped tensors of this process, by the address of their storage."""
+_files: dict[int, int | None] = {}
+"""Open files of the mapped tensors of this process, by the address of their storage; None for a copy, which is no longer
+what its file holds.
+"""
 
 
 def room_for(shape: tuple[int, ...]) -> Tensor:
@@ -35,7 +37,7 @@ def mapped(shape: tuple[int, ...]) -> Tensor:
     """A mapped uint8 tensor of zeros. What is written to it goes to its file."""
     with tempfile.TemporaryFile(prefix="benchbd-images-") as file:
         file.truncate(max(1, math.prod(shape)))
-        return _view(file.fileno(), shape, mmap.ACCESS_WRITE)
+        return _view(os.dup(file.fileno()), shape, mmap.ACCESS_WRITE)
 
 
 def is_mapped(images: Tensor) -> bool:
@@ -44,23 +46,28 @@ def is_mapped(images: Tensor) -> bool:
 
 
 def writable_copy(images: Tensor) -> Tensor:
-    """A copy to write to. Of a whole mapped tensor only the pages that are written take memory; the file stays as it is."""
+    """A copy to write to.
+
+    Of a mapped tensor, whole and laid out as in its file, only the pages that are written take memory; the file stays as it is.
+    """
     storage = images.untyped_storage()
-    if not is_mapped(images) or storage.nbytes() != images.numel():
+    file = _files.get(storage.data_ptr()) if is_mapped(images) else None
+    if file is None or storage.nbytes() != images.numel() or not images.is_contiguous():
         return images.clone()
-    return _view(_files[storage.data_ptr()], tuple(images.shape), mmap.ACCESS_COPY)
+    return _view(file, tuple(images.shape), mmap.ACCESS_COPY)
 
 
 def _view(file: int, shape: tuple[int, ...], access: int) -> Tensor:
-    """The content of an open file; it stays open for as long as the tensor lives."""
-    size, opened = math.prod(shape), os.dup(file)
-    pages = mmap.mmap(opened, max(1, size), access=access)
+    """The content of an open file."""
+    size = math.prod(shape)
+    pages = mmap.mmap(file, max(1, size), access=access)
     images = torch.frombuffer(pages, dtype=torch.uint8)[:size].view(shape)
     address = images.untyped_storage().data_ptr()
-    _files[address] = opened
+    _files[address] = file if access == mmap.ACCESS_WRITE else None
     weakref.finalize(pages, _forget, address)
     return images
 
 
 def _forget(address: int) -> None:
-    os.close(_files.pop(address))
+    if (file := _files.pop(address)) is not None:
+        os.close(file)

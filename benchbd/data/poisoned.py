@@ -21,6 +21,16 @@ class State(IntEnum):
     COVER = 2
 
 
+def _require_column(what: str, values: Tensor, count: int, dtype: torch.dtype) -> None:
+    if values.dtype != dtype or values.shape != (count,):
+        raise DataError(f"expected {what} as {dtype} ({count},), got {values.dtype} {tuple(values.shape)}")
+
+
+def _require_between(what: str, values: Tensor, lowest: int, highest: int) -> None:
+    if len(values) and not lowest <= int(values.min()) <= int(values.max()) <= highest:
+        raise DataError(f"expected {what} from {lowest} to {highest}, got {int(values.min())} to {int(values.max())}")
+
+
 @dataclass(frozen=True, eq=False)
 class PoisonedSet:
     """A clean training set and the few samples in which the attacker's version differs from it.
@@ -46,6 +56,11 @@ class PoisonedSet:
             raise DataError(f"a poisoned index lies outside of the {len(self.clean)} training samples")
         if not bool((self.indices.diff() > 0).all()):
             raise DataError("the indices of a poisoned set must ascend, each sample at most once")
+        _require_column("poisoned indices", self.indices, count, torch.int64)
+        _require_column("poisoned labels", self.labels, count, torch.int64)
+        _require_column("poisoned states", self.states, count, torch.uint8)
+        _require_between("poisoned labels", self.labels, 0, self.clean.num_classes - 1)
+        _require_between("poisoned states", self.states, State.POISONED, State.COVER)
 
     def __len__(self) -> int:
         return len(self.clean)
@@ -96,8 +111,24 @@ class TriggeredSet:
             raise DataError("a triggered set needs as many images, true labels and attacked labels as indices")
         if len(self.bystander) not in (0, len(self.indices)):
             raise DataError(f"of {len(self.indices)} triggered images {len(self.bystander)} were said to be bystanders or not")
+        _require_column("bystander", self.bystander, len(self.bystander), torch.bool)
+        for name in ("indices", "true_labels", "attacked_labels"):
+            _require_column(name, getattr(self, name), len(self.indices), torch.int64)
+        places = self.indices[self.paired]
+        if len(places.unique()) < len(places):
+            raise DataError("a triggered set holds two images of one place in the test set; leave one of them out")
         if bool((self.true_labels == self.attacked_labels).any()):
             raise DataError("a triggered set holds an image whose true label is already the attacked one; leave it out")
+
+    def require_of(self, test: ImageSet) -> None:
+        """Raise `DataError` unless these may be images of that test set."""
+        if self.images.shape[1:] != test.images.shape[1:]:
+            raise DataError(
+                f"expected triggered images like the test images {test.image_shape}, got {tuple(self.images.shape[1:])}"
+            )
+        _require_between("places of triggered images", self.indices, UNKNOWN, len(test) - 1)
+        _require_between("true labels of triggered images", self.true_labels, UNKNOWN, test.num_classes - 1)
+        _require_between("attacked labels", self.attacked_labels, 0, test.num_classes - 1)
 
     @property
     def is_true_known(self) -> bool:

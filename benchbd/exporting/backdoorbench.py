@@ -1,14 +1,15 @@
 """An attack result in the layout of SCLBD/BackdoorBench: `attack_result.pt`, and a PNG file for every changed image.
 
-Paths inside are relative, as that tool writes them: `./record/NAME/bd_train_dataset/<true class>/<place>.png`. One entry is
-added that it does not know, and passes over: the normalisation, which `benchbd import backdoorbench` reads again.
+Paths inside are relative, as that tool writes them: `./record/NAME/bd_train_dataset/<true class>/<place>.png`. Entries are
+added that it does not know, and passes over: the normalisation, the places of the bystanders in the test set, and the seed,
+which `benchbd import backdoorbench` reads again.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +20,9 @@ from torch import Tensor
 
 from benchbd.errors import ConfigError
 from benchbd.importing.architecture import released
-from benchbd.importing.backdoorbench import ATTACK_FILE, normalisations
-from benchbd.record.attack_result import AttackResult, rebuild
+from benchbd.importing.backdoorbench import ATTACK_FILE, COSINE, RECIPE, normalisations
+from benchbd.record.attack_result import MANIFEST, AttackResult, rebuild
+from benchbd.record.defense_result import CELL
 from benchbd.record.files import write, write_text
 from benchbd.victim.model import Model
 
@@ -28,9 +30,10 @@ TRAIN, TEST = "bd_train_dataset", "bd_test_dataset"
 
 
 def write_result(folder: Path, attack: AttackResult) -> list[Path]:
-    """Write the layout to `folder`. Raises `ConfigError` for a result that it cannot express."""
+    """Write the layout to `folder`. Raises `ConfigError` for a result that it cannot express, or a folder of our own results."""
     plugin = cast(Model, rebuild(attack.manifest, "model"))
     _require_expressible(plugin, attack)
+    _require_room(folder)
     train, triggered = attack.train, attack.triggered
     height, width = train.clean.image_shape[1:]
     origin = attack.manifest.get("imported", {})
@@ -44,6 +47,8 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         "bd_train": None,
         "bd_test": _table(folder, TEST, triggered.indices, triggered.attacked_labels, triggered.true_labels, len(attack.test)),
         "normalisation": [attack.model.mean.flatten().tolist(), attack.model.std.flatten().tolist()],
+        "bystanders": triggered.indices[~triggered.scored].tolist(),
+        "seed": attack.seed,
     }
     _write_images(folder / TEST, triggered.indices, triggered.true_labels, triggered.images)
     if len(train.indices):
@@ -52,7 +57,8 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         _write_images(folder / TRAIN, train.indices, true, train.images)
     elif attack.manifest["stage"] == "data-poisoning":
         content["bd_train"] = _table(folder, TRAIN, train.indices, train.labels, train.labels, len(train))
-    info = {"attack": origin.get("called", attack.manifest["attack"]["name"]), "dataset": content["clean_data"], "amp": False}
+    called = origin.get("called", attack.manifest["attack"]["name"])
+    info = {"attack": called, "dataset": content["clean_data"], "amp": False, **_options(attack.manifest["recipe"])}
     return [
         write(folder / ATTACK_FILE, lambda file: torch.save(content, file)),
         write(folder / "info.pickle", lambda file: torch.save(info, file)),
@@ -78,6 +84,18 @@ def _require_expressible(plugin: Model, attack: AttackResult) -> None:
         raise ConfigError(f"BackdoorBench has no model like {plugin.name}, so it could not read the result")
     if not bool(attack.triggered.paired.all()) or not attack.triggered.is_true_known:
         raise ConfigError("BackdoorBench keeps triggered images by their place in the test set, which is not known of these")
+
+
+def _require_room(folder: Path) -> None:
+    """Raise `ConfigError` where a result of our own would be lost: its files have the same names."""
+    if (folder / MANIFEST).exists() or any(folder.glob(f"defense/*/{CELL}")) or (folder / CELL).exists():
+        raise ConfigError(f"{folder} holds results of benchbd, which would be written over; choose another --out")
+
+
+def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe, as far as BackdoorBench has options for it."""
+    options = {theirs: recipe[name] for name, theirs in RECIPE.items()}
+    return options | ({"lr_scheduler": COSINE} if recipe["schedule"] == "cosine" else {})
 
 
 def _table(folder: Path, tree: str, places: Tensor, given: Tensor, true: Tensor, count: int) -> dict[str, Any]:

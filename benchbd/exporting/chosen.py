@@ -35,6 +35,8 @@ def choose(attack: AttackResult, defense: str | None = None, kept: str | None = 
     Raises `ConfigError` for a choice that is none, `RecordError` for a result that cannot be read.
     """
     about = {name: attack.manifest[name] for name in ("model", "found_as", "outline", "class_names", "attack")}
+    if undefended and (defense is not None or kept is not None):
+        raise ConfigError("--undefended names the backdoored model, --defense and --kept name repaired ones; give one of them")
     if undefended:
         return Chosen(_ready(attack.model), about | {"defense": None}, "undefended")
     folder = _folder(attack, defense)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
@@ -17,8 +18,18 @@ State = Mapping[str, Tensor]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel, for images in [0, 1]."""
 
+SMALLEST_DEVIATION = 1e-6
+"""Images divided by less are no longer numbers of ordinary size; one level of 255 is 0.004."""
+
 COUNTERS = "num_batches_tracked"
 """Buffers that old versions of PyTorch did not store, and that no prediction depends on."""
+
+
+def are_usable(statistics: Statistics, channels: int) -> bool:
+    """Whether images of that many channels can be normalised by these."""
+    mean, std = statistics
+    numbers = all(math.isfinite(value) for value in (*mean, *std))
+    return len(mean) == len(std) == channels and numbers and min(std) >= SMALLEST_DEVIATION
 
 
 def recognised(name: str) -> Iterator[Model]:

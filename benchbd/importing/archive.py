@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from benchbd.errors import RecordError, UnsafeFile
+from benchbd.errors import BenchbdError, RecordError, UnsafeFile
 
 MOST_FILES = 500_000
 MOST_BYTES = 64 * 2**30
@@ -20,7 +21,10 @@ MOST_RATIO = 200
 
 @contextmanager
 def as_folder(path: Path) -> Iterator[Path]:
-    """`path` if it is a folder; the files of a zip archive in a folder that is gone afterwards. Raises `RecordError`."""
+    """`path` if it is a folder; the files of a zip archive in a folder that is gone afterwards. Raises `RecordError`.
+
+    What is packed as one folder is that folder. Errors that are raised inside name the archive in place of where it lay.
+    """
     if path.is_dir():
         yield path
         return
@@ -28,7 +32,18 @@ def as_folder(path: Path) -> Iterator[Path]:
         raise RecordError(f"no file or folder at {path}")
     with TemporaryDirectory(prefix="benchbd-") as folder:
         extract(path, Path(folder))
-        yield Path(folder)
+        try:
+            yield _innermost(Path(folder))
+        except BenchbdError as error:
+            error.args = tuple(str(part).replace(folder, str(path)) for part in error.args)
+            raise
+
+
+def _innermost(folder: Path) -> Path:
+    """The folder in `folder` that has more in it than one other folder."""
+    while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
+        (folder,) = inside
+    return folder
 
 
 def extract(path: Path, folder: Path) -> None:
@@ -45,7 +60,7 @@ def extract(path: Path, folder: Path) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as packed, place.open("xb") as file:
                     shutil.copyfileobj(packed, file)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise RecordError(f"{path} is no zip archive that can be read: {error}") from None
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchbd.attack.attack import Attack
-from benchbd.attack.training_controlled import nothing_poisoned
+from benchbd.attack.training_controlled import TrainingControlledAttack, nothing_poisoned
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
 from benchbd.engine.classifier import Classifier
@@ -98,7 +98,7 @@ def only_model(train: ImageSet) -> PoisonedSet:
 def nothing_triggered(test: ImageSet) -> TriggeredSet:
     """For a model of which no triggered image is at hand."""
     none = torch.zeros(0, dtype=torch.int64)
-    return TriggeredSet(none, test.images[:0], none, none)
+    return TriggeredSet(none, test.images.new_empty((0, *test.image_shape)), none, none)
 
 
 def _attack_parameters(found: Found) -> dict[str, Any]:
@@ -112,11 +112,18 @@ def _attack_parameters(found: Found) -> dict[str, Any]:
     }
 
 
+def _told(attack: Attack, stage: str) -> Provided:
+    """The attack as it is written down: without a share of poison where it poisoned batches, for 0 says that nobody attacked."""
+    told = Provided.of(attack)
+    unset = ("poison_ratio",) if stage == TrainingControlledAttack.stage else ()
+    return told.model_copy(update={"params": {name: value for name, value in told.params.items() if name not in unset}})
+
+
 def _parts(found: Found) -> dict[str, Tensor]:
     parts = {f"train.{name}": getattr(found.train, name) for name in ("indices", "images", "labels", "states")}
-    return parts | {
-        f"test.{name}": getattr(found.triggered, name) for name in ("indices", "images", "true_labels", "attacked_labels")
-    }
+    names = ["indices", "images", "true_labels", "attacked_labels"]
+    names += ["bystander"] if len(found.triggered.bystander) else []
+    return parts | {f"test.{name}": getattr(found.triggered, name) for name in names}
 
 
 def digest_of(tensors: dict[str, Tensor]) -> str:
@@ -130,7 +137,7 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
 
 def _manifest(found: Found, dataset: DataSet, attack: Attack) -> dict[str, Any]:
     train, model = found.train.clean, found.model
-    provided = {"dataset": Provided.of(dataset), "model": Provided.of(found.plugin), "attack": Provided.of(attack)}
+    provided = {"dataset": Provided.of(dataset), "model": Provided.of(found.plugin), "attack": _told(attack, found.stage)}
     data, architecture, made_by = (each.identity() for each in provided.values())
     manifest = {
         "key": attack_key(data, architecture, made_by, found.recipe.params, found.seed),

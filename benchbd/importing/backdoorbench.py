@@ -21,7 +21,7 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, DataError, RecordError
-from benchbd.importing.architecture import Statistics, require_state, restored_by_name
+from benchbd.importing.architecture import Statistics, are_usable, require_state, restored_by_name
 from benchbd.importing.assemble import Found
 from benchbd.importing.changed_images import poisoned_images, resemblance, triggered_images
 from benchbd.importing.foreign_pickle import read_foreign
@@ -31,13 +31,18 @@ from benchbd.record.files import require_ordinary
 ATTACK_FILE, DEFENSE_FILE = "attack_result.pt", "defense_result.pt"
 FORMAT = "BackdoorBench"
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
+RECIPE = {"epochs": "epochs", "batch_size": "batch_size", "lr": "lr", "momentum": "sgd_momentum", "weight_decay": "wd"}
+"""What the options of a recipe are called there."""
+
+COSINE = "CosineAnnealingLR"
+MOST_SEED = 2**32 - 1
 MOST_BYTES = 2**22
 """The longest table of reported numbers that is read."""
 
 
 def find_attack(folder: Path) -> Path:
     """The attack result in `folder`, or in the folders above where `folder` holds a defense. Raises `RecordError`."""
-    for place in (folder, folder.parent, folder.parent.parent):
+    for place in (folder, *folder.resolve().parents[:2]):
         if (place / ATTACK_FILE).is_file():
             return place / ATTACK_FILE
         if not (folder / DEFENSE_FILE).is_file():
@@ -48,11 +53,14 @@ def find_attack(folder: Path) -> Path:
 def find_defenses(folder: Path) -> dict[str, Path]:
     """Results of defenses in `folder` or below `folder/defense`, by the name of their folder."""
     found = [*folder.glob(DEFENSE_FILE), *sorted(folder.glob(f"defense/*/{DEFENSE_FILE}"))]
-    return {path.parent.name: path for path in found if path.resolve().is_relative_to(folder.resolve())}
+    return {path.parent.resolve().name: path for path in found if path.resolve().is_relative_to(folder.resolve())}
 
 
-def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int = 0) -> Found:
-    """The attack result at `path`, which was made from these clean images. Raises `RecordError` or `DataError`."""
+def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int | None = None) -> Found:
+    """The attack result at `path`, which was made from these clean images. Raises `RecordError` or `DataError`.
+
+    seed: of the defenses to come; unset: that of a result that was exported here, else 0.
+    """
     content = read_foreign(path)
     absent = [key for key in KEYS if key not in content]
     if absent:
@@ -62,7 +70,7 @@ def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int = 0) -> F
         raise DataError(f"{path} is for {content['num_classes']} classes, the clean data have {train.num_classes}; choose others")
     statistics = _statistics(content, train)
     plugin, model = restored_by_name(str(content["model_name"]), require_state(content["model"], str(path)), train, statistics)
-    info, triggered = _info(path.parent), triggered_images(path, content["bd_test"], test)
+    info, triggered = _info(path.parent), triggered_images(path, content["bd_test"], test, content.get("bystanders", ()))
     poisoned = poisoned_images(path, content["bd_train"], train, triggered)
     return Found(
         format=FORMAT,
@@ -75,7 +83,7 @@ def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int = 0) -> F
         triggered=triggered,
         target=_target(triggered),
         recipe=_recipe(info),
-        seed=seed,
+        seed=_own_seed(content, path) if seed is None else seed,
         reported=reported(path.parent / "attack_df_summary.csv"),
         details={
             "resemblance": resemblance(test.images[triggered.indices], triggered.images),
@@ -124,10 +132,23 @@ def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:
     channels, name = images.image_shape[0], str(content["clean_data"])
     own = content.get("normalisation")
     mean, std = own if isinstance(own, list | tuple) and len(own) == 2 else normalisations().get(name, ((0.0,), (1.0,)))
-    mean, std = (tuple(map(float, values)) * (channels if len(values) == 1 else 1) for values in (mean, std))
-    if len(mean) != channels or len(std) != channels or min(std) <= 0:
-        raise DataError(f"the normalisation of {name!r} is for {len(mean)} channels, the clean data have {channels}")
+    try:
+        mean, std = (tuple(map(float, values)) * (channels if len(values) == 1 else 1) for values in (mean, std))
+    except (TypeError, ValueError):
+        mean = std = ()
+    if not are_usable((mean, std), channels):
+        raise DataError(
+            f"the normalisation of {name!r} is no mean and positive deviation for each of the {channels} channels of the clean data"
+        )
     return mean, std
+
+
+def _own_seed(content: Mapping[str, Any], path: Path) -> int:
+    """What was exported here says its seed."""
+    seed = content.get("seed", 0)
+    if not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
+        raise RecordError(f"{path}: expected its seed to be a whole number from 0 to {MOST_SEED}, got {seed!r:.40}")
+    return int(seed)
 
 
 def _sized(images: ImageSet, size: Any, path: Path) -> ImageSet:
@@ -160,9 +181,8 @@ def _name(text: object) -> str:
 
 def _recipe(info: Mapping[str, Any]) -> Recipe:
     """How the victim was trained, as far as it is written down; used where a defense trains again."""
-    names = {"epochs": "epochs", "batch_size": "batch_size", "lr": "lr", "momentum": "sgd_momentum", "weight_decay": "wd"}
-    known = {name: info[theirs] for name, theirs in names.items() if isinstance(info.get(theirs), int | float)}
-    if info.get("lr_scheduler") == "CosineAnnealingLR":
+    known = {name: info[theirs] for name, theirs in RECIPE.items() if isinstance(info.get(theirs), int | float)}
+    if info.get("lr_scheduler") == COSINE:
         known["schedule"] = "cosine"
     try:
         return Recipe(precision="fp32", **known)

@@ -8,6 +8,7 @@ its class another label; where it gives none, as in clean-label attacks and for 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -83,15 +84,18 @@ def _file(tree: Path, written: str) -> Path:
     return inside(tree, *parts)
 
 
-def triggered_images(path: Path, part: Any, test: ImageSet) -> TriggeredSet:
-    """The triggered test images whose true label is not already the attacked one."""
+def triggered_images(path: Path, part: Any, test: ImageSet, bystanders: Iterable[Any] = ()) -> TriggeredSet:
+    """The triggered test images whose true label is not already the attacked one; bystanders: the places of those."""
     try:
         listed = _listed(path, part, test, "bd_test_dataset")
+        away = torch.tensor([_whole(place) for place in bystanders], dtype=torch.int64)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: its table of triggered images cannot be used ({type(error).__name__}: {error})") from None
     scored = torch.nonzero(listed.given != listed.true)[:, 0]
     images = read_pictures([listed.files[place] for place in scored.tolist()], test.image_shape)
-    return TriggeredSet(listed.places[scored], images, listed.true[scored], listed.given[scored])
+    places = listed.places[scored]
+    bystander = torch.isin(places, away) if len(away) else torch.zeros(0, dtype=torch.bool)
+    return TriggeredSet(places, images, listed.true[scored], listed.given[scored], bystander)
 
 
 def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: TriggeredSet) -> PoisonedSet:

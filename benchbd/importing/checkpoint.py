@@ -14,7 +14,7 @@ from torch import Tensor
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import UNKNOWN, TriggeredSet
 from benchbd.errors import ConfigError, DataError, RecordError
-from benchbd.importing.architecture import Statistics, require_state, restored
+from benchbd.importing.architecture import Statistics, are_usable, require_state, restored
 from benchbd.importing.assemble import Found, nothing_triggered, only_model
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import SUFFIXES, inside, read_pictures
@@ -44,7 +44,7 @@ def read_checkpoint(
     state = read_state(path)
     channels = train.image_shape[0]
     statistics = statistics or _own_statistics(state) or ((0.0,) * channels, (1.0,) * channels)
-    if {len(values) for values in statistics} != {channels} or min(statistics[1]) <= 0:
+    if not are_usable(statistics, channels):
         raise ConfigError(f"expected a mean and a positive standard deviation for each of {channels} channels, got {statistics}")
     fitted = model.fitted(state)
     return Found(

@@ -24,10 +24,20 @@ from benchbd.record.pickles import imports, is_harmless, pickles_in
 MOST_HEADER = 2**26
 """The longest header of a safetensors file that is read."""
 
+MOST_HEAD = 2**16
+"""Bytes in which a file that is no pickle shows that it is none."""
+
+_IMPORTS = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
+_CALLS = frozenset({"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "INST"})
+"""Opcodes that import something, and those that call it."""
+
 
 @dataclass(frozen=True)
 class PickleContent:
-    """One pickle: where it lies in the file, its length, how often each opcode stands in it, and what it would import."""
+    """One pickle: where it lies in the file, its length, how often each opcode stands in it, and what it would import.
+
+    unread: why not all of it was looked through.
+    """
 
     place: str
     size: int
@@ -35,6 +45,7 @@ class PickleContent:
     imports: tuple[str, ...]
     suspicious: tuple[str, ...]
     damaged: str = ""
+    unread: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ def content_of(path: Path) -> Content:
     require_ordinary(path)
     kind, noted = kind_of(path), _Noted()
     pickles = tuple(_pickles(path)) if kind in ("PyTorch archive", "zip archive", "pickle") else ()
+    noted.refusal = next((f"{path}: {each.place or 'the file'}: {each.unread}" for each in pickles if each.unread), "")
     try:
         noted.holds += _HOLDS.get(kind, lambda _: [])(path)
         noted.escaping += _escaping(path) if "archive" in kind else []
@@ -102,19 +114,23 @@ def _has_pickle(path: Path) -> bool:
 
 
 def _is_old_pickle(path: Path) -> bool:
-    """Whether it can be read as a pickle without the mark of newer ones; texts end at their first strange letter."""
+    """Whether it can be read as a pickle without the mark of newer ones; texts end at their first strange letter.
+
+    A pickle runs while it is read, so one that calls what it imports need not come to an end.
+    """
     with path.open("rb") as file:
-        content = file.read(2**16)
-    if not content.rstrip().endswith(b".") and len(content) < 2**16:
-        return False
-    try:
-        return sum(1 for _ in pickletools.genops(content)) > 1
-    except Exception:  # pickletools raises whatever the bytes hit
-        return False
+        content = file.read(MOST_HEAD)
+    stream, seen = io.BytesIO(content), list[str]()
+    with contextlib.suppress(Exception):  # pickletools raises whatever the bytes hit
+        seen.extend(opcode.name for opcode, _, _ in pickletools.genops(stream))
+    whole = seen[-1:] == ["STOP"] and stream.tell() >= len(content.rstrip())
+    longer = len(content) == MOST_HEAD and stream.tell() == MOST_HEAD
+    runs = not (_IMPORTS.isdisjoint(seen) or _CALLS.isdisjoint(seen))
+    return len(seen) > 1 and (whole or longer or runs)
 
 
 def _pickles(path: Path) -> Iterator[PickleContent]:
-    for place, content in pickles_in(path):
+    for place, content, unread in pickles_in(path):
         counts, names, damaged = Counter[str](), list[str](), ""
         try:
             stream = io.BytesIO(content)
@@ -124,15 +140,16 @@ def _pickles(path: Path) -> Iterator[PickleContent]:
             damaged = str(error) or type(error).__name__
         with contextlib.suppress(Exception):
             names.extend(imports(content))
-        if counts:
+        if counts or unread:
             strange = sorted({name for name in names if not is_harmless(name) and name not in ALLOWED_NAMES})
             found = tuple(sorted(set(names)))
-            yield PickleContent(place, len(content), dict(counts.most_common()), found, tuple(strange), damaged[:200])
+            yield PickleContent(place, len(content), dict(counts.most_common()), found, tuple(strange), damaged[:200], unread[:200])
 
 
 def opcodes(path: Path) -> Iterator[str]:
     """Every opcode of every pickle in the file, a line each, as `pickletools` writes them."""
-    for place, content in pickles_in(path):
+    require_ordinary(path)
+    for place, content, unread in pickles_in(path):
         stream = io.BytesIO(content)
         try:
             while stream.tell() < len(content):
@@ -141,6 +158,8 @@ def opcodes(path: Path) -> Iterator[str]:
                     yield f"{place}:{position}: {opcode.name}{shown}"
         except Exception as error:
             yield f"{place}: ends here: {error}"
+        if unread:
+            yield f"{place}: {unread}"
 
 
 def _archived(path: Path) -> list[str]:

@@ -17,11 +17,16 @@ from benchbd.victim.model import Model
 
 
 def keep_defended(attack: AttackResult, called: str, origin: str, state: Mapping[str, Tensor]) -> DefenseResult:
-    """Store the model with these parameters as `defense/<called>/` of the attack result. Raises `RecordError`."""
+    """Store the model with these parameters beside the results of our own defenses. Raises `RecordError`."""
     outline = attack.manifest["outline"]
     plugin = cast(Model, rebuild(attack.manifest, "model"))
     model = restored(plugin, state, attack.train.clean, (tuple(outline["mean"]), tuple(outline["std"])))
     parameters = {"called": called, "format": origin, "content": digest_of(model.state_dict())}
     defense: Any = create("defense", in_role("defense"), parameters)
-    folder = attack.folder / "defense" / safe_name(called)
+    folder = attack.folder / "defense" / imported_name(called, origin)
     return cast(DefenseResult, defense.holding(model).defense(attack.path, device="cpu", save_path=folder))
+
+
+def imported_name(called: str, origin: str) -> str:
+    """The folder of a defense that was run elsewhere, apart from that of our own defense of the same name."""
+    return safe_name(f"{origin}-{called}".lower())

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchbd.errors import RecordError, UnsafeFile
 from benchbd.record.files import require_ordinary, require_unfolded
-from benchbd.record.pickles import is_harmless, require_shallow, suspicious_imports
+from benchbd.record.pickles import strange_names, suspicious_imports
 
 NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 """Types of the elements of an array."""
@@ -100,7 +100,8 @@ def read_foreign(path: Path) -> dict[Any, Any]:
         raise _no_archive(path) from None
     if declared > path.stat().st_size:
         raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
-    require_shallow(path)
+    if names := _unwelcome(strange_names(path)):
+        raise UnsafeFile(_unsafe(path, names))
     content = _plain(_loaded(path))
     if not isinstance(content, dict):
         raise RecordError(f"{path}: expected a table of parameters or of results, found a {type(content).__name__}")
@@ -108,9 +109,9 @@ def read_foreign(path: Path) -> dict[Any, Any]:
     return content
 
 
-def unwelcome(path: Path) -> list[str]:
-    """What a file names that is never read."""
-    return [name for name in suspicious_imports(path) if name not in ALLOWED_NAMES]
+def _unwelcome(names: list[str]) -> list[str]:
+    """Those for which nothing stands in here."""
+    return [name for name in names if name not in ALLOWED_NAMES]
 
 
 def _loaded(path: Path) -> Any:
@@ -119,8 +120,6 @@ def _loaded(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch names no common class for what a damaged file raises
-        if names := unwelcome(path):
-            raise UnsafeFile(_unsafe(path, names)) from None
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise RecordError(f"{path} cannot be read: {reason}") from None
 
@@ -133,8 +132,7 @@ def _unsafe(path: Path, names: list[str]) -> str:
 
 
 def _no_archive(path: Path) -> RecordError:
-    names = [name for name in unwelcome(path) if not is_harmless(name)]
-    if names:
+    if names := _unwelcome(suspicious_imports(path)):
         return UnsafeFile(_unsafe(path, names))
     return RecordError(
         f"{path} is damaged, or not in the format that PyTorch writes since version 1.6; store it again with a newer one"

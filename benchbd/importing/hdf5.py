@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST_RATIO = 200
 """How many times larger than its file an array may be; packed photographs are half their size, bombs a thousandfold."""
+
+MOST_MEMBERS, MOST_LINES = 500, 20_000
+"""Members of one group, and of a file, that are told of."""
 
 
 @contextmanager
@@ -70,15 +74,30 @@ def names(group: h5py.Group, attribute: str) -> list[str]:
     return [text.decode() if isinstance(text, bytes) else str(text) for text in group.attrs.get(attribute, ())]
 
 
-def listed(group: h5py.Group, place: str = "", depth: int = 6) -> Iterator[str]:
-    """A line for each member; a link is named and not followed."""
+def listed(file: h5py.File) -> Iterator[str]:
+    """A line for each member, of `MOST_LINES`; a link is named and not followed."""
+    return islice(_listed(file, "", {_address(file)}), MOST_LINES)
+
+
+def _listed(group: h5py.Group, place: str, seen: set[int], depth: int = 6) -> Iterator[str]:
+    """A group that has many names, in itself even, is entered by the first of them; `seen` are the addresses of those entered."""
     import h5py
 
-    for name in list(group)[:500]:
+    for name in islice(group, MOST_MEMBERS):
         link, where = group.get(name, getlink=True), f"{place}/{name}"
         if not isinstance(link, h5py.HardLink):
             yield f"{where}: {type(link).__name__} to {getattr(link, 'filename', '')}:{link.path}"
         elif isinstance(found := group[name], h5py.Dataset):
             yield f"{where}: {found.dtype} {found.shape}"
+        elif isinstance(found, h5py.Group) and _address(found) in seen:
+            yield f"{where}: another name of a group"
         elif isinstance(found, h5py.Group) and depth:
-            yield from listed(found, where, depth - 1)
+            seen.add(_address(found))
+            yield from _listed(found, where, seen, depth - 1)
+
+
+def _address(group: h5py.Group) -> int:
+    """Where a group lies in its file."""
+    import h5py
+
+    return int(h5py.h5o.get_info(group.id).addr)

@@ -34,6 +34,13 @@ from benchbd.record.attack_result import MODEL_ONLY
 from benchbd.victim.model import ImageShape, Model
 
 FORMAT = "Keras"
+
+ROUNDING = 1e-3
+"""How far numbers on the scale of [0, 1] may lie outside of it, from reckoning in few digits; a level is four times as much."""
+
+DARK = 16
+"""On the scale of 0..255 the brightest pixel of a whole file is brighter than this."""
+
 PARAMETERS = {"kernel": "weight", "bias": "bias"}
 
 
@@ -154,10 +161,13 @@ def _levels(path: Path, data: NDArray[Any]) -> NDArray[numpy.uint8]:
     """Pixels on the scale 0..255; floats in [0, 1] are scaled, all are rounded to nearest."""
     if data.dtype == numpy.uint8:
         return numpy.ascontiguousarray(data)
-    if not bool(numpy.isfinite(data).all()) or data.min() < 0 or data.max() > 255:
-        raise DataError(f"{path}: expected pixels from 0 to 255, got {data.min()} to {data.max()}")
-    factor = 255 if data.dtype.kind == "f" and data.max() <= 1 else 1
-    return numpy.ascontiguousarray(numpy.rint(data * factor).astype(numpy.uint8))
+    lowest, highest = float(data.min()), float(data.max())
+    if not bool(numpy.isfinite(data).all()) or lowest < -ROUNDING or highest > 255:
+        raise DataError(f"{path}: expected pixels from 0 to 255, got {lowest} to {highest}")
+    small = data.dtype.kind == "f" and highest <= 1 + ROUNDING
+    if data.dtype.kind == "f" and not small and highest <= DARK:
+        raise DataError(f"{path}: its pixels go up to {highest:g}, which is neither [0, 1] nor 0..255; store them as uint8")
+    return numpy.ascontiguousarray(numpy.rint(data * (255 if small else 1)).clip(0, 255).astype(numpy.uint8))
 
 
 def _triggered(path: Path | None, test: ImageSet) -> TriggeredSet:

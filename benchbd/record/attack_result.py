@@ -157,13 +157,18 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
     plugin = cast(Model, rebuild(manifest, "model"))
     model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
     model.load_state_dict(content["model"])
+    try:
+        poisoned, triggered = PoisonedSet(train, **content["poisoned"]), TriggeredSet(**content["triggered"])
+        triggered.require_of(test)
+    except DataError as error:  # not of the data set, which is the one that was attacked
+        raise ValueError(str(error)) from None
     result = AttackResult(
         folder=path.parent,
         manifest=manifest,
         model=model,
-        train=PoisonedSet(train, **content["poisoned"]),
+        train=poisoned,
         test=test,
-        triggered=TriggeredSet(**content["triggered"]),
+        triggered=triggered,
         trigger=content["trigger"],
         clean_predictions=content["predictions"]["clean"].long(),
         triggered_predictions=content["predictions"]["triggered"].long(),
@@ -180,6 +185,8 @@ def _require_agreement(result: AttackResult) -> None:
     paired = triggered.paired
     if not torch.equal(test.labels[triggered.indices[paired]], triggered.true_labels[paired]):
         raise ValueError("the true labels of its triggered images are not those of the test split")
+    if bool((torch.cat([result.clean_predictions, result.triggered_predictions]) >= test.num_classes).any()):
+        raise ValueError(f"it predicts a class beyond the {test.num_classes} that there are")
 
 
 def rebuild(manifest: dict[str, Any], kind: str) -> Plugin:

@@ -70,10 +70,10 @@ class Provided(_Part):
 def _digests(plugin: Plugin) -> dict[str, str]:
     """Digests of the files that parameters name, but for those that only say where something lies. Raises `ConfigError`."""
     paths = {name: getattr(plugin, name) for name in type(plugin).model_fields if name not in plugin.aside}
-    return {name: _digest(plugin, name, path) for name, path in paths.items() if isinstance(path, Path) and path.is_file()}
+    return {name: _file_digest(plugin, name, path) for name, path in paths.items() if isinstance(path, Path) and path.is_file()}
 
 
-def _digest(plugin: Plugin, name: str, path: Path) -> str:
+def _file_digest(plugin: Plugin, name: str, path: Path) -> str:
     try:
         return sha256(path)
     except OSError as error:
@@ -146,15 +146,22 @@ class Cell(_Part):
 
     def sealed(self) -> Cell:
         """This cell with the digest of its own content, by which later changes are noticed."""
-        return self.model_copy(update={"digest": self._digest()})
+        return self.model_copy(update={"digest": _digest_of(self.to_json())})
 
     def is_sealed(self) -> bool:
-        return self.digest == self._digest()
-
-    def _digest(self) -> str:
-        content = self.to_json()
-        del content["digest"]
-        return key_of("digest", content)
+        return is_whole(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)
+
+
+def is_whole(content: dict[str, Any]) -> bool:
+    """Whether a stored cell has the digest that it names; judged by what the file holds, not by what it is read as."""
+    try:
+        return bool(content.get("digest") == _digest_of(content))
+    except (ValueError, TypeError):  # infinity and what is no number, which JSON does not know and Python reads; tensors
+        return False
+
+
+def _digest_of(content: dict[str, Any]) -> str:
+    return key_of("digest", {name: value for name, value in content.items() if name != "digest"})

@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from benchbd.errors import RecordError
-from benchbd.record.cell import Cell, Predictions
+from benchbd.record.cell import Cell, Predictions, is_whole
 from benchbd.record.files import read_json, sha256, write_bytes, write_json
-from benchbd.record.keys import key_of
 
 SUFFIX = ".predictions.safetensors"
 
@@ -94,17 +92,9 @@ def read_cell(path: Path) -> Cell:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise RecordError(f"{path} is not the result of a cell: {place}: {first['msg']}") from None
-    if not _is_whole(content):
+    if not is_whole(content):
         raise RecordError(f"{path} was changed after it was written: its digest does not fit its content")
     return cell
-
-
-def _is_whole(content: dict[str, Any]) -> bool:
-    """Whether what was read has the digest that it names; judged by what the file holds, not by what it is read as."""
-    try:
-        return bool(content.pop("digest", "") == key_of("digest", content))
-    except ValueError:  # infinity and what is no number, which JSON does not know and Python reads
-        return False
 
 
 def _predictions_path(path: Path) -> Path:

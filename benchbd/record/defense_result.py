@@ -20,11 +20,15 @@ from torch import Tensor, nn
 
 from benchbd.errors import RecordError
 from benchbd.measure.metrics import Metrics
-from benchbd.record.cell import Cell, Predictions
+from benchbd.record.cell import Cell, Predictions, is_whole
 from benchbd.record.files import read_tensors, sha256, write_bytes, write_json, write_tensors, write_text
 from benchbd.record.keys import SCHEMA
 
 FILE = "defense_result.pt"
+CELL = "cell.json"
+
+BESIDE = frozenset({"curve.csv", "curve.png", "epochs.csv", "epochs.png", "operating_points.csv", "pictures.png"})
+"""Tables and pictures that a result may have beside it; which ones, depends on the defense."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +86,18 @@ class DefenseResult:
                 "tensors": self.tensors,
             },
         )
-        write_json(self.folder / "cell.json", cell)
-        for curve in self.cell.curves:
-            write_text(self.folder / f"{curve.name}.csv", table(curve.points))
-        if self.cell.operating_points:
-            write_text(self.folder / "operating_points.csv", table(self.cell.operating_points))
+        write_json(self.folder / CELL, cell)
+        tables = self._tables()
+        for name, text in tables.items():
+            write_text(self.folder / name, text)
+        for name in BESIDE.difference(tables):  # of another result that lay here; pictures are drawn after this
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _tables(self) -> dict[str, str]:
+        """By the name of their file."""
+        points = self.cell.operating_points
+        curves = {f"{curve.name}.csv": table(curve.points) for curve in self.cell.curves}
+        return curves | ({"operating_points.csv": table(points)} if points else {})
 
 
 def state(model: nn.Module) -> dict[str, Tensor]:
@@ -107,7 +118,9 @@ def read_defense_result(path: Path) -> dict[str, Any]:
     """What a `defense_result.pt` holds, its cell checked. Raises `RecordError`."""
     content = read_tensors(path)
     try:
-        content["cell"] = Cell.model_validate(content["cell"])
+        cell = Cell.model_validate(content["cell"])
     except (KeyError, ValidationError) as error:
         raise RecordError(f"{path} does not hold a defense result: {error}; make it again") from None
-    return content
+    if not is_whole(content["cell"]):
+        raise RecordError(f"{path} was changed after it was written: the digest of its cell does not fit; make it again")
+    return content | {"cell": cell}

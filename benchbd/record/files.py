@@ -21,7 +21,7 @@ from typing import IO, Any
 import torch
 
 from benchbd.errors import RecordError, UnsafeFile, Unwritable
-from benchbd.record.pickles import require_shallow, suspicious_imports
+from benchbd.record.pickles import strange_names, suspicious_imports
 
 MAX_BYTES = 16 * 2**30
 """The largest file that is read."""
@@ -81,7 +81,18 @@ def write_json(path: Path, value: Any) -> Path:
 
 def write_tensors(path: Path, content: dict[str, Any]) -> Path:
     """Store tensors, numbers, texts, lists and tables for `read_tensors`."""
-    return write(path, lambda file: _save_tensors(content, file))
+    return write(path, lambda file: _save_tensors(_shown(content), file))
+
+
+def _shown(value: Any) -> Any:
+    """`value` with tensors that hold what they show; of one that is a part of a larger one, PyTorch stores the larger one."""
+    if isinstance(value, dict):
+        return {name: _shown(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_shown, value))
+    if isinstance(value, torch.Tensor) and value.layout == torch.strided and value.untyped_storage().nbytes() > value.nbytes:
+        return value.clone()
+    return value
 
 
 def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
@@ -107,13 +118,11 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise
     except Exception:  # a damaged archive raises whatever the damage hits
         raise _refusal(path) from None
-    require_shallow(path)
+    if names := strange_names(path):  # PyTorch itself accepts some that make much of little, such as `bytearray`
+        raise UnsafeFile(_unsafe(path, names))
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch names no common class for what a damaged file raises
-        names = suspicious_imports(path)
-        if names:
-            raise UnsafeFile(_unsafe(path, names)) from None
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise RecordError(f"{path} cannot be read: {reason}; make it again") from None
     if not isinstance(content, dict) or "schema" not in content:

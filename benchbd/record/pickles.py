@@ -8,22 +8,33 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import torch
 
-from benchbd.errors import UnsafeFile
+from benchbd.errors import RecordError, UnsafeFile
 
 MOST_BYTES = 2**26
-"""The longest pickle that is looked through, and all that is looked through of one file."""
+"""The longest pickle that is looked through, and all that is looked through of one file beside the pickles of PyTorch."""
 
 MOST_ENTRIES = 100_000
+"""Entries of an archive that are looked at."""
+
+MAIN = "data.pkl"
+"""The entry of an archive that PyTorch loads; its reader takes no notice of capitals."""
+
 DEEPEST = 3
 """Archives within archives that are opened."""
 
 DEEPEST_TUPLE = 20
 """Tuples within tuples; a table that is looked up by one takes twice the time for each, where it holds the same one twice."""
 
+PLAIN = frozenset(
+    {"collections.OrderedDict", "collections.Counter", "builtins.set", "__builtin__.set", "torch.Size", "torch.device"}
+)
+"""What stands in a pickle for plain values; nothing of it is larger than what it is made of."""
+
+_ARCHIVE = b"PK\x03\x04"
 _MARK = object()
 _PUT = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
 _GET = ("GET", "BINGET", "LONG_BINGET")
@@ -32,9 +43,9 @@ _GET = ("GET", "BINGET", "LONG_BINGET")
 def suspicious_imports(path: Path) -> list[str]:
     """What the pickles in `path` would import beyond tensors and plain values."""
     names: set[str] = set()
-    for _, content in pickles_in(path):
+    for pickle in pickles_in(path):
         with suppress(Exception):  # a damaged pickle ends its list, it does not end the reading
-            names.update(name for name in imports(content) if not is_harmless(name))
+            names.update(name for name in imports(pickle.content) if not is_harmless(name))
     return sorted(names)
 
 
@@ -42,18 +53,41 @@ def is_harmless(name: str) -> bool:
     """Whether a pickle of tensors and plain values names it."""
     module, _, what = name.rpartition(".")
     tensor_part = what.endswith("Storage") or what.startswith("_rebuild") or isinstance(getattr(torch, what, None), torch.dtype)
-    return name == "collections.OrderedDict" or (module in ("torch", "torch._utils", "torch.storage") and tensor_part)
+    return name in PLAIN or (module in ("torch", "torch._utils", "torch.storage") and tensor_part)
 
 
-def require_shallow(path: Path) -> None:
-    """Raise `UnsafeFile` for a file whose pickles would take their reader for ever, though they are short."""
-    for place, content in pickles_in(path):
-        walk = _Walk()
-        with suppress(Exception):  # what is damaged is found by the reader; how deep it went until there counts
-            for _ in walk.imports(io.BytesIO(content)):
-                pass
-        if walk.deepest > DEEPEST_TUPLE or len(content) >= MOST_BYTES:
-            raise UnsafeFile(f"{path}: its pickle {place} nests tuples {walk.deepest} deep in {len(content):,} bytes; refused")
+def strange_names(path: Path) -> list[str]:
+    """What `torch.load` would import from the archive at `path` beyond tensors and plain values; to be asked before it loads.
+
+    Raises `RecordError` unless the pickle can be followed to its end, `UnsafeFile` for one that would take its reader for
+    ever, though it is short.
+    """
+    content, walk = _main_pickle(path), _Walk()
+    if len(content) >= MOST_BYTES:
+        raise UnsafeFile(f"{path}: its pickle has {len(content):,} bytes, fewer than {MOST_BYTES:,} are looked through; refused")
+    try:
+        names = {name for name in walk.imports(io.BytesIO(content)) if not is_harmless(name)}
+    except Exception as error:  # pickletools raises whatever the bytes hit
+        raise _damaged(path, error) from None
+    if walk.deepest > DEEPEST_TUPLE:
+        raise UnsafeFile(f"{path}: its pickle nests tuples {walk.deepest} deep in {len(content):,} bytes; refused")
+    return sorted(names)
+
+
+def _main_pickle(path: Path) -> bytes:
+    """The bytes that PyTorch loads, from its own reader: another may find other ones under that name."""
+    with path.open("rb") as file:
+        if file.read(len(_ARCHIVE)) != _ARCHIVE:  # PyTorch takes it for a bare pickle, whatever archive lies behind
+            raise RecordError(f"{path} cannot be read: it is no archive from its first byte on; store it again")
+    try:
+        return bytes(torch._C.PyTorchFileReader(str(path)).get_record(MAIN))
+    except Exception as error:  # whatever the damage hits
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> RecordError:
+    reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return RecordError(f"{path} cannot be read: {reason}; store it again, or name another file")
 
 
 def imports(content: bytes) -> Iterator[str]:
@@ -115,25 +149,68 @@ class _Walk:
         return popped
 
 
-def pickles_in(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The pickles in a file by their place in it: the file itself, or those in an archive and in archives within it."""
+class Pickle(NamedTuple):
+    """A pickle and its place in a file; unread: why not all of it is here."""
+
+    place: str
+    content: bytes
+    unread: str = ""
+
+
+class _Left:
+    """How many bytes may still be looked through: of what PyTorch loads, which nothing else can use up, and of the rest."""
+
+    def __init__(self) -> None:
+        self.bytes = {True: MOST_BYTES, False: MOST_BYTES}
+
+    def read(self, file: IO[bytes], place: str) -> Pickle:
+        main = _is_main(place)
+        content = file.read(self.bytes[main])
+        self.bytes[main] -= len(content)
+        return Pickle(place, content, f"only {len(content):,} bytes of it were looked through" if file.read(1) else "")
+
+
+def pickles_in(path: Path) -> Iterator[Pickle]:
+    """The pickles in a file: the file itself, or those in an archive and in archives within it."""
     with path.open("rb") as file:
-        yield from _within(file, "", [MOST_BYTES], DEEPEST)
+        yield from _within(file, "", _Left(), DEEPEST)
 
 
-def _within(file: IO[bytes], place: str, left: list[int], depth: int) -> Iterator[tuple[str, bytes]]:
-    """`left` is the number of bytes that may still be looked through."""
+def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pickle]:
+    """The file itself unless it begins as an archive, and what is in it: behind a pickle may lie an archive."""
+    if file.read(len(_ARCHIVE)) != _ARCHIVE:
+        file.seek(0)
+        yield left.read(file, place)
     try:
         archive = zipfile.ZipFile(file)
-    except Exception:  # no archive, or a damaged one: then the file itself may be the pickle
-        file.seek(0)
-        yield place, file.read(left[0])
+    except Exception:  # no archive, or a damaged one
         return
-    for entry in archive.infolist()[:MOST_ENTRIES]:
-        with suppress(Exception), archive.open(entry) as inside:  # a damaged entry is passed over
-            head = inside.read(2)
-            if not (entry.filename.endswith((".pkl", ".pickle")) or head[:1] == b"\x80" or (head == b"PK" and depth > 1)):
-                continue
-            content = head + inside.read(max(0, left[0] - 2))
-            left[0] -= len(content)
-            yield from _within(io.BytesIO(content), f"{place}{entry.filename}", left, depth - 1)
+    entries = sorted(archive.infolist(), key=lambda entry: not _is_main(entry.filename))
+    for entry in entries[:MOST_ENTRIES]:
+        yield from _entry(archive, entry, place, left, depth)
+    if len(entries) > MOST_ENTRIES:
+        yield Pickle(place, b"", f"only {MOST_ENTRIES:,} of its {len(entries):,} entries were looked at")
+
+
+def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, left: _Left, depth: int) -> Iterator[Pickle]:
+    """What is in an entry that is called a pickle or begins like one.
+
+    Only of the first kind all has to be read: tensors, too, may begin like a pickle.
+    """
+    called, where = entry.filename.lower().endswith((".pkl", ".pickle")), f"{place}{entry.filename}"
+    try:
+        with archive.open(entry) as inside:
+            head = inside.read(len(_ARCHIVE))
+            inside.seek(0)
+            if head == _ARCHIVE and depth > 1:
+                yield from _within(io.BytesIO(left.read(inside, where).content), where, left, depth - 1)
+            elif called or head[:1] == b"\x80":
+                found = left.read(inside, where)
+                yield found if called else found._replace(unread="")
+    except Exception as error:  # whatever the damage hits
+        if called:
+            yield Pickle(where, b"", f"it cannot be read: {error}")
+
+
+def _is_main(place: str) -> bool:
+    return place.lower().endswith(f"/{MAIN}")

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import source_digest
 
@@ -23,7 +25,7 @@ def now() -> str:
 
 
 def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
-    """Versions of benchbd, Python and libraries, digests of the plugins' sources, the command line, the times."""
+    """Versions of benchbd, Python and libraries, digests of the plugins' sources, threads, the command line, the times."""
     return {
         "benchbd": _version("benchbd"),
         **_checkout(),
@@ -31,6 +33,7 @@ def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "sources": {f"{p.kind}.{p.name}": source_digest(type(p)) for p in plugins},
+        "threads": torch.get_num_threads(),
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": started,
         "finished": now(),

@@ -1,7 +1,8 @@
 """Work that several results share, done once: a surrogate network, an encoder, an optimised pattern.
 
-Found again by content: the key is a digest of everything that the work depends on, weights and images included, so
-that what is found is what would have been made. Kept under `record/.remembered/`; made each time where nobody says where.
+Found again by content: the key is a digest of everything that the work depends on, weights and images included, and of
+who does it, so that what is found is what would have been made. Kept under `record/.remembered/`; made each time where
+nobody says where.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +24,38 @@ from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import RecordError, Unwritable
 from benchbd.record.files import read_tensors, write_tensors
-from benchbd.record.keys import SCHEMA, canonical_json
+from benchbd.record.keys import SCHEMA, Identity, canonical_json
 
 FOLDER = ".remembered"
 
-_folder: ContextVar[Path | None] = ContextVar("remembered", default=None)
+SURROGATES = 1
+"""Version of how surrogates are trained here; raised when the same recipe gives other ones."""
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Where work is kept, and for which attack on which architecture it is done."""
+
+    folder: Path
+    attack: Identity
+    model: Identity
+
+
+_memory: ContextVar[_Memory | None] = ContextVar("remembered", default=None)
 
 
 @contextmanager
-def remembering(folder: Path) -> Iterator[None]:
-    """Inside, `remembered` looks and stores in `folder`."""
-    token = _folder.set(folder)
+def remembering(folder: Path, attack: Identity | None = None, model: Identity | None = None) -> Iterator[None]:
+    """Inside, `remembered` looks and stores in `folder`.
+
+    attack: what tells the code apart that does the work; its parameters are for the work itself to name, since results
+    that differ in some of them share it. model: the architecture of the networks that the work depends on.
+    """
+    token = _memory.set(_Memory(folder, attack or [], model or []))
     try:
         yield
     finally:
-        _folder.reset(token)
+        _memory.reset(token)
 
 
 def remembered(what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -46,11 +65,15 @@ def remembered(what: str, depends_on: Sequence[Any], make: Callable[[], dict[str
     sets, modules (their weights) and plain values. A stored file that does not hold just that is made again. Who needs
     what another process is making waits for it. Raises `Unwritable`, before the work, where nothing can be stored.
     """
-    folder = _folder.get()
-    if folder is None:
-        return make()
-    key = digest(depends_on)
-    path = folder / f"{what}-{key[:16]}.pt"
+    memory = _memory.get()
+    return make() if memory is None else _recalled(memory, what, [memory.attack, *depends_on], make)
+
+
+def _recalled(memory: _Memory, what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Networks of two architectures may have weights of the same names and shapes, so the architecture counts too."""
+    networks = any(isinstance(part, nn.Module) for part in depends_on)
+    key = digest([*depends_on, memory.model] if networks else depends_on)
+    path = memory.folder / f"{what}-{key[:16]}.pt"
     if (found := _found(path, key)) is not None:
         return found
     with _locked(path):
@@ -97,7 +120,8 @@ def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
         rng = torch.Generator().manual_seed(int(digest(depends_on)[:15], 16))
         return fit(model, train, recipe, rng, what="training a clean surrogate").state_dict()
 
-    model.load_state_dict(remembered("surrogate", depends_on, make))
+    memory = _memory.get()
+    model.load_state_dict(make() if memory is None else _recalled(memory, "surrogate", [SURROGATES, *depends_on], make))
     return model.eval()
 
 

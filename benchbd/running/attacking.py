@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import tempfile
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,7 +90,7 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
     train, test = job.dataset.load("train"), job.dataset.load("test")
     job.attack.require_target(train)
-    with default_precision(job.recipe.precision), remembering(folder.parent / FOLDER), measured(machine.device) as cost:
+    with default_precision(job.recipe.precision), _remembering(job, folder.parent), measured(machine.device) as cost:
         attack, poisoned, model, along = _backdoor(job, train, test, machine)
     triggered = attack.triggered(test, seeds.generator("stamp"))
     manifest = _manifest(job, poisoned, test, model, machine, cost, started, along.points)
@@ -115,6 +115,12 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     result.save()
     draw_sheet(result)
     return result
+
+
+def _remembering(job: AttackJob, record: Path) -> AbstractContextManager[None]:
+    """Work that other results share is told apart by the version of the attack, not by its parameters, which the work names."""
+    attack = Provided.of(job.attack).model_copy(update={"params": {}})
+    return remembering(record / FOLDER, attack.identity(), Provided.of(job.model).identity())
 
 
 def _backdoor(job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware) -> tuple[Attack, PoisonedSet, Classifier, Along]:

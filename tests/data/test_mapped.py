@@ -65,6 +65,24 @@ def test_a_copy_can_be_written_to_and_the_original_stays() -> None:
     assert images[10, 0, 0, 0] == 10 and not is_mapped(part)
 
 
+def test_a_copy_of_a_copy_holds_what_was_written_to_it() -> None:
+    copy = writable_copy(filled())
+    copy[7] = 99
+    again = writable_copy(copy)
+    assert torch.equal(again, copy)
+    again[8] = 1
+    assert copy[8, 0, 0, 0] == 8
+
+
+def test_a_copy_has_the_order_of_what_is_copied() -> None:
+    turned = filled().permute(0, 2, 3, 1)
+    turned[3, 2, 1, 0] = 200
+    copy = writable_copy(turned)
+    assert torch.equal(copy, turned)
+    copy[0] = 9
+    assert turned[0, 0, 0, 0] == 0
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart")
 def test_a_poisoned_set_takes_memory_for_the_poison_alone() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)

@@ -50,6 +50,10 @@ def test_states(images: ImageSet) -> None:
         ({"indices": torch.tensor([-1, 7, 20])}, "outside of the 60"),
         ({"indices": torch.tensor([3, 3, 20])}, "must ascend"),
         ({"indices": torch.tensor([7, 3, 20])}, "must ascend"),
+        ({"indices": torch.tensor([3, 7, 20], dtype=torch.uint8)}, r"poisoned indices as torch.int64 \(3,\), got torch.uint8"),
+        ({"labels": torch.tensor([[1], [1], [2]])}, r"poisoned labels as torch.int64 \(3,\), got torch.int64 \(3, 1\)"),
+        ({"labels": torch.tensor([1, 1, 3])}, "poisoned labels from 0 to 2, got 1 to 3"),
+        ({"states": torch.tensor([1, 1, 3], dtype=torch.uint8)}, "poisoned states from 1 to 2, got 1 to 3"),
     ],
 )
 def test_a_delta_that_does_not_fit_is_refused(images: ImageSet, changed: dict[str, Any], message: str) -> None:
@@ -72,4 +76,6 @@ def test_triggered_images_never_bear_their_own_label(images: ImageSet) -> None:
         TriggeredSet(places, images.images[:1], images.labels[places], goal)
     with pytest.raises(DataError, match="uint8"):
         TriggeredSet(places, images.images[places].float(), images.labels[places], goal)
+    with pytest.raises(DataError, match="two images of one place"):
+        TriggeredSet(places * 0, images.images[places * 0], images.labels[places * 0], goal)
     assert len(TriggeredSet(places[:1], images.images[:1], images.labels[:1], goal[:1])) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,11 +21,12 @@ from benchbd.cli.main import benchbd as program
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.inference import predict
+from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, RecordError
 from benchbd.exporting.backdoorbench import differing_normalisation
 from benchbd.exporting.backdoorbench import write_result as export_result
 from benchbd.exporting.chosen import choose
-from benchbd.importing.assemble import keep
+from benchbd.importing.assemble import Found, keep
 from benchbd.importing.backdoorbench import find_attack, read_attack
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd_zoo.defense.fine_prune import FinePrune
@@ -121,6 +123,9 @@ def test_another_network_is_told_apart_by_its_entries(monkeypatch: pytest.Monkey
 
 
 def test_a_choice_that_is_none(defended: AttackResult, stored: AttackResult) -> None:
+    for choice in ({"defense": "fine_prune"}, {"kept": "5%"}):
+        with pytest.raises(ConfigError, match="give one of them"):
+            choose(defended, undefended=True, **choice)
     with pytest.raises(ConfigError, match="did you mean 'fine_prune'"):
         choose(defended, "fine_prun")
     with pytest.raises(ConfigError, match=r"keeps no model '9%'; kept are: 5%, 50%"):
@@ -138,7 +143,7 @@ def test_a_file_of_somebody_else_is_no_model(tmp_path: Path, defended: AttackRes
     about = json.dumps(
         choose(defended).about | {"outline": {"num_classes": 10**12, "image_shape": [1, 8, 8], "mean": [0], "std": [1]}}
     )
-    safetensors.torch.save_file({"network.head.bias": torch.zeros(2)}, tmp_path / "b.safetensors", {"benchbd": about})
+    safetensors.torch.save_file({"network.head.weight": torch.zeros(2, 16)}, tmp_path / "b.safetensors", {"benchbd": about})
     with pytest.raises(RecordError, match="not made for the classes"):
         benchbd.load_model(tmp_path / "b.safetensors")
 
@@ -157,16 +162,22 @@ def test_onnx_runs_elsewhere_with_the_same_logits(defended: AttackResult) -> Non
     numpy.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def foreign(folder: Path) -> tuple[ImageSet, ImageSet, Found]:
+    """Clean images and what was found in a result of BackdoorBench that was made from them."""
     rng = torch.Generator().manual_seed(3)
     train, test = (
         ImageSet(torch.randint(0, 256, (n, 3, 16, 16), generator=rng, dtype=torch.uint8), torch.arange(n) % 3, ("a", "b", "c"))
         for n in (30, 15)
     )
-    (tmp_path / "theirs").mkdir()
-    write_result(tmp_path / "theirs", train, test, stirred(PreAct()), {3: 0, 4: 0, 8: 2})
-    first = keep(read_attack(find_attack(tmp_path / "theirs"), train, test), "first")
+    folder.mkdir()
+    write_result(folder, train, test, stirred(PreAct()), {3: 0, 4: 0, 8: 2})
+    return train, test, read_attack(find_attack(folder), train, test)
+
+
+def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train, test, found = foreign(tmp_path / "theirs")
+    first = keep(found, "first")
     command("backdoorbench", "first", "--out", "out")
     again = keep(read_attack(find_attack(Path("out")), train, test), "again")
     assert torch.equal(again.clean_predictions, first.clean_predictions)
@@ -180,6 +191,31 @@ def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.M
     assert ours["bd_train"]["bd_data_container"]["data_dict"].keys() == theirs["bd_train"]["bd_data_container"]["data_dict"].keys()
     assert ours["bd_test"]["poison_indicator"].tolist() == theirs["bd_test"]["poison_indicator"].tolist()
     assert differing_normalisation(first) is None and Path("out/info.pickle").is_file()
+
+
+def test_backdoorbench_keeps_bystanders_recipe_and_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train, test, found = foreign(tmp_path / "theirs")
+    recipe = Recipe(precision="fp32", epochs=7, lr=0.03, batch_size=16, momentum=0.5, weight_decay=1e-3, schedule="cosine")
+    triggered = replace(found.triggered, bystander=found.triggered.true_labels == 2)
+    first = keep(replace(found, triggered=triggered, recipe=recipe, seed=5), "first")
+    export_result(tmp_path / "out", first)
+    again = keep(read_attack(find_attack(tmp_path / "out"), train, test), "again")
+    assert first.counts().bystanders == 5 and again.counts() == first.counts()
+    assert (again.manifest["recipe"], again.seed) == (first.manifest["recipe"], 5)
+    assert read_attack(find_attack(tmp_path / "out"), train, test, seed=6).seed == 6
+    assert first.manifest["attack"]["params"]["content"] == again.manifest["attack"]["params"]["content"]
+
+
+def test_our_own_results_are_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    *_, found = foreign(tmp_path / "theirs")
+    first = keep(found, "first")
+    with pytest.raises(ConfigError, match="holds results of benchbd, which would be written over; choose another --out"):
+        export_result(first.folder, first)
+    load_attack_result("first")
+    for _ in range(2):  # an earlier export may be
+        export_result(tmp_path / "out", first)
 
 
 def test_a_model_that_backdoorbench_does_not_have(stored: AttackResult, tmp_path: Path) -> None:

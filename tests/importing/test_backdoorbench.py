@@ -21,10 +21,13 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import State
 from benchbd.engine.inference import predict
 from benchbd.errors import BenchbdError, DataError, RecordError
+from benchbd.importing.archive import as_folder
 from benchbd.importing.assemble import keep
 from benchbd.importing.backdoorbench import find_attack, find_defenses, read_attack, read_defense
 from benchbd.importing.defended import keep_defended
+from benchbd.leaderboard.contradictions import expected_key
 from benchbd.record.attack_result import load_attack_result
+from benchbd.record.defense_result import read_defense_result
 from benchbd_zoo.defense.ft import FT
 
 NAMES = ("ant", "bee", "cat")
@@ -137,7 +140,15 @@ def test_defended_models_come_along(folder: Path) -> None:
     assert name == "preactresnet18"
     assert torch.equal(result.clean_predictions, answers(healed, TEST.images))
     assert result.metrics.acc == float((answers(healed, TEST.images) == TEST.labels).double().mean())
-    assert Path("record/mine/defense/ft/cell.json").is_file()
+    assert result.folder == Path("record/mine/defense/backdoorbench-ft") and (result.folder / "cell.json").is_file()
+
+
+def test_a_defended_model_lies_apart_from_our_own_defense_of_that_name(folder: Path) -> None:
+    attack = keep(read_attack(find_attack(folder), TRAIN, TEST), "mine")
+    own = FT(epochs=1, ratio=0.5).defense("mine", device="cpu")
+    theirs = keep_defended(attack, "ft", "BackdoorBench", stirred(PreAct(), 9).state_dict())
+    stored = [read_defense_result(each.path)["cell"].cell.defense.name for each in (own, theirs)]
+    assert stored == ["ft", "imported"]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +162,12 @@ def test_defended_models_come_along(folder: Path) -> None:
         ({"img_size": (10**9, 10**9, 3)}, RecordError, "expected img_size"),
         ({"bd_test": {}}, RecordError, "its table of triggered images cannot be used"),
         ({"bd_train": 7}, RecordError, "its table of poisoned images cannot be used"),
+        *(
+            ({"normalisation": [[mean] * 3, [std] * 3]}, DataError, "is no mean and positive deviation for each of the 3 channels")
+            for mean, std in ((float("nan"), 1.0), (0.0, float("inf")), (0.0, 1e-300), ("x", "y"), (None, 1.0))
+        ),
+        ({"bystanders": ["x"]}, RecordError, "its table of triggered images cannot be used"),
+        ({"seed": -1}, RecordError, "expected its seed to be a whole number"),
     ],
 )
 def test_what_does_not_fit_is_refused(folder: Path, network: nn.Module, changes: dict[str, Any], error: type, told: str) -> None:
@@ -199,6 +216,37 @@ def test_no_result_and_no_attack_beside_a_defense(tmp_path: Path) -> None:
         find_attack(tmp_path)
 
 
+def test_the_attack_is_found_from_inside_the_folder_of_a_defense(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = folder / "defense" / "ft"
+    place.mkdir(parents=True)
+    (place / "defense_result.pt").touch()
+    monkeypatch.chdir(place)
+    assert find_attack(Path()).samefile(folder / "attack_result.pt") and list(find_defenses(Path())) == ["ft"]
+
+
+def test_nobody_says_how_much_was_poisoned_where_batches_were(folder: Path, network: nn.Module) -> None:
+    """0 would say that nobody attacked."""
+    kept = keep(read_attack(find_attack(folder), TRAIN, TEST), "samples")
+    assert kept.manifest["attack"]["params"]["poison_ratio"] == 3 / 60
+    write_result(folder, TRAIN, TEST, network, {}, bd_train=None)
+    kept = keep(read_attack(find_attack(folder), TRAIN, TEST), "batches")
+    assert kept.manifest["stage"] == "training-controlled" and "poison_ratio" not in kept.manifest["attack"]["params"]
+    cell = FT(epochs=1, ratio=0.5).defense("batches", device="cpu").cell
+    assert cell.key == expected_key(cell)
+    stored = torch.load(kept.path, weights_only=True)["poisoned"]["images"]
+    assert stored.untyped_storage().nbytes() == 0, "no view of the clean images, of which all would be stored"
+
+
+def test_an_archive_of_one_folder_is_that_folder(folder: Path) -> None:
+    with zipfile.ZipFile("packed.zip", "w") as archive:
+        for file in folder.rglob("*.*"):
+            archive.write(file, Path("outer", "theirs", file.relative_to(folder)))
+    with as_folder(Path("packed.zip")) as laid_out:
+        assert read_attack(find_attack(laid_out), TRAIN, TEST).called == "unknown"
+    with pytest.raises(RecordError, match=r"no attack_result\.pt in packed\.zip"), as_folder(Path("packed.zip")) as laid_out:
+        find_attack(laid_out / "bd_test_dataset")
+
+
 def genuine() -> Path:
     """A folder with backdoorbench/w_badnet and cifar10 below it; tests that need it are skipped without."""
     place = Path(os.environ.get("BENCHBD_DATA", "/nowhere"))
@@ -233,6 +281,9 @@ def test_an_archive_is_read_like_a_folder(tmp_path: Path, monkeypatch: pytest.Mo
     words = ["import", "backdoorbench", str(made), "--dataset", "imagefolder", "--set", f"dataset.path={tmp_path / 'photos'}"]
     done = CliRunner().invoke(program, words, catch_exceptions=False)
     assert done.exit_code == 0 and "│ ft " in done.output and "record/packed" in done.output
-    assert Path("record/packed/defense/ft/defense_result.pt").is_file() and len(load_attack_result("packed").triggered) == 10
+    assert (
+        Path("record/packed/defense/backdoorbench-ft/defense_result.pt").is_file()
+        and len(load_attack_result("packed").triggered) == 10
+    )
     refused = CliRunner().invoke(program, ["import", "backdoorbench", str(made), "--dataset", "digits"])
     assert "images of 3 channels, the clean data have 1" in str(refused.exception)

@@ -72,3 +72,28 @@ def test_a_damaged_archive_and_none_at_all(tmp_path: Path) -> None:
         assert content_of(tmp_path / "a.pt").size == length
     with pytest.raises(RecordError, match="no file at"):
         content_of(tmp_path / "absent")
+
+
+LATER = {
+    "longer than the head": b"(lp0\nS'" + b"a" * 70_000 + b"'\nacposix\nsystem\n(S'x'\ntRa.",
+    "with something behind": b"cposix\nsystem\n(S'x'\ntR. and a text",
+    "without an end": b"cposix\nsystem\n(S'x'\ntR\xff",
+}
+
+
+@pytest.mark.parametrize("content", LATER.values(), ids=LATER)
+def test_a_pickle_without_the_mark_of_newer_ones(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pkl").write_bytes(content)
+    found = content_of(tmp_path / "a.pkl")
+    assert (found.kind, found.suspicious) == ("pickle", ["posix.system"])
+
+
+@pytest.mark.parametrize("text", ["RNA, then DNA", "cat\ndog\nbird\n", "0.5\n0.25\n", "I am. " * 20_000, "a,b\n" * 50_000])
+def test_texts_are_no_pickles(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    assert content_of(tmp_path / "a.txt").kind == "unknown"
+
+
+def test_opcodes_of_a_file_that_is_not_there(tmp_path: Path) -> None:
+    done = CliRunner().invoke(program, ["inspect", str(tmp_path / "absent"), "--opcodes"])
+    assert isinstance(done.exception, RecordError) and "no file at" in str(done.exception)

@@ -90,6 +90,9 @@ def test_there_and_back(tmp_path: Path) -> None:
         (lambda x: (x / 255).astype(numpy.float32), None),
         (lambda x: x.transpose(0, 2, 3, 1), None),
         (lambda x: x.astype(numpy.float64) - 300, "expected pixels from 0 to 255"),
+        (lambda x: (x / 255 * 1.000001).astype(numpy.float32), None),
+        (lambda x: x / 255 - 1e-4, None),
+        (lambda x: x / 100, r"neither \[0, 1\] nor 0..255; store them as uint8"),
         (lambda x: x[0], r"expected data \(N, C, H, W\)"),
     ],
 )

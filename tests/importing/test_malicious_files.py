@@ -26,7 +26,7 @@ from benchbd.importing.contents import content_of, opcodes
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import inside, read_pictures
 from benchbd.options import read_yaml
-from benchbd.record.files import read_json, read_tensors
+from benchbd.record.files import read_json, read_tensors, write_tensors
 from benchbd.record.pickles import suspicious_imports
 
 
@@ -185,6 +185,82 @@ def test_a_key_that_takes_for_ever_to_look_up(tmp_path: Path) -> None:
             read(archive(tmp_path / "a.pt", {"archive/data.pkl": deep, "archive/version": b"3\n"}))
 
 
+def test_much_made_of_little(tmp_path: Path) -> None:
+    """PyTorch lets a pickle call `bytearray`: a file of 400 bytes asks for 3 GiB."""
+    size = (3 * 2**30).to_bytes(5, "little")
+    start = b"\x80\x02}(X\x06\x00\x00\x00schemaK\x01X\x01\x00\x00\x00b"
+    asks = start + b"c__builtin__\nbytearray\n\x8a\x05" + size + b"\x85Ru."
+    path = archive(tmp_path / "a.pt", {"archive/data.pkl": asks, "archive/version": b"3\n", "archive/byteorder": b"little"})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for read in (read_tensors, read_foreign):
+        with pytest.raises(UnsafeFile, match=r"would import __builtin__\.bytearray"):
+            read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+CALLS = b"\x80\x02cposix\nsystem\nX\x01\x00\x00\x00:\x85R."
+BLIND = b"\x80\x02}q\x00."
+
+
+def renamed(path: Path) -> Path:
+    """The header before a pickle calls it otherwise than the table at the end: Python then refuses it, PyTorch reads it."""
+    archive(path, {"archive/data.pkl": CALLS, "archive/version": b"3\n"})
+    path.write_bytes(path.read_bytes().replace(b"archive/data.pkl", b"archive/data.pkX", 1))
+    return path
+
+
+def used_up(path: Path) -> Path:
+    """Entries that come first and are all that is looked through."""
+    return archive(path, {"archive/a.pkl": BLIND * 20, "archive/version": b"3\n", "archive/data.pkl": CALLS})
+
+
+def behind_many(path: Path) -> Path:
+    return archive(path, {**{f"archive/{n}": b"" for n in range(30)}, "archive/version": b"3\n", "archive/data.pkl": CALLS})
+
+
+def behind_a_pickle(path: Path) -> Path:
+    """PyTorch takes this for a bare pickle, Python for an archive."""
+    inner = archive(path, {"archive/data.pkl": BLIND, "archive/version": b"3\n"}).read_bytes()
+    path.write_bytes(CALLS + inner)
+    return path
+
+
+@pytest.mark.parametrize("make", [renamed, used_up, behind_many, behind_a_pickle])
+def test_a_pickle_that_the_look_through_does_not_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path]
+) -> None:
+    monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 100)
+    monkeypatch.setattr("benchbd.record.pickles.MOST_ENTRIES", 20)
+    path = make(tmp_path / "a.pt")
+    for read in (read_tensors, read_foreign):
+        with pytest.raises(RecordError, match=r"would import posix\.system|no archive from its first byte on"):
+            read(path)
+    content = content_of(path)
+    assert content.refusal or content.suspicious == ["posix.system"]
+
+
+def test_an_archive_of_which_not_all_is_looked_through_is_no_harmless_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 100)
+    path = archive(tmp_path / "a.zip", {"a.pkl": BLIND * 20, "b.pkl": CALLS, "tensor": b"\x80" * 500})
+    assert "a.pkl: only 100 bytes of it were looked through" in content_of(path).refusal
+    path = archive(tmp_path / "b.zip", {"a.pkl": BLIND, "tensor": b"\x80" * 500})
+    assert not content_of(path).refusal
+
+
+def test_a_damaged_pickle_is_not_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.pt", {"archive/data.pkl": CALLS[:-4] + b"\xff.", "archive/version": b"3\n"})
+    for read in (read_tensors, read_foreign):
+        with pytest.raises(RecordError, match=r"a\.pt cannot be read: .*; store it again"):
+            read(path)
+
+
+def test_tensors_that_begin_like_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images whose first pixel is 128 are no pickle, however many there are."""
+    monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 2000)
+    path = write_tensors(tmp_path / "a.pt", {"schema": 1, "images": torch.full((5000,), 128, dtype=torch.uint8)})
+    assert len(read_tensors(path)["images"]) == 5000 and not content_of(path).refusal
+
+
 def test_a_zip_bomb(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"zeros": bytes(50 * 2**20)}, zipfile.ZIP_DEFLATED)
     with pytest.raises(UnsafeFile, match="would unpack to 1 files and 52,428,800 bytes"):
@@ -203,6 +279,15 @@ def test_names_that_leave_the_folder(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "evil").exists() and (name[:1] == "C" or content_of(path).escaping == (name,))
 
 
+def test_damage_inside_a_packed_file(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"a.txt": os.urandom(3000).hex().encode()}, zipfile.ZIP_DEFLATED)
+    damaged = bytearray(path.read_bytes())
+    damaged[60:90] = bytes(255 - value for value in damaged[60:90])
+    path.write_bytes(damaged)
+    with pytest.raises(RecordError, match="is no zip archive that can be read"):
+        extract(path, tmp_path / "out")
+
+
 def test_a_link_in_an_archive(tmp_path: Path) -> None:
     entry = zipfile.ZipInfo("link")
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -213,7 +298,7 @@ def test_a_link_in_an_archive(tmp_path: Path) -> None:
 
 
 def test_an_honest_archive_is_laid_out_and_gone_afterwards(tmp_path: Path) -> None:
-    path = archive(tmp_path / "a.zip", {"a/b.txt": b"hello"})
+    path = archive(tmp_path / "a.zip", {"a/b.txt": b"hello", "c.txt": b"there"})
     with as_folder(path) as folder:
         assert (folder / "a" / "b.txt").read_bytes() == b"hello"
     assert not folder.exists()
@@ -311,6 +396,18 @@ def test_hdf5_that_leads_elsewhere_or_is_larger_than_it_is(tmp_path: Path) -> No
         path.unlink()
     linked_file = hdf5(tmp_path / "b.h5", linked)
     assert "/data: ExternalLink to /etc/passwd:/data" in content_of(linked_file).holds
+
+
+def test_hdf5_whose_groups_contain_themselves(tmp_path: Path) -> None:
+    """25 names of the root in the root: 25**7 paths down to a depth of six."""
+
+    def loop(file: Any) -> None:
+        for number in range(25):
+            file[f"g{number}"] = file["/"]
+        file["inner/numbers"] = [1.0]
+
+    holds = content_of(hdf5(tmp_path / "a.h5", loop)).holds
+    assert holds[0] == "/g0: another name of a group" and "/inner/numbers: float64 (1,)" in holds and len(holds) == 26
 
 
 def test_a_result_that_claims_a_million_classes_builds_no_such_model(result_file: Path) -> None:

@@ -162,6 +162,53 @@ def test_a_result_that_was_tampered_with_is_refused(result_file: Path, change: C
         load_attack_result(result_file)
 
 
+def all_of(value: int, *path: str) -> Callable[[Content], None]:
+    def change(content: Content) -> None:
+        for name in path:
+            content = content[name]
+        content[:] = value  # type: ignore[index]
+
+    return change
+
+
+def one_place(content: Content) -> None:
+    for name in ("indices", "true_labels"):
+        content["triggered"][name][:] = content["triggered"][name][0].clone()
+
+
+def smaller(content: Content) -> None:
+    content["triggered"]["images"] = content["triggered"]["images"][:, :, :4, :4]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (all_of(99, "poisoned", "labels"), "expected poisoned labels from 0 to 9, got 99 to 99"),
+        (all_of(9, "poisoned", "states"), "expected poisoned states from 1 to 2, got 9 to 9"),
+        (all_of(State.CLEAN, "poisoned", "states"), "expected poisoned states from 1 to 2, got 0 to 0"),
+        (all_of(77, "triggered", "attacked_labels"), "expected attacked labels from 0 to 9, got 77 to 77"),
+        (all_of(-2, "triggered", "indices"), "two images of one place"),
+        (one_place, "two images of one place"),
+        (smaller, r"expected triggered images like the test images \(1, 8, 8\), got \(1, 4, 4\)"),
+        (all_of(10, "predictions", "clean"), "a class beyond the 10 that there are"),
+    ],
+)
+def test_forged_numbers_are_refused(result_file: Path, change: Callable[[Content], None], told: str) -> None:
+    content = read_tensors(result_file)
+    change(content)
+    write_tensors(result_file, content)
+    with pytest.raises(RecordError, match=rf"does not hold a whole attack result .*{told}"):
+        load_attack_result(result_file)
+
+
+def test_bystanders_are_marked_by_truth_values(result_file: Path) -> None:
+    content = read_tensors(result_file)
+    content["triggered"]["bystander"] = torch.full((len(content["triggered"]["indices"]),), 7, dtype=torch.uint8)
+    write_tensors(result_file, content)
+    with pytest.raises(RecordError, match=r"expected bystander as torch\.bool"):
+        load_attack_result(result_file)
+
+
 def test_triggered_images_of_other_places_are_refused(result_file: Path) -> None:
     content = read_tensors(result_file)
     content["triggered"]["indices"] = content["triggered"]["indices"].flip(0)

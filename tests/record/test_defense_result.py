@@ -97,6 +97,21 @@ def test_what_is_no_defense_result_is_refused(result: DefenseResult, stored: Att
         read_defense_result(write_tensors(tmp_path / "a.pt", content))
 
 
+def test_a_cell_that_was_changed_is_refused(result: DefenseResult, tmp_path: Path) -> None:
+    content = read_tensors(result.path)
+    content["cell"]["metrics"]["acc"] = 0.999
+    with pytest.raises(RecordError, match="was changed after it was written"):
+        read_defense_result(write_tensors(tmp_path / "a.pt", content))
+
+
+def test_tables_and_pictures_of_an_earlier_result_go(result_file: Path) -> None:
+    folder = Halve().defense(result_file, device="cpu").folder
+    for name in ("pictures.png", "notes.txt"):
+        (folder / name).touch()
+    create("defense", "none").defense(result_file, device="cpu", save_path=folder)  # type: ignore[attr-defined]
+    assert {path.name for path in folder.iterdir()} == {"defense_result.pt", "predictions.safetensors", "cell.json", "notes.txt"}
+
+
 def test_no_defense_measures_what_the_attack_stored(result_file: Path) -> None:
     result = create("defense", "none").defense(result_file, device="cpu")  # type: ignore[attr-defined]
     assert (result.metrics.acc, result.metrics.asr, result.metrics.rc) == (

@@ -50,6 +50,16 @@ def test_a_slice_is_read_back_as_a_slice(tmp_path: Path) -> None:
     assert found["spread"].shape == (500,)
 
 
+def test_of_a_part_only_the_part_is_stored(tmp_path: Path) -> None:
+    whole = torch.arange(1_000_000)
+    content = {"schema": 1, "part": whole[10:12], "none": [whole[:0]], "tied": (whole[:9].clone(),) * 2}
+    path = write_tensors(tmp_path / "a.pt", content)
+    assert path.stat().st_size < 10_000
+    found = read_tensors(path)
+    assert found["part"].tolist() == [10, 11] and len(found["none"][0]) == 0
+    assert found["tied"][0].data_ptr() == found["tied"][1].data_ptr()
+
+
 def fail_halfway(file: IO[bytes]) -> None:
     file.write(b"half of it")
     raise KeyError("a bug in the writer")

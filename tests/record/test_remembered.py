@@ -15,6 +15,7 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import Unwritable
 from benchbd.plugin.registry import create
+from benchbd.record.cell import Provided
 from benchbd.record.files import read_tensors, write_tensors
 from benchbd.record.remembered import clean_model, remembered, remembering
 from benchbd.victim.model import Model
@@ -138,3 +139,27 @@ def test_surrogates_of_one_start_are_one(tmp_path: Path, images: ImageSet) -> No
         assert torch.equal(value, trained_alone.state_dict()[name])
     assert not torch.equal(first.head.weight, fresh(0).head.weight)  # type: ignore[union-attr, operator]
     assert not torch.equal(first.head.weight, other.head.weight)  # type: ignore[union-attr, operator]
+
+
+def test_who_does_the_work_counts(tmp_path: Path) -> None:
+    """The attack always, the architecture where the work depends on a network, whose weights do not tell it."""
+    make, network = Maker(), nn.Linear(2, 2)
+    for attack, model in ((["a", 1], ["m"]), (["a", 1], ["other"]), (["a", 2], ["m"]), (["a", 2], ["m"])):
+        with remembering(tmp_path, attack, model):
+            remembered("thing", [1], make)
+    assert make.calls == 2
+    for architecture in ("m", "other", "other"):
+        with remembering(tmp_path, ["a", 1], [architecture]):
+            remembered("thing", [1, network], make)
+    assert make.calls == 4
+
+
+def test_a_surrogate_is_shared_by_attacks_and_not_by_architectures(tmp_path: Path, images: ImageSet) -> None:
+    """These two pad in another way and have parameters of the same names and shapes."""
+    recipe = Recipe(epochs=0, batch_size=20, precision="fp32")
+    for name in ("efficientnet_lite0", "tf_efficientnet_lite0"):
+        plugin = cast(Model, create("model", f"timm:{name}"))
+        for attack in ("one", "another"):
+            with remembering(tmp_path, [attack], Provided.of(plugin).identity()):
+                clean_model(plugin.restore(3, (3, 32, 32), (0.0,) * 3, (1.0,) * 3, 0), images, recipe)
+    assert len(list(tmp_path.glob("surrogate-*.pt"))) == 2
