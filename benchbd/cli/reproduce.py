@@ -37,7 +37,7 @@ def command(key: str, results: Path | None, device: str, tolerance: float, note:
         found = reproduce(path, Path(folder), device)
     _show(found)
     same = found.difference() <= tolerance
-    click.echo("reproduced" if same else f"not reproduced: ACC, ASR or RC differs by more than {tolerance:g}")
+    click.echo(_verdict(found, tolerance) if same else f"not reproduced: ACC, ASR or RC differs by more than {tolerance:g}")
     if same and note is not None:
         click.echo(f"noted: {add_notes(note, {found.stored.key: found.note()})}")
     sys.exit(0 if same else 1)
@@ -55,6 +55,15 @@ def _show(found: Reproduction) -> None:
         click.echo(f"  {name.upper()}  {percent(stored):>6}  {percent(here):>6}{difference}")
     for what, differing, total in _differing(found):
         click.echo(f"  predictions that differ: {differing} of {total} {what} images")
+
+
+def _verdict(found: Reproduction, tolerance: float) -> str:
+    """Of a result whose shares agree."""
+    differing = sum(count for _, count, _ in _differing(found))
+    if not differing:
+        return "reproduced"
+    total = sum(images for _, _, images in _differing(found))
+    return f"reproduced within {tolerance:g}, not bit for bit: {differing} of {total} predictions differ"
 
 
 def _differing(found: Reproduction) -> list[tuple[str, int, int]]:

@@ -25,6 +25,9 @@ from benchbd.victim.model import Model
 SHORTEST = 6
 """Digits of a key that are needed to look for it."""
 
+MOST_THREADS = 1024
+"""No result was made with more; what says so was written by hand."""
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -104,7 +107,7 @@ def _make(stored: Cell, folder: Path, device: str) -> DefenseResult:
         device,
     )
     defense = cast(Defense, registered("defense", about.defense))
-    with use_threads(_threads(stored.protocol)):
+    with use_threads(_threads(stored)):
         attack = make(job, folder / "attack")
         return defense.defense(
             attack.path,
@@ -115,10 +118,13 @@ def _make(stored: Cell, folder: Path, device: str) -> DefenseResult:
         )
 
 
-def _threads(protocol: str) -> int | None:
-    """The cores that the protocol prescribes, if it is known here in that version."""
+def _threads(stored: Cell) -> int | None:
+    """The cores that it was made with; of a cell that does not say, those that its protocol prescribes, where that is known."""
+    noted = stored.provenance.get("threads")
+    if isinstance(noted, int) and 0 < noted <= MOST_THREADS:
+        return noted
     try:
-        known = load_protocol(protocol.partition("@")[0])
+        known = load_protocol(stored.protocol.partition("@")[0])
     except ConfigError:
         return None
-    return known.threads if known.id == protocol else None
+    return known.threads if known.id == stored.protocol else None

@@ -84,7 +84,7 @@ class Protocol(Part):
 
     poison_ratios: if given, every attack runs at each of them instead of at its own. include: if given, only
     cells that fit one of these rules; exclude: none that fit one of those. threads: cores of a stage, which is part
-    of the protocol since the last digits of a result can depend on it.
+    of the protocol since the last digits of a result can depend on it; null: all that there are, shared by the stages at work.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -100,7 +100,7 @@ class Protocol(Part):
     poison_ratios: tuple[float, ...] = ()
     include: tuple[Rule, ...] = ()
     exclude: tuple[Rule, ...] = ()
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(1, ge=1)
     time_limit: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")

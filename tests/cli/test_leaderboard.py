@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from made_cells import make_cell, store
 
@@ -146,6 +148,22 @@ def test_what_was_checked_here_is_noted_and_shown(stored: AttackResult, tmp_path
     again = call("reproduce", key[:12], "--device", "cpu", "--note", "leaderboard/trust.json")
     assert (again.exit_code, again.stdout.count("predictions that differ: 0 of")) == (0, 2)
     assert "reproduced" in shown()
+
+
+def test_shares_that_agree_where_predictions_do_not_are_called_so(stored: AttackResult, tmp_path: Path) -> None:
+    """Two clean images of one class, one right and one wrong, change places."""
+    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path / "made")
+    right = result.clean_predictions == stored.test.labels
+    for label in range(stored.test.num_classes):
+        mine = stored.test.labels == label
+        if (mine & right).any() and (mine & ~right).any():
+            pair = [int(torch.nonzero(mine & of)[0]) for of in (right, ~right)]
+    swapped = result.clean_predictions.clone()
+    swapped[pair] = result.clean_predictions[pair[::-1]]
+    path = ResultStore(tmp_path).write("swapped.json", result.cell, replace(result, clean_predictions=swapped).predictions())
+    found = call("reproduce", path, "--device", "cpu")
+    assert found.exit_code == 0
+    assert "reproduced within 0.01, not bit for bit: 2 of" in found.stdout
 
 
 def test_what_came_out_otherwise_is_not_reproduced(stored: AttackResult, tmp_path: Path) -> None:

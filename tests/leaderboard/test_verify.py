@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from made_cells import make_cell, provided, store
 
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
+from benchbd.leaderboard import reproduce as reproducing
 from benchbd.leaderboard.contradictions import expected_key
 from benchbd.leaderboard.reproduce import find_result, reproduce
 from benchbd.leaderboard.verify import Verified, verify
@@ -191,6 +193,25 @@ def test_a_cell_made_again_is_the_same_to_the_last_prediction(path: Path, tmp_pa
     found = reproduce(path, tmp_path / "again", "cpu")
     assert (found.differing_clean, found.differing_triggered, found.difference()) == (0, 0, 0.0)
     assert found.note().level == "reproduced"
+
+
+@pytest.mark.parametrize(("noted", "used"), [(3, 3), (None, 1), (10**9, 1), ("2", 1)], ids=["noted", "not noted", "absurd", "text"])
+def test_a_cell_is_made_again_with_as_many_threads(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: Any, used: int
+) -> None:
+    """What does not say, or says nonsense, is made with those of its protocol."""
+    provenance = read_cell(path).provenance
+    assert provenance["threads"] == torch.get_num_threads()
+    rewrite(path, protocol="digits-quick@2", provenance=provenance | {"threads": noted})
+    asked = []
+
+    def watched(count: int | None) -> AbstractContextManager[None]:
+        asked.append(count)
+        return nullcontext()
+
+    monkeypatch.setattr(reproducing, "use_threads", watched)
+    reproduce(path, tmp_path / "again", "cpu")
+    assert asked == [used]
 
 
 def test_a_failure_cannot_be_reproduced(tmp_path: Path) -> None:
