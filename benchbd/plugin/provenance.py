@@ -1,9 +1,12 @@
-"""Who provides a plugin, in which version, under which name it is found again, and a digest of its source."""
+"""Who provides a plugin, in which version, under which name it is found again, and digests of its sources."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.util
 import inspect
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -38,9 +41,62 @@ def name_for(plugin: type[Plugin]) -> str:
 
 
 @cache
+def sources(plugin: type[Plugin]) -> dict[str, str]:
+    """Digests of all that a plugin is written in: its own file under its kind and name, and under their own names the
+    modules of its package that it is built on."""
+    files: dict[str, Path] = {}
+    _collect(plugin.__module__, files)
+    helpers = {name: _digest(file) for name, file in sorted(files.items()) if name != plugin.__module__}
+    return {f"{plugin.kind}.{plugin.name}": source_digest(plugin)} | helpers
+
+
+@cache
 def source_digest(plugin: type[Plugin]) -> str:
     """sha256 of the file in which the class is written; empty when there is no such file."""
     try:
-        return hashlib.sha256(Path(inspect.getfile(plugin)).read_bytes()).hexdigest()
-    except (OSError, TypeError):
+        return _digest(Path(inspect.getfile(plugin)))
+    except TypeError:
+        return ""
+
+
+def _collect(module: str, files: dict[str, Path]) -> None:
+    """Add to `files` a module, and all of its package that is imported from there, directly or not, now or later."""
+    file = _file_of(module)
+    if file is None or module in files:
+        return
+    files[module] = file
+    for name in _imported(module, file):
+        if name.partition(".")[0] == module.partition(".")[0]:
+            _collect(name, files)
+
+
+def _imported(module: str, file: Path) -> Iterator[str]:
+    """What a module imports, wherever in it that is written: names of modules, and of what may be one."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # what cannot be read fails when it is imported, and is told then
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _file_of(module: str) -> Path | None:
+    """The file of a module, which need not be loaded; None for what is no module, or has no file of Python."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
         return ""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import source_digest
+from benchbd.plugin.provenance import sources
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
@@ -32,7 +32,7 @@ def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
-        "sources": {f"{p.kind}.{p.name}": source_digest(type(p)) for p in plugins},
+        "sources": {name: digest for plugin in plugins for name, digest in sources(type(plugin)).items()},
         "threads": torch.get_num_threads(),
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": started,

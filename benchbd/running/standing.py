@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from benchbd.errors import RecordError
 from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import source_digest
+from benchbd.plugin.provenance import sources
 from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore
 from benchbd.running.plan import PlannedCell
@@ -44,8 +44,11 @@ def standing(planned: PlannedCell, store: ResultStore, present: Collection[str],
 
 
 def changed_sources(plugins: Iterable[Plugin], provenance: dict[str, Any]) -> str:
-    """Which plugins' sources are not those with which something was made that is stored; empty for none."""
+    """Which sources of plugins are not those with which something was made that is stored; empty for none.
+
+    Of what a result does not name nothing is known; those made before helpers were noted name the plugins' own files alone.
+    """
     then: dict[str, Any] = provenance.get("sources", {})
-    today = {f"{plugin.kind}.{plugin.name}": source_digest(type(plugin)) for plugin in plugins}
+    today = {name: digest for plugin in plugins for name, digest in sources(type(plugin)).items()}
     changed = [name for name, digest in today.items() if then.get(name, digest) != digest]
     return f"made with another source of {', '.join(changed)}" if changed else ""
