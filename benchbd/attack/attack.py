@@ -53,7 +53,10 @@ class Attack(Plugin, ABC):
         """
 
     def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
-        """Draw or optimise what the trigger consists of, once; it is stored with the result and found in `trigger`."""
+        """Draw or optimise what the trigger consists of, once; it is stored with the result and found in `trigger`, on the CPU.
+
+        train lies on the CPU, what `build_model` gives on the device of the run; `rng` draws on the CPU.
+        """
         return {}
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
@@ -85,7 +88,7 @@ class Attack(Plugin, ABC):
         return self._trigger
 
     def with_trigger(self, trigger: dict[str, Tensor]) -> Self:
-        """This attack, carrying what `prepare` made, on the CPU: `stamp` moves it to where the images are."""
+        """This attack, carrying what `prepare` made, on the CPU like the images that it is put on."""
         prepared = self.model_copy()
         prepared._trigger = {name: value.cpu() for name, value in trigger.items()}
         return prepared

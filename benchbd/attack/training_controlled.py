@@ -30,7 +30,10 @@ class TrainingControlledAttack(Attack):
 
     @abstractmethod
     def train(self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module | Trained:
-        """The trained model, from a fresh one and the clean training set; `Trained` when the trigger was learned too."""
+        """The trained model, from a fresh one and the clean training set; `Trained` when the trigger was learned too.
+
+        The model lies on the device of the run, the set on the CPU: `fit` takes it as it is, all else says `.to(device_of(model))`.
+        """
 
 
 def nothing_poisoned(clean: ImageSet) -> PoisonedSet:

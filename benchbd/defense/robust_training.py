@@ -25,7 +25,11 @@ class RobustTraining(Defense):
 
     @abstractmethod
     def train(self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module | Learned:
-        """The trained model, in eval mode."""
+        """The trained model, in eval mode.
+
+        What `build_model` gives lies on the device of the run, the set on the CPU: `fit` takes it as it is, all else says
+        `.to(device_of(model))`.
+        """
 
     def respond(self, case: Case) -> Outcome:
         verb = f"{self.name}.train"
