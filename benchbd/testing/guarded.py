@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from benchbd.api import CleanSet
@@ -13,11 +16,13 @@ from benchbd.engine.hardware import Hardware
 from benchbd.record.attack_result import AttackResult
 
 CORE = "benchbd."
+DOORS = ("benchbd.defense.case", "benchbd.testing.")
+"""Modules behind which a read is nobody's fault: the case hands out a defender's share, and a check asked for the whole."""
 
 
 @dataclass(frozen=True, eq=False)
 class GuardedCase(Case):
-    """`taken`: sizes of the clean sets handed out. `seen`: what code outside of the core looked at."""
+    """`taken`: sizes of the clean sets handed out. `seen`: what code outside of the core looked at, or had the core look at."""
 
     taken: list[int] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
@@ -48,7 +53,18 @@ class _Guarded:
 
     def __getattribute__(self, name: str) -> Any:
         result = object.__getattribute__(self, "_result")
-        reader = sys._getframe(1).f_globals.get("__name__", "")
-        if not reader.startswith(CORE):
+        if not _within_core(sys._getframe(1)):
             object.__getattribute__(self, "_seen").append(name)
         return getattr(result, name)
+
+
+def _within_core(reader: FrameType) -> bool:
+    """Whether all who wait for this read, from the reader out to the nearest door, belong to the core."""
+    return all(name.startswith(CORE) for name in takewhile(lambda name: not name.startswith(DOORS), _waiting(reader)))
+
+
+def _waiting(frame: FrameType | None) -> Iterator[str]:
+    """The modules on the stack, from the inside out."""
+    while frame is not None:
+        yield frame.f_globals.get("__name__", "")
+        frame = frame.f_back

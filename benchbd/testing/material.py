@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchbd.api import BuildModel, DataSet, ImageSet, Model, PoisoningAttack, Recipe, Split
+from benchbd.api import BuildModel, DataSet, ImageSet, ImageShape, Model, PoisoningAttack, Recipe, Split
 from benchbd.record.attack_result import AttackResult
 from benchbd.running.attacking import AttackJob, make
 from benchbd.seeds import Seeds
@@ -19,6 +19,8 @@ ARCHITECTURES: dict[str, type[Model]] = {"residual": Residual, "vgg_bn": VGG, "t
 RECIPE = Recipe(epochs=6, batch_size=32, lr=0.05, shift=0, precision="fp32")
 BUDGET = 0.2
 CLASSES, SIZE = 4, 32
+SHAPES: tuple[ImageShape, ...] = ((3, SIZE, SIZE), (1, SIZE, SIZE), (3, 64, 64))
+"""What models are built for."""
 
 
 class Planted(DataSet):

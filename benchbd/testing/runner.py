@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from benchbd.engine.hardware import default_precision
 from benchbd.errors import ConfigError, NotApplicable, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing import checks  # noqa: F401 - registers them
 from benchbd.testing.check import CHECKS, LEVELS, NOT_TRIED, Check, Level, NotSeen, Result, RuleBroken
+from benchbd.testing.material import RECIPE
 from benchbd.testing.subject import GATES, Subject
 
 
@@ -47,7 +49,8 @@ def run_check(check: Check, subject: Subject) -> Result:
         return Result(subject.cls.name, check.name, check.rule, "skipped", f"{NOT_TRIED}; see {subject.unfit}")
     start, status, message, trace = time.perf_counter(), "passed", "", ""
     try:
-        check.run(subject)
+        with default_precision(RECIPE.precision):  # as the core does, so that nothing depends on what this processor offers
+            check.run(subject)
     except RuleBroken as error:
         status, message = "failed", str(error)
         trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""

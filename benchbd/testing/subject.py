@@ -9,10 +9,13 @@ from typing import Any
 
 from annotated_types import Ge, Gt
 
-from benchbd.errors import NotApplicable
+from benchbd.api import Attack, Model, NotApplicable
+from benchbd.defense.defense import Defense
 from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import entry_of
 from benchbd.testing.check import Level, NotSeen
-from benchbd.testing.trial import Trial, try_verb
+from benchbd.testing.material import ARCHITECTURES
+from benchbd.testing.trial import Handed, Trial, hand_over, try_verb
 
 COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
 """Parameters that say how long a method works."""
@@ -58,22 +61,46 @@ class Subject:
         """With its defaults, whatever the level."""
         return self.cls(**self.settings)
 
+    @property
+    def must_apply(self) -> bool:
+        """Whether a right plugin finds something to work on here; what stands for images, machines or work elsewhere need not."""
+        entry = entry_of(self.cls)
+        return issubclass(self.cls, Attack | Defense | Model) and (entry is None or entry.card.get("role") != "imported")
+
     @cached_property
-    def attempt(self) -> Trial | BaseException:
-        """What came of running the verb once, on the residual network."""
+    def tried(self) -> tuple[str, Trial | BaseException]:
+        """The first architecture to which it applies, else the last, and what came there of running the verb once."""
+        for architecture in ARCHITECTURES:
+            attempt = self._attempt(architecture)
+            if not (isinstance(attempt, NotApplicable) and self.must_apply):
+                break
+        return architecture, attempt
+
+    def _attempt(self, architecture: str) -> Trial | BaseException:
         try:
-            return try_verb(self.plugin)
+            return try_verb(self.plugin, hand_over(architecture))
         except (Exception, SystemExit) as error:  # a check reports it, whatever it is
             return error
 
     @property
     def trial(self) -> Trial:
         """The verb's answer and what it did. Raises `NotSeen` when it did not come to an end, or `NotApplicable`."""
-        if isinstance(self.attempt, NotApplicable | NotSeen):
-            raise self.attempt
-        if isinstance(self.attempt, BaseException):
+        _, attempt = self.tried
+        if isinstance(attempt, NotApplicable | NotSeen):
+            raise attempt
+        if isinstance(attempt, BaseException):
             raise NotSeen("its verb raised; see runs")
-        return self.attempt
+        return attempt
+
+    @property
+    def architecture(self) -> str:
+        """Where it was tried. Raises like `trial`."""
+        self.trial  # noqa: B018 - raises where there is nothing more to try
+        return self.tried[0]
+
+    def hand_over(self, poison_ratio: float = 0.2) -> Handed:
+        """Fresh copies of what its verb is handed, where it was tried. Raises like `trial`."""
+        return hand_over(self.architecture, poison_ratio)
 
 
 def quick(cls: type[Plugin]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -43,6 +44,7 @@ from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import material
 from benchbd.testing.watch import generators, restore, settings, writes
 
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 SomeAttack = TypeVar("SomeAttack", bound=Attack)
 
 UNUSUAL = 20_011
@@ -102,9 +104,8 @@ def hand_over(architecture: str = "residual", poison_ratio: float = 0.2, seed: i
     )
 
 
-def try_verb(plugin: Plugin, handed: Handed | None = None) -> Trial:
+def try_verb(plugin: Plugin, handed: Handed) -> Trial:
     """Run the verb of the plugin's family. Raises whatever it raises."""
-    handed = handed or hand_over()
     before = {name: value.clone() for name, value in handed.images().items()}
     state, shape = _state(handed.model), _outline(handed.model)
     noted = _Noted()
@@ -149,10 +150,19 @@ _VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
     (ModelDetector, lambda plugin, h: plugin.inspect(h.model, h.clean, h.rng)),
     (PoisoningAttack, _stamp),
     (TrainingControlledAttack, lambda plugin, h: _drawn(plugin, h).train(h.build_model(), h.train, h.recipe, h.rng)),
-    (Model, lambda plugin, h: plugin.build(h.train.num_classes, h.train.image_shape)),
+    (Model, lambda plugin, h: build_somewhere(plugin, h.train.num_classes)),
     (DataSet, lambda plugin, h: load_split(plugin, "train")),
     (Executor, lambda plugin, h: open_session(plugin)),
 ]
+
+
+def build_somewhere(model: Model, num_classes: int) -> nn.Module:
+    """A network for the first shape that it takes. Raises `NotApplicable` when it takes none."""
+    *others, last = material.SHAPES
+    for shape in others:
+        with suppress(NotApplicable):
+            return model.build(num_classes, shape)
+    return model.build(num_classes, last)
 
 
 def open_session(executor: Executor) -> Session:
@@ -182,13 +192,15 @@ class _Noted:
     @contextmanager
     def watching(self) -> Iterator[None]:
         were, drawn, start = settings(), generators(), time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds = time.perf_counter() - start
-            self.settings = [f"{name}: {were[name]} before, {now} after" for name, now in settings().items() if now != were[name]]
-            self.generators = [name for name, now in generators().items() if now != drawn[name]]
-            restore(were)
+        with warnings.catch_warnings():
+            try:
+                yield
+            finally:
+                self.seconds = time.perf_counter() - start
+                left = {name: now for name, now in settings().items() if now != were[name]}
+                self.settings = [f"{name}: {were[name]} before, {now} after" for name, now in left.items()]
+                self.generators = [name for name, now in generators().items() if now != drawn[name]]
+                restore(were)
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
@@ -196,18 +208,19 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _outline(model: nn.Module) -> dict[str, Any]:
-    """Mode, hooks and frozen parameters."""
+    """Modes, hooks and frozen parameters, of all modules."""
     return {
-        "training mode": model.training,
-        "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules()),
+        "training mode": [module.training for module in model.modules()],
+        "hooks": [[len(getattr(module, kind)) for kind in HOOKS] for module in model.modules()],
         "requires_grad": [parameter.requires_grad for parameter in model.parameters()],
     }
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two answers of a verb are equal, bit for bit, wherever they hold tensors."""
+    """Whether two answers of a verb are equal, bit for bit, wherever they hold tensors. Not a number equals itself here."""
     if isinstance(first, Tensor):
-        return torch.equal(first, second)
+        alike = first.shape == second.shape and first.dtype == second.dtype
+        return alike and bool(torch.isclose(first, second, rtol=0, atol=0, equal_nan=True).all())
     if isinstance(first, nn.Module):
         return same(first.state_dict(), cast(nn.Module, second).state_dict())
     if isinstance(first, dict):
@@ -216,4 +229,4 @@ def same(first: Any, second: Any) -> bool:
         return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
     if hasattr(first, "__dict__"):
         return same(vars(first), vars(second))
-    return bool(first == second)
+    return bool(first == second) or (first != first and second != second)

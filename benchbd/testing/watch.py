@@ -6,38 +6,78 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
+Setting = tuple[Callable[[], Any], Callable[[Any], object]]
+"""How it is read, how it is put back."""
+
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+VARIABLES = ("BENCHBD_DATA", "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PYTHONHASHSEED")
+"""Of the environment, what steers this package, Python and torch; libraries set others when they are imported."""
 _recorders: list[list[str]] = []
 _installed: list[bool] = []
 
 
+def _default_device(device: torch.device) -> None:
+    """None is not the same as the CPU: it leaves nothing behind that every later call would have to pass."""
+    torch.set_default_device(None)
+    if torch.get_default_device() != device:
+        torch.set_default_device(device)
+
+
+def _blanket_filters() -> list[str]:
+    """What is done with warnings of all kinds. Filters of one kind are left out: libraries add them when they are imported."""
+    return [action for action, text, kind, module, line in warnings.filters if kind is Warning and not (text or module or line)]
+
+
+def _variable(name: str) -> Setting:
+    def put(value: str | None) -> None:
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+    return partial(os.environ.get, name), put
+
+
+def _leave(_: object) -> None:
+    """For what ends with the context that it was set in."""
+
+
+SETTINGS: dict[str, Setting] = {
+    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "default device": (torch.get_default_device, _default_device),
+    "number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "inference mode": (torch.is_inference_mode_enabled, _leave),
+    "anomaly mode": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "deterministic algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    "float32 matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "cudnn.benchmark": (partial(getattr, torch.backends.cudnn, "benchmark"), partial(setattr, torch.backends.cudnn, "benchmark")),
+    "filters of all warnings": (_blanket_filters, _leave),
+    "working directory": (Path.cwd, os.chdir),
+    **{name: _variable(name) for name in VARIABLES},
+}
+"""What is set for the whole process and must be as before when a plugin returns."""
+
+
 def settings() -> dict[str, Any]:
-    """What is set for the whole process and must be as before when a plugin returns."""
-    return {
-        "default dtype": torch.get_default_dtype(),
-        "number of threads": torch.get_num_threads(),
-        "grad mode": torch.is_grad_enabled(),
-        "inference mode": torch.is_inference_mode_enabled(),
-        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-        "working directory": str(Path.cwd()),
-    }
+    """What is set now."""
+    return {name: read() for name, (read, _) in SETTINGS.items()}
 
 
 def restore(before: dict[str, Any]) -> None:
-    """Put the settings back, so that one plugin's fault is not the next one's."""
-    torch.set_default_dtype(before["default dtype"])
-    torch.set_num_threads(before["number of threads"])
-    torch.set_grad_enabled(before["grad mode"])
-    torch.use_deterministic_algorithms(before["deterministic algorithms"])
-    os.chdir(before["working directory"])
+    """Put back what differs, so that one plugin's fault is not the next one's."""
+    for name, (read, put) in SETTINGS.items():
+        if read() != before[name]:
+            put(before[name])
 
 
 def generators() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from benchbd.plugin.registry import load
 from benchbd.testing import check_plugin, failures
 from benchbd.testing.check import CHECKS, LEVELS
 from benchbd.testing.runner import checks_for
-from benchbd.testing.subject import quick
+from benchbd.testing.subject import Subject, quick
 
 pytest_plugins = ["pytester"]
 MUTANTS = Path(__file__).parent / "mutants"
@@ -43,6 +43,26 @@ def test_a_verb_that_raises_is_one_failure_and_no_crash() -> None:
     found = statuses("verb_crashes")
     assert [name for name, status in found.items() if status == "failed"] == ["runs"]
     assert found["rerun_is_identical"] == found["sees_no_oracle"] == "skipped"
+
+
+def test_a_plugin_that_applies_nowhere_is_one_failure() -> None:
+    results = check_plugin(mutant("applies_nowhere"), "smoke")
+    (failed,) = failures(results)
+    assert failed.message == (
+        "it applies to none of the architectures and shapes tried here, so nothing of it was checked: the network is none of mine"
+    )
+    assert {result.status for result in results if result.check in ("rerun_is_identical", "sees_no_oracle")} == {"n/a"}
+
+
+def test_a_plugin_is_tried_where_it_applies() -> None:
+    subject = Subject(mutant("transformers_only"))
+    assert (subject.architecture, subject.trial.changed) == ("transformer", ("the clean training images",))
+
+
+def test_no_processor_changes_how_a_verb_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchbd.engine.hardware.has_bf16", lambda device: True)
+    found = statuses("wants_fp32")
+    assert found["runs"] == found["sees_no_oracle"] == found["stops_when_told"] == "passed"
 
 
 def test_a_plugin_that_cannot_be_built_is_no_crash() -> None:

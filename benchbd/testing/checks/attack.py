@@ -16,9 +16,8 @@ from benchbd.running.attacking import AttackJob, make
 from benchbd.seeds import Seeds
 from benchbd.testing import material
 from benchbd.testing.check import check, require
-from benchbd.testing.networks import Residual
 from benchbd.testing.subject import Subject
-from benchbd.testing.trial import hand_over, prepared
+from benchbd.testing.trial import prepared
 
 
 @check("smoke", PoisoningAttack)
@@ -119,11 +118,10 @@ def trained_in_eval_mode(subject: Subject) -> None:
 @check("smoke", Attack)
 def stored_result_reloads(subject: Subject) -> None:
     """Its stored result, read again, gives the same predictions, and its stored trigger stamps the same images."""
-    subject.trial  # noqa: B018 - raises where there is nothing to store
-    attack = cast(Attack, subject.plugin)
+    attack, model = cast(Attack, subject.plugin), material.ARCHITECTURES[subject.architecture]()
     recipe = Recipe(epochs=2, batch_size=50, lr=0.02, shift=0, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
-        made = make(AttackJob(material.Planted(), Residual(), attack, recipe, 0, "cpu"), Path(folder))
+        made = make(AttackJob(material.Planted(), model, attack, recipe, 0, "cpu"), Path(folder))
         read = load_attack_result(made.path)
     again = predict(read.model, read.triggered.images, precision="fp32")
     require(torch.equal(again, made.triggered_predictions), "the stored model predicts otherwise than the one that was made")
@@ -136,7 +134,7 @@ def _ready(subject: Subject, fresh: bool = False) -> Attack:
     """The attack with its trigger, made once per plugin unless a fresh one is wanted."""
     subject.trial  # noqa: B018 - raises where there is nothing to look at
     if fresh or "ready" not in subject.notes:
-        subject.notes["ready"] = prepared(cast(Attack, subject.plugin), hand_over(poison_ratio=0))
+        subject.notes["ready"] = prepared(cast(Attack, subject.plugin), subject.hand_over(poison_ratio=0))
     return cast(Attack, subject.notes["ready"])
 
 

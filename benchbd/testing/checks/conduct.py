@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from unittest.mock import patch
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from benchbd.api import Attack, Executor, Model, NotApplicable
 from benchbd.defense.defense import Defense
-from benchbd.testing import material
+from benchbd.engine.classifier import Classifier
 from benchbd.testing.check import NotSeen, RuleBroken, check, require
 from benchbd.testing.subject import Subject
-from benchbd.testing.trial import answer_of, hand_over
+from benchbd.testing.trial import answer_of
 
 ENOUGH = 2
 """Batches through the model before its time is up."""
@@ -20,8 +20,10 @@ ENOUGH = 2
 
 @check("smoke")
 def runs(subject: Subject) -> None:
-    """Its verb comes to an end on tiny data."""
-    attempt = subject.attempt
+    """Its verb comes to an end on tiny data, on one architecture or one shape of images at least."""
+    _, attempt = subject.tried
+    if isinstance(attempt, NotApplicable) and subject.must_apply:
+        raise RuleBroken(f"it applies to none of the architectures and shapes tried here, so nothing of it was checked: {attempt}")
     if isinstance(attempt, NotApplicable | NotSeen):
         raise attempt
     if isinstance(attempt, BaseException):
@@ -44,7 +46,7 @@ def generators_stay(subject: Subject) -> None:
 
 @check("smoke")
 def settings_stay(subject: Subject) -> None:
-    """Default dtype, threads, grad mode and working directory are afterwards as they were."""
+    """What is set for the whole process is afterwards as it was: dtype, threads, grad mode, environment, warnings and the like."""
     changed = subject.trial.settings_changed
     require(not changed, f"it left {'; '.join(changed)}; use a context manager that puts it back")
 
@@ -63,23 +65,17 @@ class _TimeIsUp(BaseException):
 @check("smoke", Attack, Defense)
 def stops_when_told(subject: Subject) -> None:
     """An interrupt reaches the outside: nothing catches all exceptions and goes on."""
-    subject.trial  # noqa: B018 - raises where there is nothing to interrupt
-    handed, passes = hand_over(), 0
+    handed, passes, features = subject.hand_over(), 0, Classifier.features
 
-    def count(module: nn.Module, inputs: object) -> None:
+    def counted(model: Classifier, images: Tensor) -> Tensor:
         nonlocal passes
         passes += 1
         if passes > ENOUGH:
             raise _TimeIsUp
+        return features(model, images)
 
-    def counted(model: nn.Module) -> nn.Module:
-        model.register_forward_pre_hook(count)
-        return model
-
-    counted(handed.model)
-    handed = replace(handed, build_model=lambda: counted(material.builder()()))
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), patch.object(Classifier, "features", counted):
             answer_of(subject.plugin, handed)
     except _TimeIsUp:
         return

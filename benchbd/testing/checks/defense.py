@@ -53,7 +53,7 @@ def handed_model_stays(subject: Subject) -> None:
 def rerun_is_identical(subject: Subject) -> None:
     """The same seed gives the same answer, bit for bit."""
     first = subject.trial.answer
-    alike = same(first, try_verb(subject.plugin).answer)
+    alike = same(first, try_verb(subject.plugin, subject.hand_over()).answer)
     require(alike, "a second run with the same seed differs; draw from the rng that is handed over")
 
 
@@ -87,10 +87,10 @@ def sees_no_oracle(subject: Subject) -> None:
 )
 def batch_size_1_works(subject: Subject) -> None:
     """It works with batches of a single image."""
-    subject.trial  # noqa: B018 - raises where there is nothing to compare with
+    handed = subject.hand_over()
     single = type(subject.plugin)(**subject.plugin.params | {"batch_size": 1})
     try:
-        try_verb(single)
+        try_verb(single, handed)
     except NotApplicable:
         raise
     except Exception as error:
@@ -100,8 +100,7 @@ def batch_size_1_works(subject: Subject) -> None:
 @check("smoke", Defense)
 def runs_on_three_architectures(subject: Subject) -> None:
     """It works on a residual net, on VGG with BatchNorm and on a transformer, or says that it does not apply; on one it works."""
-    subject.trial  # noqa: B018 - the residual net is the first of the three
-    for architecture in ("vgg_bn", "transformer"):
+    for architecture in (name for name in material.ARCHITECTURES if name != subject.architecture):
         try:
             trial = try_verb(subject.plugin, hand_over(architecture))
         except NotApplicable as answer:
@@ -117,7 +116,7 @@ def runs_on_three_architectures(subject: Subject) -> None:
 @check("full", Repair, TrainingSetRepair, ModelDetector)
 def clean_model_survives(subject: Subject) -> None:
     """With its defaults, a healthy model stays as accurate as it was, within 20 points."""
-    handed = hand_over(poison_ratio=0)
+    handed = subject.hand_over(poison_ratio=0)
     before = accuracy(handed.model, handed.test.images, handed.test.labels)
     model = _model(try_verb(subject.full, handed).answer)
     if model is not None:
@@ -134,9 +133,8 @@ def _model(answer: Any) -> Any:
 
 def _responded(subject: Subject) -> tuple[GuardedCase, int]:
     """The case after the defense has answered it by its own template, and how many clean samples it says it took."""
-    subject.trial  # noqa: B018 - raises where there is nothing to answer
+    result = material.attack_result(subject.architecture)
     if "responded" not in subject.notes:
-        result = material.attack_result()
         case = GuardedCase.over(result, hardware("cpu", "fp32"), subject.plugin.name, material.BUDGET)
         try:
             with global_random_state(0), torch.random.fork_rng():

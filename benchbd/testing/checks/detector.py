@@ -8,12 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from benchbd.api import DataFilter, InputDetector, ModelDetector, State, Suspicion, Verdict
+from benchbd.api import DataFilter, InputDetector, ModelDetector, Scorer, State, Suspicion, Verdict
 from benchbd.measure.detection import separation
 from benchbd.testing import material
 from benchbd.testing.check import RuleBroken, check, require
 from benchbd.testing.subject import Subject
-from benchbd.testing.trial import hand_over
 
 WRONG_WAY = 0.3
 """An AUROC below this is no bad luck: the scores point the other way."""
@@ -45,14 +44,23 @@ def answers_with_its_type(subject: Subject) -> None:
 @check("smoke", InputDetector)
 def single_inputs_work(subject: Subject) -> None:
     """An input that comes alone gets a score."""
-    subject.trial  # noqa: B018 - raises where there is nothing to judge
-    handed = hand_over()
-    scorer = cast(InputDetector, subject.plugin).fit(handed.model, handed.clean, handed.rng)
+    scorer = _scorer(subject)
     try:
-        score = scorer.score(handed.test.images[:1])
+        score = scorer.score(material.images("test").images[:1])
     except Exception as error:
         raise RuleBroken(f"one image alone: {type(error).__name__}: {error}") from error
     require(score.shape == (1,), f"one image alone: expected (1,) scores, got {tuple(score.shape)}")
+
+
+@check("smoke", InputDetector)
+def score_knows_no_neighbours(subject: Subject) -> None:
+    """An input gets the same score whatever else is in its batch, and in whatever order."""
+    scorer, images = _scorer(subject), material.images("test").images
+    whole = scorer.score(images)
+    parts = torch.cat([scorer.score(part) for part in images.split(37)])
+    require(_alike(parts, whole), "inputs scored in small batches get other scores than at once; compare with clean data in `fit`")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    require(_alike(scorer.score(images[order]), whole[order]), "inputs in another order get other scores; draw in `fit`")
 
 
 @check("full", DataFilter, InputDetector)
@@ -67,7 +75,7 @@ def high_means_suspicious(subject: Subject) -> None:
 
 def _separation(subject: Subject) -> float | None:
     """AUROC of the suspicion on a planted backdoor."""
-    attack, handed, plugin = material.attack_result(), hand_over(), subject.full
+    attack, handed, plugin = material.attack_result(subject.architecture), subject.hand_over(), subject.full
     if isinstance(plugin, DataFilter):
         scores = plugin.score(handed.train, handed.model, handed.clean, handed.rng).scores
         bad = attack.train.state() == State.POISONED
@@ -76,6 +84,18 @@ def _separation(subject: Subject) -> float | None:
         scorer = cast(InputDetector, plugin).fit(handed.model, handed.clean, handed.rng)
         found = separation(scorer.score(attack.test.images), scorer.score(attack.triggered.images))
     return found["auroc"]
+
+
+def _scorer(subject: Subject) -> Scorer:
+    handed = subject.hand_over()
+    return cast(InputDetector, subject.plugin).fit(handed.model, handed.clean, handed.rng)
+
+
+def _alike(first: Tensor, second: Tensor) -> bool:
+    """Equal within rounding, which is measured by how far apart the scores are."""
+    first, second = first.double(), second.double()
+    spread = float(second.std().nan_to_num())
+    return first.shape == second.shape and torch.allclose(first, second, rtol=1e-3, atol=1e-3 * spread, equal_nan=True)
 
 
 def _scores(subject: Subject) -> Any:

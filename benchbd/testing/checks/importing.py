@@ -58,7 +58,7 @@ def import_writes_nothing(subject: Subject) -> None:
 
 @check("api")
 def import_changes_nothing(subject: Subject) -> None:
-    """Importing its module leaves generators, dtype, threads, grad mode and CUDA as they were."""
+    """Importing its module leaves generators, settings of the whole process and CUDA as they were."""
     facts = _imported(subject)
     require(not facts["changed"], f"importing it changed: {', '.join(facts['changed'])}; leave the process as it is")
     require(not facts["cuda"], "importing it started CUDA; ask for devices when a verb is called")
