@@ -6,8 +6,9 @@ from typing import Any
 
 from made_cells import make_cell
 
-from benchbd.leaderboard.board import Board, board
+from benchbd.leaderboard.board import board
 from benchbd.leaderboard.contradictions import expected_key
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.row import row_of
 from benchbd.record.cell import Cell
 

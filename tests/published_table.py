@@ -8,7 +8,8 @@ from typing import Any
 
 from made_cells import make_cell, provided
 
-from benchbd.leaderboard.board import Board, board
+from benchbd.leaderboard.board import board
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.published import Published, load_published
 from benchbd.leaderboard.row import row_of
 from benchbd.record.cell import Cell

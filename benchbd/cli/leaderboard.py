@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from benchbd.leaderboard.board import Board
+    from benchbd.leaderboard.facts import Board
     from benchbd.leaderboard.tables import Table
 
 FOLDER = Path("leaderboard")

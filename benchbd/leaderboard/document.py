@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchbd.errors import RecordError
-from benchbd.leaderboard.board import Board, Section
+from benchbd.leaderboard.facts import Board, Section
 from benchbd.leaderboard.row import Row
 from benchbd.record.files import read_json
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from benchbd.errors import RecordError, nearest
 from benchbd.leaderboard.answers import Answers
-from benchbd.leaderboard.board import Board, Entry, Section
 from benchbd.leaderboard.comparison import mcnemar
+from benchbd.leaderboard.facts import Board, Entry, Section
 from benchbd.leaderboard.ranking import Comparison
 from benchbd.record.cells import read_cell
 from benchbd.record.predictions import read_predictions

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from benchbd.leaderboard.facts import DefenseFacts, Entry
 from benchbd.leaderboard.ranking import Ranking
-
-if TYPE_CHECKING:
-    from benchbd.leaderboard.board import DefenseFacts, Entry
 
 Point = tuple[float, float]
 """Two figures of which less is better in both."""

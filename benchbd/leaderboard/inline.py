@@ -11,8 +11,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchbd.leaderboard.board import Board, Entry, Section
 from benchbd.leaderboard.document import dump
+from benchbd.leaderboard.facts import Board, Entry, Section
 from benchbd.leaderboard.interval import Summary, tidy
 from benchbd.leaderboard.row import BYSTANDERS, METRICS, Row
 from benchbd.leaderboard.tables import ABOUT, IMPUTED, ranking_note, summary_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from benchbd.leaderboard.board import Board
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.tables import Table, headline_tables
 from benchbd.leaderboard.text import one_line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from benchbd.leaderboard.board import Board
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.tables import ABOUT, Table, attack_tables, headline_tables, summary_line
 from benchbd.leaderboard.text import one_line
 

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchbd.leaderboard.board import Board
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.inline import inline
 from benchbd.leaderboard.tables import ABOUT, attack_tables, headline_tables, summary_line
 

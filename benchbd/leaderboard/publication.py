@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchbd.leaderboard.board import Board
 from benchbd.leaderboard.document import document, dump
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.markdown import to_markdown
 from benchbd.leaderboard.page import to_html
 from benchbd.leaderboard.records import to_csv

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from benchbd.leaderboard.board import Board, Entry, Section
 from benchbd.leaderboard.detecting import FIGURES
+from benchbd.leaderboard.facts import Board, Entry, Section
 from benchbd.leaderboard.row import METRICS
 from benchbd.leaderboard.tables import status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchbd.leaderboard.board import Board, Entry
+from benchbd.leaderboard.facts import Board, Entry
 from benchbd.leaderboard.interval import Summary
 from benchbd.leaderboard.markdown import escape, table_lines
 from benchbd.leaderboard.published import Called, Figures, Published

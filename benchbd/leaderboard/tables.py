@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from benchbd.leaderboard.board import TAKES, AttackFacts, Board, DefenseFacts, Entry, Section
 from benchbd.leaderboard.comparison import ALPHA
+from benchbd.leaderboard.facts import TAKES, AttackFacts, Board, DefenseFacts, Entry, Section
 from benchbd.leaderboard.interval import Summary
 from benchbd.leaderboard.ranking import Aggregate, Standing
 from benchbd.leaderboard.text import cut

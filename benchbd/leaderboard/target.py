@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchbd.leaderboard.board import Board, Entry, Section
+from benchbd.leaderboard.facts import Board, Entry, Section
 from benchbd.leaderboard.interval import Summary
 from benchbd.leaderboard.naming import Method
 from benchbd.leaderboard.published import Figures, Published, Setting

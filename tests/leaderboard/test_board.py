@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import RecordError
-from benchbd.leaderboard.board import Board, Section, board
+from benchbd.leaderboard.board import board
+from benchbd.leaderboard.facts import Board, Section
 from benchbd.leaderboard.interval import student, tidy, wilson
 from benchbd.leaderboard.publication import publication
 from benchbd.leaderboard.row import row_of

@@ -13,7 +13,8 @@ from browser import Visit, started, visit
 from hostile_texts import HOSTILE, hostile_board
 from made_cells import make_cell, provided
 
-from benchbd.leaderboard.board import Board, board
+from benchbd.leaderboard.board import board
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.publication import publish
 from benchbd.leaderboard.row import row_of
 from benchbd.measure.curve import Curve, CurvePoint

@@ -13,9 +13,10 @@ from made_cells import make_cell
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
 from benchbd.leaderboard.answers import Answers
-from benchbd.leaderboard.board import Section, board, read_board
+from benchbd.leaderboard.board import board, read_board
 from benchbd.leaderboard.contradictions import expected_key
 from benchbd.leaderboard.duel import Split, _duel, comparison, duels, sections_of
+from benchbd.leaderboard.facts import Section
 from benchbd.leaderboard.row import row_of
 from benchbd.measure.metrics import Metrics, count
 from benchbd.plugin.registry import create

@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pytest
 from hostile_texts import HOSTILE, hostile_board
 
-from benchbd.leaderboard.board import Board
 from benchbd.leaderboard.document import document
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.inline import inline
 from benchbd.leaderboard.latex import to_latex
 from benchbd.leaderboard.page import embedded, library_script, own_script

@@ -13,8 +13,9 @@ import pytest
 from made_cells import make_cell
 
 from benchbd.leaderboard import inline as thinning
-from benchbd.leaderboard.board import Board, board
+from benchbd.leaderboard.board import board
 from benchbd.leaderboard.document import document
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.inline import board_digest, inline
 from benchbd.leaderboard.page import HERE, SCRIPTS, STYLES, to_html
 from benchbd.leaderboard.row import row_of

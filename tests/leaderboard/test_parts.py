@@ -8,7 +8,8 @@ import pytest
 from made_cells import make_cell, provided
 
 from benchbd.errors import ConfigError
-from benchbd.leaderboard.board import Board, Section, board
+from benchbd.leaderboard.board import board
+from benchbd.leaderboard.facts import Board, Section
 from benchbd.leaderboard.records import records
 from benchbd.leaderboard.row import row_of
 from benchbd.running.protocol import load_protocol, parse_protocol, stored_protocol

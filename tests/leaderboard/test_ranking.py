@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 from made_cells import make_cell
 
-from benchbd.leaderboard.board import Section, board
+from benchbd.leaderboard.board import board
+from benchbd.leaderboard.facts import Section
 from benchbd.leaderboard.ranking import Standing
 from benchbd.leaderboard.row import row_of
 from benchbd.measure.metrics import Metrics

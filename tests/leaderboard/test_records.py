@@ -12,9 +12,10 @@ import pytest
 from made_cells import make_cell, store
 
 from benchbd.errors import RecordError
-from benchbd.leaderboard.board import Board, board, read_board
+from benchbd.leaderboard.board import board, read_board
 from benchbd.leaderboard.difference import differences
 from benchbd.leaderboard.document import read_document, to_json
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.records import COLUMNS, to_csv, to_parquet
 from benchbd.leaderboard.row import row_of
 from benchbd.record.files import write_text

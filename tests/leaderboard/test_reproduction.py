@@ -7,7 +7,8 @@ from pathlib import Path
 from made_cells import provided
 from published_table import TABLE, cell, of, table
 
-from benchbd.leaderboard.board import Board, board
+from benchbd.leaderboard.board import board
+from benchbd.leaderboard.facts import Board
 from benchbd.leaderboard.reproduction import to_page
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from made_cells import attack_named, make_cell
 
-from benchbd.leaderboard.board import Section, board
+from benchbd.leaderboard.board import board
+from benchbd.leaderboard.facts import Section
 from benchbd.leaderboard.interval import Summary
 from benchbd.leaderboard.markdown import to_markdown
 from benchbd.leaderboard.row import row_of
