@@ -21,6 +21,7 @@ from benchbd.defense.evaluation import evaluate
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import measured
 from benchbd.engine.hardware import default_precision, hardware
+from benchbd.engine.structure import in_training
 from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.measure.curve import along_training
 from benchbd.plugin.plugin import Plugin, param
@@ -128,9 +129,9 @@ def require_type(answer: object, wanted: type[Answer], who: str) -> Answer:
 
 
 def require_eval(model: nn.Module, who: str) -> None:
-    """Raise `ContractBroken` when what comes back is no model, or one in training mode."""
-    if require_type(model, nn.Module, who).training:
-        raise ContractBroken(f"{who} returned a model in training mode; return it in eval mode (`model.eval()`)")
+    """Raise `ContractBroken` when what comes back is no model, or one that is in training mode, in whole or in part."""
+    if training := in_training(require_type(model, nn.Module, who)):
+        raise ContractBroken(f"{who} returned a model in training mode ({training[0]}); return it in eval mode (`model.eval()`)")
 
 
 def require_scores(scores: Tensor, count: int, who: str) -> Tensor:

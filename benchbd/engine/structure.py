@@ -1,4 +1,4 @@
-"""Whether two looks at a network see the same: its modules, their hooks, the versions of its values."""
+"""How a network stands: its modules, their modes and hooks, the versions of its values."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ def hooks(model: nn.Module) -> int:
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks) + ("forward" in vars(module)) for module in model.modules()
     )
+
+
+def in_training(model: nn.Module) -> list[str]:
+    """Names of the modules that are in training mode, that of the whole being `model`."""
+    return [name or "model" for name, module in model.named_modules() if module.training]
 
 
 def look(model: nn.Module) -> tuple[list[tuple[str, int]], list[int], int]:

@@ -258,6 +258,7 @@ def test_global_chance_is_the_same_at_each_run_and_as_before_afterwards(run: Run
     ("act", "message"),
     [
         (lambda model, *_: model.train(), "mend.repair returned a model in training mode"),
+        (lambda model, *_: model.network.train() and model, r"training mode \(network\)"),
         (lambda *_: None, "mend.repair returned a NoneType"),
         (lambda model, *_: Repaired(model.state_dict()), "mend.repair returned a OrderedDict"),
         (lambda model, *_: Repaired(model, notes={"loss": float("nan")}), "mend left notes that are not plain values"),

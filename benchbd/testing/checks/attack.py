@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchbd.api import Attack, PoisoningAttack, Recipe, State, TrainingControlledAttack, predict, to_uint8
 from benchbd.data.poisoned import PoisonedSet
+from benchbd.engine.structure import in_training
 from benchbd.record.attack_result import load_attack_result
 from benchbd.running.attacking import AttackJob, make
 from benchbd.seeds import Seeds
@@ -112,7 +113,7 @@ def trained_in_eval_mode(subject: Subject) -> None:
     answer = subject.trial.answer
     model = getattr(answer, "model", answer)
     require(isinstance(model, torch.nn.Module), f"train returned a {type(answer).__name__}, expected a model or Trained")
-    require(not model.training, "train returned a model in training mode; return `model.eval()`")
+    require(not in_training(model), "train returned a model in training mode; return `model.eval()`")
 
 
 @check("smoke", Attack)

@@ -21,6 +21,7 @@ from benchbd.api import (
 from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense, Defense
 from benchbd.engine.hardware import hardware
+from benchbd.engine.structure import in_training
 from benchbd.errors import ContractBroken
 from benchbd.seeds import global_random_state
 from benchbd.testing import material
@@ -39,7 +40,7 @@ def returns_a_model_in_eval_mode(subject: Subject) -> None:
     answer = subject.trial.answer
     model = _model(answer)
     require(isinstance(model, nn.Module), f"it returned a {type(answer).__name__}, expected a torch.nn.Module")
-    require(not model.training, "it returned a model in training mode; return `model.eval()`")
+    require(not in_training(model), "it returned a model in training mode; return `model.eval()`")
 
 
 @check("smoke", InputDetector, ModelDetector)
