@@ -29,7 +29,7 @@ def run(
     *,
     model: str | None = None,
     dataset: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     protocol: str | Path = "digits-quick",
     settings: dict[str, Any] | None = None,
     device: str = "auto",
@@ -39,6 +39,7 @@ def run(
     """Attack a model and defend it; the same as the command `benchbd run`.
 
     attack: name of an attack, unless `result_file` names a stored attack result. defense: one name or several.
+    seed: of every random draw; 0 unless `result_file` has one.
     settings: hyper-parameters by KIND.PARAM, such as `{"defense.anp_eps": 0.2, "recipe.epochs": 5}`.
     protocol: where everything comes from that is not given. Results are stored under `record/`.
 
@@ -51,7 +52,7 @@ def run(
     request = Request(
         protocol=load_protocol(protocol),
         attack=attack,
-        defenses=(defense,) if isinstance(defense, str) else tuple(defense),
+        defenses=_names(defense),
         model=model,
         dataset=dataset,
         seed=seed,
@@ -61,6 +62,19 @@ def run(
         result_file=result_file,
     )
     return execute(prepare(request), Observers.installed())
+
+
+def _names(defense: object) -> tuple[str, ...]:
+    """Names of defenses, one or several. Raises `ConfigError` for what is none, such as a class from a notebook."""
+    from benchbd.errors import ConfigError
+
+    names = (defense,) if isinstance(defense, str) else defense
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    raise ConfigError(
+        f"expected the name of a defense, the path of its file, or a list of them, got {str(defense)[:80]}; save a class in a file "
+        "and give './mine.py', or call it in this process: Mine().defense('NAME') with the name of a stored attack result"
+    )
 
 
 def matrix(

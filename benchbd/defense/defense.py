@@ -26,7 +26,7 @@ from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.measure.curve import along_training
 from benchbd.plugin.plugin import Plugin, param
 from benchbd.record.attack_result import MODEL_ONLY, AttackResult, load_attack_result
-from benchbd.record.defense_result import DefenseResult
+from benchbd.record.defense_result import DefenseResult, folder_of
 from benchbd.record.provenance import now
 from benchbd.report.curves import draw_curves
 from benchbd.report.pictures import draw_pictures
@@ -84,7 +84,7 @@ class Defense(Plugin, ABC):
         with default_precision(attack.manifest["recipe"]["precision"]):
             case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
             result = self._measured(case, evaluate_every, protocol, started)
-        stored = result.in_folder(Path(save_path) if save_path else attack.folder / "defense" / self.name)
+        stored = result.in_folder(Path(save_path) if save_path else folder_of(attack.folder, self.name, result.cell.key))
         stored.save()
         draw_curves(stored)
         draw_pictures(stored.pictures, stored.folder)

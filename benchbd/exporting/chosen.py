@@ -111,10 +111,8 @@ def _few(names: list[str], most: int = 3) -> str:
 
 
 def _ready(model: Classifier) -> Classifier:
-    """A copy on the CPU, in eval mode, that counts no passes."""
-    ready = copy.deepcopy(model).cpu().eval()
-    ready._forward_pre_hooks.clear()
-    return ready
+    """A copy on the CPU, in eval mode."""
+    return copy.deepcopy(model).cpu().eval()
 
 
 def _folder(attack: AttackResult, defense: str | None) -> Path:

@@ -64,6 +64,11 @@ class AttackResult:
     def seed(self) -> int:
         return int(self.manifest["seed"])
 
+    def __repr__(self) -> str:
+        """What it is and where; its images and its network would fill a screen."""
+        names = [self.manifest[kind]["name"] for kind in ("attack", "dataset", "model")]
+        return f"<AttackResult: {names[0]} on {names[1]}, {names[2]}, seed {self.seed}, in {self.folder}>"
+
     def clean_budget(self, usual: float) -> float:
         """The defender's share of the clean data: all of it where it came as the defender's own, else the usual one."""
         return float(self.manifest.get("clean_budget", usual))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from benchbd.errors import RecordError
 from benchbd.measure.metrics import Metrics
 from benchbd.record.cell import Cell, Predictions, is_whole
-from benchbd.record.files import read_tensors, sha256, write_bytes, write_json, write_tensors, write_text
+from benchbd.record.files import read_json, read_tensors, sha256, write_bytes, write_json, write_tensors, write_text
 from benchbd.record.keys import SCHEMA
 
 FILE = "defense_result.pt"
@@ -98,6 +98,26 @@ class DefenseResult:
         points = self.cell.operating_points
         curves = {f"{curve.name}.csv": table(curve.points) for curve in self.cell.curves}
         return curves | ({"operating_points.csv": table(points)} if points else {})
+
+
+def folder_of(attack: Path, defense: str, key: str) -> Path:
+    """Where the result of a defense lies beside an attack result: under its name, or, where that holds another key (other
+    parameters, another budget), under its name and the key."""
+    plain = attack / "defense" / defense
+    return plain if _key_in(plain) in ("", key) else by_key(attack, defense, key)
+
+
+def by_key(attack: Path, defense: str, key: str) -> Path:
+    """The folder that no other cell can have."""
+    return attack / "defense" / f"{defense}-{key[:8]}"
+
+
+def _key_in(folder: Path) -> str:
+    """The key of the result in a folder; empty when there is none that can be read."""
+    try:
+        return str(read_json(folder / CELL)["key"])
+    except (RecordError, LookupError, TypeError):
+        return ""
 
 
 def state(model: nn.Module) -> dict[str, Tensor]:

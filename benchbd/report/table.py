@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -60,6 +62,19 @@ def cells_table(attack: AttackResult, cells: Sequence[Cell]) -> Table:
             mark = " (oracle)" if cell.flags.oracle else ""
             table.add_row(_called(cell) + mark, *shares, _seconds(cell.cost.defense_seconds))
     return table
+
+
+def failure(cell: Cell) -> str:
+    """Why a cell has no numbers; empty for one that has."""
+    return "" if cell.status.code == "ok" else f"{cell.cell.defense.name}: {cell.status.code}: {cell.status.reason}"
+
+
+def plain(*parts: Table | Text | str, width: int = 100) -> str:
+    """Parts of the output one below the other, as text without colours."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
+    with console.capture() as caught:
+        console.print(*filter(None, parts), sep="\n")
+    return caught.get().rstrip()
 
 
 def curve_table(cell: Cell) -> Table:

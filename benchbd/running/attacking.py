@@ -28,12 +28,13 @@ from benchbd.errors import ContractBroken, RecordError, Unwritable
 from benchbd.measure.curve import Along, CurvePoint, along_training
 from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import name_for
-from benchbd.record.attack_result import AttackResult, load_attack_result
+from benchbd.record.attack_result import FILE, AttackResult, load_attack_result
 from benchbd.record.cell import Provided
 from benchbd.record.keys import attack_key, folder_name
 from benchbd.record.provenance import now, provenance
 from benchbd.record.remembered import FOLDER, remembering
 from benchbd.report.sheet import draw_sheet
+from benchbd.running.claim import claim, claim_path
 from benchbd.seeds import Seeds
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
@@ -67,22 +68,31 @@ class AttackJob:
 def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
     """The attack result of `job` in `folder`, made unless it is there; whether it was there already.
 
-    Raises `RecordError` when another job's result lies there or the folder cannot be written. Work that fails before
+    Raises `RecordError` when another job's result lies there or the folder cannot be written, `Busy` when another process
+    is making it. Work that fails before
     it has written anything leaves no folder.
     """
-    path = folder / "attack_result.pt"
-    if path.is_file():
-        stored = load_attack_result(path)
-        if stored.key != job.key:
-            raise RecordError(f"{path} holds the result of another job; choose another --name, or remove that folder")
+    if (stored := _stored(job, folder)) is not None:
         return stored, True
     require_writable(folder)
     try:
-        return make(job, folder), False
+        with claim(claim_path(folder)):
+            stored = _stored(job, folder)  # by somebody who was quicker
+            return (make(job, folder), False) if stored is None else (stored, True)
     except BaseException:
         with suppress(OSError):  # there is something in it
             folder.rmdir()
         raise
+
+
+def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    stored = load_attack_result(path)
+    if stored.key != job.key:
+        raise RecordError(f"{path} holds the result of another job; choose another --name, or remove that folder")
+    return stored
 
 
 def make(job: AttackJob, folder: Path) -> AttackResult:

@@ -51,6 +51,11 @@ def claim(path: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def claim_path(folder: Path) -> Path:
+    """The claim on the work whose folder it is."""
+    return folder / ".claim"
+
+
 def is_abandoned(path: Path) -> bool:
     """Whether the claim's owner is dead; a claim that has vanished counts as abandoned."""
     owner = _read(path)

@@ -21,16 +21,17 @@ from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import FILE, MANIFEST, is_stored, record_dir
 from benchbd.record.cell import Cell, Coordinates, Flags, Status
 from benchbd.record.cells import ResultStore
+from benchbd.record.defense_result import by_key
 from benchbd.record.files import read_json
 from benchbd.record.keys import SCHEMA
 from benchbd.record.provenance import now, provenance
 from benchbd.running.attacking import require_writable
-from benchbd.running.claim import is_held
+from benchbd.running.claim import claim_path, is_held
 from benchbd.running.executor import Session
 from benchbd.running.plan import AttackStage, Named, PlannedCell, Selection, plan
 from benchbd.running.protocol import Choice, Protocol
 from benchbd.running.scheduler import Scheduler, Tally, Task
-from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, claim_path, write_spec
+from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, write_spec
 from benchbd.running.standing import TO_RUN, Standing, changed_sources, standing
 from benchbd.running.timings import Estimate, Timings
 
@@ -226,7 +227,7 @@ class Matrix:
         return self.records.absolute() / stage.folder_name
 
     def _defense_folder(self, cell: PlannedCell) -> Path:
-        return self._folder(cell.stage) / "defense" / f"{cell.defense.provided.name}-{cell.key[:8]}"
+        return by_key(self._folder(cell.stage), cell.defense.provided.name, cell.key)
 
     def _attacked(self, stage: AttackStage) -> Attacked:
         folder = self._folder(stage)

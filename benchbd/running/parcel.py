@@ -9,8 +9,8 @@ from pathlib import Path
 from benchbd.errors import RecordError
 from benchbd.record.attack_result import FILE, MANIFEST
 from benchbd.record.files import write_bytes, write_json
-from benchbd.running.claim import claim
-from benchbd.running.stage import AttackSpec, DefenseSpec, claim_path, read_spec
+from benchbd.running.claim import claim, claim_path
+from benchbd.running.stage import AttackSpec, DefenseSpec, read_spec
 
 Files = dict[str, bytes]
 """Contents of files by name; names of what a stage has made begin with `work/` or `results/`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from benchbd.attack.attack import Attack
 from benchbd.defense.case import Case
@@ -22,13 +24,19 @@ from benchbd.plugin.plugin import Plugin, unknown_parameter
 from benchbd.plugin.registry import create, load
 from benchbd.record.attack_result import AttackResult, load_attack_result, record_dir
 from benchbd.record.cell import Cell, Status
+from benchbd.record.defense_result import CELL, FILE, folder_of
 from benchbd.record.files import announcing, write_json
 from benchbd.record.keys import SCHEMA
+from benchbd.report.frame import frame
+from benchbd.report.table import cells_table, failure, header, plain
 from benchbd.running.attacking import AttackJob, attack_result
 from benchbd.running.protocol import Protocol
 from benchbd.running.status import status_of
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Request:
     defenses: Sequence[str] = ()
     model: str | None = None
     dataset: str | None = None
-    seed: int = 0
+    seed: int | None = None
     device: str = "auto"
     settings: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
@@ -54,6 +62,17 @@ class Run:
     attack: AttackResult
     reused: bool
     cells: tuple[Cell, ...]
+
+    def frame(self) -> DataFrame:
+        """The cells as a pandas table, one row each."""
+        return frame(self.cells)
+
+    def __repr__(self) -> str:
+        """The table that `benchbd run` prints."""
+        return plain(header(self.attack, self.reused), cells_table(self.attack, self.cells), *map(failure, self.cells))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 @dataclass(frozen=True)
@@ -73,12 +92,7 @@ def prepare(request: Request) -> Prepared:
     defenses = tuple(cast(Defense, p) for p in _plugins("defense", request.defenses, protocol, settings))
     hardware(request.device)
     if request.result_file is not None:
-        stray = [name for name in settings if not name.startswith("defense.")]
-        if request.attack or stray:
-            raise ConfigError(f"a stored result has its attack already; leave out {stray[0] if stray else '--attack'}")
-        for kind, given in (("dataset", request.dataset), ("model", request.model)):
-            if given is not None:
-                load(kind, given)
+        _require_defenses_alone(request)
         return Prepared(request, None, defenses, Path())
     if request.attack is None:
         raise ConfigError("name an attack (--attack badnet), or a stored attack result (--result-file NAME)")
@@ -86,8 +100,38 @@ def prepare(request: Request) -> Prepared:
     (model,) = _plugins("model", [request.model or protocol.models[0].name], protocol, settings)
     (dataset,) = _plugins("dataset", [request.dataset or protocol.datasets[0].name], protocol, settings)
     recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
-    job = AttackJob(cast(DataSet, dataset), cast(Model, model), cast(Attack, attack), recipe, request.seed, request.device)
+    job = AttackJob(cast(DataSet, dataset), cast(Model, model), cast(Attack, attack), recipe, _seed(request), request.device)
     return Prepared(request, job, defenses, record_dir() / _folder_name(request.name or job.default_name))
+
+
+def _require_defenses_alone(request: Request) -> None:
+    """Raise `ConfigError` where something is asked for that a stored attack result has already.
+
+    Its data set and model may be named, since a plugin in a file is only loaded when a person names that file.
+    """
+    for kind, given in (("dataset", request.dataset), ("model", request.model)):
+        if given is not None:
+            load(kind, given)
+    options = {"attack": request.attack, "seed": request.seed}
+    stray = [f"--{name}" for name, given in options.items() if given is not None]
+    stray += [f"--set {name}" for name in request.settings if not name.startswith("defense.")]
+    if stray:
+        raise ConfigError(f"{request.result_file} is a stored result, which has all but its defenses already; leave out {stray[0]}")
+
+
+def _require_as_named(attack: AttackResult, request: Request) -> None:
+    """Raise `ConfigError` when a stored result is not of the data set or the model that was named beside it."""
+    for kind, given in (("dataset", request.dataset), ("model", request.model)):
+        stored = attack.manifest[kind]["name"]
+        if given is not None and load(kind, given).name != stored:
+            raise ConfigError(f"{request.result_file} was made with the {kind} {stored!r}, not {given!r}; leave out --{kind}")
+
+
+def _seed(request: Request) -> int:
+    seed = 0 if request.seed is None else request.seed
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ConfigError(f"expected a seed from 0 to {2**32 - 1}, got {seed!r}")
+    return int(seed)
 
 
 def execute(prepared: Prepared, observers: Observers) -> Run:
@@ -97,6 +141,7 @@ def execute(prepared: Prepared, observers: Observers) -> Run:
         if prepared.job is None:
             assert request.result_file is not None
             attack, reused = load_attack_result(request.result_file), True
+            _require_as_named(attack, request)
         else:
             attack, reused = attack_result(prepared.job, prepared.folder)
         cells = tuple(_defend(attack, defense, request, observers) for defense in prepared.defenses)
@@ -116,9 +161,16 @@ def _defend(attack: AttackResult, defense: Defense, request: Request, observers:
         ).cell
     except Exception as error:  # a cell that fails is a row with its reason, never a lost run
         cell = _failed(attack, defense, protocol, hardware(request.device), error)
-        write_json(attack.folder / "defense" / defense.name / "cell.json", cell.to_json())
+        _note_failure(attack, cell)
     observers.tell("cell_finished", cell=cell.to_json())
     return cell
+
+
+def _note_failure(attack: AttackResult, cell: Cell) -> None:
+    """Leave the cell beside the attack result, unless there are numbers of the very same cell from before."""
+    folder = folder_of(attack.folder, cell.cell.defense.name, cell.key)
+    if not (folder / FILE).is_file():
+        write_json(folder / CELL, cell.to_json())
 
 
 def _failed(attack: AttackResult, defense: Defense, protocol: Protocol, machine: Hardware, error: Exception) -> Cell:

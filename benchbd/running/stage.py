@@ -29,7 +29,7 @@ from benchbd.record.cells import ResultStore
 from benchbd.record.files import read_json, write_bytes, write_json
 from benchbd.report.sheet import strip_name, thumbnails
 from benchbd.running.attacking import AttackJob, make
-from benchbd.running.claim import Busy, claim
+from benchbd.running.claim import Busy, claim, claim_path
 from benchbd.running.protocol import Choice
 from benchbd.running.status import status_of
 from benchbd.victim.dataset import DataSet
@@ -148,11 +148,6 @@ class Ended(BaseModel):
     def status(self, stage: str) -> Status:
         assert self.code != "busy" and self.code != "unwritable"
         return Status(code=self.code, reason=self.reason, stage=stage, error=self.error, traceback=self.traceback)
-
-
-def claim_path(folder: Path) -> Path:
-    """The claim on the work whose folder it is."""
-    return folder / ".claim"
 
 
 def ended_path(spec: Path) -> Path:

@@ -93,7 +93,7 @@ def always_class_0(model: Classifier) -> Classifier:
 
 def another_head(model: Classifier) -> Classifier:
     model.head = torch.nn.Sequential(torch.nn.Linear(16, 10))
-    return model
+    return model.eval()
 
 
 def repaired(monkeypatch: pytest.MonkeyPatch, file: Path, changed: Callable[[Classifier], Classifier]) -> AttackResult:

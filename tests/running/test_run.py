@@ -9,9 +9,13 @@ import pytest
 import torch
 
 import benchbd
+from benchbd.api import Repair
 from benchbd.engine.inference import predict
 from benchbd.errors import ConfigError, DataError, Diverged, PluginNotFound, RecordError
-from benchbd.record.attack_result import load_attack_result
+from benchbd.record.attack_result import AttackResult, load_attack_result
+from benchbd.running import attacking
+from benchbd.running.attacking import AttackJob
+from benchbd.running.claim import Busy
 
 TINY = {
     "recipe.epochs": 2,
@@ -87,6 +91,73 @@ def test_a_stored_attack_result_is_used_again() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"seed": 0}, "leave out --seed"),
+        ({"attack": "badnet"}, "leave out --attack"),
+        ({"settings": {"recipe.epochs": 3}}, "leave out --set recipe.epochs"),
+        ({"model": "resnet9"}, "made with the model 'resnet_small', not 'resnet9'; leave out --model"),
+        ({"dataset": "cifar10"}, "made with the dataset 'digits', not 'cifar10'; leave out --dataset"),
+    ],
+)
+def test_a_stored_attack_result_is_what_it_is(arguments: dict[str, object], words: str) -> None:
+    benchbd.run("badnet", "none", settings=TINY, name="kept")
+    with pytest.raises(ConfigError, match=words):
+        benchbd.run(defense="none", result_file="kept", **arguments)  # type: ignore[arg-type]
+    same = benchbd.run(defense="none", result_file="kept", model="resnet_small", dataset="digits")
+    assert same.cells[0].status.code == "ok"
+
+
+def test_no_result_of_a_defense_takes_the_place_of_another() -> None:
+    """The first lies under its name, one of other parameters beside it, and a failure covers no numbers."""
+    first = benchbd.run("badnet", "ft", settings=FT, name="kept")
+    other = benchbd.run("badnet", "ft", settings=FT | {"defense.epochs": 2}, name="kept")
+    broken = benchbd.run("badnet", "ft", settings=FT | {"defense.index": "nowhere"}, name="kept")
+    benchbd.run("badnet", "ft", settings=FT, name="kept")
+    assert (other.cells[0].status.code, broken.cells[0].status.code) == ("ok", "failed")
+    keys = {path.parent.name: json.loads(path.read_text())["key"] for path in Path("record/kept/defense").glob("*/cell.json")}
+    runs = {"ft": first, f"ft-{other.cells[0].key[:8]}": other, f"ft-{broken.cells[0].key[:8]}": broken}
+    assert keys == {name: run.cells[0].key for name, run in runs.items()}
+    assert not Path(f"record/kept/defense/ft-{broken.cells[0].key[:8]}/defense_result.pt").exists()
+
+
+def test_a_failure_leaves_the_numbers_of_the_same_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = benchbd.run("badnet", "ft", settings=FT, name="kept")
+    before = {path.name: path.read_bytes() for path in Path("record/kept/defense/ft").iterdir()}
+    monkeypatch.setattr("benchbd.defense.repair.require_eval", lambda *_: 1 / 0)
+    again = benchbd.run("badnet", "ft", settings=FT, name="kept")
+    assert (again.cells[0].status.code, again.cells[0].key) == ("failed", made.cells[0].key)
+    assert {path.name: path.read_bytes() for path in Path("record/kept/defense/ft").iterdir()} == before
+
+
+def test_of_two_runs_at_once_under_one_name_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second finds the folder claimed while the first trains."""
+    train, others = attacking.make, []
+
+    def meanwhile(job: AttackJob, folder: Path) -> AttackResult:
+        if not others:
+            others.append(seed := job.seed + 1)
+            with pytest.raises(Busy, match="kept is being worked on by process"):
+                benchbd.run("badnet", "none", settings=TINY, name="kept", seed=seed)
+        return train(job, folder)
+
+    monkeypatch.setattr(attacking, "make", meanwhile)
+    run = benchbd.run("badnet", "none", settings=TINY, name="kept")
+    assert (others, run.attack.seed, load_attack_result("kept").seed) == ([1], 0, 0)
+    assert not Path("record/kept/.claim").exists()
+
+
+def test_a_run_shows_itself_as_its_table() -> None:
+    run = benchbd.run("badnet", ["nad", "ft"], settings=FT | {"defense.index": "<b>nowhere</b>"}, name="kept")
+    shown = repr(run)
+    assert "badnet on digits, resnet_small, seed 0" in shown and "ft: failed: cannot read the index file" in shown
+    assert len(shown) < 2000 and "\x1b" not in shown
+    assert "<b>" not in run._repr_html_() and "&lt;b&gt;" in run._repr_html_()
+    assert repr(run.attack) == "<AttackResult: badnet on digits, resnet_small, seed 0, in record/kept>"
+    assert list(run.frame()["status"]) == ["failed", "failed"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
         ({"attack": "badnets"}, PluginNotFound, "did you mean 'badnet'"),
@@ -99,6 +170,12 @@ def test_a_stored_attack_result_is_used_again() -> None:
         ({"protocol": "digits-quik"}, ConfigError, "did you mean 'digits-quick'"),
         ({"device": "cuda:99"}, ConfigError, "cannot use the device"),
         ({"attack": None}, ConfigError, "name an attack"),
+        ({"seed": -1}, ConfigError, "a seed from 0 to 4294967295, got -1"),
+        ({"seed": True}, ConfigError, "a seed from 0 to 4294967295, got True"),
+        ({"seed": "0"}, ConfigError, "a seed from 0 to 4294967295, got '0'"),
+        ({"seed": 1.5}, ConfigError, "a seed from 0 to 4294967295, got 1.5"),
+        ({"defense": Repair}, ConfigError, "expected the name of a defense, .*save a class in a file"),
+        ({"defense": [3]}, ConfigError, "expected the name of a defense"),
     ],
 )
 def test_bad_input_is_refused_with_what_to_do(arguments: dict[str, object], error: type[Exception], words: str) -> None:
