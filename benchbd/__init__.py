@@ -8,14 +8,15 @@ print(result.cells[0].metrics)
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from benchbd.engine.classifier import Classifier
+    from benchbd.record.cell import Cell
     from benchbd.running.run import Run
 
 __all__ = ["load_model", "load_results", "matrix", "run"]
@@ -80,44 +81,72 @@ def _names(defense: object) -> tuple[str, ...]:
 def matrix(
     protocol: str | Path,
     *,
-    attacks: Sequence[str] = (),
-    defenses: Sequence[str] = (),
-    seeds: Sequence[int] = (),
-    rerun: Sequence[str] = (),
+    attacks: str | Sequence[str] = (),
+    defenses: str | Sequence[str] = (),
+    seeds: int | Sequence[int] = (),
+    rerun: str | Sequence[str] = (),
     executor: str = "local",
     workers: int | None = None,
-    settings: dict[str, str] | None = None,
+    settings: dict[str, Any] | None = None,
     results: str | Path = "leaderboard/results",
     device: str = "auto",
     time_limit: float | None = None,
+    memory_limit: float | None = None,
     fail_fast: bool = False,
 ) -> DataFrame:
     """Run all cells of a protocol that are missing; the same as the command `benchbd matrix`.
 
+    attacks, defenses, seeds: one or several; all of the protocol's unless given.
+    rerun: also do again what ended so, such as "failed", and what is "stale".
     settings: parameters of the executor, such as `{"executor.gpus": "0,1"}`.
+    time_limit, memory_limit: seconds and GiB that a stage may take.
     Returns one row per stored cell of the plan (see `load_results`). Raises `BenchbdError`.
     """
     from benchbd.plugin.hooks import Observers
-    from benchbd.report.frame import frame
-    from benchbd.running.executor import Limits, open_executor
+    from benchbd.running.executor import open_executor
     from benchbd.running.matrix import Matrix
     from benchbd.running.plan import Selection
     from benchbd.running.protocol import load_protocol
 
-    chosen = load_protocol(protocol)
     table = Matrix(
-        chosen,
-        Selection(attacks, defenses, seeds),
-        frozenset(rerun),
+        load_protocol(protocol),
+        Selection(_several("attacks", attacks, str), _several("defenses", defenses, str), _several("seeds", seeds, int)),
+        frozenset(_several("rerun", rerun, str)),
         results=Path(results),
         device=device,
         observers=Observers.installed(),
     )
-    limits = Limits(seconds=time_limit or chosen.time_limit, threads=chosen.threads)
-    told = (settings or {}) | ({"executor.workers": str(workers)} if workers else {})
-    with open_executor(executor, told, limits) as session:
+    told = (settings or {}) | ({} if workers is None else {"executor.workers": workers})
+    texts = {name: str(value) for name, value in told.items()}
+    with open_executor(executor, texts, table.limits(time_limit, memory_limit)) as session:
         table.run(session, fail_fast=fail_fast)
-    return frame(table.cells())
+    return _labelled(table.cells())
+
+
+_Value = TypeVar("_Value")
+
+
+def _several(name: str, given: object, kind: type[_Value]) -> tuple[_Value, ...]:
+    """One value or several, as a tuple. Raises `ConfigError` for what is neither."""
+    from benchbd.errors import ConfigError
+
+    values = tuple(given) if isinstance(given, Iterable) and not isinstance(given, kind) else (given,)
+    if all(isinstance(value, kind) for value in values):
+        return values
+    raise ConfigError(f"{name}: expected one {kind.__name__} or a list of them, got {given!r:.80}")
+
+
+def _labelled(cells: Sequence[Cell]) -> DataFrame:
+    """One row per cell, with labels that tell variants of a method apart by the parameters in which they differ."""
+    from benchbd.leaderboard.naming import Method, labels
+    from benchbd.report.frame import frame
+
+    table = frame(cells)
+    for kind in ("attack", "defense"):
+        methods = [Method.of(getattr(cell.cell, kind)) for cell in cells]
+        names = labels(methods)
+        table.insert(table.columns.get_loc(kind) + 1, f"{kind}_label", [names[method] for method in methods])
+    return table
 
 
 def load_model(path: str | Path) -> Classifier:
@@ -128,8 +157,14 @@ def load_model(path: str | Path) -> Classifier:
 
 
 def load_results(results: str | Path = "leaderboard/results") -> DataFrame:
-    """All stored cells that can be believed, one row each: coordinates, status, shares, counts, cost."""
-    from benchbd.record.cells import ResultStore
-    from benchbd.report.frame import frame
+    """All stored cells that can be believed, one row each: coordinates, status, shares, counts, cost, parameters.
 
-    return frame(ResultStore(Path(results)))
+    `attack_label` and `defense_label` tell variants apart. Raises `RecordError` where there is no such folder.
+    """
+    from benchbd.errors import RecordError
+    from benchbd.record.cells import ResultStore
+
+    folder = Path(results)
+    if not folder.is_dir():
+        raise RecordError(f"no folder of results at {folder}; `benchbd.matrix` fills one, load_results(FOLDER) reads another")
+    return _labelled(list(ResultStore(folder)))

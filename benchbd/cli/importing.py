@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchbd.cli.seed import SEED
+
 if TYPE_CHECKING:
     from benchbd.data.images import ImageSet
     from benchbd.record.attack_result import AttackResult
@@ -32,9 +34,7 @@ def _stored_options(function: Callable[..., None]) -> Callable[..., None]:
     """Where the result goes, and how it is told."""
     for option in (
         click.option("--name", help="Folder of the result under record/; default: the name of what is read."),
-        click.option(
-            "--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the defenses to come; default: the exported one, else 0."
-        ),
+        click.option("--seed", type=SEED, help="Seed of the defenses to come; default: the exported one, else 0."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ):
         function = option(function)
@@ -183,7 +183,7 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(header(attack, reused=False))
-    console.print(cells_table(attack, [Cell.model_validate(cell) for cell in (defended or {}).values()]))
+    console.print(cells_table(attack, [Cell.model_validate(cell) for cell in (defended or {}).values()], console.width))
     for line in (*_compared(attack), *unmeasured(attack)):
         console.print(line, markup=False)
     console.print(f"stored; go on with: benchbd run --result-file {attack.folder} --defense NAME", markup=False)

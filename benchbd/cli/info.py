@@ -1,4 +1,4 @@
-"""`benchbd info`: one plugin's card, needs, paper and parameters."""
+"""`benchbd info`: one plugin's card, needs, paper and parameters; the recipe's too, which is declared like a plugin."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import click
@@ -16,14 +17,24 @@ from benchbd.plugin.loose import file_entry, file_meant, named_in
 from benchbd.plugin.registry import entries, is_file, load
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from benchbd.plugin.plugin import Plugin
+
+RECIPE = "recipe"
+
+NARROW = 100
+"""Columns below which the meaning of a parameter has no room beside the parameter."""
 
 
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str, as_json: bool) -> None:
-    """Show what the plugin NAME is, what it needs and what it can be told. KIND.NAME where a name is not unique, or a file."""
+    """Show what the plugin NAME is, what it needs and what it can be told.
+
+    KIND.NAME where a name is not unique, or a file; `recipe` for the options of training.
+    """
     entry = _find(name)
     rows = _parameters(entry)
     if as_json:
@@ -37,11 +48,13 @@ def command(name: str, as_json: bool) -> None:
 def _find(name: str) -> Entry:
     if is_file(name):
         return _in_file(name)
+    if name == RECIPE:
+        return _recipe()
     kind, _, bare = name.partition(".") if name.partition(".")[0] in KINDS else ("", "", name)
     known = [entry for each in KINDS for entry in entries(each) if kind in ("", each)]
     found = [entry for entry in known if entry.name == bare.partition(":")[0]]
     if not found:
-        guess = file_meant(bare) or nearest(bare, [e.name for e in known], "`benchbd list` shows all")
+        guess = file_meant(bare) or nearest(bare, [*(e.name for e in known), RECIPE], "`benchbd list` shows all")
         raise PluginNotFound(f"no plugin named {name!r}{guess}")
     if len({entry.kind for entry in found}) > 1:
         raise PluginError(f"{name!r} is the name of several plugins: {', '.join(f'{e.kind}.{e.name}' for e in found)}; say which")
@@ -49,13 +62,28 @@ def _find(name: str) -> Entry:
 
 
 def _in_file(name: str) -> Entry:
-    """The one plugin of a file, described by its own docstring."""
+    """The one plugin of a file."""
     cls = named_in(name)
-    card = {"family": getattr(cls, "stage", ""), "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")}
-    return replace(file_entry(cls.kind, f"{name.partition('.py:')[0].removesuffix('.py')}.py:{cls.__qualname__}"), card=card)
+    path = name.partition(".py:")[0].removesuffix(".py")
+    return replace(file_entry(cls.kind, f"{path}.py:{cls.__qualname__}"), card=_own_card(cls))
+
+
+def _recipe() -> Entry:
+    from benchbd.engine.recipe import Recipe
+
+    return Entry(RECIPE, RECIPE, "benchbd", version("benchbd"), f"{Recipe.__module__}:{Recipe.__name__}", _own_card(Recipe))
+
+
+def _own_card(cls: type[Plugin]) -> dict[str, str]:
+    """What the class of a plugin that no registry file speaks of says of itself."""
+    return {"family": getattr(cls, "stage", ""), "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")}
 
 
 def _class(entry: Entry) -> type[Plugin]:
+    if entry.kind == RECIPE:
+        from benchbd.engine.recipe import Recipe
+
+        return Recipe
     return load(entry.kind, entry.target if is_file(entry.target) else f"{entry.provider}/{entry.name}")
 
 
@@ -77,20 +105,45 @@ def _parameters(entry: Entry) -> list[dict[str, object]]:
 
 def _print(entry: Entry, rows: list[dict[str, object]]) -> None:
     from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    called = RECIPE if entry.kind == RECIPE else f"{entry.kind}.{entry.name}"
+    console.print(f"[bold]{called}[/]  {entry.family}  {entry.summary}")
+    console.print(f"provided by {entry.provider} {entry.version} ({entry.target})", style="dim")
+    for line in _facts(entry):
+        console.print(line, markup=False)
+    module = inspect.getmodule(_class(entry))
+    console.print(f"\n{inspect.getdoc(module) or ''}\n", markup=False)
+    if not rows:
+        console.print("no parameters")
+        return
+    console.print(_listed(rows) if console.width < NARROW else _table(rows), markup=False)
+
+
+def _table(rows: list[dict[str, object]]) -> RenderableType:
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(f"[bold]{entry.kind}.{entry.name}[/]  {entry.family}  {entry.summary}", highlight=False)
-    console.print(f"provided by {entry.provider} {entry.version} ({entry.target})", highlight=False, style="dim")
-    for line in _facts(entry):
-        console.print(line, highlight=False, markup=False)
-    module = inspect.getmodule(_class(entry))
-    console.print(f"\n{inspect.getdoc(module) or ''}\n", highlight=False, markup=False)
     table = Table("parameter", "type", "default", "range", "meaning", box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        default = "unset" if row["default"] is None else str(row["default"])
-        table.add_row(str(row["name"]), str(row["type"]), default, str(row["range"]), str(row["meaning"]))
-    console.print(table if rows else "no parameters", markup=False)
+        table.add_row(*_facts_of(row), str(row["meaning"]))
+    return table
+
+
+def _listed(rows: list[dict[str, object]]) -> RenderableType:
+    """The parameters, each with its meaning on a line of its own."""
+    from rich.console import Group
+    from rich.padding import Padding
+
+    lines: list[RenderableType] = []
+    for row in rows:
+        lines += ["  ".join(filter(None, _facts_of(row))), Padding(str(row["meaning"]), (0, 0, 0, 4))]
+    return Group(*lines)
+
+
+def _facts_of(row: dict[str, object]) -> list[str]:
+    """Name, type, default and range of a parameter."""
+    default = "unset" if row["default"] is None else str(row["default"])
+    return [str(row["name"]), str(row["type"]), default, str(row["range"])]
 
 
 def _facts(entry: Entry) -> list[str]:

@@ -81,14 +81,27 @@ def show(results: Path | None, trust: Path | None, attacks: tuple[str, ...]) -> 
     from benchbd.leaderboard.tables import attack_tables, headline_tables, summary_line
 
     board = _board(results, trust)
+    _require_attacks(board, attacks)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(summary_line(board))
     for section in board.sections:
-        console.rule(section.title, align="left")
         details = zip(section.attacks, attack_tables(section), strict=True)
         chosen = [t for facts, t in details if facts.label in attacks] if attacks else headline_tables(section)
+        if not chosen:
+            continue
+        console.rule(section.title, align="left")
         for table in chosen:
             console.print(_printed(table))
+
+
+def _require_attacks(board: Board, attacks: tuple[str, ...]) -> None:
+    """Raise `RecordError` for an attack that no table has."""
+    from benchbd.errors import RecordError, nearest
+
+    names = sorted({facts.label for section in board.sections for facts in section.attacks})
+    for name in attacks:
+        if name not in names:
+            raise RecordError(f"the board has no attack {name!r}{nearest(name, names, 'it has ' + ', '.join(names))}")
 
 
 @command.command()

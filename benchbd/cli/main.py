@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -57,6 +58,13 @@ class _Commands(click.Group):
             ctx.fail(f"no command named {args[0]!r}{nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever reads has seen enough; click would return 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+            ctx.exit(0)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -71,13 +79,28 @@ def benchbd(unwanted: tuple[str, ...]) -> None:
     Start with: benchbd run --attack badnet --defense anp
     """
     if unwanted:  # in the environment, so that worker processes do without it, too
+        _require_installed(unwanted)
         os.environ["BENCHBD_NO_PLUGIN"] = ",".join((*unwanted, os.environ.get("BENCHBD_NO_PLUGIN", "")))
+
+
+def _require_installed(names: tuple[str, ...]) -> None:
+    """Raise `ConfigError` for a name under which nothing is installed: to do without it would change nothing."""
+    from benchbd.errors import ConfigError, nearest
+    from benchbd.plugin.points import points
+
+    known = {name for listed in points().values() for point in listed for name in point.names}
+    points.cache_clear()  # it is asked again without them
+    for name in names:
+        if name not in known:
+            remedy = "`benchbd plugins` shows the packages, `benchbd list` the plugins"
+            raise ConfigError(f"--no-plugin: no plugin or package named {name!r}{nearest(name, known, remedy)}")
 
 
 def main() -> None:
     """Run the command line; errors of benchbd end with their message and their exit code."""
+    colour = False if os.environ.get("NO_COLOR") else None  # None: as the terminal has it
     try:
-        code = benchbd.main(standalone_mode=False)
+        code = benchbd.main(standalone_mode=False, color=colour)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -85,12 +108,9 @@ def main() -> None:
         click.echo("interrupted; what was finished is stored, and the same command goes on from there", err=True)
         code = 130
     except BenchbdError as error:
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True)
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True, color=colour)
         code = error.exit_code
     except NotApplicable as answer:  # of a defense it is a row; of the attack or the model there is nothing to go on with
-        click.echo(f"{click.style('not applicable', fg='yellow', bold=True)}: {answer}", err=True)
+        click.echo(f"{click.style('not applicable', fg='yellow', bold=True)}: {answer}", err=True, color=colour)
         code = 2
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)

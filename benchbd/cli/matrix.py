@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchbd.cli.seed import SEED
+from benchbd.running.rerun import RERUN
+
 if TYPE_CHECKING:
     from benchbd.running.matrix import Matrix
 
-RERUN = ("failed", "timeout", "crashed", "oom", "diverged", "n/a", "ok", "stale")
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
 def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,7 +25,7 @@ def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
         click.argument("protocol"),
         click.option("--attack", "attacks", multiple=True, help="Only this attack, the protocol's or another; may be repeated."),
         click.option("--defense", "defenses", multiple=True, help="Only this defense, the protocol's or another; may be repeated."),
-        click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed; may be repeated."),
+        click.option("--seed", "seeds", multiple=True, type=SEED, help="Only this seed; may be repeated."),
         click.option("--rerun", default="", help=f"Also do again what ended so, separated by commas: {', '.join(RERUN)}."),
         click.option("--results", type=click.Path(path_type=Path), help="Folder of the results.  [default: leaderboard/results]"),
         click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...; auto takes a GPU if there is one."),
@@ -37,8 +40,8 @@ def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--executor", default="local", show_default=True, help="Where stages run; `benchbd list executors` shows all.")
 @click.option("--workers", type=click.IntRange(1), help="Stages at a time; default: as many as the machine carries.")
 @click.option("--set", "settings", multiple=True, metavar="executor.PARAM=VALUE", help="Set a parameter of the executor.")
-@click.option("--time-limit", type=float, help="Seconds that a stage may take; default: the protocol's, else none.")
-@click.option("--memory-limit", type=float, help="GiB that a stage may use; default: none.")
+@click.option("--time-limit", type=ABOVE_ZERO, help="Seconds that a stage may take; default: the protocol's, else none.")
+@click.option("--memory-limit", type=ABOVE_ZERO, help="GiB that a stage may use; default: none.")
 @click.option("--reuse-worker", is_flag=True, help="Let a worker process run many stages: faster for tiny cells.")
 @click.option("--fail-fast", is_flag=True, help="Start nothing more once a cell has failed.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
@@ -70,19 +73,15 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
 
 def selected(options: dict[str, Any], watched: bool = False) -> Matrix:
     """The matrix that the shared options describe, with the observers that are installed if it is to be watched."""
-    from benchbd.errors import ConfigError
     from benchbd.plugin.hooks import Observers
     from benchbd.running.matrix import Matrix, results_dir
     from benchbd.running.plan import Selection
     from benchbd.running.protocol import load_protocol
 
-    rerun = frozenset(part for part in options["rerun"].split(",") if part)
-    if unknown := rerun - set(RERUN):
-        raise ConfigError(f"--rerun: expected some of {', '.join(RERUN)}, got {', '.join(sorted(unknown))}")
     return Matrix(
         load_protocol(options["protocol"]),
         Selection(options["attacks"], options["defenses"], options["seeds"]),
-        rerun,
+        frozenset(part for part in options["rerun"].split(",") if part),
         results=options["results"] or results_dir(),
         device=options["device"],
         observers=Observers.installed() if watched else Observers(),
@@ -91,7 +90,7 @@ def selected(options: dict[str, Any], watched: bool = False) -> Matrix:
 
 def _session(matrix: Matrix, options: dict[str, Any]) -> Any:
     from benchbd.errors import ConfigError
-    from benchbd.running.executor import Limits, open_executor
+    from benchbd.running.executor import open_executor
 
     settings = dict(text.partition("=")[::2] for text in options["settings"])
     for name in settings:
@@ -101,10 +100,4 @@ def _session(matrix: Matrix, options: dict[str, Any]) -> Any:
         settings["executor.workers"] = str(options["workers"])
     if options["reuse_worker"]:
         settings["executor.reuse"] = "true"
-    gib = options["memory_limit"]
-    limits = Limits(
-        seconds=options["time_limit"] or matrix.protocol.time_limit,
-        memory=round(gib * 2**30) if gib else None,
-        threads=matrix.protocol.threads,
-    )
-    return open_executor(options["executor"], settings, limits)
+    return open_executor(options["executor"], settings, matrix.limits(options["time_limit"], options["memory_limit"]))

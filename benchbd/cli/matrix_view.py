@@ -21,7 +21,7 @@ from benchbd.record.cell import Cell
 from benchbd.running.matrix import Matrix
 from benchbd.running.matrix import Progress as MatrixProgress
 from benchbd.running.plan import AttackStage, Named
-from benchbd.running.standing import Standing, State
+from benchbd.running.standing import TO_RUN, Standing, State
 
 WORDS: dict[State, str] = {
     "reused": "stored already",
@@ -200,7 +200,20 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
         if cell.status.code not in ("ok", "n/a"):
             where = f"{cell.cell.attack.name}, {cell.cell.defense.name}, seed {cell.cell.seed}"
             console.print(f"{cell.status.code}: {where}: {cell.status.reason}", markup=False)
+    if left := _left_alone(matrix):
+        console.print(left)
     console.print(f"results: {matrix.results}/{matrix.protocol.name}/", markup=False)
+
+
+def _left_alone(matrix: Matrix) -> str:
+    """What had ended badly before and was not done again, and how it would be; empty where there is no such cell."""
+    kept = (s.stored.status.code for s in matrix.standings if s.stored and s.state not in TO_RUN)
+    codes = [code for code in kept if code not in ("ok", "n/a")]
+    if not codes:
+        return ""
+    kinds = sorted(set(codes))
+    cells, them = ("cell", "it") if len(codes) == 1 else ("cells", "them")
+    return f"{len(codes):,} stored {cells} ended {' or '.join(kinds)}; --rerun {','.join(kinds)} does {them} again"
 
 
 def _fitting(names: list[str], width: int) -> list[list[str]]:

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchbd.cli.seed import SEED
+
 if TYPE_CHECKING:
-    from benchbd.running.run import Request, Run
+    from benchbd.running.run import Prepared, Request, Run
+
+
+def _only(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """The one value of an option that takes one: of several the last would win, and nobody would hear of the others."""
+    if len(values) > 1:
+        given = ", ".join(map(str, values))
+        raise click.BadParameter(f"expected one value, got {given}; `benchbd matrix` runs several", context, option)
+    return values[0] if values else None
+
+
+single = partial(click.option, multiple=True, callback=_only)
 
 
 @click.command()
-@click.option("--attack", help="Attack to run; `benchbd list attacks` shows all.")
+@single("--attack", help="Attack to run; `benchbd list attacks` shows all.")
 @click.option("--defense", "defenses", multiple=True, help="Defense to run; may be given several times.")
-@click.option("--model", help="Architecture of the victim; default: the protocol's.")
-@click.option("--dataset", help="Data set; default: the protocol's.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Seed of every random draw.  [default: 0]")
-@click.option("--device", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.  [default: auto]")
+@single("--model", help="Architecture of the victim; default: the protocol's.")
+@single("--dataset", help="Data set; default: the protocol's.")
+@single("--seed", type=SEED, help="Seed of every random draw.  [default: 0]")
+@single("--device", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.  [default: auto]")
 @click.option("--set", "settings", multiple=True, metavar="KIND.PARAM=VALUE", help="Set a parameter, such as defense.anp_eps=0.2.")
-@click.option("--protocol", help="Where everything comes from that is not given.  [default: digits-quick]")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file of these options.")
-@click.option("--name", help="Folder of the result under record/; default: made from what is run.")
-@click.option("--result-file", help="Defend this stored attack result instead: a path, or a name under record/.")
+@single("--protocol", help="Where everything comes from that is not given.  [default: digits-quick]")
+@single("--config", type=click.Path(path_type=Path), help="YAML file of these options.")
+@single("--name", help="Folder of the result under record/; default: made from what is run.")
+@single("--result-file", help="Defend this stored attack result instead: a path, or a name under record/.")
 @click.option("--json", "as_json", is_flag=True, help='Print one object {"cells": [...]} on stdout; progress goes to stderr.')
 def command(as_json: bool, config: Path | None, **options: Any) -> None:
     """Attack a model, defend it, and measure ACC, ASR and RC before and after.
@@ -39,6 +54,8 @@ def command(as_json: bool, config: Path | None, **options: Any) -> None:
     observers = Observers.installed()
     with Watching() as watching:
         observers.add(watching)
+        if about := _to_attack(prepared):
+            watching.say(about)
         run = execute(prepared, observers)
     if as_json:
         click.echo(json.dumps({"cells": [cell.to_json() for cell in run.cells]}))
@@ -49,6 +66,16 @@ def command(as_json: bool, config: Path | None, **options: Any) -> None:
     sys.exit(_exit_code(run))
 
 
+def _to_attack(prepared: Prepared) -> str:
+    """What will be attacked, in one line; empty where the attack result is there."""
+    from benchbd.record.attack_result import FILE
+
+    job = prepared.job
+    if job is None or (prepared.folder / FILE).is_file():
+        return ""
+    return f"{job.attack.name} on {job.dataset.name}, {job.model.name}, seed {job.seed}: attacking"
+
+
 def _request(config: Path | None, options: dict[str, Any]) -> Request:
     """What was asked for: the command line over the file over the protocol."""
     from benchbd.running.config import read_config
@@ -56,7 +83,7 @@ def _request(config: Path | None, options: dict[str, Any]) -> Request:
     from benchbd.running.run import Request
 
     told = {name: value for name, value in options.items() if value not in (None, ())}
-    settings = dict(_setting(text) for text in told.pop("settings", ()))
+    settings = _settings(told.pop("settings", ()))
     stored = read_config(config) if config else {}
     settings = stored.pop("settings", {}) | settings
     wanted = stored | told
@@ -66,6 +93,15 @@ def _request(config: Path | None, options: dict[str, Any]) -> Request:
         settings=settings,
         **wanted,
     )
+
+
+def _settings(texts: Sequence[str]) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for name, value in map(_setting, texts):
+        if name in settings:
+            raise click.BadParameter(f"{name} is given twice, as {settings[name]} and as {value}", param_hint="--set")
+        settings[name] = value
+    return settings
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -78,11 +114,11 @@ def _setting(text: str) -> tuple[str, str]:
 def _show(run: Run, files: list[str]) -> None:
     from rich.console import Console
 
-    from benchbd.report.table import cells_table, curve_table, detection_line, header, unmeasured
+    from benchbd.report.table import cells_table, curve_table, detection_line, failure, header, unmeasured
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(header(run.attack, run.reused))
-    console.print(cells_table(run.attack, run.cells))
+    console.print(cells_table(run.attack, run.cells, console.width))
     for missing in unmeasured(run.attack):
         console.print(missing, markup=False)
     for cell in run.cells:
@@ -92,8 +128,8 @@ def _show(run: Run, files: list[str]) -> None:
             console.print(curve_table(cell))
         for doubt in cell.doubts:
             console.print(f"doubtful, {cell.cell.defense.name}: {doubt}", style="yellow", markup=False)
-        if cell.status.code != "ok":
-            console.print(f"{cell.cell.defense.name}: {cell.status.code}: {cell.status.reason}", markup=False)
+        if why := failure(cell):
+            console.print(why, markup=False)
             console.print(cell.status.traceback, markup=False)
     console.print("written:")
     for file in files:

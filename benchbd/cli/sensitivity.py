@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchbd.cli.seed import SEED
+
 if TYPE_CHECKING:
     from benchbd.running.protocol import Protocol
     from benchbd.running.sensitivity import Stability
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("defense", metavar="defense.NAME")
 @click.option("--attack", default=None, help="The attack that it meets.  [default: the protocol's first that poisons]")
 @click.option("--protocol", default="digits-quick", show_default=True, help="Where data, model, recipe and budget come from.")
-@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="May be given several times.")
+@click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="May be given several times.")
 @click.option("--executor", default="local", show_default=True, help="Where stages run.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("sensitivity"), show_default=True, help="Folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -19,19 +19,61 @@ from benchbd.measure.siblings import outlying
 @click.option("--results", type=click.Path(path_type=Path), help="Folder of the results.  [default: leaderboard/results]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: protocol -> status -> count.")
 def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
-    """Count the stored cells of PROTOCOL, of all protocols without one, by how they ended; name failed and doubtful ones."""
+    """Count the stored cells of PROTOCOL (a name or a YAML file) and what is missing; name failed and doubtful cells.
+
+    Without PROTOCOL: the stored cells of all protocols, by how they ended.
+    """
     folder = results or Path("leaderboard/results")
-    cells = list(_cells(folder, protocol))
-    counts: dict[str, Counter[str]] = {}
+    name, planned = _planned(protocol, folder) if protocol else ("", set[str]())
+    cells = list(_cells(folder, name))
+    protocols: dict[str, list[_Cell]] = {}
     for cell in cells:
-        counts.setdefault(cell.name.split("/")[0], Counter())[cell.code] += 1
+        protocols.setdefault(cell.protocol, []).append(cell)
     if as_json:
-        click.echo(json.dumps(counts))
+        click.echo(json.dumps({each: _counts(its) for each, its in protocols.items()}))
         return
-    if not cells:
-        click.echo(f"no results under {folder}" + (f"/{protocol}" if protocol else ""))
-    for each, codes in counts.items():
-        click.echo(f"{click.style(each, bold=True)}: {', '.join(f'{count} {code}' for code, count in sorted(codes.items()))}")
+    if planned:
+        click.echo(f"{click.style(name, bold=True)}: {_progress(cells, planned)}")
+    elif not cells:
+        click.echo(f"no results under {folder / name}")
+    else:
+        for each, its in protocols.items():
+            click.echo(f"{click.style(each, bold=True)}: {_counted(its)}")
+    _print_troubles(cells)
+
+
+def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
+    """The name of a protocol and the results that it asks for; none where it has results but can be planned no longer."""
+    from benchbd.errors import BenchbdError
+    from benchbd.running.plan import plan
+    from benchbd.running.protocol import load_protocol
+
+    try:
+        known = load_protocol(protocol)
+        return known.name, {cell.result_name for cell in plan(known)}
+    except BenchbdError:
+        if (folder / protocol).is_dir():
+            return protocol, set()
+        raise
+
+
+def _progress(cells: list[_Cell], planned: set[str]) -> str:
+    """How many of the planned results are stored, and what is stored beside them, such as attacks that joined."""
+    inside, beside = [c for c in cells if c.name in planned], [c for c in cells if c.name not in planned]
+    ended = f" ({_counted(inside)})" if inside else ""
+    more = f"; {len(beside)} that it does not name ({_counted(beside)})" if beside else ""
+    return f"{len(inside)} of {len(planned)} cells{ended}, {len(planned) - len(inside)} missing{more}"
+
+
+def _counts(cells: list[_Cell]) -> Counter[str]:
+    return Counter(cell.code for cell in cells)
+
+
+def _counted(cells: list[_Cell]) -> str:
+    return ", ".join(f"{count} {code}" for code, count in sorted(_counts(cells).items()))
+
+
+def _print_troubles(cells: list[_Cell]) -> None:
     for cell in cells:
         if cell.code not in ("ok", "n/a"):
             click.echo(f"  {click.style(cell.code, fg='red')} {cell.name}: {cell.reason}")
@@ -55,10 +97,14 @@ class _Cell:
     doubts: tuple[str, ...] = ()
     shares: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def protocol(self) -> str:
+        return self.name.partition("/")[0]
 
-def _cells(folder: Path, protocol: str | None) -> Iterator[_Cell]:
-    """All stored cells. Digests are not checked here: `benchbd plan` does that."""
-    for place, folders, files in os.walk(folder / protocol if protocol else folder):
+
+def _cells(folder: Path, protocol: str) -> Iterator[_Cell]:
+    """All stored cells, of one protocol if it is named. Digests are not checked here: `benchbd plan` does that."""
+    for place, folders, files in os.walk(folder / protocol):
         folders.sort()
         name = Path(place).relative_to(folder).as_posix()
         for file in sorted(files):

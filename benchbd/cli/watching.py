@@ -1,8 +1,9 @@
-"""The progress that a person sees: a bar with rate and remaining time on a terminal, a line per stage elsewhere."""
+"""The progress that a person sees: a bar with rate and remaining time on a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
 from typing import Self
 
 from rich.console import Console
@@ -10,6 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from benchbd.plugin.hooks import hookimpl
+
+PAUSE = 30.0
+"""Seconds at least from one line to a line of progress."""
 
 
 class _Rate(ProgressColumn):
@@ -37,6 +41,7 @@ class Watching:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -45,8 +50,16 @@ class Watching:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
+    def say(self, line: str) -> None:
+        """Where no bars tell it."""
+        if not sys.stderr.isatty():
+            self._console.print(line, markup=False, soft_wrap=True)
+            self._told = time.monotonic()
+
     @hookimpl
     def stage_progress(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self._told >= PAUSE:
+            self.say(f"{what}: {done}/{total}" if total else f"{what}: {done}")
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total or None)
         self._bars.update(self._tasks[what], completed=done)
@@ -55,8 +68,7 @@ class Watching:
 
     @hookimpl
     def cell_started(self, attack: str, defense: str, seed: int) -> None:
-        if not sys.stderr.isatty():
-            self._console.print(f"{attack}: {defense}, seed {seed}")
+        self.say(f"{attack}: {defense}, seed {seed}")
 
     @hookimpl
     def file_written(self, path: str) -> None:

@@ -32,6 +32,11 @@ class Point:
     provider: str
     version: str
 
+    @property
+    def names(self) -> set[str]:
+        """All that it may be called where plugins are switched off."""
+        return {self.name, f"{self.group.removeprefix(PREFIX)}.{self.name}", self.provider, f"{self.provider}/{self.name}"}
+
 
 @cache
 def points() -> dict[str, tuple[Point, ...]]:
@@ -44,9 +49,7 @@ def points() -> dict[str, tuple[Point, ...]]:
     bundled_only = os.environ.get("BENCHBD_DISABLE_PLUGINS") == "1"
     found = defaultdict(list)
     for point in _all():
-        kind = point.group.removeprefix(PREFIX)
-        names = {point.name, f"{kind}.{point.name}", point.provider, f"{point.provider}/{point.name}"}
-        if not (names & unwanted or (bundled_only and point.provider != "benchbd")):
+        if not (point.names & unwanted or (bundled_only and point.provider != "benchbd")):
             found[point.group].append(point)
     return {group: tuple(listed) for group, listed in found.items()}
 

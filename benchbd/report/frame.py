@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from benchbd.record.cell import Cell
+from benchbd.record.keys import canonical_json
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,20 +35,30 @@ COLUMNS = (
     "evaluation_seconds",
     "peak_bytes",
     "clean_samples",
+    "device",
+    "precision",
     "oracle",
+    "dataset_params",
+    "model_params",
+    "attack_params",
+    "defense_params",
+    "recipe",
     "key",
 )
 
 
 def frame(cells: Iterable[Cell]) -> DataFrame:
-    """Shares lie in [0, 1]; what was not measured is missing. The columns are `COLUMNS`, also without any cell."""
+    """Shares lie in [0, 1]; what was not measured is missing. The columns are `COLUMNS`, also without any cell.
+
+    Parameters and the recipe are JSON of one spelling, so that rows of the same method can be grouped by them.
+    """
     import pandas
 
     return pandas.DataFrame([_row(cell) for cell in cells], columns=list(COLUMNS))
 
 
 def _row(cell: Cell) -> dict[str, Any]:
-    about, cost = cell.cell, cell.cost
+    about = cell.cell
     row: dict[str, Any] = {
         "protocol": cell.protocol,
         "dataset": about.dataset.name,
@@ -58,15 +69,12 @@ def _row(cell: Cell) -> dict[str, Any]:
         "seed": about.seed,
         "status": cell.status.code,
         "reason": cell.status.reason,
-        "attack_seconds": cost.attack_seconds,
-        "defense_seconds": cost.defense_seconds,
-        "evaluation_seconds": cost.evaluation_seconds,
-        "peak_bytes": cost.peak_bytes,
-        "clean_samples": cost.clean_samples,
         "oracle": cell.flags.oracle,
+        "recipe": canonical_json(about.recipe),
         "key": cell.key,
     }
-    row |= cell.metrics.model_dump() if cell.metrics else {}
+    row |= {f"{kind}_params": canonical_json(getattr(about, kind).params) for kind in ("dataset", "model", "attack", "defense")}
+    row |= cell.metrics.model_dump() | cell.cost.model_dump() if cell.metrics else {}
     row |= {f"baseline_{name}": value for name, value in cell.baseline.model_dump().items()} if cell.baseline else {}
     row |= {"clean": cell.counts.clean, "triggered": cell.counts.triggered} if cell.counts else {}
     return row

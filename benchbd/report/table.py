@@ -14,6 +14,9 @@ from benchbd.measure.metrics import Metrics, percent
 from benchbd.record.attack_result import MODEL_ONLY, AttackResult
 from benchbd.record.cell import Cell
 
+ROOM = 85
+"""Columns that the table of cells takes with the counts in it."""
+
 
 def header(attack: AttackResult, reused: bool) -> Text:
     """One line on what was attacked, and whether the result was there already."""
@@ -46,21 +49,22 @@ def _imported_header(manifest: dict[str, Any]) -> Text:
     return text
 
 
-def cells_table(attack: AttackResult, cells: Sequence[Cell]) -> Table:
-    """The undefended model first, then one row per defense; counts in brackets."""
+def cells_table(attack: AttackResult, cells: Sequence[Cell], width: int = ROOM) -> Table:
+    """The undefended model first, then one row per defense; counts in brackets where the width has room for them."""
+    shares = _counted if width >= ROOM else _shares
     table = Table(header_style="bold", row_styles=["", "on grey11"] if len(cells) > 3 else None)
     table.add_column("defense")
     for name in ("ACC %", "ASR %", "RC %", "DER %"):
         table.add_column(name, justify="right")
     table.add_column("seconds", justify="right")
-    table.add_row("(undefended)", *_shares(attack.metrics(), attack.counts().model_dump()), "")
+    table.add_row("(undefended)", *shares(attack.metrics(), attack.counts().model_dump()), "")
     for cell in cells:
         if cell.metrics is None or cell.counts is None:
             table.add_row(cell.cell.defense.name, Text(cell.status.code, style="yellow"), "", "", "", "")
         else:
-            shares = _shares(cell.metrics, cell.counts.model_dump())
             mark = " (oracle)" if cell.flags.oracle else ""
-            table.add_row(_called(cell) + mark, *shares, _seconds(cell.cost.defense_seconds))
+            row = shares(cell.metrics, cell.counts.model_dump())
+            table.add_row(_called(cell) + mark, *row, _seconds(cell.cost.defense_seconds))
     return table
 
 
@@ -98,7 +102,11 @@ def curve_table(cell: Cell) -> Table:
     return table
 
 
-def _shares(metrics: Metrics, counts: dict[str, Any]) -> tuple[str, str, str, str]:
+def _shares(metrics: Metrics, _: dict[str, Any]) -> tuple[str, str, str, str]:
+    return percent(metrics.acc), percent(metrics.asr), percent(metrics.rc), percent(metrics.der)
+
+
+def _counted(metrics: Metrics, counts: dict[str, Any]) -> tuple[str, str, str, str]:
     clean, triggered = counts["clean"], counts["triggered"]
     return (
         f"{percent(metrics.acc)} ({counts['clean_hits']}/{clean})",

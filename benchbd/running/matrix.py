@@ -6,6 +6,7 @@ as one result file, well or not. Nothing that is stored and whole is done again 
 
 from __future__ import annotations
 
+import math
 import secrets
 import sys
 from collections import defaultdict
@@ -15,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from benchbd.errors import Unwritable
+from benchbd.errors import ConfigError, Unwritable
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import FILE, MANIFEST, is_stored, record_dir
@@ -27,9 +28,10 @@ from benchbd.record.keys import SCHEMA
 from benchbd.record.provenance import now, provenance
 from benchbd.running.attacking import require_writable
 from benchbd.running.claim import claim_path, is_held
-from benchbd.running.executor import Session
+from benchbd.running.executor import Limits, Session
 from benchbd.running.plan import AttackStage, Named, PlannedCell, Selection, plan
 from benchbd.running.protocol import Choice, Protocol
+from benchbd.running.rerun import require_rerun
 from benchbd.running.scheduler import Scheduler, Tally, Task
 from benchbd.running.stage import AttackSpec, DefenseSpec, Ended, write_spec
 from benchbd.running.standing import TO_RUN, Standing, changed_sources, standing
@@ -56,7 +58,7 @@ def results_dir() -> Path:
 
 @dataclass(eq=False)
 class Matrix:
-    """A protocol, or a part of it, over a store of results. `rerun` are statuses to do again, `stale` among them."""
+    """A protocol, or a part of it, over a store of results. rerun: what to do again, of the words in `RERUN`."""
 
     protocol: Protocol
     selection: Selection = field(default_factory=Selection)
@@ -66,6 +68,9 @@ class Matrix:
     device: str = "auto"
     observers: Observers = field(default_factory=Observers)
     controller: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    def __post_init__(self) -> None:
+        require_rerun(self.rerun)
 
     @cached_property
     def store(self) -> ResultStore:
@@ -91,6 +96,17 @@ class Matrix:
         present = self.store.names(self.protocol.name)
         stored = (standing(s.planned, self.store, present).stored for s in self.standings)
         return [cell for cell in stored if cell is not None]
+
+    def limits(self, seconds: float | None, gib: float | None) -> Limits:
+        """What a stage may use: `seconds`, else what the protocol says; `gib` of memory. Raises `ConfigError`."""
+        for name, limit in (("time_limit (seconds)", seconds), ("memory_limit (GiB)", gib)):
+            if limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
+                raise ConfigError(f"{name}: expected a number above 0, got {limit!r}; leave it out to set none")
+        return Limits(
+            seconds=self.protocol.time_limit if seconds is None else seconds,
+            memory=None if gib is None else round(gib * 2**30),
+            threads=self.protocol.threads,
+        )
 
     def run(self, session: Session, watch: Callable[[Progress], None] = lambda _: None, fail_fast: bool = False) -> None:
         """Do what is missing. A failure is a row and cancels nothing else, unless `fail_fast`.

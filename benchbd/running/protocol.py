@@ -166,7 +166,8 @@ def load_protocol(name: str | Path) -> Protocol:
     given = Path(name)
     path = given if given.suffix in (".yaml", ".yml") else _known().get(str(name))
     if path is None:
-        raise ConfigError(f"no protocol named {str(name)!r}{nearest(str(name), _known())} known: {', '.join(sorted(_known()))}")
+        known = sorted(_known())
+        raise ConfigError(f"no protocol named {str(name)!r}{nearest(str(name), known, 'known: ' + ', '.join(known))}")
     return parse_protocol(read_yaml(path), str(path))
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from benchbd.cli import info, new
 from benchbd.cli.list import command as listing
+from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, PluginError, PluginNotFound
 from benchbd.plugin.registry import create, load
 
@@ -98,3 +99,20 @@ def test_a_kind_that_is_nearly_one() -> None:
     assert "no kind of plugins named 'defence'; did you mean 'defense'?" in told(listing, "defence")
     assert "no kind of plugins named 'defence'; did you mean 'defense'?" in told(new.command, "defence", "mine")
     assert "no kind of plugins named 'zzzz'; there are: attack, defense" in told(new.command, "zzzz", "mine")
+
+
+def test_the_recipe_is_declared_like_a_plugin() -> None:
+    """Its name stands in the hint of a slip in `--set recipe.PARAM=VALUE`."""
+    with pytest.raises(ConfigError, match="`benchbd info recipe` shows all"):
+        Recipe.from_text(epoch="2")
+    assert told(info.command, "recipe").startswith("recipe  ")
+    stated = json.loads(told(info.command, "recipe", "--json"))
+    assert (stated["kind"], [row["name"] for row in stated["parameters"]]) == ("recipe", list(Recipe.model_fields))
+    with pytest.raises(PluginNotFound, match="did you mean 'recipe'"):
+        told(info.command, "recipee")
+
+
+def test_a_narrow_terminal_shows_every_meaning_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rich.console.Console.width", 60)
+    lines = [line.rstrip() for line in told(info.command, "./shrink.py").splitlines()]
+    assert lines[-2:] == ["factor  float  0.5  > 0, <= 1", "    what the weights are multiplied with"]

@@ -186,6 +186,11 @@ def test_verify_names_faults_and_returns_five(results: Path) -> None:
     assert "13 with faults" in found.stdout
 
 
+def test_show_refuses_an_attack_that_is_not_there(results: Path) -> None:
+    with pytest.raises(RecordError, match=r"the board has no attack 'nothin'; did you mean 'nothing'\? it has a, b, nothing"):
+        raise call("leaderboard", "show", "--attack", "nothin").exception or AssertionError
+
+
 def test_compare_refuses_a_name_that_is_not_there(results: Path) -> None:
     with pytest.raises(RecordError, match="no defense 'z'"):
         raise call("leaderboard", "compare", "x", "z").exception or AssertionError

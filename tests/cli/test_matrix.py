@@ -180,10 +180,13 @@ def test_rerun_does_again_what_ended_so(run: Run, monkeypatch: pytest.MonkeyPatc
     assert failed.exit_code == 1 and "failed: badnet, moody, seed 0: not today" in failed.stdout
     assert states() == {"none": "reused", "moody": "reused"}
     monkeypatch.delenv("BENCHBD_TEST_MOOD")
-    assert run("matrix", *SEED_0).exit_code == 1, "a failure is stored like a result"
+    assert "does it again" not in failed.stdout, "it was done just now"
+    again = run("matrix", *SEED_0)
+    assert again.exit_code == 1, "a failure is stored like a result"
+    assert "\n1 stored cell ended failed; --rerun failed does it again\n" in again.stdout
     assert run("matrix", *SEED_0, "--rerun", "failed").exit_code == 0
-    again = store.read(names["none"])
-    assert again and again.metrics == plain.metrics and again.status.code == "ok"
+    mended = store.read(names["none"])
+    assert mended and mended.metrics == plain.metrics and mended.status.code == "ok"
 
 
 def test_what_is_made_again_lies_there_until_it_is_replaced(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +285,19 @@ def test_slips_on_the_command_line_are_named(run: Run, words: list[str], message
         raise error
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--time-limit", "0"], "0.0 is not in the range x>0"),
+        (["--memory-limit", "-1"], "-1.0 is not in the range x>0"),
+        (["--seed", "-1"], "-1 is not in the range 0<=x<=4294967295"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(run: Run, words: list[str], message: str) -> None:
+    refused = run("matrix", *words)
+    assert (refused.exit_code, message in refused.stderr) == (2, True)
+
+
 def test_status_counts_and_names_what_failed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
     run("matrix", *SEED_0, "--rerun", "ok")
@@ -291,7 +307,8 @@ def test_status_counts_and_names_what_failed(run: Run, monkeypatch: pytest.Monke
     assert json.loads(runner.invoke(command_line, ["status", "--json"]).stdout) == {"tiny": {"failed": 1, "unreadable": 1}}
     text = runner.invoke(command_line, ["status", "tiny"]).stdout
     assert "tiny: 1 failed, 1 unreadable" in text and "not today" in text
-    assert "no results under" in runner.invoke(command_line, ["status", "other"]).stdout
+    text = runner.invoke(command_line, ["status", "tiny.yaml"]).stdout
+    assert "tiny: 2 of 12 cells (1 failed, 1 unreadable), 10 missing" in text
 
 
 def test_a_damaged_attack_result_is_in_the_plan(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -319,4 +336,3 @@ def test_the_same_from_python(run: Run) -> None:
     loaded = benchbd.load_results()
     assert sorted(loaded.key) == sorted(table.key)
     assert loaded.set_index("key").loc[table.key].acc.tolist() == pytest.approx(table.acc.tolist(), nan_ok=True)
-    assert benchbd.load_results("nowhere").empty and "asr" in benchbd.load_results("nowhere").columns

@@ -32,11 +32,13 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
     words = ["run", "--attack", "badnet", "--defense", "anp", "--name", "mine", *settings(*TINY)]
     made = benchbd(*words, "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
+    assert made.stderr.splitlines() == ["badnet on digits, resnet_small, seed 0: attacking", "badnet: anp, seed 0"]
     (cell,) = json.loads(made.stdout)["cells"]
     assert cell["cell"]["defense"]["name"] == "anp" and cell["status"]["code"] == "ok"
     assert {"metrics", "baseline", "counts", "cost", "provenance", "flags", "curves"} <= cell.keys()
     again = benchbd(*words, cwd=tmp_path)
     assert "used again" in again.stdout and "ASR %" in again.stdout
+    assert again.stderr.splitlines() == ["badnet: anp, seed 0"]
     for line in again.stdout.partition("written:")[2].split():
         assert (tmp_path / line).is_file()
 
@@ -47,12 +49,20 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
         (["run", "--attack", "badnets"], 3, "did you mean 'badnet'"),
         (["run", "--attack", "badnet", "--set", "attack.size=big"], 2, "expected size"),
         (["run", "--attack", "badnet", "--set", "size"], 2, "KIND.PARAM=VALUE"),
+        (
+            ["run", "--attack", "badnet", "--attack", "sig"],
+            2,
+            "--attack': expected one value, got badnet, sig; `benchbd",
+        ),
+        (["run", "--attack", "badnet", "--seed", "0", "--seed", "1"], 2, "got 0, 1; `benchbd matrix` runs several"),
+        (["run", *settings("recipe.lr=1", "recipe.lr =2")], 2, "recipe.lr is given twice, as 1 and as 2"),
         (["run", "--attack", "badnet", "--set", "model=resnet9"], 2, "which parameter of the model?"),
         (["run", "--result-file", "nothing"], 5, "no attack result at nothing"),
         (["run", "--dataset", "imagefolder", "--attack", "badnet", "--set", "dataset.path=gone"], 4, "gone"),
         (["run", "--attack", "badnet", "--model", "deepid"], 2, "not applicable: deepid needs images of at least 31x31"),
         (["run", "--config", "gone.yaml"], 2, "gone.yaml"),
         (["rum"], 2, "did you mean 'run'"),
+        (["sensitivity", "defense.anp", "--seed", "-1"], 2, "-1 is not in the range"),
     ],
 )
 def test_errors_have_their_exit_code(tmp_path: Path, words: list[str], code: int, told: str) -> None:

@@ -1,17 +1,23 @@
-"""`benchbd status` names what is doubtful: what a cell says of itself, and seeds that disagree with the others."""
+"""`benchbd status`: how much of a protocol is there, and what is doubtful: of itself, or beside its other seeds."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from made_cells import make_cell, store
 
 from benchbd.cli.status import command
+from benchbd.errors import ConfigError
+from benchbd.record.cells import ResultStore
+from benchbd.running.plan import plan
+from benchbd.running.protocol import load_protocol
 
 
-def told(folder: Path) -> str:
-    done = CliRunner().invoke(command, ["--results", str(folder)], catch_exceptions=False)
+def told(folder: Path, *words: str) -> str:
+    done = CliRunner().invoke(command, ["--results", str(folder), *words], catch_exceptions=False)
     assert done.exit_code == 0
     return done.output
 
@@ -27,3 +33,24 @@ def test_a_seed_far_from_its_siblings_is_shown(tmp_path: Path) -> None:
     cells += [make_cell(defense="drop", seed=seed, hits=(900, 450, 0)) for seed in range(3)]
     text = told(store(cells, tmp_path))
     assert text.splitlines() == ["trial: 6 ok", "  doubtful trial/00002.json: far from its siblings in ASR: 80.0 %"]
+
+
+PROTOCOL = "name: tiny\ndataset: digits\nmodel: resnet_small\nseeds: [0, 1]\nattacks: [badnet]\ndefenses: [none, anp]\n"
+
+
+def test_a_protocol_tells_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file of another name; an attack that joined it is stored beside what it asks for."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(PROTOCOL)
+    assert told(tmp_path, "mine.yaml") == "tiny: 0 of 4 cells, 4 missing\n"
+    first, second, *_ = (cell.result_name for cell in plan(load_protocol("mine.yaml")))
+    for name, code in ((first, "ok"), (second, "n/a"), ("tiny/joined/none/0-0.json", "ok")):
+        ResultStore(tmp_path).write(name, make_cell(code=code))
+    assert told(tmp_path, "mine.yaml") == "tiny: 2 of 4 cells (1 n/a, 1 ok), 2 missing; 1 that it does not name (1 ok)\n"
+    assert json.loads(told(tmp_path, "mine.yaml", "--json")) == {"tiny": {"ok": 2, "n/a": 1}}
+    assert told(tmp_path, "tiny") == "tiny: 1 n/a, 2 ok\n", "of a name that no protocol has any more there are only results"
+
+
+def test_a_protocol_that_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no protocol named 'digits-quik'; did you mean 'digits-quick'\?"):
+        told(tmp_path, "digits-quik")

@@ -1,0 +1,46 @@
+"""The frame around all commands: colours, closed pipes, plugins that are left out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchbd.cli import main
+from benchbd.errors import ConfigError
+
+
+@pytest.fixture
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As click sees it."""
+    monkeypatch.setattr("click.utils.should_strip_ansi", lambda stream, color: color is False)
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])
+def test_no_color_is_heard(
+    at_a_terminal: None, no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By an error, which `main` prints, and by a command."""
+    monkeypatch.setenv("NO_COLOR", no_color)
+    for words in (["status", "nosuch"], ["list", "attacks"]):
+        monkeypatch.setattr("sys.argv", ["benchbd", *words])
+        with pytest.raises(SystemExit):
+            main.main()
+        told = capsys.readouterr()
+        assert ("\x1b[" in told.out + told.err) == coloured, words
+
+
+def test_whoever_reads_may_stop_reading() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([sys.executable, "-m", "benchbd", "list"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_is_left_out_is_there() -> None:
+    with pytest.raises(ConfigError, match=r"--no-plugin: no plugin or package named 'defense.anq'; did you mean 'defense.anp'\?"):
+        main.benchbd.main(["--no-plugin", "badnet", "--no-plugin", "defense.anq", "list"], standalone_mode=False)
+    assert "BENCHBD_NO_PLUGIN" not in os.environ

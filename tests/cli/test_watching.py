@@ -1,0 +1,27 @@
+"""What a person sees of a run whose output goes to a file."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchbd.cli.watching import PAUSE, Watching
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What time it is, to be set."""
+    now = [0.0]
+    monkeypatch.setattr("benchbd.cli.watching.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_progress_is_a_line_now_and_then(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Watching() as seen:
+        for second in range(100):
+            clock[0] = second
+            seen.stage_progress("training on badnet", second, 100)
+        seen.cell_started("badnet", "anp", 0)
+        clock[0] += PAUSE
+        seen.stage_progress("anp", 7, 0)
+    lines = ["training on badnet: 30/100", "training on badnet: 60/100", "training on badnet: 90/100"]
+    assert capsys.readouterr().err.splitlines() == [*lines, "badnet: anp, seed 0", "anp: 7"]

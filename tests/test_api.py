@@ -1,0 +1,87 @@
+"""The functions of `import benchbd`: what they refuse, and what their tables tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from made_cells import make_cell, provided, store
+
+import benchbd
+from benchbd.errors import ConfigError, RecordError
+from benchbd.running import executor as executors
+from benchbd.running.executor import Limits
+from benchbd.running.matrix import Matrix
+
+PROTOCOL = {
+    "name": "tiny",
+    "dataset": {"name": "digits", "params": {"size": 8}},
+    "model": "resnet_small",
+    "time_limit": 60,
+    "threads": 1,
+    "seeds": [0, 1],
+    "attacks": ["badnet"],
+    "defenses": ["none"],
+}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    return "tiny.yaml"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rerun": ["foo"]}, "rerun: expected some of failed, .*, stale, got foo"),
+        ({"rerun": "late"}, "expected some of failed, .* got late"),
+        ({"rerun": 3}, "rerun: expected one str or a list of them, got 3"),
+        ({"attacks": "badnets"}, "did you mean 'badnet'"),
+        ({"defenses": [int]}, "defenses: expected one str or a list of them, got .<class 'int'>"),
+        ({"seeds": 7}, "tiny has no seed 7; it has 0, 1"),
+        ({"seeds": "0"}, "seeds: expected one int or a list of them, got '0'"),
+        ({"seeds": None}, "seeds: expected one int or a list of them, got None"),
+        ({"workers": 0}, 'workers .*>= 1, got "0"'),
+        ({"time_limit": 0}, r"time_limit \(seconds\): expected a number above 0, got 0"),
+        ({"memory_limit": "8"}, r"memory_limit \(GiB\): expected a number above 0, got '8'"),
+        ({"memory_limit": float("inf")}, "got inf; leave it out"),
+        ({"settings": {"executor.gpu": 0}}, "did you mean 'gpus'"),
+    ],
+)
+def test_slips_in_what_a_matrix_is_told_are_named(tiny: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        benchbd.matrix(tiny, **given)
+    assert not Path("record").exists()
+
+
+def test_one_stands_for_a_list_of_one_and_limits_arrive(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+    real = executors.open_executor
+    monkeypatch.setattr(executors, "open_executor", lambda *given: asked.append(given) or real("inprocess", {}, Limits()))
+    monkeypatch.setattr(Matrix, "run", lambda self, session, fail_fast: asked.append((self.selection, self.rerun)))
+    told: dict[str, Any] = {"workers": 2, "settings": {"executor.gpus": 0}, "memory_limit": 0.5}
+    assert benchbd.matrix(tiny, attacks="badnet", defenses="none", seeds=0, rerun="failed", **told).empty
+    (name, settings, limits), (selection, rerun) = asked
+    assert (name, settings) == ("local", {"executor.gpus": "0", "executor.workers": "2"})
+    assert limits == Limits(seconds=60.0, memory=2**29, threads=1)
+    assert (selection.attacks, selection.defenses, selection.seeds, rerun) == (("badnet",), ("none",), (0,), {"failed"})
+
+
+def test_stored_results_tell_variants_apart(tmp_path: Path) -> None:
+    cells = [make_cell(defense=provided("mend", epochs=epochs, lr=0.1)) for epochs in (1, 2, 3)]
+    table = benchbd.load_results(store(cells, tmp_path))
+    assert list(table.defense) == ["mend"] * 3
+    assert list(table.defense_label) == ["mend (epochs=1)", "mend (epochs=2)", "mend (epochs=3)"]
+    assert list(table.attack_label) == ["patch"] * 3
+    assert table.defense_params[2] == '{"epochs":3,"lr":0.1}'
+
+
+def test_a_folder_without_results_is_an_empty_table_and_no_folder_is_an_error(tmp_path: Path) -> None:
+    empty = benchbd.load_results(tmp_path)
+    assert empty.empty and {"asr", "defense_label", "recipe"} <= set(empty.columns)
+    with pytest.raises(RecordError, match=r"no folder of results at nosuch; .* fills one"):
+        benchbd.load_results("nosuch")
