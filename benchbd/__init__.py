@@ -50,6 +50,7 @@ def run(
     from benchbd.running.protocol import load_protocol
     from benchbd.running.run import Request, execute, prepare
 
+    _require_names(attack=attack, model=model, dataset=dataset)
     request = Request(
         protocol=load_protocol(protocol),
         attack=attack,
@@ -63,6 +64,18 @@ def run(
         result_file=result_file,
     )
     return execute(prepare(request), Observers.installed())
+
+
+def _require_names(**given: object) -> None:
+    """Raise `ConfigError` for what is no name, such as a class from a notebook or a list."""
+    from benchbd.errors import ConfigError
+
+    for kind, name in given.items():
+        if not isinstance(name, str | None):
+            raise ConfigError(
+                f"{kind}: expected one name, or the path of a file such as './mine.py' where a class is saved, got {name!r:.80}; "
+                "`benchbd.matrix` runs several"
+            )
 
 
 def _names(defense: object) -> tuple[str, ...]:
@@ -131,7 +144,7 @@ def _several(name: str, given: object, kind: type[_Value]) -> tuple[_Value, ...]
     from benchbd.errors import ConfigError
 
     values = tuple(given) if isinstance(given, Iterable) and not isinstance(given, kind) else (given,)
-    if all(isinstance(value, kind) for value in values):
+    if all(isinstance(value, kind) and not isinstance(value, bool) for value in values):  # True is an int, and no seed
         return values
     raise ConfigError(f"{name}: expected one {kind.__name__} or a list of them, got {given!r:.80}")
 

@@ -44,6 +44,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ({"defenses": [int]}, "defenses: expected one str or a list of them, got .<class 'int'>"),
         ({"seeds": 7}, "tiny has no seed 7; it has 0, 1"),
         ({"seeds": "0"}, "seeds: expected one int or a list of them, got '0'"),
+        ({"seeds": True}, "seeds: expected one int or a list of them, got True"),
         ({"seeds": None}, "seeds: expected one int or a list of them, got None"),
         ({"workers": 0}, 'workers .*>= 1, got "0"'),
         ({"time_limit": 0}, r"time_limit \(seconds\): expected a number above 0, got 0"),

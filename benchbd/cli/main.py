@@ -86,10 +86,9 @@ def benchbd(unwanted: tuple[str, ...]) -> None:
 def _require_installed(names: tuple[str, ...]) -> None:
     """Raise `ConfigError` for a name under which nothing is installed: to do without it would change nothing."""
     from benchbd.errors import ConfigError, nearest
-    from benchbd.plugin.points import points
+    from benchbd.plugin.points import known_names
 
-    known = {name for listed in points().values() for point in listed for name in point.names}
-    points.cache_clear()  # it is asked again without them
+    known = known_names()
     for name in names:
         if name not in known:
             remedy = "`benchbd plugins` shows the packages, `benchbd list` the plugins"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchbd.cli.seed import SEED
+from benchbd.cli.settings import read_settings
 from benchbd.running.rerun import RERUN
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _session(matrix: Matrix, options: dict[str, Any]) -> Any:
     from benchbd.errors import ConfigError
     from benchbd.running.executor import open_executor
 
-    settings = dict(text.partition("=")[::2] for text in options["settings"])
+    settings = read_settings(options["settings"])
     for name in settings:
         if not name.startswith("executor."):
             raise ConfigError(f"--set: expected executor.PARAM=VALUE, got {name!r}; parameters of plugins stand in the protocol")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchbd.cli.seed import SEED
+from benchbd.cli.settings import read_settings
 
 if TYPE_CHECKING:
     from benchbd.running.run import Prepared, Request, Run
@@ -35,7 +35,13 @@ single = partial(click.option, multiple=True, callback=_only)
 @single("--dataset", help="Data set; default: the protocol's.")
 @single("--seed", type=SEED, help="Seed of every random draw.  [default: 0]")
 @single("--device", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.  [default: auto]")
-@click.option("--set", "settings", multiple=True, metavar="KIND.PARAM=VALUE", help="Set a parameter, such as defense.anp_eps=0.2.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KIND.PARAM=VALUE",
+    help="Set a parameter, such as defense.anp_eps=0.2; `benchbd info NAME` and `benchbd info recipe` show them.",
+)
 @single("--protocol", help="Where everything comes from that is not given.  [default: digits-quick]")
 @single("--config", type=click.Path(path_type=Path), help="YAML file of these options.")
 @single("--name", help="Folder of the result under record/; default: made from what is run.")
@@ -83,7 +89,7 @@ def _request(config: Path | None, options: dict[str, Any]) -> Request:
     from benchbd.running.run import Request
 
     told = {name: value for name, value in options.items() if value not in (None, ())}
-    settings = _settings(told.pop("settings", ()))
+    settings = read_settings(told.pop("settings", ()))
     stored = read_config(config) if config else {}
     settings = stored.pop("settings", {}) | settings
     wanted = stored | told
@@ -93,22 +99,6 @@ def _request(config: Path | None, options: dict[str, Any]) -> Request:
         settings=settings,
         **wanted,
     )
-
-
-def _settings(texts: Sequence[str]) -> dict[str, str]:
-    settings: dict[str, str] = {}
-    for name, value in map(_setting, texts):
-        if name in settings:
-            raise click.BadParameter(f"{name} is given twice, as {settings[name]} and as {value}", param_hint="--set")
-        settings[name] = value
-    return settings
-
-
-def _setting(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise click.BadParameter(f"expected KIND.PARAM=VALUE, got {text!r}", param_hint="--set")
-    return name.strip(), value.strip()
 
 
 def _show(run: Run, files: list[str]) -> None:

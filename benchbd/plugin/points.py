@@ -54,6 +54,11 @@ def points() -> dict[str, tuple[Point, ...]]:
     return {group: tuple(listed) for group, listed in found.items()}
 
 
+def known_names() -> list[str]:
+    """All names by which something can be switched off, of what is switched off, too."""
+    return sorted(set().union(*(point.names for point in _all())))
+
+
 @contextmanager
 def in_time(seconds: float) -> Iterator[None]:
     """Raise `TooSlow` inside after so many seconds; without effect where there is no alarm, or off the main thread."""

@@ -88,7 +88,7 @@ def curve_table(cell: Cell) -> Table:
         title=f"{cell.cell.defense.name}: pruned models, before any fine-tuning", header_style="bold", title_justify="left"
     )
     for name in ("ACC drop allowed", axis, "channels", "validation ACC %", "ACC %", "ASR %", "RC %"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for point in cell.operating_points:
         table.add_row(
             point.name,

@@ -69,8 +69,7 @@ def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
     """The attack result of `job` in `folder`, made unless it is there; whether it was there already.
 
     Raises `RecordError` when another job's result lies there or the folder cannot be written, `Busy` when another process
-    is making it. Work that fails before
-    it has written anything leaves no folder.
+    is making it. Work that fails before it has written anything leaves no folder.
     """
     if (stored := _stored(job, folder)) is not None:
         return stored, True

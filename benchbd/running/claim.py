@@ -27,7 +27,7 @@ class Busy(BenchbdError):
     """Another process is at this work; `owner` says which."""
 
     def __init__(self, path: Path, owner: str) -> None:
-        super().__init__(f"{path.parent} is being worked on by {owner}")
+        super().__init__(f"{path.parent} is being worked on by {owner}; wait for it, or choose another place")
         self.owner = owner
 
 

@@ -21,7 +21,7 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, ConfigError, NotApplicable, nearest
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.plugin import Plugin, unknown_parameter
-from benchbd.plugin.registry import create, load
+from benchbd.plugin.registry import create, is_file, load
 from benchbd.record.attack_result import AttackResult, load_attack_result, record_dir
 from benchbd.record.cell import Cell, Status
 from benchbd.record.defense_result import CELL, FILE, folder_of
@@ -30,7 +30,7 @@ from benchbd.record.keys import SCHEMA
 from benchbd.report.frame import frame
 from benchbd.report.table import cells_table, failure, header, plain
 from benchbd.running.attacking import AttackJob, attack_result
-from benchbd.running.protocol import Protocol
+from benchbd.running.protocol import Choice, Protocol
 from benchbd.running.status import status_of
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
@@ -122,9 +122,15 @@ def _require_defenses_alone(request: Request) -> None:
 def _require_as_named(attack: AttackResult, request: Request) -> None:
     """Raise `ConfigError` when a stored result is not of the data set or the model that was named beside it."""
     for kind, given in (("dataset", request.dataset), ("model", request.model)):
-        stored = attack.manifest[kind]["name"]
-        if given is not None and load(kind, given).name != stored:
-            raise ConfigError(f"{request.result_file} was made with the {kind} {stored!r}, not {given!r}; leave out --{kind}")
+        made = Choice(name=attack.manifest[kind]["name"], params=attack.manifest[kind]["params"])
+        if given is not None and _called(kind, given) not in (made.name, made.called):
+            raise ConfigError(f"{request.result_file} was made with the {kind} {made.called!r}, not {given!r}; leave out --{kind}")
+
+
+def _called(kind: str, given: str) -> str:
+    """The plugin's own name for itself, with the variant of a provider that was asked for."""
+    name, variant = load(kind, given).name, "" if is_file(given) else given.partition(":")[2]
+    return f"{name}:{variant}" if variant else name
 
 
 def _seed(request: Request) -> int:

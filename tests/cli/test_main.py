@@ -44,3 +44,9 @@ def test_what_is_left_out_is_there() -> None:
     with pytest.raises(ConfigError, match=r"--no-plugin: no plugin or package named 'defense.anq'; did you mean 'defense.anp'\?"):
         main.benchbd.main(["--no-plugin", "badnet", "--no-plugin", "defense.anq", "list"], standalone_mode=False)
     assert "BENCHBD_NO_PLUGIN" not in os.environ
+
+
+def test_what_is_left_out_twice_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the environment already, as for somebody who has it in the shell's profile."""
+    monkeypatch.setenv("BENCHBD_NO_PLUGIN", "badnet")
+    main.benchbd.main(["--no-plugin", "defense.anp", "--no-plugin", "badnet", "list", "executors"], standalone_mode=False)

@@ -291,9 +291,11 @@ def test_slips_on_the_command_line_are_named(run: Run, words: list[str], message
         (["--time-limit", "0"], "0.0 is not in the range x>0"),
         (["--memory-limit", "-1"], "-1.0 is not in the range x>0"),
         (["--seed", "-1"], "-1 is not in the range 0<=x<=4294967295"),
+        (["--set", "executor.gpus"], "expected KIND.PARAM=VALUE, got 'executor.gpus'"),
+        (["--set", "executor.gpus=0", "--set", "executor.gpus=1"], "executor.gpus is given twice, as 0 and as 1"),
     ],
 )
-def test_numbers_that_mean_nothing_are_refused(run: Run, words: list[str], message: str) -> None:
+def test_options_that_mean_nothing_are_refused(run: Run, words: list[str], message: str) -> None:
     refused = run("matrix", *words)
     assert (refused.exit_code, message in refused.stderr) == (2, True)
 

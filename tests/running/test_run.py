@@ -97,6 +97,7 @@ def test_a_stored_attack_result_is_used_again() -> None:
         ({"attack": "badnet"}, "leave out --attack"),
         ({"settings": {"recipe.epochs": 3}}, "leave out --set recipe.epochs"),
         ({"model": "resnet9"}, "made with the model 'resnet_small', not 'resnet9'; leave out --model"),
+        ({"model": "timm:resnet18"}, "made with the model 'resnet_small', not 'timm:resnet18'"),
         ({"dataset": "cifar10"}, "made with the dataset 'digits', not 'cifar10'; leave out --dataset"),
     ],
 )
@@ -176,6 +177,9 @@ def test_a_run_shows_itself_as_its_table() -> None:
         ({"seed": 1.5}, ConfigError, "a seed from 0 to 4294967295, got 1.5"),
         ({"defense": Repair}, ConfigError, "expected the name of a defense, .*save a class in a file"),
         ({"defense": [3]}, ConfigError, "expected the name of a defense"),
+        ({"attack": Repair}, ConfigError, "attack: expected one name, .*'./mine.py' where a class is saved"),
+        ({"attack": ["badnet", "sig"]}, ConfigError, "attack: expected one name, .*`benchbd.matrix` runs several"),
+        ({"model": 3}, ConfigError, "model: expected one name, .* got 3"),
     ],
 )
 def test_bad_input_is_refused_with_what_to_do(arguments: dict[str, object], error: type[Exception], words: str) -> None:
