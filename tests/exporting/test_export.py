@@ -28,6 +28,7 @@ from benchbd.exporting.backdoorbench import write_result as export_result
 from benchbd.exporting.chosen import choose
 from benchbd.importing.assemble import Found, keep
 from benchbd.importing.backdoorbench import find_attack, read_attack
+from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd_zoo.defense.fine_prune import FinePrune
 
@@ -186,7 +187,7 @@ def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.M
     assert again.manifest["imported"]["reported"] == {
         k: v for k, v in first.metrics().model_dump().items() if k in ("acc", "asr", "rc")
     }
-    theirs, ours = (torch.load(f / "attack_result.pt", weights_only=False) for f in (Path("theirs"), Path("out")))
+    theirs, ours = (read_foreign(f / "attack_result.pt") for f in (Path("theirs"), Path("out")))
     assert theirs.keys() <= ours.keys() and theirs["model"].keys() == ours["model"].keys()
     assert ours["bd_train"]["bd_data_container"]["data_dict"].keys() == theirs["bd_train"]["bd_data_container"]["data_dict"].keys()
     assert ours["bd_test"]["poison_indicator"].tolist() == theirs["bd_test"]["poison_indicator"].tolist()

@@ -25,6 +25,7 @@ from benchbd.importing.archive import as_folder
 from benchbd.importing.assemble import keep
 from benchbd.importing.backdoorbench import find_attack, find_defenses, read_attack, read_defense
 from benchbd.importing.defended import keep_defended
+from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.leaderboard.contradictions import expected_key
 from benchbd.record.attack_result import load_attack_result
 from benchbd.record.defense_result import read_defense_result
@@ -194,7 +195,7 @@ def test_the_same_labels_over_other_images_are_noticed(folder: Path) -> None:
 @pytest.mark.parametrize("written", ["../../secret.png", "a/../secret.png", "/etc/..", "x"])
 def test_paths_that_lead_out_are_refused(folder: Path, network: nn.Module, written: str) -> None:
     path = write_result(folder, TRAIN, TEST, network, POISONED)
-    content = torch.load(path, weights_only=False)
+    content = read_foreign(path)
     (folder / "secret.png").write_bytes(next((folder / "bd_test_dataset").rglob("*.png")).read_bytes())
     next(iter(content["bd_test"]["bd_data_container"]["data_dict"].values()))["path"] = written
     torch.save(content, path)
