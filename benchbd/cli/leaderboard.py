@@ -109,9 +109,13 @@ def _require_attacks(board: Board, attacks: tuple[str, ...]) -> None:
 @click.argument("first")
 @click.argument("second")
 def compare(first: str, second: str, results: Path | None, trust: Path | None) -> None:
-    """Compare two defenses: over all attacks, and image by image against each attacked model (McNemar)."""
+    """Compare two defenses: over all attacks, and image by image against each attacked model (McNemar).
+
+    The latter takes the data set's own labels; a table whose data set is not at hand says so.
+    """
     from rich.console import Console
 
+    from benchbd.errors import BenchbdError
     from benchbd.leaderboard.duel import comparison, duels, sections_of
 
     folder = results or FOLDER / "results"
@@ -122,7 +126,12 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
         if found is not None:
             words = f"{found.better} before {found.worse} by {100 * found.difference:.1f} DER over {found.attacks} attacks"
             console.print(f"{words}: p {found.p:.3g}, corrected {found.adjusted:.3g}")
-        console.print(_printed(_duels(list(duels(section, first, second, folder)), first, second)))
+        try:
+            found_by_image = list(duels(section, first, second, folder))
+        except BenchbdError as error:  # the other tables may well be compared
+            console.print(f"not compared image by image: {error}", markup=False)
+        else:
+            console.print(_printed(_duels(found_by_image, first, second)))
 
 
 @command.command()
