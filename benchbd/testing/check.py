@@ -31,13 +31,14 @@ class NotSeen(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """`rule` is the first line of its docstring."""
+    """`rule` is the first line of its docstring; `apart` says whether it starts a process."""
 
     name: str
     rule: str
     level: Level
     wants: Callable[[type[Plugin]], bool]
     run: Callable[[Subject], None]
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,19 @@ CHECKS: list[Check] = []
 
 
 def check(
-    level: Level, *families: type[Plugin], but: Callable[[type[Any]], bool] = lambda cls: False
+    level: Level, *families: type[Plugin], but: Callable[[type[Any]], bool] = lambda cls: False, apart: bool = False
 ) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
-    """Register a function as a check of `families`, of every plugin without any; `but` leaves some of them out."""
+    """Register a function as a check of `families`, of every plugin without any; `but` leaves some of them out.
+
+    apart: it starts a process of its own, which takes seconds.
+    """
 
     def register(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
         def wants(cls: type[Plugin]) -> bool:
             return (not families or issubclass(cls, families)) and not but(cls)
 
         rule = (function.__doc__ or "").partition("\n")[0]
-        CHECKS.append(Check(function.__name__, rule, level, wants, function))
+        CHECKS.append(Check(function.__name__, rule, level, wants, function, apart))
         return function
 
     return register

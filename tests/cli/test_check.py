@@ -18,7 +18,7 @@ MUTANTS = Path(__file__).parents[1] / "testing" / "mutants"
 @pytest.fixture(autouse=True)
 def without_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks that start a process have their own tests."""
-    kept = [check for check in CHECKS if not check.name.startswith("import_")]
+    kept = [check for check in CHECKS if not check.apart]
     monkeypatch.setattr("benchbd.testing.runner.CHECKS", kept)
 
 

@@ -7,6 +7,7 @@ from benchbd.testing.checks import (
     declaration,  # noqa: F401
     defense,  # noqa: F401
     detector,  # noqa: F401
+    device,  # noqa: F401
     importing,  # noqa: F401
     model,  # noqa: F401
 )

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-import benchbd
-from benchbd.plugin.provenance import name_for
-from benchbd.testing.check import NotSeen, RuleBroken, check, require
+from benchbd.testing.apart import apart
+from benchbd.testing.check import NotSeen, check, require
 from benchbd.testing.subject import Subject
 
 SECONDS = 2.0
@@ -32,7 +25,7 @@ open(place, "w").write(json.dumps(facts))
 """
 
 
-@check("api")
+@check("api", apart=True)
 def import_is_quick(subject: Subject) -> None:
     """Importing its module takes less than 2 seconds."""
     seconds = _imported(subject)["seconds"]
@@ -42,21 +35,21 @@ def import_is_quick(subject: Subject) -> None:
     require(seconds <= SECONDS, f"importing it took {seconds:.1f} s, expected at most {SECONDS:g}; {remedy}")
 
 
-@check("api")
+@check("api", apart=True)
 def import_is_silent(subject: Subject) -> None:
     """Importing its module prints nothing."""
     printed = _imported(subject)["printed"]
     require(not printed, f"importing it printed {printed[:200]!r}; say nothing at import")
 
 
-@check("api")
+@check("api", apart=True)
 def import_writes_nothing(subject: Subject) -> None:
     """Importing its module writes no file."""
     written = _imported(subject)["written"]
     require(not written, f"importing it wrote {', '.join(written[:3])}; open files when a verb is called, if at all")
 
 
-@check("api")
+@check("api", apart=True)
 def import_changes_nothing(subject: Subject) -> None:
     """Importing its module leaves generators, settings of the whole process and CUDA as they were."""
     facts = _imported(subject)
@@ -77,28 +70,5 @@ def _imported(subject: Subject) -> dict[str, Any]:
 
 def _watch(subject: Subject) -> dict[str, Any]:
     """Import it in an empty folder. Raises `RuleBroken` when it does not come to an end."""
-    name = name_for(subject.cls)
-    if subject.cls.__module__ == "__main__" or (name == subject.cls.name and "." not in subject.cls.__module__):
-        raise NotSeen("it was written in the running program and cannot be imported elsewhere")
-    root = str(Path(benchbd.__file__).parents[1])
-    paths = os.pathsep.join([root, *(path for path in sys.path if path)])
-    with tempfile.TemporaryDirectory() as folder:
-        work, facts = Path(folder) / "work", Path(folder) / "facts.json"
-        work.mkdir()
-        try:
-            done = subprocess.run(  # noqa: S603
-                [sys.executable, "-c", PROGRAM, str(facts), subject.cls.kind, name],
-                cwd=work,
-                env=os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise RuleBroken(f"importing it did not end within {PATIENCE} s") from None
-        text = facts.read_text() if facts.exists() else ""
-    if not text:
-        said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise RuleBroken(f"importing it in a process of its own failed: {said.splitlines()[-1]}") from ImportError(said)
-    return json.loads(text) | {"printed": done.stdout + done.stderr}  # type: ignore[no-any-return]
+    facts, printed = apart(subject, PROGRAM, "importing it", PATIENCE)
+    return facts | {"printed": printed}

@@ -1,0 +1,78 @@
+"""Plugins where the model does not lie on the CPU, tried on a device that is only pretended."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import traceback
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from benchbd.api import Attack, Model, NotApplicable, Recipe, logits
+from benchbd.defense.case import Case
+from benchbd.defense.defense import Defense
+from benchbd.engine.hardware import Hardware
+from benchbd.engine.training import fit
+from benchbd.errors import ContractBroken
+from benchbd.plugin.plugin import Plugin
+from benchbd.running.attacking import AttackJob, make
+from benchbd.seeds import Seeds, global_random_state
+from benchbd.testing import material
+from benchbd.testing.apart import apart
+from benchbd.testing.check import NotSeen, RuleBroken, check
+from benchbd.testing.elsewhere import NAME, elsewhere
+from benchbd.testing.subject import Subject
+from benchbd.testing.trial import UNUSUAL
+
+BRIEF = Recipe(epochs=1, batch_size=50, lr=0.02, precision="fp32")
+PATIENCE = 600
+PROGRAM = """
+import json, sys
+from benchbd.plugin.registry import load
+from benchbd.testing.checks.device import outcome
+place, kind, name, architecture, params = sys.argv[1:]
+facts = outcome(load(kind, name)(**json.loads(params)), architecture)
+open(place, "w").write(json.dumps(facts))
+"""
+
+
+@check("smoke", Attack, Defense, Model, apart=True)
+def another_device_works(subject: Subject) -> None:
+    """It works where the model lies on another device than the CPU: no tensors of two devices meet."""
+    words = subject.architecture, json.dumps(subject.plugin.params, default=str)
+    facts, _ = apart(subject, PROGRAM, "running it on another device", PATIENCE, *words)
+    if facts["status"] == "not seen":
+        raise NotSeen(facts["why"])
+    if facts["status"] == "failed":
+        raise RuleBroken(f"{facts['why']}; make tensors where the model lies") from RuntimeError(facts["trace"])
+
+
+def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
+    """`status`: passed, failed or not seen, with `why` and `trace`. Only for a process that has computed no gradient yet."""
+    try:
+        with elsewhere() as there, global_random_state(UNUSUAL):
+            _use(plugin, architecture, there.device)
+    except (NotApplicable, NotSeen) as answer:
+        return {"status": "not seen", "why": str(answer)}
+    except ContractBroken as error:
+        return {"status": "not seen", "why": f"the core refused its answer ({error}); another check names the rule"}
+    except NotImplementedError as error:  # torch says so of what a device of others has to bring along
+        return {"status": "not seen", "why": f"the pretended device lacks what it asks for: {str(error).splitlines()[0]}"}
+    except Exception as error:
+        why = f"with its model on another device ({NAME}) it raised {type(error).__name__}: {error}"
+        return {"status": "failed", "why": why, "trace": traceback.format_exc()}
+    return {"status": "passed"}
+
+
+def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
+    if isinstance(plugin, Defense):
+        plugin.respond(Case(material.attack_result(architecture), Hardware(device, bf16=False), plugin.name, material.BUDGET))
+    elif isinstance(plugin, Attack):
+        with tempfile.TemporaryDirectory() as folder:
+            make(AttackJob(material.Planted(), material.ARCHITECTURES[architecture](), plugin, BRIEF, 0, str(device)), Path(folder))
+    else:
+        images = material.images().subset(torch.arange(100))
+        model = fit(cast(Model, plugin).classifier(images, 0).to(device), images, BRIEF, Seeds(0).generator("shuffle"))
+        logits(model, images.images)
