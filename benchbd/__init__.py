@@ -8,15 +8,14 @@ print(result.cells[0].metrics)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from benchbd.engine.classifier import Classifier
-    from benchbd.record.cell import Cell
     from benchbd.running.run import Run
 
 __all__ = ["load_model", "load_results", "matrix", "run"]
@@ -46,15 +45,16 @@ def run(
 
     Returns the attack result and one cell per defense. Raises `BenchbdError` with what to do about it.
     """
+    from benchbd.arguments import defense_names, require_names
     from benchbd.plugin.hooks import Observers
     from benchbd.running.protocol import load_protocol
     from benchbd.running.run import Request, execute, prepare
 
-    _require_names(attack=attack, model=model, dataset=dataset)
+    require_names(attack=attack, model=model, dataset=dataset)
     request = Request(
         protocol=load_protocol(protocol),
         attack=attack,
-        defenses=_names(defense),
+        defenses=defense_names(defense),
         model=model,
         dataset=dataset,
         seed=seed,
@@ -64,31 +64,6 @@ def run(
         result_file=result_file,
     )
     return execute(prepare(request), Observers.installed())
-
-
-def _require_names(**given: object) -> None:
-    """Raise `ConfigError` for what is no name, such as a class from a notebook or a list."""
-    from benchbd.errors import ConfigError
-
-    for kind, name in given.items():
-        if not isinstance(name, str | None):
-            raise ConfigError(
-                f"{kind}: expected one name, or the path of a file such as './mine.py' where a class is saved, got {name!r:.80}; "
-                "`benchbd.matrix` runs several"
-            )
-
-
-def _names(defense: object) -> tuple[str, ...]:
-    """Names of defenses, one or several. Raises `ConfigError` for what is none, such as a class from a notebook."""
-    from benchbd.errors import ConfigError
-
-    names = (defense,) if isinstance(defense, str) else defense
-    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-        return tuple(names)
-    raise ConfigError(
-        f"expected the name of a defense, the path of its file, or a list of them, got {str(defense)[:80]}; save a class in a file "
-        "and give './mine.py', or call it in this process: Mine().defense('NAME') with the name of a stored attack result"
-    )
 
 
 def matrix(
@@ -115,6 +90,8 @@ def matrix(
     time_limit, memory_limit: seconds and GiB that a stage may take.
     Returns one row per stored cell of the plan (see `load_results`). Raises `BenchbdError`.
     """
+    from benchbd.arguments import several
+    from benchbd.leaderboard.frame import labelled_frame
     from benchbd.plugin.hooks import Observers
     from benchbd.running.executor import open_executor
     from benchbd.running.matrix import Matrix
@@ -123,8 +100,8 @@ def matrix(
 
     table = Matrix(
         load_protocol(protocol),
-        Selection(_several("attacks", attacks, str), _several("defenses", defenses, str), _several("seeds", seeds, int)),
-        frozenset(_several("rerun", rerun, str)),
+        Selection(several("attacks", attacks, str), several("defenses", defenses, str), several("seeds", seeds, int)),
+        frozenset(several("rerun", rerun, str)),
         results=Path(results),
         device=device,
         observers=Observers.installed(),
@@ -133,33 +110,7 @@ def matrix(
     texts = {name: str(value) for name, value in told.items()}
     with open_executor(executor, texts, table.limits(time_limit, memory_limit)) as session:
         table.run(session, fail_fast=fail_fast)
-    return _labelled(table.cells())
-
-
-_Value = TypeVar("_Value")
-
-
-def _several(name: str, given: object, kind: type[_Value]) -> tuple[_Value, ...]:
-    """One value or several, as a tuple. Raises `ConfigError` for what is neither."""
-    from benchbd.errors import ConfigError
-
-    values = tuple(given) if isinstance(given, Iterable) and not isinstance(given, kind) else (given,)
-    if all(isinstance(value, kind) and not isinstance(value, bool) for value in values):  # True is an int, and no seed
-        return values
-    raise ConfigError(f"{name}: expected one {kind.__name__} or a list of them, got {given!r:.80}")
-
-
-def _labelled(cells: Sequence[Cell]) -> DataFrame:
-    """One row per cell, with labels that tell variants of a method apart by the parameters in which they differ."""
-    from benchbd.leaderboard.naming import Method, labels
-    from benchbd.report.frame import frame
-
-    table = frame(cells)
-    for kind in ("attack", "defense"):
-        methods = [Method.of(getattr(cell.cell, kind)) for cell in cells]
-        names = labels(methods)
-        table.insert(table.columns.get_loc(kind) + 1, f"{kind}_label", [names[method] for method in methods])
-    return table
+    return labelled_frame(table.cells())
 
 
 def load_model(path: str | Path) -> Classifier:
@@ -175,9 +126,10 @@ def load_results(results: str | Path = "leaderboard/results") -> DataFrame:
     `attack_label` and `defense_label` tell variants apart. Raises `RecordError` where there is no such folder.
     """
     from benchbd.errors import RecordError
+    from benchbd.leaderboard.frame import labelled_frame
     from benchbd.record.cells import ResultStore
 
     folder = Path(results)
     if not folder.is_dir():
         raise RecordError(f"no folder of results at {folder}; `benchbd.matrix` fills one, load_results(FOLDER) reads another")
-    return _labelled(list(ResultStore(folder)))
+    return labelled_frame(list(ResultStore(folder)))

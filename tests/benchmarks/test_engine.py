@@ -80,22 +80,23 @@ def test_pruning_sweep(benchmark: Any, sweep: str, way: str) -> None:
 
 
 def bare_training(model: nn.Module, images: ImageSet, bf16: bool) -> None:
-    """One epoch as one would write it by hand, for this network and these images alone."""
-    pixels, labels = images.images, images.labels
+    """One epoch as one would write it by hand, for this network and these images alone, where the network lies."""
+    device = next(model.parameters()).device
+    pixels, labels = images.images.to(device), images.labels.to(device)
     side, count = pixels.shape[-1], len(pixels)
-    flat = F.pad(pixels, (2, 2, 2, 2))
+    flat, places = F.pad(pixels, (2, 2, 2, 2)), torch.arange(side, device=device)[None]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     model.train()
-    order = torch.randperm(count)
+    order = torch.randperm(count, device=device)
     for start in range(0, count - 127, 128):
         chosen = order[start : start + 128]
-        shift = torch.randint(0, 5, (2, 128, 1))
-        rows, columns = torch.arange(side)[None] + shift[0], torch.arange(side)[None]
-        columns = torch.where(torch.rand(128, 1) < 0.5, side - 1 - columns, columns) + shift[1]
+        shift = torch.randint(0, 5, (2, 128, 1), device=device)
+        mirrored = torch.rand(128, 1, device=device) < 0.5
+        rows, columns = places + shift[0], torch.where(mirrored, side - 1 - places, places) + shift[1]
         crops = flat[chosen[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
         batch = crops.to(torch.float32, memory_format=torch.channels_last).div_(255)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             loss = F.cross_entropy(model(batch).float(), labels[chosen])
         loss.backward()
         optimizer.step()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+import shutil
 from typing import Any
 
 import numpy
@@ -15,9 +16,11 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
+from benchbd.engine.counting import measured
+from benchbd.engine.hardware import Hardware
 from benchbd.engine.progress import reporting, watching
 from benchbd.engine.recipe import Recipe
-from benchbd.engine.training import fit, to_float
+from benchbd.engine.training import _step, fit, to_float
 from benchbd.errors import ConfigError, Diverged
 
 
@@ -110,6 +113,28 @@ def test_the_fast_path_gives_the_weights_of_a_plain_loop(images: ImageSet, given
     plain(slow, images, recipe(**given), 4)
     assert torch.allclose(weights(fast), weights(slow), atol=1e-5, rtol=0)
     assert not torch.allclose(weights(fast), weights(network()), atol=1e-3, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler does what it warns of
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
+def test_a_compiled_network_learns_the_same_and_its_passes_are_counted(images: ImageSet) -> None:
+    trained, passes = [], []
+    for compiled in (False, True):
+        with measured(torch.device("cpu")) as cost:
+            trained.append(weights(fit(network(), images, recipe(compile=compiled), generator())))
+        passes.append((cost.forward_samples, cost.backward_samples))
+    torch.testing.assert_close(trained[1], trained[0], rtol=1e-4, atol=1e-5)
+    assert passes[0] == passes[1]
+
+
+@pytest.mark.parametrize(("device", "mode"), [("cuda", "reduce-overhead"), ("cpu", "default")])
+def test_a_gpu_replays_graphs(device: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reduce-overhead` is torch's name of the mode that captures CUDA graphs."""
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(torch, "compile", lambda model, **given: asked.append(given))
+    optimizer = recipe().build_optimizer(network().parameters())
+    _step(network(), optimizer, Hardware(torch.device(device), bf16=False), F.mse_loss, compiled=True)
+    assert asked == [{"mode": mode}]
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
