@@ -19,7 +19,7 @@ from benchbd.plugin.registry import entries, is_file, load
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
-    from benchbd.testing.check import Result
+    from benchbd.testing.result import Result
 
 COLOURS = {"failed": "red", "expected": "yellow", "n/a": "yellow", "skipped": "bright_black", "passed": "green"}
 """In the order in which results are listed."""
@@ -36,7 +36,7 @@ def command(target: str, level: str, settings: tuple[str, ...], as_json: bool, v
 
     api: the class alone. smoke: its verbs on tiny data, with quick parameters. full: with its defaults, too.
     """
-    from benchbd.testing.check import failures
+    from benchbd.testing.result import failures
 
     results = []
     for cls, name in _classes(target):
@@ -94,7 +94,7 @@ def _entries(target: str) -> list[Entry]:
 
 
 def _show(cls: type[Plugin] | PluginError, name: str, results: list[Result], verbose: bool) -> None:
-    from benchbd.testing.check import NOT_TRIED
+    from benchbd.testing.result import NOT_TRIED
 
     seconds = sum(result.seconds for result in results)
     tried = sorted((r for r in results if not r.message.startswith(NOT_TRIED)), key=lambda r: list(COLOURS).index(r.status))

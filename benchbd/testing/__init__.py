@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchbd.testing.check import Result, failures
     from benchbd.testing.parametrize import parametrize_with_checks
+    from benchbd.testing.result import Result, failures
     from benchbd.testing.runner import check_plugin
 
 __all__ = ["Result", "check_plugin", "failures", "parametrize_with_checks"]
 
-_HOMES = {"Result": "check", "check_plugin": "runner", "failures": "check", "parametrize_with_checks": "parametrize"}
+_HOMES = {"Result": "result", "check_plugin": "runner", "failures": "result", "parametrize_with_checks": "parametrize"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import benchbd
 from benchbd.plugin.provenance import name_for
-from benchbd.testing.check import NotSeen, RuleBroken
+from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 
 

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import rename_privateuse1_backend
 
-from benchbd.testing.check import NotSeen
+from benchbd.testing.result import NotSeen
 
 NAME = "elsewhere"
 _UNNAMED = "privateuseone"

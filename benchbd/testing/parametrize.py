@@ -10,7 +10,8 @@ import pytest
 
 from benchbd.errors import ConfigError, nearest
 from benchbd.plugin.plugin import Plugin
-from benchbd.testing.check import CHECKS, Check, Level
+from benchbd.testing.check import CHECKS, Check
+from benchbd.testing.result import Level
 from benchbd.testing.runner import checks_for, run_check
 from benchbd.testing.subject import Subject
 

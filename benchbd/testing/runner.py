@@ -12,8 +12,9 @@ from benchbd.engine.hardware import default_precision
 from benchbd.errors import ConfigError, NotApplicable, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing import checks  # noqa: F401 - registers them
-from benchbd.testing.check import CHECKS, LEVELS, NOT_TRIED, Check, Level, NotSeen, Result, RuleBroken
+from benchbd.testing.check import CHECKS, Check
 from benchbd.testing.material import RECIPE
+from benchbd.testing.result import LEVELS, NOT_TRIED, Level, NotSeen, Result, RuleBroken
 from benchbd.testing.subject import GATES, Subject
 
 

@@ -13,8 +13,8 @@ from benchbd.api import Attack, Model, NotApplicable
 from benchbd.defense.defense import Defense
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import entry_of
-from benchbd.testing.check import Level, NotSeen
 from benchbd.testing.material import ARCHITECTURES
+from benchbd.testing.result import Level, NotSeen
 from benchbd.testing.trial import Handed, Trial, hand_over, try_verb
 
 COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")

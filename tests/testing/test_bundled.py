@@ -9,7 +9,8 @@ import pytest
 from benchbd.plugin.entry import KINDS, Entry
 from benchbd.plugin.registry import entries, load
 from benchbd.testing import check_plugin, failures
-from benchbd.testing.check import CHECKS, Result
+from benchbd.testing.check import CHECKS
+from benchbd.testing.result import Result
 
 BUNDLED = [entry for kind in KINDS for entry in entries(kind) if entry.provider == "benchbd"]
 ELSEWHERE = ("cifar10", "cifar100", "fashion_mnist", "gtsrb", "imagefolder", "mnist", "parquet", "slurm", "svhn")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchbd.plugin.loose import classes_in
-from benchbd.testing.check import CHECKS, RuleBroken
+from benchbd.testing.check import CHECKS
+from benchbd.testing.result import RuleBroken
 from benchbd.testing.runner import check_plugin, checks_for, run_check
 from benchbd.testing.subject import Subject
 

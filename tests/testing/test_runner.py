@@ -11,7 +11,8 @@ from benchbd.plugin.loose import classes_in
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import load
 from benchbd.testing import check_plugin, failures
-from benchbd.testing.check import CHECKS, LEVELS
+from benchbd.testing.check import CHECKS
+from benchbd.testing.result import LEVELS
 from benchbd.testing.runner import checks_for
 from benchbd.testing.subject import Subject, quick
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from benchbd.api import Attack, Executor, Model, NotApplicable
 from benchbd.defense.defense import Defense
 from benchbd.engine.classifier import Classifier
-from benchbd.testing.check import NotSeen, RuleBroken, check, require
+from benchbd.testing.check import check, require
+from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import answer_of
 

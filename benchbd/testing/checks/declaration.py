@@ -14,7 +14,8 @@ from benchbd.errors import BenchbdError, ConfigError, ContractBroken
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import entry_of
 from benchbd.plugin.registry import catalogue_fault
-from benchbd.testing.check import NotSeen, RuleBroken, check, require
+from benchbd.testing.check import check, require
+from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -25,8 +25,9 @@ from benchbd.engine.structure import in_training
 from benchbd.errors import ContractBroken
 from benchbd.seeds import global_random_state
 from benchbd.testing import material
-from benchbd.testing.check import NotSeen, RuleBroken, check, require
+from benchbd.testing.check import check, require
 from benchbd.testing.guarded import GuardedCase
+from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import hand_over, same, try_verb
 

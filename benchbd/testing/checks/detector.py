@@ -11,7 +11,8 @@ from torch import Tensor
 from benchbd.api import DataFilter, InputDetector, ModelDetector, Scorer, State, Suspicion, Verdict
 from benchbd.measure.detection import separation
 from benchbd.testing import material
-from benchbd.testing.check import RuleBroken, check, require
+from benchbd.testing.check import check, require
+from benchbd.testing.result import RuleBroken
 from benchbd.testing.subject import Subject
 
 WRONG_WAY = 0.3

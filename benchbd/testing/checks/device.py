@@ -21,8 +21,9 @@ from benchbd.running.attacking import AttackJob, make
 from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import material
 from benchbd.testing.apart import apart
-from benchbd.testing.check import NotSeen, RuleBroken, check
+from benchbd.testing.check import check
 from benchbd.testing.elsewhere import NAME, elsewhere
+from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import UNUSUAL
 

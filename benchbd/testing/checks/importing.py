@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from benchbd.testing.apart import apart
-from benchbd.testing.check import NotSeen, check, require
+from benchbd.testing.check import check, require
+from benchbd.testing.result import NotSeen
 from benchbd.testing.subject import Subject
 
 SECONDS = 2.0

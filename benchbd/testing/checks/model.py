@@ -9,8 +9,9 @@ import torch
 from benchbd.api import ImageShape, Model, logits
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import ContractBroken, NotApplicable
-from benchbd.testing.check import RuleBroken, check, require
+from benchbd.testing.check import check, require
 from benchbd.testing.material import SHAPES
+from benchbd.testing.result import RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import same
 
