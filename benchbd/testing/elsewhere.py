@@ -38,6 +38,16 @@ _ANSWERING = {_aten._local_scalar_dense.default, _aten.equal.default, _aten.nonz
 """Operations that end only when the device has told a value or a shape."""
 
 
+class Refused(Exception):
+    """Behind an error of the device: a GPU would refuse this, too."""
+
+
+class _OnTwoDevices(RuntimeError, Refused): ...
+
+
+class _Unreadable(TypeError, Refused): ...
+
+
 @contextmanager
 def elsewhere() -> Iterator[Elsewhere]:
     """The device, for as long as the context lasts. Raises `NotSeen` where this torch has no place for it."""
@@ -86,7 +96,7 @@ class _Far(Tensor):
         return self.cpu().tolist()
 
     def numpy(self, *, force: bool = False) -> Any:
-        raise TypeError(f"NumPy cannot read the memory of {NAME}; copy the tensor with `.cpu()` first")
+        raise _Unreadable(f"NumPy cannot read the memory of {NAME}; copy the tensor with `.cpu()` first")
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"{self.near!r} on {NAME}"
@@ -105,7 +115,7 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if func not in _CROSSING:
         _require_one_device(func, args, leaves)
     if lands and any(isinstance(leaf, torch.Generator) for leaf in leaves):
-        raise RuntimeError(f"{func} draws on the device with a generator of the CPU; draw on the CPU and move what was drawn")
+        raise _OnTwoDevices(f"{func} draws on the device with a generator of the CPU; draw on the CPU and move what was drawn")
     given = tree_map(_near, kwargs) | ({"device": torch.device("cpu")} if _ours(asked) else {})
     answer = func(*tree_map(_near, args), **given)
     if not lands:
@@ -125,7 +135,7 @@ def _require_one_device(func: Any, args: Any, leaves: list[Any]) -> None:
     firm = [tensor for tensor in tensors if _is_far(tensor) or tensor.ndim or func in _JOINING]
     if len({_is_far(tensor) for tensor in firm}) == 2:
         met = ", ".join(f"{tuple(tensor.shape)} of {NAME if _is_far(tensor) else 'the CPU'}" for tensor in firm)
-        raise RuntimeError(f"{func} met tensors of two devices: {met}; bring them together with `.to(device)`")
+        raise _OnTwoDevices(f"{func} met tensors of two devices: {met}; bring them together with `.to(device)`")
 
 
 def _comes_back(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from benchbd.plugin.loose import classes_in
 from benchbd.plugin.registry import entries
+from benchbd.testing.check import CHECKS
 from benchbd.testing.material import ARCHITECTURES
+from benchbd.testing.runner import run_check
+from benchbd.testing.subject import Subject
 
 METHODS = """
 import json, sys
@@ -22,6 +26,28 @@ for name in sys.argv[2:]:
     plugin = Subject(load(*name.split("."))).plugin
     outcomes = (outcome(plugin, architecture) for architecture in sys.argv[1].split(","))
     print(json.dumps([name, next((found for found in outcomes if found["status"] != "not seen"), None)]), flush=True)
+"""
+
+
+PLUGIN = """
+import torch
+from benchbd.api import Repair
+
+
+class Mine(Repair):
+    api = 1
+
+    def repair(self, model, clean, rng):
+        weight = model.head.weight
+        {line}
+        return model.eval()
+
+
+def swallowed(work):
+    try:
+        work()
+    except RuntimeError:
+        raise ValueError("something is wrong")
 """
 
 
@@ -65,6 +91,24 @@ def test_no_step_of_training_waits_for_the_device(facts: dict[str, Any]) -> None
     waits = facts["waits"]
     assert waits["training in 12 steps"] == waits["training in 6 steps"] == waits["training in 2 steps"]
     assert waits["evaluation"] == 1  # for the predictions
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("torch.Generator(device=weight.device)", "skipped"),
+        ("1 / 0 if weight.device.type == 'elsewhere' else 0", "skipped"),
+        ("weight + torch.ones(weight.shape)", "failed"),
+        ("swallowed(lambda: weight + torch.ones(weight.shape))", "failed"),
+        ("weight + torch.ones(())", "passed"),
+    ],
+)
+def test_only_what_a_gpu_refuses_is_held_against_a_plugin(line: str, status: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PLUGIN.format(line=line))
+    (cls,) = classes_in(tmp_path / "mine.py")
+    (device,) = [check for check in CHECKS if check.name == "another_device_works"]
+    result = run_check(device, Subject(cls))
+    assert result.status == status, result
 
 
 def test_every_bundled_method_works_on_another_device() -> None:

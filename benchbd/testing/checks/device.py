@@ -22,7 +22,7 @@ from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import material
 from benchbd.testing.apart import apart
 from benchbd.testing.check import check
-from benchbd.testing.elsewhere import NAME, elsewhere
+from benchbd.testing.elsewhere import NAME, Refused, elsewhere
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import UNUSUAL
@@ -59,12 +59,18 @@ def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
         return {"status": "not seen", "why": str(answer)}
     except ContractBroken as error:
         return {"status": "not seen", "why": f"the core refused its answer ({error}); another check names the rule"}
-    except NotImplementedError as error:  # torch says so of what a device of others has to bring along
-        return {"status": "not seen", "why": f"the pretended device lacks what it asks for: {str(error).splitlines()[0]}"}
     except Exception as error:
-        why = f"with its model on another device ({NAME}) it raised {type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if not _refused(error):
+            return {"status": "not seen", "why": f"on a pretended device ({NAME}) it raised {said}; a real one may know better"}
+        why = f"with its model on another device ({NAME}) it raised {said}"
         return {"status": "failed", "why": why, "trace": traceback.format_exc()}
     return {"status": "passed"}
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether this error, or one that it came of, is what a GPU would say."""
+    return error is not None and (isinstance(error, Refused) or _refused(error.__cause__ or error.__context__))
 
 
 def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
