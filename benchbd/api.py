@@ -17,7 +17,7 @@ from benchbd.defense.repair import Repair, TrainingSetRepair
 from benchbd.defense.robust_training import RobustTraining
 from benchbd.engine.activations import channel_means, last_executed, watching_outputs
 from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, main_path, trace
-from benchbd.engine.hardware import hardware, usable_cores
+from benchbd.engine.hardware import hardware, usable_cores, visible_gpus
 from benchbd.engine.inference import accuracy, batched, eval_mode, features, logits, predict
 from benchbd.engine.progress import epoch_done, track
 from benchbd.engine.recipe import Recipe
@@ -157,6 +157,7 @@ __all__ = [
     "trace",
     "track",
     "usable_cores",
+    "visible_gpus",
     "watching_outputs",
     "write_ended",
 ]

@@ -34,7 +34,7 @@ def command(
     """
     from benchbd.cli.matrix_view import LiveView
     from benchbd.plugin.registry import create
-    from benchbd.running.executor import Limits, open_executor
+    from benchbd.running.executor import open_executor
     from benchbd.running.matrix import Matrix
     from benchbd.running.protocol import load_protocol
     from benchbd.running.sensitivity import stabilities, study
@@ -42,7 +42,7 @@ def command(
     base, name = load_protocol(protocol), defense.removeprefix("defense.")
     studied = study(base, attack or _first_attack(base), name).model_copy(update={"seeds": seeds})
     matrix = Matrix(studied, results=results)
-    with LiveView() as view, open_executor(executor, {}, Limits(base.time_limit, threads=base.threads)) as session:
+    with LiveView() as view, open_executor(executor, {}, matrix.limits(None, None)) as session:
         matrix.run(session, view.update)
     found = stabilities(matrix.cells(), create("defense", name, base.params_of("defense", name)))
     if as_json:

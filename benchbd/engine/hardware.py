@@ -100,6 +100,17 @@ def usable_cores() -> int:
     return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
 
 
+def visible_gpus(device: str) -> tuple[str, ...]:
+    """The GPUs over which a run on `device` may be spread, each as CUDA_VISIBLE_DEVICES names it; none where it means a CPU
+    or one GPU by its number.
+    """
+    if device not in ("auto", "cuda"):
+        return ()
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return tuple(named or map(str, range(count)))[:count]
+
+
 @cache
 def keep_blocks_in_heap() -> bool:
     """Ask glibc to keep large freed blocks instead of returning them to the kernel after every step.

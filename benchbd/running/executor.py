@@ -16,11 +16,12 @@ from benchbd.running.stage import Ended
 
 @dataclass(frozen=True)
 class Limits:
-    """What a stage may use: seconds on the wall, bytes of memory, cores. None: no limit."""
+    """What a stage may use: seconds on the wall, bytes of memory, cores (None: no limit), and the device of the run."""
 
     seconds: float | None = None
     memory: int | None = None
     threads: int | None = None
+    device: str = "auto"
 
 
 class Executor(Plugin, ABC):

@@ -106,6 +106,7 @@ class Matrix:
             seconds=self.protocol.time_limit if seconds is None else seconds,
             memory=None if gib is None else round(gib * 2**30),
             threads=self.protocol.threads,
+            device=self.device,
         )
 
     def run(self, session: Session, watch: Callable[[Progress], None] = lambda _: None, fail_fast: bool = False) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchbd.engine import hardware as module
-from benchbd.engine.hardware import Hardware, hardware, memory_peak, usable_cores
+from benchbd.engine.hardware import Hardware, hardware, memory_peak, usable_cores, visible_gpus
 from benchbd.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -68,3 +68,26 @@ def test_cores_respect_the_quota_of_the_cgroup(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(builtins, "open", opened)
     assert usable_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "shown", "expected"),
+    [
+        ("auto", 0, None, ()),
+        ("auto", 2, None, ("0", "1")),
+        ("cuda", 2, "4, GPU-5ab", ("4", "GPU-5ab")),
+        ("auto", 1, "4,9", ("4",)),
+        ("auto", 0, "", ()),
+        ("cuda:1", 2, None, ()),
+        ("cpu", 2, None, ()),
+    ],
+)
+def test_a_run_is_spread_over_the_gpus_that_it_is_shown(
+    device: str, count: int, shown: str | None, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver passes over what CUDA_VISIBLE_DEVICES names after a GPU that is not there."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    assert visible_gpus(device) == expected

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from benchbd.running.executor import Limits, Session, open_executor
 
@@ -140,6 +141,42 @@ def test_gpus_are_slots_and_a_stage_sees_its_own(tiny: Any, matrix_in: Any, note
         assert session.capacity == 4
     assert [cell.status.code for cell in matrix.cells()] == ["ok"] * 4, "nobody has waited in vain for the others"
     assert Counter(words[1] for words in notes() if words[0] == "sees") == {"4,1,PASSIVE": 2, "6,1,PASSIVE": 2}
+
+
+def test_without_being_told_each_gpu_takes_one_stage(
+    tiny: Any, matrix_in: Any, notes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stages at a time on two GPUs that this process is shown, whatever the number of cores."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    looking = {"variables": "CUDA_VISIBLE_DEVICES", "together": 2}
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "looks", "params": looking | {"seat": n}} for n in range(2)]))
+    with open_executor("local", {}, Limits(seconds=60, threads=1, device="auto")) as session:
+        assert session.capacity == 2
+        matrix.run(session)
+    assert sorted(words[1] for words in notes() if words[0] == "sees") == ["5", "7"]
+
+
+@pytest.mark.parametrize(
+    ("device", "settings", "stages"),
+    [
+        ("cuda", {"per_gpu": "3"}, 6),
+        ("auto", {"workers": "4"}, 4),
+        ("auto", {"gpus": "1", "workers": "4"}, 1),
+        ("cuda:1", {}, 1),
+        ("cuda:1", {"per_gpu": "2"}, 2),
+        ("cpu", {}, 3),
+    ],
+)
+def test_several_stages_share_a_gpu_if_told_so(
+    device: str, settings: dict[str, str], stages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On three cores and two GPUs."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("benchbd_zoo.executor.local.usable_cores", lambda: 3)
+    texts = {f"executor.{name}": text for name, text in settings.items()}
+    with open_executor("local", texts, Limits(threads=1, device=device)) as session:
+        assert session.capacity == stages
 
 
 class _Watched(Session):

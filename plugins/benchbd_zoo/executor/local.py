@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchbd.api import Ended, Executor, Limits, Session, log_path, param, read_ended, usable_cores
+from benchbd.api import Ended, Executor, Limits, Session, log_path, param, read_ended, usable_cores, visible_gpus
 from benchbd_zoo.executor.nursery import Nursery, Worker
 
 LOOK = 0.2
@@ -29,16 +29,27 @@ class Local(Executor):
 
     api = 1
 
-    gpus: str = param("", "GPUs to spread stages over, by number, such as 0,1; empty: the device of the run")
+    gpus: str = param("", "GPUs to spread stages over, by number, such as 0,1; empty: all, where the run is not on a CPU")
     per_gpu: int = param(1, "stages at a time on each GPU", ge=1)
     reuse: bool = param(False, "let a worker process run many stages; faster for tiny cells, less apart")
     grace: float = param(5.0, "seconds between telling a stage to end and killing it", ge=0)
 
     def open(self, limits: Limits) -> Session:
-        devices = [gpu.strip() for gpu in self.gpus.split(",") if gpu.strip() for _ in range(self.per_gpu)]
-        cores = usable_cores()
-        workers = self.workers or len(devices) or max(1, cores // (limits.threads or cores))
-        return _Session(workers, devices, limits, self.reuse, self.grace)
+        slots, cores = self._slots(limits.device), usable_cores()
+        workers = self.workers or len(slots) or max(1, cores // (limits.threads or cores))
+        return _Session(workers, slots, limits, self.reuse, self.grace)
+
+    def _slots(self, device: str) -> list[dict[str, str]]:
+        """What a stage in each place on a GPU finds in its environment; no places where the run has no GPU.
+
+        Without `gpus`, as many places as there are `workers` are spread over all GPUs.
+        """
+        named = [gpu.strip() for gpu in self.gpus.split(",") if gpu.strip()]
+        views = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in named or visible_gpus(device)]
+        if not named and device.startswith("cuda:"):
+            views = [{}]
+        count = len(views) * self.per_gpu if named or not self.workers else self.workers
+        return [views[place % len(views)] for place in range(count)] if views else []
 
 
 @dataclass(eq=False)
@@ -47,7 +58,7 @@ class _Stage:
 
     spec: Path
     worker: Worker
-    device: str | None
+    slot: dict[str, str] | None
     started: float | None = None
     looked: float = 0.0
     told: float | None = None
@@ -55,23 +66,24 @@ class _Stage:
 
 
 class _Session(Session):
-    def __init__(self, workers: int, devices: list[str], limits: Limits, reuse: bool, grace: float) -> None:
-        self.workers, self.devices, self.limits, self.reuse, self.grace = workers, devices, limits, reuse, grace
+    def __init__(self, workers: int, slots: list[dict[str, str]], limits: Limits, reuse: bool, grace: float) -> None:
+        self.workers, self.slots, self.limits, self.reuse, self.grace = workers, slots, limits, reuse, grace
+        self.places = len(slots)
         self.nursery: Nursery | None = None
         self.idle: list[Worker] = []
         self.running: set[_Stage] = set()
 
     @property
     def capacity(self) -> int:
-        return min(self.workers, len(self.devices) + len(self.running)) if self.devices else self.workers
+        return min(self.workers, self.places) if self.places else self.workers
 
     def start(self, spec: Path) -> _Stage:
-        device = self.devices.pop() if self.devices else None
-        worker = self._worker({} if device is None else {"CUDA_VISIBLE_DEVICES": device})
+        slot = self.slots.pop() if self.slots else None
+        worker = self._worker(slot or {})
         worker.begin(spec)
         if not self.reuse:
             worker.dismiss()
-        stage = _Stage(spec, worker, device)
+        stage = _Stage(spec, worker, slot)
         self.running.add(stage)
         return stage
 
@@ -120,8 +132,8 @@ class _Session(Session):
         """Give back what a stage has used. A worker that was told to end is not used again."""
         self.running.discard(stage)
         _bound(log_path(stage.spec))
-        if stage.device is not None:
-            self.devices.append(stage.device)
+        if stage.slot is not None:
+            self.slots.append(stage.slot)
         if self.reuse and stage.verdict is None and stage.worker.running():
             self.idle.append(stage.worker)
         else:
