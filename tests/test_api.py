@@ -68,7 +68,7 @@ def test_one_stands_for_a_list_of_one_and_limits_arrive(tiny: str, monkeypatch: 
     assert benchbd.matrix(tiny, attacks="badnet", defenses="none", seeds=0, rerun="failed", **told).empty
     (name, settings, limits), (selection, rerun) = asked
     assert (name, settings) == ("local", {"executor.gpus": "0", "executor.workers": "2"})
-    assert limits == Limits(seconds=60.0, memory=2**29, threads=1)
+    assert limits == Limits(seconds=60.0, memory=2**29, threads=1, device="auto")
     assert (selection.attacks, selection.defenses, selection.seeds, rerun) == (("badnet",), ("none",), (0,), {"failed"})
 
 

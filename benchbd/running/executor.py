@@ -16,12 +16,15 @@ from benchbd.running.stage import Ended
 
 @dataclass(frozen=True)
 class Limits:
-    """What a stage may use: seconds on the wall, bytes of memory, cores (None: no limit), and the device of the run."""
+    """What a stage may use: seconds on the wall, bytes of memory, cores. None: no limit.
+
+    device: that of the run, over whose GPUs an executor may spread its stages; None: a stage uses what its process is shown.
+    """
 
     seconds: float | None = None
     memory: int | None = None
     threads: int | None = None
-    device: str = "auto"
+    device: str | None = None
 
 
 class Executor(Plugin, ABC):

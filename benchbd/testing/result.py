@@ -22,7 +22,7 @@ class RuleBroken(Exception):
 
 
 class NotSeen(Exception):
-    """What a check raises when another one has already reported why there is nothing to look at."""
+    """What a check raises when there is nothing to look at: another one has reported why, or this process cannot show it."""
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,7 @@ def test_limits_reach_the_executor(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     words = ["--time-limit", "7", "--memory-limit", "0.5", "--workers", "3", "--reuse-worker", "--set", "executor.grace=1"]
     assert run("matrix", *SEED_0, *words).exit_code == 0
     settings = {"executor.workers": "3", "executor.reuse": "true", "executor.grace": "1"}
-    assert asked == [("inprocess", settings, Limits(seconds=7.0, memory=2**29, threads=1))]
+    assert asked == [("inprocess", settings, Limits(seconds=7.0, memory=2**29, threads=1, device="auto"))]
 
 
 @pytest.mark.parametrize(

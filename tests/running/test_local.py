@@ -157,6 +157,19 @@ def test_without_being_told_each_gpu_takes_one_stage(
     assert sorted(words[1] for words in notes() if words[0] == "sees") == ["5", "7"]
 
 
+def test_a_stage_that_was_given_gpus_by_somebody_else_keeps_them(
+    tiny: Any, matrix_in: Any, notes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under a guard, on a node of a cluster that gave the stage two of them."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    looking = {"variables": "CUDA_VISIBLE_DEVICES", "together": 1, "seat": 0}
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=[{"name": "looks", "params": looking}]))
+    with open_executor("local", {"executor.workers": "1"}, Limits(seconds=60, threads=1)) as session:
+        matrix.run(session)
+    assert [words[1] for words in notes() if words[0] == "sees"] == ["5,7"]
+
+
 @pytest.mark.parametrize(
     ("device", "settings", "stages"),
     [

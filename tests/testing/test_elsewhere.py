@@ -53,7 +53,9 @@ def swallowed(work):
 
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Any]:
-    done = subprocess.run([sys.executable, str(Path(__file__).parent / "pretended.py")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "facts_from_elsewhere.py")], capture_output=True, text=True, check=True
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -24,7 +24,7 @@ from benchbd.testing.apart import apart
 from benchbd.testing.check import check
 from benchbd.testing.elsewhere import NAME, Refused, elsewhere
 from benchbd.testing.result import NotSeen, RuleBroken
-from benchbd.testing.subject import Subject
+from benchbd.testing.subject import Subject, quick
 from benchbd.testing.trial import UNUSUAL
 
 BRIEF = Recipe(epochs=1, batch_size=50, lr=0.02, precision="fp32")
@@ -42,7 +42,8 @@ open(place, "w").write(json.dumps(facts))
 @check("smoke", Attack, Defense, Model, apart=True)
 def another_device_works(subject: Subject) -> None:
     """It works where the model lies on another device than the CPU: no tensors of two devices meet."""
-    words = subject.architecture, json.dumps(subject.plugin.params, default=str)
+    brief = subject.cls(**quick(subject.cls) | subject.settings)  # whatever the level: the device is asked about, not the method
+    words = subject.architecture, json.dumps(brief.params)
     facts, _ = apart(subject, PROGRAM, "running it on another device", PATIENCE, *words)
     if facts["status"] == "not seen":
         raise NotSeen(facts["why"])

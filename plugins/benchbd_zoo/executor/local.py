@@ -39,14 +39,14 @@ class Local(Executor):
         workers = self.workers or len(slots) or max(1, cores // (limits.threads or cores))
         return _Session(workers, slots, limits, self.reuse, self.grace)
 
-    def _slots(self, device: str) -> list[dict[str, str]]:
+    def _slots(self, device: str | None) -> list[dict[str, str]]:
         """What a stage in each place on a GPU finds in its environment; no places where the run has no GPU.
 
         Without `gpus`, as many places as there are `workers` are spread over all GPUs.
         """
         named = [gpu.strip() for gpu in self.gpus.split(",") if gpu.strip()]
-        views = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in named or visible_gpus(device)]
-        if not named and device.startswith("cuda:"):
+        views = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in named or visible_gpus(device or "cpu")]
+        if not named and device and device.startswith("cuda:"):
             views = [{}]
         count = len(views) * self.per_gpu if named or not self.workers else self.workers
         return [views[place % len(views)] for place in range(count)] if views else []

@@ -1,4 +1,4 @@
-"""What happens on the pretended device, found out in a process of its own: `python pretended.py` prints it as JSON."""
+"""What happens on the pretended device, found out in a process of its own: `python facts_from_elsewhere.py` prints it as JSON."""
 
 from __future__ import annotations
 
