@@ -111,6 +111,7 @@ def test_only_what_a_gpu_refuses_is_held_against_a_plugin(line: str, status: str
     (device,) = [check for check in CHECKS if check.name == "another_device_works"]
     result = run_check(device, Subject(cls))
     assert result.status == status, result
+    assert ("aten.add.Tensor met tensors of two devices: (4, 16) of elsewhere" in result.message) == (status == "failed"), result
 
 
 def test_every_bundled_method_works_on_another_device() -> None:

@@ -48,7 +48,7 @@ def another_device_works(subject: Subject) -> None:
     if facts["status"] == "not seen":
         raise NotSeen(facts["why"])
     if facts["status"] == "failed":
-        raise RuleBroken(f"{facts['why']}; make tensors where the model lies") from RuntimeError(facts["trace"])
+        raise RuleBroken(facts["why"]) from RuntimeError(facts["trace"])
 
 
 def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
@@ -61,17 +61,16 @@ def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
     except ContractBroken as error:
         return {"status": "not seen", "why": f"the core refused its answer ({error}); another check names the rule"}
     except Exception as error:
-        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        if not _refused(error):
+        if (refusal := _refusal(error)) is None:
+            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             return {"status": "not seen", "why": f"on a pretended device ({NAME}) it raised {said}; a real one may know better"}
-        why = f"with its model on another device ({NAME}) it raised {said}"
-        return {"status": "failed", "why": why, "trace": traceback.format_exc()}
+        return {"status": "failed", "why": f"with its model on another device ({NAME}) {refusal}", "trace": traceback.format_exc()}
     return {"status": "passed"}
 
 
-def _refused(error: BaseException | None) -> bool:
-    """Whether this error, or one that it came of, is what a GPU would say."""
-    return error is not None and (isinstance(error, Refused) or _refused(error.__cause__ or error.__context__))
+def _refusal(error: BaseException | None) -> Refused | None:
+    """What a GPU would say: this error, or the one that it came of."""
+    return error if error is None or isinstance(error, Refused) else _refusal(error.__cause__ or error.__context__)
 
 
 def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
