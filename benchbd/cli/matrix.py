@@ -54,9 +54,11 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
     nothing else. The same command goes on where it was interrupted.
     """
     from benchbd.cli.matrix_view import LiveView, print_broken, print_plan, print_summary
+    from benchbd.running.executor import executor_named
 
     matrix = selected(options, watched=not dry_run)
     if dry_run:
+        executor_named(options["executor"], _settings(options))  # a slip is told as it would be in the run
         print_plan(matrix, as_json)
         return
     print_broken(matrix)
@@ -90,8 +92,15 @@ def selected(options: dict[str, Any], watched: bool = False) -> Matrix:
 
 
 def _session(matrix: Matrix, options: dict[str, Any]) -> Any:
-    from benchbd.errors import ConfigError
     from benchbd.running.executor import open_executor
+
+    limits = matrix.limits(options["time_limit"], options["memory_limit"])
+    return open_executor(options["executor"], _settings(options), limits)
+
+
+def _settings(options: dict[str, Any]) -> dict[str, str]:
+    """Of the executor. Raises `ConfigError`."""
+    from benchbd.errors import ConfigError
 
     settings = read_settings(options["settings"])
     for name in settings:
@@ -101,4 +110,4 @@ def _session(matrix: Matrix, options: dict[str, Any]) -> Any:
         settings["executor.workers"] = str(options["workers"])
     if options["reuse_worker"]:
         settings["executor.reuse"] = "true"
-    return open_executor(options["executor"], settings, matrix.limits(options["time_limit"], options["memory_limit"]))
+    return settings

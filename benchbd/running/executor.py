@@ -67,12 +67,16 @@ class Session(ABC):
         """Stop what still runs and give everything back."""
 
 
+def executor_named(name: str, settings: dict[str, str]) -> Executor:
+    """The named executor, not opened yet. Raises `PluginNotFound`, and `ConfigError` for a setting that it does not take."""
+    texts = {key.removeprefix("executor."): text for key, text in settings.items()}
+    return cast(Executor, load("executor", name).from_text(**texts))
+
+
 @contextmanager
 def open_executor(name: str, settings: dict[str, str], limits: Limits) -> Iterator[Session]:
     """A session of the named executor, closed at the end whatever happens. `settings` are texts by executor.PARAM."""
-    cls = load("executor", name)
-    texts = {key.removeprefix("executor."): text for key, text in settings.items()}
-    session = cast(Executor, cls.from_text(**texts)).open(limits)
+    session = executor_named(name, settings).open(limits)
     try:
         yield session
     finally:

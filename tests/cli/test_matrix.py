@@ -293,10 +293,13 @@ def test_slips_on_the_command_line_are_named(run: Run, words: list[str], message
         (["--seed", "-1"], "-1 is not in the range 0<=x<=4294967295"),
         (["--set", "executor.gpus"], "expected KIND.PARAM=VALUE, got 'executor.gpus'"),
         (["--set", "executor.gpus=0", "--set", "executor.gpus=1"], "executor.gpus is given twice, as 0 and as 1"),
+        (["--set", "executor.gpuss=0"], "did you mean 'gpus'"),
+        (["--set", "defense.epochs=1"], "expected executor.PARAM=VALUE, got 'defense.epochs'"),
     ],
 )
-def test_options_that_mean_nothing_are_refused(run: Run, words: list[str], message: str) -> None:
-    refused = run("matrix", *words)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "plan"])
+def test_options_that_mean_nothing_are_refused(run: Run, words: list[str], message: str, dry: tuple[str, ...]) -> None:
+    refused = run("matrix", *words, *dry)
     assert (refused.exit_code, message in refused.stderr) == (2, True)
 
 
