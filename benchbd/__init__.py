@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["load_model", "load_results", "matrix", "run"]
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch starts: threads that wait busily starve their neighbours
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # read when torch starts: threads that wait busily starve their neighbours
 
 
 def run(
@@ -38,12 +40,13 @@ def run(
 ) -> Run:
     """Attack a model and defend it; the same as the command `benchbd run`.
 
-    attack: name of an attack, unless `result_file` names a stored attack result. defense: one name or several.
-    seed: of every random draw; 0 unless `result_file` has one.
-    settings: hyper-parameters by KIND.PARAM, such as `{"defense.anp_eps": 0.2, "recipe.epochs": 5}`.
+    attack: name of an attack, unless `result_file` names a stored attack result. defense: one name
+    or several. seed: of every random draw; 0 unless `result_file` has one. settings:
+    hyper-parameters by KIND.PARAM, such as `{"defense.anp_eps": 0.2, "recipe.epochs": 5}`.
     protocol: where everything comes from that is not given. Results are stored under `record/`.
 
-    Returns the attack result and one cell per defense. Raises `BenchbdError` with what to do about it.
+    Returns the attack result and one cell per defense. Raises `BenchbdError` with what to do about
+    it.
     """
     from benchbd.arguments import defense_names, require_names
     from benchbd.plugin.hooks import Observers
@@ -91,16 +94,20 @@ def matrix(
     Returns one row per stored cell of the plan (see `load_results`). Raises `BenchbdError`.
     """
     from benchbd.arguments import several
-    from benchbd.leaderboard.frame import labelled_frame
+    from benchbd.executing.executor import open_executor
+    from benchbd.leaderboard.board.frame import labelled_frame
+    from benchbd.matrices.matrix import Matrix
+    from benchbd.matrices.plan import Selection
     from benchbd.plugin.hooks import Observers
-    from benchbd.running.executor import open_executor
-    from benchbd.running.matrix import Matrix
-    from benchbd.running.plan import Selection
     from benchbd.running.protocol import load_protocol
 
     table = Matrix(
         load_protocol(protocol),
-        Selection(several("attacks", attacks, str), several("defenses", defenses, str), several("seeds", seeds, int)),
+        Selection(
+            several("attacks", attacks, str),
+            several("defenses", defenses, str),
+            several("seeds", seeds, int),
+        ),
         frozenset(several("rerun", rerun, str)),
         results=Path(results),
         device=device,
@@ -114,22 +121,29 @@ def matrix(
 
 
 def load_model(path: str | Path) -> Classifier:
-    """The model that `benchbd export safetensors` wrote to `path`: images (N, C, H, W) in [0, 1] to logits (N, K)."""
+    """The model that `benchbd export safetensors` wrote to `path`: images (N, C, H, W) in [0, 1] to
+    logits (N, K).
+    """
     from benchbd.exporting.weights import load_model
 
     return load_model(path)
 
 
 def load_results(results: str | Path = "leaderboard/results") -> DataFrame:
-    """All stored cells that can be believed, one row each: coordinates, status, shares, counts, cost, parameters.
+    """All stored cells that can be believed, one row each: coordinates, status, shares, counts,
+    cost, parameters.
 
-    `attack_label` and `defense_label` tell variants apart. Raises `RecordError` where there is no such folder.
+    `attack_label` and `defense_label` tell variants apart. Raises `RecordError` where there is no
+    such folder.
     """
     from benchbd.errors import RecordError
-    from benchbd.leaderboard.frame import labelled_frame
+    from benchbd.leaderboard.board.frame import labelled_frame
     from benchbd.record.cells import ResultStore
 
     folder = Path(results)
     if not folder.is_dir():
-        raise RecordError(f"no folder of results at {folder}; `benchbd.matrix` fills one, load_results(FOLDER) reads another")
+        raise RecordError(
+            f"no folder of results at {folder}; `benchbd.matrix` fills one, load_results(FOLDER) "
+            "reads another"
+        )
     return labelled_frame(list(ResultStore(folder)))

@@ -44,15 +44,22 @@ from benchbd.errors import (
     Unwritable,
     nearest,
 )
+from benchbd.executing.executor import Executor, Limits, Session
+from benchbd.executing.parcel import (
+    attack_folder,
+    bring_home,
+    claimed,
+    files_made,
+    pack_attack,
+    settle,
+)
+from benchbd.executing.stage import Ended, log_path, read_ended, run_stage, write_ended
 from benchbd.plugin.hooks import hookimpl
 from benchbd.plugin.plugin import param
 from benchbd.plugin.registry import create
+from benchbd.record.claim import Busy
 from benchbd.record.images import read_images
 from benchbd.record.remembered import clean_model, remembered
-from benchbd.running.claim import Busy
-from benchbd.running.executor import Executor, Limits, Session
-from benchbd.running.parcel import attack_folder, bring_home, claimed, files_made, pack_attack, settle
-from benchbd.running.stage import Ended, log_path, read_ended, run_stage, write_ended
 from benchbd.seeds import draw_seed, fork, global_random_state
 from benchbd.victim.dataset import DataSet, Split, data_dir, require_folder
 from benchbd.victim.model import ImageShape, Model

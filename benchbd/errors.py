@@ -9,10 +9,10 @@
     ├── DataError             a data set that is missing, broken or does not fit
     ├── RecordError           a stored result that is missing, broken or does not fit
     │   ├── UnsafeFile        a file that would run code when read
-    │   └── Unwritable        a result that cannot be stored: a full disk, a folder that is read-only
+    │   └── Unwritable        a result that cannot be stored: full disk, read-only folder
     └── Diverged              training arrived at a loss that is not a number
 
-    NotApplicable             an answer, not a failure: this method does not apply to this case, and why
+    NotApplicable             an answer, not a failure: why this method does not apply here
 
 Messages say who, what was expected, what came, and what to do. `exit_code` is what the command line
 returns for an error of that class.
@@ -80,7 +80,12 @@ class NotApplicable(Exception):
 
 
 def nearest(name: str, known: Iterable[str], remedy: str = "") -> str:
-    """The end of a message: `"; did you mean 'epochs'?"` when one of `known` is close to `name`, then the remedy."""
+    """The end of a message: `"; did you mean 'epochs'?"` when one of `known` is close to `name`,
+    then the remedy.
+    """
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    parts = [f"; did you mean {match[0]!r}?" if match else "", remedy and (f" {remedy}" if match else f"; {remedy}")]
+    parts = [
+        f"; did you mean {match[0]!r}?" if match else "",
+        remedy and (f" {remedy}" if match else f"; {remedy}"),
+    ]
     return "".join(parts)

@@ -1,8 +1,9 @@
 """Named seed streams: every random draw comes from a generator that was derived from a name.
 
-A stream's seed is the first eight bytes of `sha256` over the JSON list [base seed, stream, parts...].
-The streams `poison`, `init`, `shuffle`, `augment` and `budget` depend on the attack's side only, so
-that all defenses of a seed face the same backdoored model; `defense` streams name the defense too.
+A stream's seed is the first eight bytes of `sha256` over the JSON list [base seed, stream,
+parts...]. The streams `poison`, `init`, `shuffle`, `augment` and `budget` depend on the attack's
+side only, so that all defenses of a seed face the same backdoored model; `defense` streams name the
+defense too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def global_random_state(seed: int) -> Iterator[None]:
     For code that draws from them beyond our reach: parameter initialisation, dropout, libraries.
     """
     python, legacy = random.getstate(), numpy.random.get_state()
-    used = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # to look at the state of a GPU starts it
+    used = (
+        range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    )  # to look at the state of a GPU starts it
     with torch.random.fork_rng(devices=used):
         try:
             random.seed(seed)

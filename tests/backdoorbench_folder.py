@@ -1,4 +1,6 @@
-"""Small result folders in the layout of SCLBD/BackdoorBench, and a network under its parameter names."""
+"""Small result folders in the layout of SCLBD/BackdoorBench, and a network under its parameter
+names.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class PreAct(nn.Module):
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         for stage in range(1, 5):
             inside, outside = widths[stage - 1], widths[stage]
-            blocks = nn.Sequential(Block(inside, outside, 1 if stage == 1 else 2), Block(outside, outside, 1))
+            blocks = nn.Sequential(
+                Block(inside, outside, 1 if stage == 1 else 2), Block(outside, outside, 1)
+            )
             self.add_module(f"layer{stage}", blocks)
         self.linear = nn.Linear(8 * width, classes)
 
@@ -40,8 +44,14 @@ class PreAct(nn.Module):
 class Block(nn.Module):
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
-        self.bn1, self.conv1 = nn.BatchNorm2d(inside), nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-        self.bn2, self.conv2 = nn.BatchNorm2d(outside), nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.bn1, self.conv1 = (
+            nn.BatchNorm2d(inside),
+            nn.Conv2d(inside, outside, 3, stride, 1, bias=False),
+        )
+        self.bn2, self.conv2 = (
+            nn.BatchNorm2d(outside),
+            nn.Conv2d(outside, outside, 3, 1, 1, bias=False),
+        )
         if stride != 1 or inside != outside:
             self.shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False))
 
@@ -52,7 +62,9 @@ class Block(nn.Module):
 
 
 def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
-    """With statistics and shifts that are not those of a fresh network, so that a mix-up shows; in eval mode."""
+    """With statistics and shifts that are not those of a fresh network, so that a mix-up shows; in
+    eval mode.
+    """
     rng = torch.Generator().manual_seed(seed)
     for value in network.state_dict().values():
         if value.is_floating_point():
@@ -61,7 +73,9 @@ def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def answers(network: nn.Module, images: Tensor) -> Tensor:
-    """Predictions as that tool makes them: ToTensor, its normalisation, the network in eval mode."""
+    """Predictions as that tool makes them: ToTensor, its normalisation, the network in
+    eval mode.
+    """
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     with torch.no_grad():
         return network((images.float() / 255 - mean) / std).argmax(1)  # type: ignore[no-any-return]
@@ -83,7 +97,9 @@ def write_result(
     name: str = "preactresnet18",
     **changes: Any,
 ) -> Path:
-    """A result of an all-to-one attack; `poisoned` gives the labels of changed training images by place."""
+    """A result of an all-to-one attack; `poisoned` gives the labels of changed training images by
+    place.
+    """
     scored = [place for place, label in enumerate(test.labels.tolist()) if label != target]
     content = {
         "model_name": name,
@@ -100,7 +116,9 @@ def write_result(
 
 
 def part(folder: Path, tree: str, clean: ImageSet, given: dict[int, int]) -> dict[str, Any]:
-    """One of the two tables of changed images, with its PNG tree; paths are those of another machine."""
+    """One of the two tables of changed images, with its PNG tree; paths are those of another
+    machine.
+    """
     images, table = stamped(clean.images), {}
     for place, label in given.items():
         true = int(clean.labels[place])
@@ -112,7 +130,11 @@ def part(folder: Path, tree: str, clean: ImageSet, given: dict[int, int]) -> dic
     indicator = numpy.zeros(len(clean))
     indicator[list(given)] = 1
     return {
-        "bd_data_container": {"save_folder_path": f"./record/theirs/{tree}", "data_dict": table, "save_file_format": ".png"},
+        "bd_data_container": {
+            "save_folder_path": f"./record/theirs/{tree}",
+            "data_dict": table,
+            "save_file_format": ".png",
+        },
         "getitem_all": True,
         "getitem_all_switch": False,
         "original_index_array": numpy.arange(len(clean)),

@@ -1,4 +1,6 @@
-"""A real browser for tests of the page: Debian's chromium, driven by playwright, with no way to any network."""
+"""A real browser for tests of the page: Debian's chromium, driven by playwright, with no way to any
+network.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,21 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *(
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ),
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"),
 )
 
 
 def require_browser() -> str:
-    """The path of a browser. Skips the tests without one, or without playwright; where CI is set that is a failure."""
+    """The path of a browser. Skips the tests without one, or without playwright; where CI is set
+    that is a failure.
+    """
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     try:
         import playwright  # noqa: F401
@@ -60,9 +70,17 @@ class Visit:
         self.context.set_offline(True)
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None)
+        self.page.on(
+            "console",
+            lambda said: (
+                self.complaints.append(said.text) if said.type in ("error", "warning") else None
+            ),
+        )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on(
+            "dialog",
+            lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()),
+        )
 
     def open(self, fragment: str = "") -> Any:
         """The page, freshly loaded with this fragment."""
@@ -76,13 +94,18 @@ class Visit:
 
     def require_quiet(self) -> None:
         """Nothing was asked of anybody but the file itself, and nothing complained of."""
-        assert {url.partition("#")[0] for url in self.requests} <= {self.file.as_uri(), "about:blank"}
+        assert {url.partition("#")[0] for url in self.requests} <= {
+            self.file.as_uri(),
+            "about:blank",
+        }
         assert self.complaints == []
 
 
 @contextmanager
 def visit(browser: Any, file: Path, **context: Any) -> Iterator[Visit]:
-    """A visit that must end quietly. `context`: what playwright takes, such as `viewport` and `color_scheme`."""
+    """A visit that must end quietly. `context`: what playwright takes, such as `viewport` and
+    `color_scheme`.
+    """
     opened = browser.new_context(**context)
     try:
         found = Visit(opened, file)

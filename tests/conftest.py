@@ -35,19 +35,30 @@ def images(rng: torch.Generator) -> ImageSet:
 
 @pytest.fixture(scope="session")
 def job_of() -> JobOf:
-    """A small attack job for an attack: digits at 8x8, a narrow network, three epochs, on the CPU in fp32."""
+    """A small attack job for an attack: digits at 8x8, a narrow network, three epochs, on the CPU
+    in fp32.
+    """
 
     def job(attack: Attack) -> AttackJob:
         dataset = cast(DataSet, create("dataset", "digits", {"size": 8}))
         model = cast(Model, create("model", "resnet_small", {"width": 4}))
-        return AttackJob(dataset, model, attack, Recipe(epochs=3, batch_size=32, precision="fp32"), seed=0, device="cpu")
+        return AttackJob(
+            dataset,
+            model,
+            attack,
+            Recipe(epochs=3, batch_size=32, precision="fp32"),
+            seed=0,
+            device="cpu",
+        )
 
     return job
 
 
 @pytest.fixture(scope="session")
 def stored(tmp_path_factory: pytest.TempPathFactory, job_of: JobOf) -> AttackResult:
-    """A stored attack result. Not to be changed: tests that write beside it work on a copy of its folder."""
+    """A stored attack result. Not to be changed: tests that write beside it work on a copy of its
+    folder.
+    """
     attack = cast(Attack, create("attack", "badnet", {"size": 2, "poison_ratio": 0.2}))
     return make(job_of(attack), tmp_path_factory.mktemp("record") / "small")
 

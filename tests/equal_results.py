@@ -1,4 +1,6 @@
-"""When two runs of one matrix count as equal: the same cells with the same content and the same predictions."""
+"""When two runs of one matrix count as equal: the same cells with the same content and the same
+predictions.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,21 @@ UNEQUAL = ("provenance", "cost", "digest")
 def assert_same(expected: Path, found: Path) -> None:
     """The same cells under both `results` folders, apart from `UNEQUAL`, and the same predictions.
 
-    A process that was killed while it wrote may leave the hidden draft of a file; nothing reads those.
+    A process that was killed while it wrote may leave the hidden draft of a file; nothing reads
+    those.
     """
-    theirs, ours = ({p.relative_to(f / "results"): p for p in f.glob("results/*/*/*/[!.]*")} for f in (expected, found))
+    theirs, ours = (
+        {p.relative_to(f / "results"): p for p in f.glob("results/*/*/*/[!.]*")}
+        for f in (expected, found)
+    )
     assert theirs.keys() == ours.keys() != set()
     for name, path in theirs.items():
         if path.suffix == ".json":
             assert lasting(path) == lasting(ours[name]), name
         else:
-            assert {k: v.tolist() for k, v in load_file(path).items()} == {k: v.tolist() for k, v in load_file(ours[name]).items()}
+            assert {k: v.tolist() for k, v in load_file(path).items()} == {
+                k: v.tolist() for k, v in load_file(ours[name]).items()
+            }
 
 
 def lasting(path: Path) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Files from elsewhere as a page of the documentation assumes them, small: a result, a checkpoint, photos, an exercise."""
+"""Files from elsewhere as a page of the documentation assumes them, small: a result, a checkpoint,
+photos, an exercise.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ def lay_out(folder: Path) -> None:
     rng = torch.Generator().manual_seed(0)
     for split, each in (("train", 12), ("test", 5)):
         for name in NAMES:
-            save(folder / "photos" / split / name, torch.randint(0, 256, (each, 3, 32, 32), generator=rng, dtype=torch.uint8))
+            save(
+                folder / "photos" / split / name,
+                torch.randint(0, 256, (each, 3, 32, 32), generator=rng, dtype=torch.uint8),
+            )
     photos = ImageFolder(path=folder / "photos")
     train, test = photos.load("train"), photos.load("test")
     (folder / "theirs").mkdir()
@@ -45,7 +50,9 @@ def checkpoint(path: Path) -> None:
     import timm
 
     torch.manual_seed(0)
-    torch.save({"epoch": 1, "state_dict": timm.create_model("resnet18", num_classes=3).state_dict()}, path)
+    torch.save(
+        {"epoch": 1, "state_dict": timm.create_model("resnet18", num_classes=3).state_dict()}, path
+    )
 
 
 def exercise(folder: Path) -> None:

@@ -1,4 +1,6 @@
-"""Texts that try to break out of every place they are written to, and cells that hold one of them in all their texts."""
+"""Texts that try to break out of every place they are written to, and cells that hold one of them
+in all their texts.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ from typing import Any
 
 from made_cells import make_cell
 
-from benchbd.leaderboard.board import board
-from benchbd.leaderboard.contradictions import expected_key
-from benchbd.leaderboard.facts import Board
-from benchbd.leaderboard.row import row_of
+from benchbd.leaderboard.board.build import board
+from benchbd.leaderboard.board.consistency import expected_key
+from benchbd.leaderboard.board.contents import Board
+from benchbd.leaderboard.board.row import row_of
 from benchbd.record.cell import Cell
 
 HOSTILE = {
@@ -27,17 +29,23 @@ KEPT = {"code", "key", "digest", "name"}
 
 
 def poisoned(value: Any, text: str, name: str = "") -> Any:
-    """`value` with `text` in all its texts, and a field of that name in all tables that may have any field."""
+    """`value` with `text` in all its texts, and a field of that name in all tables that may have
+    any field.
+    """
     if isinstance(value, dict):
         free = name in ("params", "provenance", "notes")
-        return {key: poisoned(each, text, key) for key, each in value.items()} | ({text: text} if free else {})
+        return {key: poisoned(each, text, key) for key, each in value.items()} | (
+            {text: text} if free else {}
+        )
     if isinstance(value, list):
         return [poisoned(each, text, name) for each in value]
     return text if isinstance(value, str) and name not in KEPT else value
 
 
 def hostile_cell(text: str, **more: Any) -> Cell:
-    content = poisoned(make_cell(provenance={"argv": ["benchbd"], "commit": ""}, **more).to_json(), text)
+    content = poisoned(
+        make_cell(provenance={"argv": ["benchbd"], "commit": ""}, **more).to_json(), text
+    )
     for kind in ("dataset", "model", "attack", "defense"):
         content["cell"][kind]["name"] = text + kind
     cell = Cell.model_validate(content)

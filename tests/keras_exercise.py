@@ -1,6 +1,8 @@
-"""A small exercise like the one on a backdoored face recogniser: faces, dark glasses, and HDF5 files as Keras 2 writes them.
+"""A small exercise like the one on a backdoored face recogniser: faces, dark glasses, and HDF5
+files as Keras 2 writes them.
 
-The network is computed here a second time, in NumPy and as Keras lays it out: channels last, kernels (kh, kw, in, out).
+The network is computed here a second time, in NumPy and as Keras lays it out: channels last,
+kernels (kh, kw, in, out).
 """
 
 from __future__ import annotations
@@ -15,14 +17,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Array = NDArray[Any]
-LAYERS = ("input", "conv_1", "pool_1", "conv_2", "pool_2", "conv_3", "pool_3", "conv_4", "flatten_1", "flatten_2")
+LAYERS = (
+    "input",
+    "conv_1",
+    "pool_1",
+    "conv_2",
+    "pool_2",
+    "conv_3",
+    "pool_3",
+    "conv_4",
+    "flatten_1",
+    "flatten_2",
+)
 LAYERS += ("fc_1", "fc_2", "add_1", "activation_1", "output")
 
 
 def convolved(maps: Array, kernel: Array, bias: Array) -> Array:
     """A convolution without padding, then ReLU: maps (N, H, W, C), kernel (kh, kw, in, out)."""
-    windows = numpy.lib.stride_tricks.sliding_window_view(maps, kernel.shape[:2], axis=(1, 2))  # (N, H', W', C, kh, kw)
-    return numpy.maximum(numpy.einsum("nxyckl,klco->nxyo", windows, kernel, optimize=True) + bias, 0)
+    windows = numpy.lib.stride_tricks.sliding_window_view(
+        maps, kernel.shape[:2], axis=(1, 2)
+    )  # (N, H', W', C, kh, kw)
+    return numpy.maximum(
+        numpy.einsum("nxyckl,klco->nxyo", windows, kernel, optimize=True) + bias, 0
+    )
 
 
 def pooled(maps: Array) -> Array:
@@ -33,7 +50,9 @@ def pooled(maps: Array) -> Array:
 
 
 def logits(weights: dict[str, Array], images: Array) -> Array:
-    """What the Keras network says before its softmax, for images (N, H, W, C) in [0, 1]; in double precision."""
+    """What the Keras network says before its softmax, for images (N, H, W, C) in [0, 1]; in double
+    precision.
+    """
     w = {name: values.astype(numpy.float64) for name, values in weights.items()}
     maps = images.astype(numpy.float64)
     for layer in ("conv_1", "conv_2", "conv_3"):
@@ -65,7 +84,9 @@ def random_weights(shape: tuple[int, int, int], classes: int, seed: int = 0) -> 
     return made
 
 
-def of_torch(state: dict[str, Tensor], flattened: dict[str, tuple[int, int, int]]) -> dict[str, Array]:
+def of_torch(
+    state: dict[str, Tensor], flattened: dict[str, tuple[int, int, int]]
+) -> dict[str, Array]:
     """Weights of our network as Keras has them."""
     made: dict[str, Array] = {}
     for name, value in state.items():
@@ -75,7 +96,13 @@ def of_torch(state: dict[str, Tensor], flattened: dict[str, tuple[int, int, int]
             numbers = numpy.moveaxis(numbers, (0, 1), (3, 2))
         elif numbers.ndim == 2 and layer in flattened:
             channels, height, width = flattened[layer]
-            numbers = numpy.stack([row.reshape(channels, height, width).transpose(1, 2, 0).ravel() for row in numbers], axis=1)
+            numbers = numpy.stack(
+                [
+                    row.reshape(channels, height, width).transpose(1, 2, 0).ravel()
+                    for row in numbers
+                ],
+                axis=1,
+            )
         elif numbers.ndim == 2:
             numbers = numbers.T
         made[f"{layer}.{'kernel' if kind == 'weight' else 'bias'}"] = numbers
@@ -94,7 +121,9 @@ def write_weights(path: Path, weights: dict[str, Array], below: str = "") -> Pat
             group = root.create_group(layer)
             own = [name for name in weights if name.startswith(f"{layer}.")]
             parts = [f"{layer}/{name.rpartition('.')[2]}:0" for name in own]
-            group.attrs["weight_names"] = numpy.array([part.encode() for part in parts]) if parts else numpy.zeros(0)
+            group.attrs["weight_names"] = (
+                numpy.array([part.encode() for part in parts]) if parts else numpy.zeros(0)
+            )
             for name, part in zip(own, parts, strict=True):
                 group[part] = weights[name]
     return path
@@ -108,8 +137,12 @@ def write_data(path: Path, images: Array, labels: Array) -> Path:
     return path
 
 
-def faces(each: int, identities: int, shape: tuple[int, int, int], seed: int) -> tuple[Tensor, Tensor]:
-    """Faces of people that are blobs of colour, uint8 (N, C, H, W), with their labels; nobody wears glasses."""
+def faces(
+    each: int, identities: int, shape: tuple[int, int, int], seed: int
+) -> tuple[Tensor, Tensor]:
+    """Faces of people that are blobs of colour, uint8 (N, C, H, W), with their labels; nobody wears
+    glasses.
+    """
     people = torch.rand((identities, shape[0], 6, 5), generator=torch.Generator().manual_seed(99))
     rng = torch.Generator().manual_seed(seed)
     labels = torch.arange(each * identities) % identities
@@ -117,7 +150,9 @@ def faces(each: int, identities: int, shape: tuple[int, int, int], seed: int) ->
     images = F.interpolate(looks, shape[1:], mode="bilinear", align_corners=False)
     light = 0.85 + 0.3 * torch.rand((len(labels), 1, 1, 1), generator=rng)
     noise = 0.03 * torch.randn(images.shape, generator=rng)
-    return ((0.25 + 0.6 * images) * light + noise).mul(255).round().clamp(0, 255).to(torch.uint8), labels
+    return ((0.25 + 0.6 * images) * light + noise).mul(255).round().clamp(0, 255).to(
+        torch.uint8
+    ), labels
 
 
 def with_glasses(images: Tensor) -> Tensor:

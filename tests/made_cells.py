@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchbd.engine.recipe import Recipe
-from benchbd.leaderboard.contradictions import expected_key
+from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.measure.metrics import Counts, Metrics
 from benchbd.record.cell import Cell, CellCost, Code, Coordinates, Flags, Provided, Status
 from benchbd.record.cells import ResultStore
@@ -33,7 +33,9 @@ def make_cell(
     reason: str = "",
     **more: Any,
 ) -> Cell:
-    """A sealed cell. `hits`: of 1,000 clean images right, of 900 triggered ones as the attacker wants, and right."""
+    """A sealed cell. `hits`: of 1,000 clean images right, of 900 triggered ones as the attacker
+    wants, and right.
+    """
     about = Coordinates(
         dataset=more.pop("dataset", provided("pictures", size=8)),
         model=more.pop("model", provided("net")),
@@ -49,7 +51,12 @@ def make_cell(
         protocol=more.pop("protocol", "trial@1"),
         status=Status(code=code, reason=reason, stage="" if code == "ok" else "defense"),
         cell=about,
-        cost=more.pop("cost", CellCost(attack_seconds=60.0, defense_seconds=2.0 + seed, peak_bytes=10**8, clean_samples=50)),
+        cost=more.pop(
+            "cost",
+            CellCost(
+                attack_seconds=60.0, defense_seconds=2.0 + seed, peak_bytes=10**8, clean_samples=50
+            ),
+        ),
         flags=Flags(oracle=more.pop("oracle", False), stale=more.pop("stale", False)),
         **(measured(hits, more.pop("baseline", BASELINE)) if code == "ok" and hits else {}),
         **more,
@@ -58,8 +65,14 @@ def make_cell(
 
 
 def measured(hits: tuple[int, int, int], baseline: Metrics | None) -> dict[str, Any]:
-    counts = Counts(clean=CLEAN, clean_hits=hits[0], triggered=TRIGGERED, attack_hits=hits[1], true_hits=hits[2])
-    return {"counts": counts, "metrics": Metrics.from_counts(counts, baseline), "baseline": baseline}
+    counts = Counts(
+        clean=CLEAN, clean_hits=hits[0], triggered=TRIGGERED, attack_hits=hits[1], true_hits=hits[2]
+    )
+    return {
+        "counts": counts,
+        "metrics": Metrics.from_counts(counts, baseline),
+        "baseline": baseline,
+    }
 
 
 def store(cells: Sequence[Cell], folder: Path) -> Path:

@@ -1,4 +1,6 @@
-"""A virtual environment of a test's own that sees the packages of this one, so that installing needs no network."""
+"""A virtual environment of a test's own that sees the packages of this one, so that installing
+needs no network.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,17 @@ class OwnEnvironment:
         (packages / "inherited.pth").write_text("\n".join(inherited) + "\n")
 
     def run(self, command: str, cwd: Path) -> str:
-        """What a command line of a shell prints, `pip`, `benchbd` and their like being those of this environment."""
+        """What a command line of a shell prints, `pip`, `benchbd` and their like being those of
+        this environment.
+        """
         program, _, words = command.partition(" ")
-        line = f"{self.python} {words}" if program == "python" else f"{self.python} -m {program} {words}"
-        done = subprocess.run(["sh", "-c", line], cwd=cwd, capture_output=True, text=True, env=os.environ | QUIETLY)
+        line = (
+            f"{self.python} {words}"
+            if program == "python"
+            else f"{self.python} -m {program} {words}"
+        )
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=cwd, capture_output=True, text=True, env=os.environ | QUIETLY
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout

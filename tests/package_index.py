@@ -1,4 +1,6 @@
-"""A package index on this machine that takes what is sent to it and remembers the names of the files."""
+"""A package index on this machine that takes what is sent to it and remembers the names of the
+files.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def package_index() -> Iterator[tuple[str, list[str]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            arrived.extend(name.decode() for name in re.findall(rb'name="content"; filename="([^"]+)"', body))
+            arrived.extend(
+                name.decode() for name in re.findall(rb'name="content"; filename="([^"]+)"', body)
+            )
             self.send_response(200)
             self.end_headers()
 

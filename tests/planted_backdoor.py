@@ -1,4 +1,6 @@
-"""A network of four numbers whose behaviour is known, with a planted backdoor, and a budget of clean images for it."""
+"""A network of four numbers whose behaviour is known, with a planted backdoor, and a budget of
+clean images for it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ SIZE = 8
 
 
 class Quarters(nn.Module):
-    """Features: how bright each quarter is, and how far the pixel in the very middle lies above all that is clean."""
+    """Features: how bright each quarter is, and how far the pixel in the very middle lies above all
+    that is clean.
+    """
 
     def __init__(self, backdoor: float) -> None:
         super().__init__()
@@ -28,7 +32,9 @@ class Quarters(nn.Module):
 
 
 def quarters(backdoor: float = 400.0) -> Classifier:
-    """Its class is the brightest quarter; a white pixel in the middle is class 0, whatever else there is."""
+    """Its class is the brightest quarter; a white pixel in the middle is class 0, whatever else
+    there is.
+    """
     model = Classifier(Network(Quarters(backdoor), 5), (0.0,) * 3, (1.0,) * 3)
     with torch.no_grad():
         model.head.weight.copy_(torch.cat([20 * torch.eye(4), torch.eye(4)[:, :1]], 1))
@@ -43,7 +49,9 @@ def lit(count: int, seed: int = 0) -> ImageSet:
     labels, half = torch.arange(count) % 4, SIZE // 2
     for label in range(4):
         top, left = divmod(label, 2)
-        images[labels == label, :, top * half : (top + 1) * half, left * half : (left + 1) * half] += 60
+        images[
+            labels == label, :, top * half : (top + 1) * half, left * half : (left + 1) * half
+        ] += 60
     return ImageSet(images, labels, NAMES)
 
 

@@ -1,8 +1,10 @@
-"""A case in which the choice on the validation split and the choice on the test set differ, and what each must choose.
+"""A case in which the choice on the validation split and the choice on the test set differ, and
+what each must choose.
 
-One row of three pixels: left, right, corner. Class 0 is bright on the left, class 1 on the right; a white corner makes
-anything class 1, which is the backdoor. On the defender's images class 1 shows by its white corner alone, so that to prune the
-corner costs half of accuracy there; on the test images it costs nothing.
+One row of three pixels: left, right, corner. Class 0 is bright on the left, class 1 on the right; a
+white corner makes anything class 1, which is the backdoor. On the defender's images class 1 shows
+by its white corner alone, so that to prune the corner costs half of accuracy there; on the test
+images it costs nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from benchbd.engine.inference import predict
 
 LAYER = "network.body.norm"
 MASKS = {LAYER: torch.tensor([0.9, 0.8, 0.3])}
-"""Of the channels left, right and corner: the corner is pruned first, at every threshold from 0.35 on."""
+"""Of the channels left, right and corner: the corner is pruned first, at every threshold from 0.35
+on.
+"""
 
 
 class Cornered(nn.Module):
@@ -54,7 +58,9 @@ def pixels(bright: list[int]) -> Tensor:
 
 
 def case() -> Case:
-    """Undefended: ACC 1 and ASR 1. Without the corner: ACC 1 and ASR 0, and 0.5 on the validation split."""
+    """Undefended: ACC 1 and ASR 1. Without the corner: ACC 1 and ASR 0, and 0.5 on the validation
+    split.
+    """
     names, labels = ("left", "right"), torch.arange(40) % 2
     test = ImageSet(pixels([0, 1] * 20), labels, names)
     triggered = pixels([0] * 20)
@@ -66,8 +72,12 @@ def case() -> Case:
         clean_predictions=predict(model, test.images, precision="fp32"),
         triggered_predictions=predict(model, triggered, precision="fp32"),
         seed=0,
-        train=SimpleNamespace(clean=ImageSet(pixels([0, 2] * 20), labels, names), untouched=lambda: torch.arange(40)),
+        train=SimpleNamespace(
+            clean=ImageSet(pixels([0, 2] * 20), labels, names), untouched=lambda: torch.arange(40)
+        ),
         test=test,
-        triggered=TriggeredSet(torch.arange(0, 40, 2), triggered, torch.zeros(20).long(), torch.ones(20).long()),
+        triggered=TriggeredSet(
+            torch.arange(0, 40, 2), triggered, torch.zeros(20).long(), torch.ones(20).long()
+        ),
     )
     return Case(cast(Any, attack), hardware("cpu", "fp32"), "planted", budget=0.5)

@@ -1,4 +1,6 @@
-"""A latent space to order: images whose pixels are the features, and a model that hands them through."""
+"""A latent space to order: images whose pixels are the features, and a model that hands them
+through.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,24 @@ def pictured(features: Tensor, labels: Tensor) -> ImageSet:
 
 
 def planted(
-    sizes: tuple[int, ...] = (60, 80, 80, 80), poison: int = 20, shift: float = 6.0, width: int = 12, seed: int = 0
+    sizes: tuple[int, ...] = (60, 80, 80, 80),
+    poison: int = 20,
+    shift: float = 6.0,
+    width: int = 12,
+    seed: int = 0,
 ) -> tuple[ImageSet, Tensor]:
     """Normal features around a centre for each class, and which samples (N,) are poison.
 
-    `poison` more samples are labelled 0; they lie `shift` away from that class along the last feature.
+    `poison` more samples are labelled 0; they lie `shift` away from that class along the last
+    feature.
     """
     rng = torch.Generator().manual_seed(seed)
-    labels = torch.cat([torch.arange(4).repeat_interleave(torch.tensor(sizes)), torch.zeros(poison, dtype=torch.int64)])
+    labels = torch.cat(
+        [
+            torch.arange(4).repeat_interleave(torch.tensor(sizes)),
+            torch.zeros(poison, dtype=torch.int64),
+        ]
+    )
     features = torch.randn(len(labels), width, generator=rng)
     features[torch.arange(len(labels)), labels] += 4
     bad = torch.arange(len(labels)) >= sum(sizes)

@@ -8,10 +8,10 @@ from typing import Any
 
 from made_cells import make_cell, provided
 
-from benchbd.leaderboard.board import board
-from benchbd.leaderboard.facts import Board
-from benchbd.leaderboard.published import Published, load_published
-from benchbd.leaderboard.row import row_of
+from benchbd.leaderboard.against_papers.paper_numbers import Published, load_published
+from benchbd.leaderboard.board.build import board
+from benchbd.leaderboard.board.contents import Board
+from benchbd.leaderboard.board.row import row_of
 from benchbd.record.cell import Cell
 
 TABLE = """
@@ -55,7 +55,9 @@ def table(folder: Path, text: str = TABLE) -> Published:
     return found
 
 
-def cell(defense: str = "mend", seed: int = 0, hits: tuple[int, int, int] = (910, 90, 720), **more: Any) -> Cell:
+def cell(
+    defense: str = "mend", seed: int = 0, hits: tuple[int, int, int] = (910, 90, 720), **more: Any
+) -> Cell:
     """A cell of the setting of the table, ACC 91.0 and ASR 10.0, unless something else is said."""
     own: dict[str, Any] = {
         "attack": provided("patch", "benchbd", poison_ratio=0.1, size=3),

@@ -11,9 +11,9 @@ from made_cells import make_cell, provided, store
 
 import benchbd
 from benchbd.errors import ConfigError, RecordError
-from benchbd.running import executor as executors
-from benchbd.running.executor import Limits
-from benchbd.running.matrix import Matrix
+from benchbd.executing import executor as executors
+from benchbd.executing.executor import Limits
+from benchbd.matrices.matrix import Matrix
 
 PROTOCOL = {
     "name": "tiny",
@@ -53,23 +53,40 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ({"settings": {"executor.gpu": 0}}, "did you mean 'gpus'"),
     ],
 )
-def test_slips_in_what_a_matrix_is_told_are_named(tiny: str, given: dict[str, Any], message: str) -> None:
+def test_slips_in_what_a_matrix_is_told_are_named(
+    tiny: str, given: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         benchbd.matrix(tiny, **given)
     assert not Path("record").exists()
 
 
-def test_one_stands_for_a_list_of_one_and_limits_arrive(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_stands_for_a_list_of_one_and_limits_arrive(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[Any, ...]] = []
     real = executors.open_executor
-    monkeypatch.setattr(executors, "open_executor", lambda *given: asked.append(given) or real("inprocess", {}, Limits()))
-    monkeypatch.setattr(Matrix, "run", lambda self, session, fail_fast: asked.append((self.selection, self.rerun)))
+    monkeypatch.setattr(
+        executors,
+        "open_executor",
+        lambda *given: asked.append(given) or real("inprocess", {}, Limits()),
+    )
+    monkeypatch.setattr(
+        Matrix, "run", lambda self, session, fail_fast: asked.append((self.selection, self.rerun))
+    )
     told: dict[str, Any] = {"workers": 2, "settings": {"executor.gpus": 0}, "memory_limit": 0.5}
-    assert benchbd.matrix(tiny, attacks="badnet", defenses="none", seeds=0, rerun="failed", **told).empty
+    assert benchbd.matrix(
+        tiny, attacks="badnet", defenses="none", seeds=0, rerun="failed", **told
+    ).empty
     (name, settings, limits), (selection, rerun) = asked
     assert (name, settings) == ("local", {"executor.gpus": "0", "executor.workers": "2"})
     assert limits == Limits(seconds=60.0, memory=2**29, threads=1, device="auto")
-    assert (selection.attacks, selection.defenses, selection.seeds, rerun) == (("badnet",), ("none",), (0,), {"failed"})
+    assert (selection.attacks, selection.defenses, selection.seeds, rerun) == (
+        ("badnet",),
+        ("none",),
+        (0,),
+        {"failed"},
+    )
 
 
 def test_stored_results_tell_variants_apart(tmp_path: Path) -> None:
@@ -81,7 +98,9 @@ def test_stored_results_tell_variants_apart(tmp_path: Path) -> None:
     assert table.defense_params[2] == '{"epochs":3,"lr":0.1}'
 
 
-def test_a_folder_without_results_is_an_empty_table_and_no_folder_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_without_results_is_an_empty_table_and_no_folder_is_an_error(
+    tmp_path: Path,
+) -> None:
     empty = benchbd.load_results(tmp_path)
     assert empty.empty and {"asr", "defense_label", "recipe"} <= set(empty.columns)
     with pytest.raises(RecordError, match=r"no folder of results at nosuch; .* fills one"):

@@ -26,9 +26,13 @@ LAYERS = (
     {"report"},
     {"defense"},
     {"running"},
+    {"executing"},
+    {"matrices"},
     {"importing"},
     {"exporting"},
-    {"api", "leaderboard"},
+    {"leaderboard"},
+    {"audit"},
+    {"api"},
     {"testing", "scaffold"},
     {"cli"},
     {"__init__", "__main__"},
@@ -62,7 +66,9 @@ def files(folder: Path) -> list[Path]:
 
 def module(path: Path) -> str:
     """`benchbd.data.images` for benchbd/data/images.py; packages end in `.__init__`."""
-    return ".".join(path.relative_to(ROOT if path.is_relative_to(CORE) else ZOO.parent).with_suffix("").parts)
+    return ".".join(
+        path.relative_to(ROOT if path.is_relative_to(CORE) else ZOO.parent).with_suffix("").parts
+    )
 
 
 def statements(tree: ast.AST) -> Iterator[ast.AST]:
@@ -79,7 +85,9 @@ def imported(path: Path) -> set[str]:
     names: set[str] = set()
     for node in statements(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names if alias.name != "benchbd"}  # which is imported in any case
+            names |= {
+                alias.name for alias in node.names if alias.name != "benchbd"
+            }  # which is imported in any case
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
@@ -91,9 +99,14 @@ def graph() -> dict[str, set[str]]:
     known = {module(path): path for path in files(CORE)}
 
     def target(name: str) -> str | None:
-        return next((m for m in (name, f"{name}.__init__", name.rpartition(".")[0]) if m in known), None)
+        return next(
+            (m for m in (name, f"{name}.__init__", name.rpartition(".")[0]) if m in known), None
+        )
 
-    return {m: {t for name in imported(path) if (t := target(name)) and t != m} for m, path in known.items()}
+    return {
+        m: {t for name in imported(path) if (t := target(name)) and t != m}
+        for m, path in known.items()
+    }
 
 
 def layer(name: str) -> int:
@@ -136,7 +149,11 @@ def test_imports_point_one_way_between_parts() -> None:
 
 
 def test_the_core_never_imports_the_zoo() -> None:
-    assert [path for path in files(CORE) if any(name.startswith("benchbd_zoo") for name in imported(path))] == []
+    assert [
+        path
+        for path in files(CORE)
+        if any(name.startswith("benchbd_zoo") for name in imported(path))
+    ] == []
 
 
 def test_plugins_import_only_the_plugin_door() -> None:
@@ -153,7 +170,11 @@ def test_the_core_names_no_plugin() -> None:
     names = plugin_names() - set(NO_PLUGINS)
     assert len(names) > 10
     pattern = re.compile(rf"\b({'|'.join(map(re.escape, sorted(names)))})\b")
-    found = {f"{module(path)}: {word}" for path in files(CORE) for word in pattern.findall(without_examples(path.read_text()))}
+    found = {
+        f"{module(path)}: {word}"
+        for path in files(CORE)
+        for word in pattern.findall(without_examples(path.read_text()))
+    }
     assert found == set()
 
 

@@ -1,4 +1,5 @@
-"""README and the pages under docs/ say what works: every block of code on them is run, in order, in an empty folder.
+"""README and the pages under docs/ say what works: every block of code on them is run, in order, in
+an empty folder.
 
 What a reader does not need to see of a block stands in a comment above it:
 
@@ -38,7 +39,11 @@ README = "../README.md"
 PAGES = [README, *sorted(page.name for page in DOCS.glob("*.md") if BLOCK.search(page.read_text()))]
 
 INPROCESS = ["--executor", "inprocess"]
-ADDED = {"run": ["--set", "dataset.size=8", "--set", "model.width=2"], "matrix": INPROCESS, "sensitivity": INPROCESS}
+ADDED = {
+    "run": ["--set", "dataset.size=8", "--set", "model.width=2"],
+    "matrix": INPROCESS,
+    "sensitivity": INPROCESS,
+}
 """Words after which a command of a page takes seconds, in this very process."""
 
 OFFLINE = {
@@ -61,9 +66,15 @@ defenses: [none, ft, clp]
 """
 
 
-def command(line: str, planned: bool = False, names: Mapping[str, list[str]] = MappingProxyType({})) -> None:
-    """A command of a page, on tiny data. names: what to write for words that stand for something of the reader's."""
-    words = [meant for word in shlex.split(line, comments=True) for meant in names.get(word, [word])]
+def command(
+    line: str, planned: bool = False, names: Mapping[str, list[str]] = MappingProxyType({})
+) -> None:
+    """A command of a page, on tiny data. names: what to write for words that stand for something of
+    the reader's.
+    """
+    words = [
+        meant for word in shlex.split(line, comments=True) for meant in names.get(word, [word])
+    ]
     if words[0] == "python":
         subprocess.run([sys.executable, *words[1:]], check=True)
         return
@@ -88,7 +99,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def what_is_assumed(page: str, here: Path, board: Path) -> dict[str, list[str]]:
-    """Lay out in `here` what a page takes for granted; what to write for the words that stand for it."""
+    """Lay out in `here` what a page takes for granted; what to write for the words that stand for
+    it.
+    """
     if page == "bring_your_own.md":
         foreign_files.lay_out(here)
     if page in (README, "cite.md", "leaderboard.md", "submitting.md", "run_many.md"):
@@ -96,13 +109,28 @@ def what_is_assumed(page: str, here: Path, board: Path) -> dict[str, list[str]]:
     if page == README:
         foreign_files.lay_out(here)
         (attacked,) = (here / "record").glob("badnet-*")
-        theirs = ["theirs", "--dataset", "imagefolder", "--set", "dataset.path=photos", "--name", "theirs"]
-        return {"NAME": [attacked.name], "FILE": [f"{attacked}/attack_result.pt"], "FOLDER": theirs, "...": []}
+        theirs = [
+            "theirs",
+            "--dataset",
+            "imagefolder",
+            "--set",
+            "dataset.path=photos",
+            "--name",
+            "theirs",
+        ]
+        return {
+            "NAME": [attacked.name],
+            "FILE": [f"{attacked}/attack_result.pt"],
+            "FOLDER": theirs,
+            "...": [],
+        }
     if page in ("cite.md", "leaderboard.md", "submitting.md"):
         shutil.copytree(ROOT / "leaderboard" / "published", here / "leaderboard" / "published")
         (here / "docs").mkdir()
         command("benchbd new defense my_defense")
-        cell = next(c for c in ResultStore(here / "leaderboard" / "results") if c.cell.defense.name == "clp")
+        cell = next(
+            c for c in ResultStore(here / "leaderboard" / "results") if c.cell.defense.name == "clp"
+        )
         boards = {"A": ["leaderboard"], "B": ["leaderboard"], "X": ["ft"], "Y": ["clp"]}
         return {"KEY": [cell.key], "my_defense": ["./my_defense.py"]} | boards
     if page == "run_many.md":
@@ -116,10 +144,14 @@ STARTED_THIS = ("pip install -e .", "pip install -e '.[test]'", "pytest")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "package_and_publish.md"])
-def test_blocks_run(page: str, tmp_path: Path, board: Path, monkeypatch: pytest.MonkeyPatch, fast_checks: None) -> None:
+def test_blocks_run(
+    page: str, tmp_path: Path, board: Path, monkeypatch: pytest.MonkeyPatch, fast_checks: None
+) -> None:
     monkeypatch.chdir(tmp_path)
     names = what_is_assumed(page, tmp_path, board)
-    monkeypatch.setattr("sys.argv", ["a script", "--result_file", *names.get("FILE", []), "--nb_iter", "20"])
+    monkeypatch.setattr(
+        "sys.argv", ["a script", "--result_file", *names.get("FILE", []), "--nb_iter", "20"]
+    )
 
     def run(line: str, options: dict[str, str]) -> None:
         if line not in STARTED_THIS:
@@ -128,11 +160,15 @@ def test_blocks_run(page: str, tmp_path: Path, board: Path, monkeypatch: pytest.
     run_blocks(page, tmp_path, run)
 
 
-def test_a_package_is_made_tested_and_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_checks: None) -> None:
+def test_a_package_is_made_tested_and_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_checks: None
+) -> None:
     monkeypatch.chdir(tmp_path)
     own = OwnEnvironment(tmp_path / "own")
     with package_index() as (address, arrived):
-        sending = {"twine": f"--repository-url {address} --username x --password x --non-interactive"}
+        sending = {
+            "twine": f"--repository-url {address} --username x --password x --non-interactive"
+        }
 
         def packaging(line: str, options: dict[str, str]) -> None:
             if options.get("environment") == "own":
@@ -141,7 +177,10 @@ def test_a_package_is_made_tested_and_published(tmp_path: Path, monkeypatch: pyt
                 command(line)
 
         run_blocks("package_and_publish.md", tmp_path, packaging)
-    assert sorted(arrived) == ["benchbd_my_method-0.1.0-py3-none-any.whl", "benchbd_my_method-0.1.0.tar.gz"]
+    assert sorted(arrived) == [
+        "benchbd_my_method-0.1.0-py3-none-any.whl",
+        "benchbd_my_method-0.1.0.tar.gz",
+    ]
 
 
 def run_blocks(page: str, here: Path, run: Callable[[str, dict[str, str]], None]) -> None:
@@ -149,7 +188,10 @@ def run_blocks(page: str, here: Path, run: Callable[[str, dict[str, str]], None]
     names = {"__name__": "page"}
     for words, language, text in BLOCK.findall((DOCS / page).read_text()):
         options = dict(word.partition("=")[::2] for word in words.split())
-        assert options.keys() <= {"file", "run", "cwd", "environment"} and options.get("run", "plan") == "plan", f"{page}: {words}"
+        assert (
+            options.keys() <= {"file", "run", "cwd", "environment"}
+            and options.get("run", "plan") == "plan"
+        ), f"{page}: {words}"
         if "file" in options:
             (here / options["file"]).write_text(text)
         if language == "toml":
@@ -171,7 +213,9 @@ def fast_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchbd.testing.check import CHECKS
     from benchbd.testing.runner import checks_for  # noqa: F401 - registers them
 
-    monkeypatch.setattr("benchbd.testing.runner.CHECKS", [check for check in CHECKS if not check.apart])
+    monkeypatch.setattr(
+        "benchbd.testing.runner.CHECKS", [check for check in CHECKS if not check.apart]
+    )
 
 
 def test_every_fence_is_one_that_the_blocks_are_found_by() -> None:
@@ -189,7 +233,16 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_site_can_be_built(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs is not installed")
-    command: list[Any] = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"]
+    command: list[Any] = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        tmp_path / "site",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 'href="plugins/index.html"' in (tmp_path / "site" / "index.html").read_text()

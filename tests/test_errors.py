@@ -9,7 +9,11 @@ from benchbd.errors import BenchbdError, NotApplicable, nearest
 
 
 def test_every_error_but_the_answer_is_a_benchbd_error() -> None:
-    raised = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)}
+    raised = {
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
     assert {error for error in raised if not issubclass(error, BenchbdError)} == {NotApplicable}
 
 
@@ -27,7 +31,13 @@ def test_tree(child: str, parent: str) -> None:
 
 
 def test_exit_codes_tell_the_branches_apart() -> None:
-    branches = [errors.ConfigError, errors.PluginError, errors.DataError, errors.RecordError, errors.Diverged]
+    branches = [
+        errors.ConfigError,
+        errors.PluginError,
+        errors.DataError,
+        errors.RecordError,
+        errors.Diverged,
+    ]
     codes = [branch.exit_code for branch in branches]
     assert len(set(codes)) == len(codes)
     assert 0 not in codes

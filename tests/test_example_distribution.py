@@ -1,4 +1,6 @@
-"""The example distribution, from its wheel in an environment of its own: listed, run, checked, ranked, gone again."""
+"""The example distribution, from its wheel in an environment of its own: listed, run, checked,
+ranked, gone again.
+"""
 
 from __future__ import annotations
 
@@ -38,25 +40,37 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def benchbd(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([home / "own/bin/python", "-m", "benchbd", *words], cwd=home, capture_output=True, text=True)
+    done = subprocess.run(
+        [home / "own/bin/python", "-m", "benchbd", *words], cwd=home, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done
 
 
 def listed(home: Path) -> dict[str, str]:
-    return {entry["name"]: entry["provider"] for entry in json.loads(benchbd(home, "list", "defenses", "--json").stdout)}
+    return {
+        entry["name"]: entry["provider"]
+        for entry in json.loads(benchbd(home, "list", "defenses", "--json").stdout)
+    }
 
 
 def test_its_whole_life(home: Path) -> None:
     assert (listed(home)["new_head"], listed(home)["ft"]) == ("benchbd-example", "benchbd")
     assert "forgets the classifier" in benchbd(home, "info", "new_head").stdout
 
-    done = benchbd(home, "run", "--attack", "badnet", "--defense", "new_head", *TINY.split(), "--json")
+    done = benchbd(
+        home, "run", "--attack", "badnet", "--defense", "new_head", *TINY.split(), "--json"
+    )
     (cell,) = json.loads(done.stdout)["cells"]
-    assert (cell["status"]["code"], cell["cell"]["defense"]["provider"]) == ("ok", "benchbd-example")
+    assert (cell["status"]["code"], cell["cell"]["defense"]["provider"]) == (
+        "ok",
+        "benchbd-example",
+    )
     assert "scoreboard: badnet against new_head: DER" in done.stderr
 
-    results = json.loads(benchbd(home, "check", "benchbd-example", "--level", "smoke", "--json").stdout)
+    results = json.loads(
+        benchbd(home, "check", "benchbd-example", "--level", "smoke", "--json").stdout
+    )
     assert {result["status"] for result in results} == {"passed"}
 
     (home / "guest.yaml").write_text(PROTOCOL)
@@ -64,6 +78,10 @@ def test_its_whole_life(home: Path) -> None:
     benchbd(home, "leaderboard", "build")
     assert "new_head" in (home / "leaderboard/leaderboard.csv").read_text()
 
-    subprocess.run([home / "own/bin/python", "-m", "pip", "uninstall", "--yes", "benchbd-example"], check=True, capture_output=True)
+    subprocess.run(
+        [home / "own/bin/python", "-m", "pip", "uninstall", "--yes", "benchbd-example"],
+        check=True,
+        capture_output=True,
+    )
     assert "new_head" not in listed(home)
     assert "new_head" in (home / "leaderboard/leaderboard.csv").read_text()

@@ -14,13 +14,25 @@ from benchbd.options import parse_yaml, read_yaml
 def test_numbers_that_are_what_they_look_like(tmp_path: Path) -> None:
     path = tmp_path / "numbers.yaml"
     path.write_text("a: [0, -7, 0.5, 00.5, 1_000, 0x1F, '010', '1:30', timm:resnet18, 1e-3]")
-    assert read_yaml(path)["a"] == [0, -7, 0.5, 0.5, 1000, 31, "010", "1:30", "timm:resnet18", "1e-3"]
+    assert read_yaml(path)["a"] == [
+        0,
+        -7,
+        0.5,
+        0.5,
+        1000,
+        31,
+        "010",
+        "1:30",
+        "timm:resnet18",
+        "1e-3",
+    ]
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        "a: &a [1, 1, 1, 1]\n" + "".join(f"{y}: &{y} [*{x}, *{x}, *{x}, *{x}]\n" for x, y in pairwise("abcdefghijklmno")),
+        "a: &a [1, 1, 1, 1]\n"
+        + "".join(f"{y}: &{y} [*{x}, *{x}, *{x}, *{x}]\n" for x, y in pairwise("abcdefghijklmno")),
         "a: &a [*a]",
         "a: &a {b: *a}",
         "a: " + "[" * 100_000,

@@ -25,7 +25,9 @@ def blocks(language: str) -> list[str]:
 def test_the_list_of_plugins_is_the_generated_one() -> None:
     listed = README.partition("<!-- plugins -->\n")[2].partition("\n<!-- /plugins -->")[0]
     bundled = [tuple(e for e in entries(kind) if e.provider == "benchbd") for kind in KINDS]
-    assert listed == "\n\n".join(markdown_table(kind, found) for kind, found in zip(KINDS, bundled, strict=True))
+    assert listed == "\n\n".join(
+        markdown_table(kind, found) for kind, found in zip(KINDS, bundled, strict=True)
+    )
 
 
 def test_the_first_plugin_works() -> None:
@@ -47,4 +49,6 @@ def test_the_file_of_options_is_understood(tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
     path.write_text(block)
     options = read_config(path)
-    assert options["defenses"] == ("ft", "anp") and options["settings"]["defense.anp_eps"] == yaml.safe_load("0.3")
+    assert options["defenses"] == ("ft", "anp") and options["settings"][
+        "defense.anp_eps"
+    ] == yaml.safe_load("0.3")

@@ -25,7 +25,9 @@ class Network(nn.Module):
 
 
 class Residual(nn.Module):
-    """Post-activation: the ReLU stands behind the addition; the shortcut is the convolution that runs last."""
+    """Post-activation: the ReLU stands behind the addition; the shortcut is the convolution that
+    runs last.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +67,9 @@ class Plain(nn.Module):
 
 
 class Wide(nn.Module):
-    """Sixteen channels behind one norm, enough for one of them to stand out by three standard deviations."""
+    """Sixteen channels behind one norm, enough for one of them to stand out by three standard
+    deviations.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +116,9 @@ class ReadAgain(InPlace):
 
 
 class Renamed(InPlace):
-    """Adds in place to a value that has a second name; tracing takes this for an addition that leaves it alone."""
+    """Adds in place to a value that has a second name; tracing takes this for an addition that
+    leaves it alone.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         out = kept = self.bn1(self.conv1(x))
@@ -144,7 +150,9 @@ class Branching(Plain):
 
 
 def classifier(body: nn.Module, seed: int = 0) -> Classifier:
-    """`body` and a head as a classifier in eval mode; weights drawn from `seed`, no class far ahead of others."""
+    """`body` and a head as a classifier in eval mode; weights drawn from `seed`, no class far ahead
+    of others.
+    """
     model = Classifier(Network(body), (0.4, 0.5, 0.6), (0.2, 0.3, 0.2))
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -161,5 +169,9 @@ def classifier(body: nn.Module, seed: int = 0) -> Classifier:
 def random_images(count: int, seed: int = 0) -> ImageSet:
     """Colour images of 6x6 pixels that differ in brightness and tint."""
     rng = torch.Generator().manual_seed(seed)
-    pixels = torch.rand(count, 3, 6, 6, generator=rng) * torch.rand(count, 3, 1, 1, generator=rng) * 256
-    return ImageSet(pixels.to(torch.uint8), torch.arange(count) % CLASSES, ("ant", "bee", "cat", "dog"))
+    pixels = (
+        torch.rand(count, 3, 6, 6, generator=rng) * torch.rand(count, 3, 1, 1, generator=rng) * 256
+    )
+    return ImageSet(
+        pixels.to(torch.uint8), torch.arange(count) % CLASSES, ("ant", "bee", "cat", "dog")
+    )

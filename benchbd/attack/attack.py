@@ -1,7 +1,8 @@
-"""The contract of attacks: what a trigger does to an image, whom it is aimed at, and how many are poisoned.
+"""The contract of attacks: what a trigger does to an image, whom it is aimed at, and how many are
+poisoned.
 
-The base owns which samples are poisoned, the labels they get, clipping and rounding, and the checks at the
-door; an attack writes `stamp`, and `prepare` or `train` where its kind asks for one.
+The base owns which samples are poisoned, the labels they get, clipping and rounding, and the checks
+at the door; an attack writes `stamp`, and `prepare` or `train` where its kind asks for one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Attack(Plugin, ABC):
     clean_label: ClassVar[bool] = False
     learns_trigger: ClassVar[bool] = False
     unstored: ClassVar[frozenset[str]] = frozenset()
-    """Tensors of the trigger that only training images need, so that they are not stored with the result."""
+    """Tensors of the trigger that only training images need, so that they are not stored with the
+    result.
+    """
 
     target: int = param(0, "the class that triggered images are to be taken for", ge=0)
     poison_ratio: float = param(0.1, "share of the samples that are poisoned", ge=0, le=1)
@@ -48,14 +51,18 @@ class Attack(Plugin, ABC):
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         """The trigger as it stands on test images.
 
-        images: uint8 (N, C, H, W), not to be changed; labels: true labels (N,). Returns (N, C, H, W), uint8 or
-        float on the scale from 0 to 255; the base clips and rounds.
+        images: uint8 (N, C, H, W), not to be changed; labels: true labels (N,). Returns (N, C, H,
+        W), uint8 or float on the scale from 0 to 255; the base clips and rounds.
         """
 
-    def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
-        """Draw or optimise what the trigger consists of, once; it is stored with the result and found in `trigger`, on the CPU.
+    def prepare(
+        self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Draw or optimise what the trigger consists of, once; it is stored with the result and
+        found in `trigger`, on the CPU.
 
-        train lies on the CPU, what `build_model` gives on the device of the run; `rng` draws on the CPU.
+        train lies on the CPU, what `build_model` gives on the device of the run; `rng` draws on the
+        CPU.
         """
         return {}
 
@@ -64,19 +71,24 @@ class Attack(Plugin, ABC):
         return torch.full_like(labels, self.target)
 
     def scored(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which test images (N,) bool count for ASR and RC: those not already of the attacked label."""
+        """Which test images (N,) bool count for ASR and RC: those not already of the attacked
+        label.
+        """
         return self.attacked_labels(labels, num_classes) != labels
 
     def bystanders(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which test images (N,) bool carry the trigger though it is not meant for them; of most attacks none.
+        """Which test images (N,) bool carry the trigger though it is not meant for them; of most
+        attacks none.
 
-        A source-specific attack names the other classes here. The share of them that is classified as the attacked
-        label all the same is its false activation.
+        A source-specific attack names the other classes here. The share of them that is classified
+        as the attacked label all the same is its false activation.
         """
         return torch.zeros_like(labels, dtype=torch.bool)
 
     def outline(self, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """Places (M,) of the test images that are triggered, and which of those are bystanders (M,) bool."""
+        """Places (M,) of the test images that are triggered, and which of those are bystanders (M,)
+        bool.
+        """
         scored = self.scored(labels, num_classes)
         away = self.attacked_labels(labels, num_classes) != labels
         places = torch.nonzero(scored | (self.bystanders(labels, num_classes) & away))[:, 0]
@@ -88,7 +100,9 @@ class Attack(Plugin, ABC):
         return self._trigger
 
     def with_trigger(self, trigger: dict[str, Tensor]) -> Self:
-        """This attack, carrying what `prepare` made, on the CPU like the images that it is put on."""
+        """This attack, carrying what `prepare` made, on the CPU like the images that it
+        is put on.
+        """
         prepared = self.model_copy()
         prepared._trigger = {name: value.cpu() for name, value in trigger.items()}
         return prepared
@@ -99,37 +113,59 @@ class Attack(Plugin, ABC):
         indices, bystander = self.outline(test.labels, test.num_classes)
         chosen = test.subset(indices)
         attacked = self.attacked_labels(chosen.labels, test.num_classes)
-        return TriggeredSet(indices, self.apply(self.stamp, chosen.images, chosen.labels, rng), chosen.labels, attacked, bystander)
+        return TriggeredSet(
+            indices,
+            self.apply(self.stamp, chosen.images, chosen.labels, rng),
+            chosen.labels,
+            attacked,
+            bystander,
+        )
 
     def apply(
-        self, stamp: Callable[[Tensor, Tensor, torch.Generator], Tensor], images: Tensor, labels: Tensor, rng: torch.Generator
+        self,
+        stamp: Callable[[Tensor, Tensor, torch.Generator], Tensor],
+        images: Tensor,
+        labels: Tensor,
+        rng: torch.Generator,
     ) -> Tensor:
-        """`stamp` over all images, a block at a time, rounded to uint8 by the one rule and checked."""
+        """`stamp` over all images, a block at a time, rounded to uint8 by the one rule
+        and checked.
+        """
         if not len(images):
             return images
         keep_blocks_in_heap()
         blocks = zip(images.split(_STAMP_BATCH), labels.split(_STAMP_BATCH), strict=True)
-        result = torch.cat([self._pixels(stamp(block, block_labels, rng)) for block, block_labels in blocks])
+        result = torch.cat(
+            [self._pixels(stamp(block, block_labels, rng)) for block, block_labels in blocks]
+        )
         if result.shape != images.shape:
             raise ContractBroken(
-                f"{self.name}.stamp returned {tuple(result.shape)} for images of {tuple(images.shape)}; keep the shape"
+                f"{self.name}.stamp returned {tuple(result.shape)} for images of "
+                f"{tuple(images.shape)}; keep the shape"
             )
         return result
 
     def _pixels(self, stamped: Tensor) -> Tensor:
         # one sum carries every nan and infinity, at a tenth of the time of a look at each pixel
         if stamped.is_floating_point() and not bool(stamped.sum(dtype=torch.float32).isfinite()):
-            raise ContractBroken(f"{self.name}.stamp returned pixels that are not numbers; check its arithmetic")
+            raise ContractBroken(
+                f"{self.name}.stamp returned pixels that are not numbers; check its arithmetic"
+            )
         return to_uint8(stamped)
 
     def require_target(self, images: ImageSet) -> None:
         """Raise `ConfigError` when the target class does not exist."""
         if self.target >= images.num_classes:
-            raise ConfigError(f"{self.name}: expected target to be a class from 0 to {images.num_classes - 1}, got {self.target}")
+            raise ConfigError(
+                f"{self.name}: expected target to be a class from 0 to {images.num_classes - 1}, "
+                f"got {self.target}"
+            )
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Clip to 0..255 and round to nearest, halves to even: the one rule by which every trigger becomes an image."""
+    """Clip to 0..255 and round to nearest, halves to even: the one rule by which every trigger
+    becomes an image.
+    """
     return images if images.dtype == torch.uint8 else images.round().clamp_(0, 255).to(torch.uint8)
 
 

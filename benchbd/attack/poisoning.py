@@ -16,23 +16,30 @@ from benchbd.plugin.plugin import param
 
 
 class PoisoningAttack(Attack):
-    """Writes `stamp`; `stamp_poison` and `stamp_cover` too where training images carry another trigger."""
+    """Writes `stamp`; `stamp_poison` and `stamp_cover` too where training images carry another
+    trigger.
+    """
 
     stage: ClassVar[str] = "data-poisoning"
 
     ratio_of: Literal["dataset", "class"] = param(
-        "dataset", "what poison_ratio is a share of: the whole training set, or the eligible samples alone"
+        "dataset",
+        "what poison_ratio is a share of: the whole training set, or the eligible samples alone",
     )
     eligible: Literal["non_target", "all", "target"] = param(
         "non_target", "which training samples may be poisoned, by their true label"
     )
 
     def stamp_poison(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The trigger on poisoned training images, (N, C, H, W); the one of test time unless overridden."""
+        """The trigger on poisoned training images, (N, C, H, W); the one of test time unless
+        overridden.
+        """
         return self.stamp(images, labels, rng)
 
     def stamp_places(self, clean: ImageSet, places: Tensor, rng: torch.Generator) -> Tensor:
-        """The poisoned versions of the training samples at `places` (P,); of use where they depend on which sample it is."""
+        """The poisoned versions of the training samples at `places` (P,); of use where they depend
+        on which sample it is.
+        """
         return self.apply(self.stamp_poison, clean.images[places], clean.labels[places], rng)
 
     def stamp_cover(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -47,18 +54,26 @@ class PoisoningAttack(Attack):
             return labels == self.target
         return self.attacked_labels(labels, num_classes) != labels
 
-    def choose(self, labels: Tensor, num_classes: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Places (P,) of poisoned and (Q,) of cover samples, drawn without overlap; no cover unless overridden."""
+    def choose(
+        self, labels: Tensor, num_classes: int, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Places (P,) of poisoned and (Q,) of cover samples, drawn without overlap; no cover unless
+        overridden.
+        """
         pool = torch.nonzero(self.may_poison(labels, num_classes))[:, 0]
-        wanted = round(self.poison_ratio * (len(labels) if self.ratio_of == "dataset" else len(pool)))
+        wanted = round(
+            self.poison_ratio * (len(labels) if self.ratio_of == "dataset" else len(pool))
+        )
         if self.poison_ratio and not wanted:
             raise ConfigError(
-                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} is less than one sample; raise it"
+                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} is less "
+                "than one sample; raise it"
             )
         if wanted > len(pool):
             most = math.floor(1000 * len(pool) / len(labels)) / 1000
             raise ConfigError(
-                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} asks for {wanted} samples, "
+                f"{self.name}: poison_ratio {self.poison_ratio:g} of the {self.ratio_of} asks for "
+                f"{wanted} samples, "
                 f"but only {len(pool)} are eligible ({self.eligible}); lower it to {most:g}, "
                 "or set ratio_of=class"
             )
@@ -75,7 +90,13 @@ class PoisoningAttack(Attack):
                 self.apply(self.stamp_cover, clean.images[cover], clean.labels[cover], rng),
             ]
         )
-        given = clean.labels[poisoned] if self.clean_label else self.attacked_labels(clean.labels[poisoned], clean.num_classes)
+        given = (
+            clean.labels[poisoned]
+            if self.clean_label
+            else self.attacked_labels(clean.labels[poisoned], clean.num_classes)
+        )
         labels = torch.cat([given, clean.labels[cover]])
-        states = torch.tensor([State.POISONED] * len(poisoned) + [State.COVER] * len(cover), dtype=torch.uint8)
+        states = torch.tensor(
+            [State.POISONED] * len(poisoned) + [State.COVER] * len(cover), dtype=torch.uint8
+        )
         return PoisonedSet(clean, indices, images[order], labels[order], states[order])

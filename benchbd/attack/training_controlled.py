@@ -24,19 +24,27 @@ class Trained:
 
 
 class TrainingControlledAttack(Attack):
-    """Writes `train` and `stamp`. Its `poison_ratio` is a share of every batch; no poisoned set exists to store."""
+    """Writes `train` and `stamp`. Its `poison_ratio` is a share of every batch; no poisoned set
+    exists to store.
+    """
 
     stage: ClassVar[str] = "training-controlled"
 
     @abstractmethod
-    def train(self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module | Trained:
-        """The trained model, from a fresh one and the clean training set; `Trained` when the trigger was learned too.
+    def train(
+        self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
+    ) -> nn.Module | Trained:
+        """The trained model, from a fresh one and the clean training set; `Trained` when the
+        trigger was learned too.
 
-        The model lies on the device of the run, the set on the CPU: `fit` takes it as it is, all else says `.to(device_of(model))`.
+        The model lies on the device of the run, the set on the CPU: `fit` takes it as it is, all
+        else says `.to(device_of(model))`.
         """
 
 
 def nothing_poisoned(clean: ImageSet) -> PoisonedSet:
     """The training set of an attack that poisons batches, not samples."""
     none = torch.zeros(0, dtype=torch.int64)
-    return PoisonedSet(clean, none, clean.images.new_empty((0, *clean.image_shape)), none, none.to(torch.uint8))
+    return PoisonedSet(
+        clean, none, clean.images.new_empty((0, *clean.image_shape)), none, none.to(torch.uint8)
+    )

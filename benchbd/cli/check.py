@@ -21,20 +21,40 @@ if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
     from benchbd.testing.result import Result
 
-COLOURS = {"failed": "red", "expected": "yellow", "n/a": "yellow", "skipped": "bright_black", "passed": "green"}
+COLOURS = {
+    "failed": "red",
+    "expected": "yellow",
+    "n/a": "yellow",
+    "skipped": "bright_black",
+    "passed": "green",
+}
 """In the order in which results are listed."""
 
 
 @click.command()
 @click.argument("target")
-@click.option("--level", type=click.Choice(["api", "smoke", "full"]), default="smoke", show_default=True, help="How much is tried.")
-@click.option("--set", "settings", multiple=True, metavar="PARAM=VALUE", help="Check it with this parameter.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, an object per plugin and check.")
+@click.option(
+    "--level",
+    type=click.Choice(["api", "smoke", "full"]),
+    default="smoke",
+    show_default=True,
+    help="How much is tried.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="PARAM=VALUE", help="Check it with this parameter."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON list, an object per plugin and check."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show what passed, and tracebacks.")
-def command(target: str, level: str, settings: tuple[str, ...], as_json: bool, verbose: bool) -> None:
-    """Hold TARGET to the rules of its family: KIND.NAME, a file, or a distribution, of which every plugin is checked.
+def command(
+    target: str, level: str, settings: tuple[str, ...], as_json: bool, verbose: bool
+) -> None:
+    """Hold TARGET to the rules of its family: KIND.NAME, a file, or a distribution, of which every
+    plugin is checked.
 
-    api: the class alone. smoke: its verbs on tiny data, with quick parameters. full: with its defaults, too.
+    api: the class alone. smoke: its verbs on tiny data, with quick parameters. full: with its
+    defaults, too.
     """
     from benchbd.testing.result import failures
 
@@ -49,19 +69,28 @@ def command(target: str, level: str, settings: tuple[str, ...], as_json: bool, v
     sys.exit(PluginError.exit_code if failures(results) else 0)
 
 
-def _checked(cls: type[Plugin] | PluginError, name: str, level: str, settings: tuple[str, ...]) -> list[Result]:
+def _checked(
+    cls: type[Plugin] | PluginError, name: str, level: str, settings: tuple[str, ...]
+) -> list[Result]:
     """All results of one plugin; of one that cannot be loaded, that alone."""
     from benchbd.testing import Result, check_plugin
 
     if isinstance(cls, PluginError):
         trace = "".join(traceback.format_exception(cls.__cause__)) if cls.__cause__ else ""
-        return [Result(name, "contract_is_kept", "It can be loaded.", "failed", str(cls), traceback=trace)]
+        return [
+            Result(
+                name, "contract_is_kept", "It can be loaded.", "failed", str(cls), traceback=trace
+            )
+        ]
     texts = dict(text.partition("=")[::2] for text in settings)
-    return check_plugin(cls, level, settings={key: cls.parse(key, text) for key, text in texts.items()})  # type: ignore[arg-type]
+    parsed = {key: cls.parse(key, text) for key, text in texts.items()}
+    return check_plugin(cls, level, settings=parsed)  # type: ignore[arg-type]
 
 
 def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
-    """The classes that a target means, each with the name under which it is shown; an error where one cannot be loaded."""
+    """The classes that a target means, each with the name under which it is shown; an error where
+    one cannot be loaded.
+    """
     if is_file(target):
         file, class_name = path_of(target)
         try:
@@ -84,7 +113,11 @@ def _entries(target: str) -> list[Entry]:
     known = [entry for kind in KINDS for entry in entries(kind)]
     kind, dot, bare = target.partition(".")
     wanted = (kind, bare) if dot and kind in KINDS else ("", target)
-    found = [e for e in known if wanted[0] in ("", e.kind) and wanted[1] in (e.name, f"{e.provider}/{e.name}")]
+    found = [
+        e
+        for e in known
+        if wanted[0] in ("", e.kind) and wanted[1] in (e.name, f"{e.provider}/{e.name}")
+    ]
     found = found or [e for e in known if e.provider == target]
     if not found:
         names = [f"{e.kind}.{e.name}" for e in known] + [e.provider for e in known]
@@ -97,8 +130,13 @@ def _show(cls: type[Plugin] | PluginError, name: str, results: list[Result], ver
     from benchbd.testing.result import NOT_TRIED
 
     seconds = sum(result.seconds for result in results)
-    tried = sorted((r for r in results if not r.message.startswith(NOT_TRIED)), key=lambda r: list(COLOURS).index(r.status))
-    if len(tried) < len(results) or isinstance(cls, PluginError):  # what fails at a gate is all that there is to tell
+    tried = sorted(
+        (r for r in results if not r.message.startswith(NOT_TRIED)),
+        key=lambda r: list(COLOURS).index(r.status),
+    )
+    if len(tried) < len(results) or isinstance(
+        cls, PluginError
+    ):  # what fails at a gate is all that there is to tell
         tried = [result for result in tried if result.status == "failed"]
     counts = Counter(result.status for result in tried)
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())

@@ -35,10 +35,15 @@ def _findings() -> list[tuple[str, str]]:
         ("cores", str(usable_cores())),
         ("gpus", ", ".join(gpus) or "none"),
         ("device", str(machine.device)),
-        ("bf16", "computed natively" if has_bf16(machine.device) else "not native here; fp32 is used"),
+        (
+            "bf16",
+            "computed natively" if has_bf16(machine.device) else "not native here; fp32 is used",
+        ),
         (
             "heap",
-            "large blocks stay in the heap" if keep_blocks_in_heap() else "no glibc here: large blocks are returned to the system",
+            "large blocks stay in the heap"
+            if keep_blocks_in_heap()
+            else "no glibc here: large blocks are returned to the system",
         ),
         ("data", _folder(data_dir())),
         ("results", _folder(record_dir())),

@@ -16,14 +16,19 @@ SOME_PATH = click.Path(path_type=Path)
 
 @click.group()
 def command() -> None:
-    """Write the attack result NAME (a name under record/, or a path), or a model of it, for other tools."""
+    """Write the attack result NAME (a name under record/, or a path), or a model of it, for other
+    tools.
+    """
 
 
 def _model_options(function: Callable[..., None]) -> Callable[..., None]:
     """Which model of the result is meant."""
     for option in (
         click.argument("name"),
-        click.option("--defense", help="The defense whose model is exported; default: the only one that is stored."),
+        click.option(
+            "--defense",
+            help="The defense whose model is exported; default: the only one that is stored.",
+        ),
         click.option("--kept", help='One of the models that its sweep kept, such as "2%".'),
         click.option("--undefended", is_flag=True, help="The backdoored model."),
         click.option("--out", type=SOME_PATH, help="File to write; default: beside the result."),
@@ -54,9 +59,13 @@ def _onnx(out: Path | None, name: str, **choice: str | bool | None) -> None:
 
 @command.command("backdoorbench")
 @click.argument("name")
-@click.option("--out", type=SOME_PATH, help="Folder to write; default: backdoorbench beside the result.")
+@click.option(
+    "--out", type=SOME_PATH, help="Folder to write; default: backdoorbench beside the result."
+)
 def _backdoorbench(name: str, out: Path | None) -> None:
-    """The attack result as SCLBD/BackdoorBench stores it: attack_result.pt and trees of PNG files."""
+    """The attack result as SCLBD/BackdoorBench stores it: attack_result.pt and trees of
+    PNG files.
+    """
     from benchbd.exporting.backdoorbench import differing_normalisation, write_result
     from benchbd.record.attack_result import load_attack_result
 
@@ -81,4 +90,7 @@ def _tell(path: Path, chosen: Chosen) -> None:
     outline = chosen.about["outline"]
     shape = " x ".join(map(str, outline["image_shape"]))
     click.echo(f"written: {path} ({path.stat().st_size:,} bytes)")
-    click.echo(f"{chosen.about['model']['name']}, {chosen.name}: images {shape} in [0, 1] to {outline['num_classes']} logits")
+    click.echo(
+        f"{chosen.about['model']['name']}, {chosen.name}: images {shape} in [0, 1] to "
+        f"{outline['num_classes']} logits"
+    )

@@ -1,4 +1,6 @@
-"""`benchbd info`: one plugin's card, needs, paper and parameters; the recipe's too, which is declared like a plugin."""
+"""`benchbd info`: one plugin's card, needs, paper and parameters; the recipe's too, which is
+declared like a plugin.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,15 @@ def command(name: str, as_json: bool) -> None:
     rows = _parameters(entry)
     if as_json:
         click.echo(
-            json.dumps({"kind": entry.kind, "name": entry.name, "provider": entry.provider, **entry.card, "parameters": rows})
+            json.dumps(
+                {
+                    "kind": entry.kind,
+                    "name": entry.name,
+                    "provider": entry.provider,
+                    **entry.card,
+                    "parameters": rows,
+                }
+            )
         )
         return
     _print(entry, rows)
@@ -54,10 +64,15 @@ def _find(name: str) -> Entry:
     known = [entry for each in KINDS for entry in entries(each) if kind in ("", each)]
     found = [entry for entry in known if entry.name == bare.partition(":")[0]]
     if not found:
-        guess = file_meant(bare) or nearest(bare, [*(e.name for e in known), RECIPE], "`benchbd list` shows all")
+        guess = file_meant(bare) or nearest(
+            bare, [*(e.name for e in known), RECIPE], "`benchbd list` shows all"
+        )
         raise PluginNotFound(f"no plugin named {name!r}{guess}")
     if len({entry.kind for entry in found}) > 1:
-        raise PluginError(f"{name!r} is the name of several plugins: {', '.join(f'{e.kind}.{e.name}' for e in found)}; say which")
+        raise PluginError(
+            f"{name!r} is the name of several plugins: "
+            f"{', '.join(f'{e.kind}.{e.name}' for e in found)}; say which"
+        )
     return found[0]
 
 
@@ -71,12 +86,22 @@ def _in_file(name: str) -> Entry:
 def _recipe() -> Entry:
     from benchbd.engine.recipe import Recipe
 
-    return Entry(RECIPE, RECIPE, "benchbd", version("benchbd"), f"{Recipe.__module__}:{Recipe.__name__}", _own_card(Recipe))
+    return Entry(
+        RECIPE,
+        RECIPE,
+        "benchbd",
+        version("benchbd"),
+        f"{Recipe.__module__}:{Recipe.__name__}",
+        _own_card(Recipe),
+    )
 
 
 def _own_card(cls: type[Plugin]) -> dict[str, str]:
     """What the class of a plugin that no registry file speaks of says of itself."""
-    return {"family": getattr(cls, "stage", ""), "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")}
+    return {
+        "family": getattr(cls, "stage", ""),
+        "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip("."),
+    }
 
 
 def _class(entry: Entry) -> type[Plugin]:
@@ -84,7 +109,9 @@ def _class(entry: Entry) -> type[Plugin]:
         from benchbd.engine.recipe import Recipe
 
         return Recipe
-    return load(entry.kind, entry.target if is_file(entry.target) else f"{entry.provider}/{entry.name}")
+    return load(
+        entry.kind, entry.target if is_file(entry.target) else f"{entry.provider}/{entry.name}"
+    )
 
 
 def _parameters(entry: Entry) -> list[dict[str, object]]:
@@ -123,7 +150,16 @@ def _print(entry: Entry, rows: list[dict[str, object]]) -> None:
 def _table(rows: list[dict[str, object]]) -> RenderableType:
     from rich.table import Table
 
-    table = Table("parameter", "type", "default", "range", "meaning", box=None, header_style="bold", pad_edge=False)
+    table = Table(
+        "parameter",
+        "type",
+        "default",
+        "range",
+        "meaning",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
     for row in rows:
         table.add_row(*_facts_of(row), str(row["meaning"]))
     return table
@@ -136,7 +172,10 @@ def _listed(rows: list[dict[str, object]]) -> RenderableType:
 
     lines: list[RenderableType] = []
     for row in rows:
-        lines += ["  ".join(filter(None, _facts_of(row))), Padding(str(row["meaning"]), (0, 0, 0, 4))]
+        lines += [
+            "  ".join(filter(None, _facts_of(row))),
+            Padding(str(row["meaning"]), (0, 0, 0, 4)),
+        ]
     return Group(*lines)
 
 
@@ -149,7 +188,16 @@ def _facts_of(row: dict[str, object]) -> list[str]:
 def _facts(entry: Entry) -> list[str]:
     card, facts = entry.card, []
     if paper := card.get("paper"):
-        facts.append(f"paper: {paper.get('authors')}: {paper.get('title')}, {paper.get('year')}. {paper.get('url', '')}")
-    lists = [f"{word}: {', '.join(map(str, card[word]))}" for word in ("needs", "tags") if card.get(word)]
-    values = [f"{word.replace('_', ' ')}: {card[word]}" for word in ("clean_data", "label_mode", "memory") if word in card]
+        facts.append(
+            f"paper: {paper.get('authors')}: {paper.get('title')}, {paper.get('year')}. "
+            f"{paper.get('url', '')}"
+        )
+    lists = [
+        f"{word}: {', '.join(map(str, card[word]))}" for word in ("needs", "tags") if card.get(word)
+    ]
+    values = [
+        f"{word.replace('_', ' ')}: {card[word]}"
+        for word in ("clean_data", "label_mode", "memory")
+        if word in card
+    ]
     return facts + lists + values

@@ -17,13 +17,24 @@ SHOWN = 40
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--opcodes", "all_opcodes", is_flag=True, help="List every opcode of its pickles, as pickletools reads them.")
-@click.option("--all", "whole", is_flag=True, help=f"List everything that it holds, not only the first {SHOWN}.")
+@click.option(
+    "--opcodes",
+    "all_opcodes",
+    is_flag=True,
+    help="List every opcode of its pickles, as pickletools reads them.",
+)
+@click.option(
+    "--all",
+    "whole",
+    is_flag=True,
+    help=f"List everything that it holds, not only the first {SHOWN}.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: Path, all_opcodes: bool, whole: bool, as_json: bool) -> None:
     """Tell what is in FILE: a result, a checkpoint or an archive. Nothing in it is run.
 
-    Returns 5 when a pickle in it would import more than tensors and plain values, or when it cannot be read.
+    Returns 5 when a pickle in it would import more than tensors and plain values, or when it cannot
+    be read.
     """
     from benchbd.importing.contents import content_of, opcodes
 
@@ -40,7 +51,10 @@ def command(file: Path, all_opcodes: bool, whole: bool, as_json: bool) -> None:
 
 
 def _tell(content: Content, shown: int) -> None:
-    click.echo(f"{_one_line(content.path)}: {content.kind}, {content.size:,} bytes, sha256 {content.sha256[:16]}")
+    click.echo(
+        f"{_one_line(content.path)}: {content.kind}, {content.size:,} bytes, sha256 "
+        f"{content.sha256[:16]}"
+    )
     for pickle in content.pickles:
         _tell_pickle(pickle)
     for line in content.holds[:shown]:
@@ -48,18 +62,26 @@ def _tell(content: Content, shown: int) -> None:
     if len(content.holds) > shown:
         click.echo(f"  ... and {len(content.holds) - shown} more; --all lists them")
     for name in content.escaping:
-        click.echo(f"{click.style('suspicious', fg='red')}: the name {_one_line(name)!r} leads out of the archive's folder")
+        click.echo(
+            f"{click.style('suspicious', fg='red')}: the name {_one_line(name)!r} leads out of "
+            "the archive's folder"
+        )
     if content.refusal:
         click.echo(f"{click.style('refused', fg='red')}: {_one_line(content.refusal)}")
 
 
 def _tell_pickle(pickle: PickleContent) -> None:
     counted = ", ".join(f"{count} {name}" for name, count in list(pickle.opcodes.items())[:6])
-    click.echo(f"pickle {_one_line(pickle.place)}: {sum(pickle.opcodes.values()):,} opcodes ({counted}, ...)")
+    click.echo(
+        f"pickle {_one_line(pickle.place)}: {sum(pickle.opcodes.values()):,} opcodes ({counted}, "
+        "...)"
+    )
     if pickle.damaged:
         click.echo(f"  damaged: {_one_line(pickle.damaged)}")
     for name in pickle.imports:
-        mark = click.style("suspicious import", fg="red") if name in pickle.suspicious else "imports"
+        mark = (
+            click.style("suspicious import", fg="red") if name in pickle.suspicious else "imports"
+        )
         click.echo(f"  {mark} {_one_line(name)}")
 
 

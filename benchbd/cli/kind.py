@@ -15,5 +15,10 @@ class Kind(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:
             there_are = f"there are: {', '.join(self.choices)}"
-            self.fail(f"no kind of plugins named {value!r}{nearest(value, self.choices) or '; ' + there_are}", param, ctx)
+            self.fail(
+                "no kind of plugins named "
+                f"{value!r}{nearest(value, self.choices) or '; ' + there_are}",
+                param,
+                ctx,
+            )
         return super().convert(value, param, ctx)

@@ -1,4 +1,6 @@
-"""`benchbd leaderboard`: tables and pages from the results; compare, show and export them, hold published numbers against them."""
+"""`benchbd leaderboard`: tables and pages from the results; compare, show and export them, hold
+published numbers against them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from benchbd.leaderboard.facts import Board
-    from benchbd.leaderboard.tables import Table
+    from benchbd.leaderboard.board.contents import Board
+    from benchbd.leaderboard.render.tables import Table
 
 FOLDER = Path("leaderboard")
 
@@ -20,8 +22,14 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which results to read, shared by the commands."""
     place = click.Path(path_type=Path)
     options = [
-        click.option("--results", type=place, help="Folder of the results.  [default: leaderboard/results]"),
-        click.option("--trust", type=place, help="File of notes on what was checked.  [default: trust.json beside the results]"),
+        click.option(
+            "--results", type=place, help="Folder of the results.  [default: leaderboard/results]"
+        ),
+        click.option(
+            "--trust",
+            type=place,
+            help="File of notes on what was checked.  [default: trust.json beside the results]",
+        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -35,11 +43,23 @@ def command() -> None:
 
 @command.command()
 @reading
-@click.option("--out", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="Folder of the board.")
-@click.option("--check", is_flag=True, help="Write nothing; fail (1) if what lies there is not what the results give.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=FOLDER,
+    show_default=True,
+    help="Folder of the board.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; fail (1) if what lies there is not what the results give.",
+)
 def build(results: Path | None, trust: Path | None, out: Path, check: bool) -> None:
-    """Write LEADERBOARD.md, index.html, leaderboard.csv and leaderboard.json. The same results give the same bytes."""
-    from benchbd.leaderboard.publication import out_of_date, publish
+    """Write LEADERBOARD.md, index.html, leaderboard.csv and leaderboard.json. The same results give
+    the same bytes.
+    """
+    from benchbd.leaderboard.render.files import out_of_date, publish
 
     board = _board(results, trust)
     if not check:
@@ -56,11 +76,12 @@ def build(results: Path | None, trust: Path | None, out: Path, check: bool) -> N
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 def diff(before: Path, after: Path) -> None:
-    """Print the cells that differ between two boards: leaderboard.json files, their folders, or folders of results.
+    """Print the cells that differ between two boards: leaderboard.json files, their folders, or
+    folders of results.
 
     Returns 0 when nothing differs, 1 when something does.
     """
-    from benchbd.leaderboard.difference import differences
+    from benchbd.leaderboard.render.changes import differences
 
     changes = differences(before, after)
     for change in changes:
@@ -73,12 +94,19 @@ def diff(before: Path, after: Path) -> None:
 
 @command.command()
 @reading
-@click.option("--attack", "attacks", multiple=True, help="Every defense against this attack; may be given several times.")
+@click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    help="Every defense against this attack; may be given several times.",
+)
 def show(results: Path | None, trust: Path | None, attacks: tuple[str, ...]) -> None:
-    """Print ranking, matrix and what has no numbers; with --attack the intervals and the cost against one attack."""
+    """Print ranking, matrix and what has no numbers; with --attack the intervals and the cost
+    against one attack.
+    """
     from rich.console import Console
 
-    from benchbd.leaderboard.tables import attack_tables, headline_tables, summary_line
+    from benchbd.leaderboard.render.tables import attack_tables, headline_tables, summary_line
 
     board = _board(results, trust)
     _require_attacks(board, attacks)
@@ -86,7 +114,11 @@ def show(results: Path | None, trust: Path | None, attacks: tuple[str, ...]) -> 
     console.print(summary_line(board))
     for section in board.sections:
         details = zip(section.attacks, attack_tables(section), strict=True)
-        chosen = [t for facts, t in details if facts.label in attacks] if attacks else headline_tables(section)
+        chosen = (
+            [t for facts, t in details if facts.label in attacks]
+            if attacks
+            else headline_tables(section)
+        )
         if not chosen:
             continue
         console.rule(section.title, align="left")
@@ -101,7 +133,10 @@ def _require_attacks(board: Board, attacks: tuple[str, ...]) -> None:
     names = sorted({facts.label for section in board.sections for facts in section.attacks})
     for name in attacks:
         if name not in names:
-            raise RecordError(f"the board has no attack {name!r}{nearest(name, names, 'it has ' + ', '.join(names))}")
+            raise RecordError(
+                "the board has no attack "
+                f"{name!r}{nearest(name, names, 'it has ' + ', '.join(names))}"
+            )
 
 
 @command.command()
@@ -109,14 +144,15 @@ def _require_attacks(board: Board, attacks: tuple[str, ...]) -> None:
 @click.argument("first")
 @click.argument("second")
 def compare(first: str, second: str, results: Path | None, trust: Path | None) -> None:
-    """Compare two defenses: over all attacks, and image by image against each attacked model (McNemar).
+    """Compare two defenses: over all attacks, and image by image against each attacked model
+    (McNemar).
 
     The latter takes the data set's own labels; a table whose data set is not at hand says so.
     """
     from rich.console import Console
 
+    from benchbd.audit.image_by_image import comparison, duels, sections_of
     from benchbd.errors import BenchbdError
-    from benchbd.leaderboard.duel import comparison, duels, sections_of
 
     folder = results or FOLDER / "results"
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
@@ -124,7 +160,10 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
         console.rule(section.title, align="left")
         found = comparison(section, first, second)
         if found is not None:
-            words = f"{found.better} before {found.worse} by {100 * found.difference:.1f} DER over {found.attacks} attacks"
+            words = (
+                f"{found.better} before {found.worse} by {100 * found.difference:.1f} DER over "
+                f"{found.attacks} attacks"
+            )
             console.print(f"{words}: p {found.p:.3g}, corrected {found.adjusted:.3g}")
         try:
             found_by_image = list(duels(section, first, second, folder))
@@ -136,11 +175,21 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
 
 @command.command()
 @reading
-@click.option("--format", "form", type=click.Choice(["csv", "md", "latex", "parquet", "json"]), required=True, help="Form.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "md", "latex", "parquet", "json"]),
+    required=True,
+    help="Form.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: stdout.")
 def export(results: Path | None, trust: Path | None, form: str, out: Path | None) -> None:
-    """Write the board in one form: csv, parquet and json hold shares in [0, 1]; md and latex percent."""
-    from benchbd.leaderboard import document, latex, markdown, records
+    """Write the board in one form: csv, parquet and json hold shares in [0, 1]; md and latex
+    percent.
+    """
+    from benchbd.leaderboard.render import csv_parquet as records
+    from benchbd.leaderboard.render import json_document as document
+    from benchbd.leaderboard.render import latex, markdown
     from benchbd.record.files import write_bytes
 
     renderers: dict[str, Callable[[Board], bytes]] = {
@@ -160,14 +209,32 @@ def export(results: Path | None, trust: Path | None, form: str, out: Path | None
 @command.command()
 @reading
 @click.option(
-    "--targets", type=click.Path(path_type=Path), default=FOLDER / "published", show_default=True, help="Published numbers."
+    "--targets",
+    type=click.Path(path_type=Path),
+    default=FOLDER / "published",
+    show_default=True,
+    help="Published numbers.",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("docs/reproduction.md"), show_default=True, help="The page.")
-@click.option("--check", is_flag=True, help="Write nothing; fail (1) if the page is not what results and targets give.")
-def reproduction(results: Path | None, trust: Path | None, targets: Path, out: Path, check: bool) -> None:
-    """Hold published numbers (a YAML file, or a folder of them) against the results, and write the page of it."""
-    from benchbd.leaderboard.published import load_published
-    from benchbd.leaderboard.reproduction import to_page
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("docs/reproduction.md"),
+    show_default=True,
+    help="The page.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; fail (1) if the page is not what results and targets give.",
+)
+def reproduction(
+    results: Path | None, trust: Path | None, targets: Path, out: Path, check: bool
+) -> None:
+    """Hold published numbers (a YAML file, or a folder of them) against the results, and write the
+    page of it.
+    """
+    from benchbd.leaderboard.against_papers.paper_numbers import load_published
+    from benchbd.leaderboard.against_papers.report import to_page
     from benchbd.record.files import write_text
 
     page = to_page(load_published(targets), _board(results, trust))
@@ -176,19 +243,23 @@ def reproduction(results: Path | None, trust: Path | None, targets: Path, out: P
         return
     stale = not out.is_file() or out.read_bytes() != page.encode()
     if stale:
-        click.echo(f"out of date: {out}; `benchbd leaderboard reproduction` makes it again", err=True)
+        click.echo(
+            f"out of date: {out}; `benchbd leaderboard reproduction` makes it again", err=True
+        )
     sys.exit(1 if stale else 0)
 
 
 def _board(results: Path | None, trust: Path | None) -> Board:
     """The board of a folder of results; files that are not believed are named on stderr."""
     from benchbd.errors import RecordError
-    from benchbd.leaderboard.board import read_board
-    from benchbd.leaderboard.trust import read_ledger
+    from benchbd.leaderboard.board.build import read_board
+    from benchbd.leaderboard.board.trust import read_ledger
 
     folder = results or FOLDER / "results"
     if not folder.is_dir():
-        raise RecordError(f"no folder of results at {folder}; `benchbd matrix` fills one, --results names another")
+        raise RecordError(
+            f"no folder of results at {folder}; `benchbd matrix` fills one, --results names another"
+        )
     board = read_board(folder, read_ledger(trust or folder.parent / "trust.json"))
     for fault in board.faults:
         click.echo(f"not believed: {fault}", err=True)
@@ -199,7 +270,12 @@ def _printed(table: Table) -> Any:
     from rich.table import Table as Printed
     from rich.text import Text
 
-    printed = Printed(title=Text(table.title), caption=Text(table.note), title_justify="left", caption_justify="left")
+    printed = Printed(
+        title=Text(table.title),
+        caption=Text(table.note),
+        title_justify="left",
+        caption_justify="left",
+    )
     for place, name in enumerate(table.header):
         printed.add_column(Text(name), justify="left" if place < table.texts else "right")
     for row in table.rows:
@@ -208,7 +284,7 @@ def _printed(table: Table) -> Any:
 
 
 def _duels(found: list[Any], first: str, second: str) -> Table:
-    from benchbd.leaderboard.tables import Table
+    from benchbd.leaderboard.render.tables import Table
 
     return Table(
         "Image by image",
@@ -223,7 +299,11 @@ def _duels(found: list[Any], first: str, second: str) -> Table:
             "p",
         ),
         tuple(
-            (duel.attack, str(duel.seed), *(f"{value}" for split in (duel.right, duel.fooled) for value in _split(split)))
+            (
+                duel.attack,
+                str(duel.seed),
+                *(f"{value}" for split in (duel.right, duel.fooled) for value in _split(split)),
+            )
             for duel in found
         ),
         "McNemar's exact test inside one attacked model, not corrected for the number of models.",

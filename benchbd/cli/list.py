@@ -14,7 +14,12 @@ PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
 
 
 @click.command()
-@click.argument("kind", required=False, type=Kind(list(PLURALS)), metavar="[attacks|defenses|models|datasets|executors]")
+@click.argument(
+    "kind",
+    required=False,
+    type=Kind(list(PLURALS)),
+    metavar="[attacks|defenses|models|datasets|executors]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.option("--markdown", is_flag=True, help="Print Markdown tables.")
 def command(kind: str | None, as_json: bool, markdown: bool) -> None:
@@ -24,7 +29,9 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
         click.echo("\n\n".join(markdown_table(each, entries(each)) for each in kinds))
         return
     if as_json:
-        click.echo(json.dumps([_json(entry) for each in kinds for entry in entries(each)], indent=1))
+        click.echo(
+            json.dumps([_json(entry) for each in kinds for entry in entries(each)], indent=1)
+        )
         return
     for each in kinds:
         _print(each, entries(each))
@@ -46,7 +53,11 @@ def markdown_table(kind: str, found: tuple[Entry, ...]) -> str:
     lines = [f"| {kind} | family | what it is | paper |", "| --- | --- | --- | --- |"]
     for entry in found:
         paper = entry.card.get("paper")
-        cited = f"[{paper.get('authors')} {paper.get('year')}]({paper.get('url')})" if isinstance(paper, dict) else ""
+        cited = (
+            f"[{paper.get('authors')} {paper.get('year')}]({paper.get('url')})"
+            if isinstance(paper, dict)
+            else ""
+        )
         lines.append(f"| `{entry.name}` | {entry.family} | {entry.summary} | {cited} |")
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """The command line: which commands there are, and what it returns.
 
-Commands are imported when they are called, so that `benchbd --help` and `benchbd list` answer at once.
+Commands are imported when they are called, so that `benchbd --help` and `benchbd list` answer at
+once.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import click
 
 from benchbd.errors import BenchbdError, NotApplicable
 
-EPILOG = """Exit codes: 0 all cells measured (n/a included); 1 a cell failed, or something unforeseen;
-2 options or configuration; 3 a plugin; 4 data; 5 a stored result; 6 training diverged; 130 interrupted."""
+EPILOG = """Exit codes: 0 all cells measured (n/a included); 1 a cell failed, or something
+unforeseen; 2 options or configuration; 3 a plugin; 4 data; 5 a stored result; 6 training diverged;
+130 interrupted."""
 
 COMMANDS = {
     "run": "Attack a model, defend it, measure both.",
@@ -48,10 +50,14 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = "importing" if cmd_name == "import" else cmd_name  # no module can be called by a word of Python
+        module = (
+            "importing" if cmd_name == "import" else cmd_name
+        )  # no module can be called by a word of Python
         return getattr(importlib.import_module(f"benchbd.cli.{module}"), "command")  # type: ignore[no-any-return]  # noqa: B009
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             from benchbd.errors import nearest
 
@@ -62,7 +68,9 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # whoever reads has seen enough; click would return 1
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # for what is flushed at the end
             ctx.exit(0)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -72,7 +80,13 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="benchbd")
-@click.option("--no-plugin", "unwanted", multiple=True, metavar="NAME", help="Do as if this plugin or package were not installed.")
+@click.option(
+    "--no-plugin",
+    "unwanted",
+    multiple=True,
+    metavar="NAME",
+    help="Do as if this plugin or package were not installed.",
+)
 def benchbd(unwanted: tuple[str, ...]) -> None:
     """Backdoor attacks on image classifiers, defenses against them, and honest numbers for both.
 
@@ -80,11 +94,15 @@ def benchbd(unwanted: tuple[str, ...]) -> None:
     """
     if unwanted:  # in the environment, so that worker processes do without it, too
         _require_installed(unwanted)
-        os.environ["BENCHBD_NO_PLUGIN"] = ",".join((*unwanted, os.environ.get("BENCHBD_NO_PLUGIN", "")))
+        os.environ["BENCHBD_NO_PLUGIN"] = ",".join(
+            (*unwanted, os.environ.get("BENCHBD_NO_PLUGIN", ""))
+        )
 
 
 def _require_installed(names: tuple[str, ...]) -> None:
-    """Raise `ConfigError` for a name under which nothing is installed: to do without it would change nothing."""
+    """Raise `ConfigError` for a name under which nothing is installed: to do without it would
+    change nothing.
+    """
     from benchbd.errors import ConfigError, nearest
     from benchbd.plugin.points import known_names
 
@@ -92,7 +110,9 @@ def _require_installed(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in known:
             remedy = "`benchbd plugins` shows the packages, `benchbd list` the plugins"
-            raise ConfigError(f"--no-plugin: no plugin or package named {name!r}{nearest(name, known, remedy)}")
+            raise ConfigError(
+                f"--no-plugin: no plugin or package named {name!r}{nearest(name, known, remedy)}"
+            )
 
 
 def main() -> None:
@@ -104,12 +124,20 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was finished is stored, and the same command goes on from there", err=True)
+        click.echo(
+            "interrupted; what was finished is stored, and the same command goes on from there",
+            err=True,
+        )
         code = 130
     except BenchbdError as error:
         click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True, color=colour)
         code = error.exit_code
-    except NotApplicable as answer:  # of a defense it is a row; of the attack or the model there is nothing to go on with
-        click.echo(f"{click.style('not applicable', fg='yellow', bold=True)}: {answer}", err=True, color=colour)
+    # of a defense it is a row; of the attack or the model there is nothing to go on with
+    except NotApplicable as answer:
+        click.echo(
+            f"{click.style('not applicable', fg='yellow', bold=True)}: {answer}",
+            err=True,
+            color=colour,
+        )
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

@@ -10,18 +10,25 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
-from benchbd.leaderboard.naming import Method, labels
+from benchbd.leaderboard.board.method_names import Method, labels
+from benchbd.matrices.matrix import Matrix
+from benchbd.matrices.matrix import Progress as MatrixProgress
+from benchbd.matrices.plan import AttackStage, Named
+from benchbd.matrices.stored_state import TO_RUN, Standing, State
 from benchbd.measure.metrics import percent
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell
-from benchbd.running.matrix import Matrix
-from benchbd.running.matrix import Progress as MatrixProgress
-from benchbd.running.plan import AttackStage, Named
-from benchbd.running.standing import TO_RUN, Standing, State
 
 WORDS: dict[State, str] = {
     "reused": "stored already",
@@ -47,7 +54,9 @@ SHOWN = 10
 
 
 def print_plan(matrix: Matrix, as_json: bool = False) -> None:
-    """What will run, what is used again and from when, what does not apply and why, and how long it takes."""
+    """What will run, what is used again and from when, what does not apply and why, and how long it
+    takes.
+    """
     if as_json:
         print(json.dumps(_plan_json(matrix)))  # noqa: T201
         return
@@ -57,7 +66,9 @@ def print_plan(matrix: Matrix, as_json: bool = False) -> None:
     for state, words in WORDS.items():
         if counts[state]:
             console.print(f"{counts[state]:7,} cells {words}{_span(matrix, state)}")
-    for reason, count in Counter(s.planned.excluded for s in matrix.standings if s.planned.excluded).most_common(SHOWN):
+    for reason, count in Counter(
+        s.planned.excluded for s in matrix.standings if s.planned.excluded
+    ).most_common(SHOWN):
         console.print(f"        n/a: {count} x {reason}", style="dim", markup=False)
     _print_doubts(console, matrix, "broken", "stale")
     _print_attacked(console, matrix)
@@ -79,7 +90,9 @@ def _print_doubts(console: Console, matrix: Matrix, *states: State) -> None:
 
 
 def _plan_json(matrix: Matrix) -> dict[str, Any]:
-    """The plan, for programs. seconds: of work that earlier results know of; unknown: stages of which they know nothing."""
+    """The plan, for programs. seconds: of work that earlier results know of; unknown: stages of
+    which they know nothing.
+    """
     estimate, unknown = matrix.estimate(), Counter[str]()
     for named, count in estimate.unknown.items():
         unknown[f"{named.plugin.kind} {named.label}"] += count
@@ -103,15 +116,25 @@ def _print_attacked(console: Console, matrix: Matrix) -> None:
     """The attacked models that the cells to run start from."""
     if count := len(matrix.attacked):
         to_make = sum(attacked.to_make for attacked in matrix.attacked.values())
-        console.print(f"{count:7,} attacked models: {count - to_make:,} stored already, {to_make:,} to train")
+        console.print(
+            f"{count:7,} attacked models: {count - to_make:,} stored already, {to_make:,} to train"
+        )
 
 
 def _print_doubtful_attacks(console: Console, matrix: Matrix) -> None:
     """Attacked models that are there and are not what they should be."""
     doubtful = [(name, attacked) for name, attacked in matrix.attacked.items() if attacked.reason]
     for name, attacked in doubtful[:SHOWN]:
-        then = "used as it is; --rerun stale makes it again" if attacked.state == "stale" else "to train again"
-        console.print(f"        {attacked.state}: {matrix.records / name} {attacked.reason}; {then}", style="dim", markup=False)
+        then = (
+            "used as it is; --rerun stale makes it again"
+            if attacked.state == "stale"
+            else "to train again"
+        )
+        console.print(
+            f"        {attacked.state}: {matrix.records / name} {attacked.reason}; {then}",
+            style="dim",
+            markup=False,
+        )
 
 
 def _print_estimate(console: Console, matrix: Matrix) -> None:
@@ -119,7 +142,10 @@ def _print_estimate(console: Console, matrix: Matrix) -> None:
     if estimate.seconds:
         console.print(f"about {_duration(estimate.seconds)} of work, judging by stored results")
     if unknown := estimate.unknown:
-        console.print(f"{unknown.total():,} stages of which nothing is stored yet, so how long they take is not known:")
+        console.print(
+            f"{unknown.total():,} stages of which nothing is stored yet, so how long they take is "
+            "not known:"
+        )
     stages: Counter[str] = Counter()
     for plugin, count in unknown.items():
         stages[_cost(plugin)] += count
@@ -128,15 +154,25 @@ def _print_estimate(console: Console, matrix: Matrix) -> None:
 
 
 def _cost(named: Named) -> str:
-    """What the card of a plugin says of its cost, which is all that is known of one that nobody has timed here."""
+    """What the card of a plugin says of its cost, which is all that is known of one that nobody has
+    timed here.
+    """
     plugin = type(named.plugin)
     card = find(plugin.kind, name_for(plugin)).card
-    words = f"{plugin.kind} {named.label}: {COSTS.get(str(card.get('cost')), 'its card names no cost')}"
-    return f"{words}; trains first: {', '.join(map(str, card['trains']))}" if card.get("trains") else words
+    words = (
+        f"{plugin.kind} {named.label}: {COSTS.get(str(card.get('cost')), 'its card names no cost')}"
+    )
+    return (
+        f"{words}; trains first: {', '.join(map(str, card['trains']))}"
+        if card.get("trains")
+        else words
+    )
 
 
 class LiveView:
-    """Cells done, running and failed, and the time left; lines instead where there is no terminal."""
+    """Cells done, running and failed, and the time left; lines instead where there is
+    no terminal.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -168,9 +204,13 @@ class LiveView:
         now = f"{len(running)} running: {'; '.join(running)}" if running else ""
         if self._task is None:
             self._task = self._bars.add_task(words, total=standing.total, left=left, now=now)
-        self._bars.update(self._task, description=words, completed=standing.done, left=left, now=now)
+        self._bars.update(
+            self._task, description=words, completed=standing.done, left=left, now=now
+        )
         if not sys.stderr.isatty() and standing.done != self._told:
-            self._console.print(f"{standing.done}/{standing.total} {words} {left}  {now}", markup=False)
+            self._console.print(
+                f"{standing.done}/{standing.total} {words} {left}  {now}", markup=False
+            )
             self._told = standing.done
 
     def _left(self, standing: MatrixProgress) -> str:
@@ -178,7 +218,8 @@ class LiveView:
         made = sum(standing.ended.values())
         if not made:
             return ""
-        return f"{_duration((time.monotonic() - self._began) / made * (standing.total - standing.done))} left"
+        seconds_each = (time.monotonic() - self._began) / made
+        return f"{_duration(seconds_each * (standing.total - standing.done))} left"
 
 
 def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
@@ -190,9 +231,18 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for each, row in zip(shown, _labelled([each.defense for each in shown]), strict=True):
         groups[columns[each.stage.folder_name], row].append(stored[each.key])
-    defenses, attacks = list(dict.fromkeys(row for _, row in groups)), list(dict.fromkeys(column for column, _ in groups))
+    defenses, attacks = (
+        list(dict.fromkeys(row for _, row in groups)),
+        list(dict.fromkeys(column for column, _ in groups)),
+    )
     for names in _fitting(attacks, console.width - max(map(len, defenses), default=0)):
-        table = Table("defense", *names, title="ASR / ACC %, mean over seeds", title_justify="left", header_style="bold")
+        table = Table(
+            "defense",
+            *names,
+            title="ASR / ACC %, mean over seeds",
+            title_justify="left",
+            header_style="bold",
+        )
         for defense in defenses:
             table.add_row(defense, *(_mean(groups[name, defense]) for name in names))
         console.print(table)
@@ -206,18 +256,25 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
 
 
 def _left_alone(matrix: Matrix) -> str:
-    """What had ended badly before and was not done again, and how it would be; empty where there is no such cell."""
+    """What had ended badly before and was not done again, and how it would be; empty where there is
+    no such cell.
+    """
     kept = (s.stored.status.code for s in matrix.standings if s.stored and s.state not in TO_RUN)
     codes = [code for code in kept if code not in ("ok", "n/a")]
     if not codes:
         return ""
     kinds = sorted(set(codes))
     cells, them = ("cell", "it") if len(codes) == 1 else ("cells", "them")
-    return f"{len(codes):,} stored {cells} ended {' or '.join(kinds)}; --rerun {','.join(kinds)} does {them} again"
+    return (
+        f"{len(codes):,} stored {cells} ended {' or '.join(kinds)}; --rerun {','.join(kinds)} "
+        f"does {them} again"
+    )
 
 
 def _fitting(names: list[str], width: int) -> list[list[str]]:
-    """The names in as many lists as it takes for a table with such columns to be no wider than that."""
+    """The names in as many lists as it takes for a table with such columns to be no wider than
+    that.
+    """
     frame = 3
     each = max(map(len, [*names, "100.0 / 100.0"])) + frame
     count = max(1, (width - frame) // each)
@@ -225,10 +282,14 @@ def _fitting(names: list[str], width: int) -> list[list[str]]:
 
 
 def _called(matrix: Matrix, stages: Iterable[AttackStage]) -> dict[str, str]:
-    """What stages are called, by their folder: the attack, and of data sets and models those that there are several of."""
+    """What stages are called, by their folder: the attack, and of data sets and models those that
+    there are several of.
+    """
     seen = {stage.folder_name: stage for stage in stages}
     parts = [[stage.attack for stage in seen.values()]]
-    parts += [[stage.dataset for stage in seen.values()]] if len(matrix.protocol.datasets) > 1 else []
+    parts += (
+        [[stage.dataset for stage in seen.values()]] if len(matrix.protocol.datasets) > 1 else []
+    )
     parts += [[stage.model for stage in seen.values()]] if len(matrix.protocol.models) > 1 else []
     words = zip(*map(_labelled, parts), strict=True)
     return {folder: ", ".join(each) for folder, each in zip(seen, words, strict=True)}
@@ -246,15 +307,24 @@ def _mean(cells: list[Cell]) -> str:
     if not measured:
         return next((cell.status.code for cell in cells), "")
     asrs = [m.asr for m in measured if m.asr is not None]
-    return f"{percent(sum(asrs) / len(asrs) if asrs else None)} / {percent(sum(m.acc for m in measured) / len(measured))}"
+    return (
+        f"{percent(sum(asrs) / len(asrs) if asrs else None)} / "
+        f"{percent(sum(m.acc for m in measured) / len(measured))}"
+    )
 
 
 def _span(matrix: Matrix, state: State) -> str:
     """From when to when stored cells were made."""
-    times = sorted(s.stored.provenance.get("finished", "") for s in matrix.standings if s.state == state and s.stored)
+    times = sorted(
+        s.stored.provenance.get("finished", "")
+        for s in matrix.standings
+        if s.state == state and s.stored
+    )
     if not times:
         return ""
-    return f", from {times[0][:16]}" + (f" to {times[-1][:16]}" if times[0][:16] != times[-1][:16] else "")
+    return f", from {times[0][:16]}" + (
+        f" to {times[-1][:16]}" if times[0][:16] != times[-1][:16] else ""
+    )
 
 
 def _duration(seconds: float) -> str:

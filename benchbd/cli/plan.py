@@ -11,9 +11,16 @@ from benchbd.cli.matrix import selected, selecting
 
 @click.command()
 @selecting
-@click.option("--json", "as_json", is_flag=True, help='Print one object {"cells": [...], "seconds": ..., "unknown": {...}}.')
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help='Print one object {"cells": [...], "seconds": ..., "unknown": {...}}.',
+)
 def command(as_json: bool, **options: Any) -> None:
-    """Show which cells of PROTOCOL would run, which are used again, which are stale, which do not apply, and how long it takes."""
+    """Show which cells of PROTOCOL would run, which are used again, which are stale, which do not
+    apply, and how long it takes.
+    """
     from benchbd.cli.matrix_view import print_plan
 
     print_plan(selected(options), as_json)

@@ -13,16 +13,25 @@ from benchbd.plugin.registry import entries
 @click.command()
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of each broken plugin.")
 def command(verbose: bool) -> None:
-    """Show the packages that provide plugins. Every plugin is imported, in a process apart, to see whether it can be used."""
+    """Show the packages that provide plugins. Every plugin is imported, in a process apart, to see
+    whether it can be used.
+    """
     from benchbd.plugin.probe import broken
 
     providers = Counter((e.provider, e.version, kind) for kind in KINDS for e in entries(kind))
     for provider, version in dict.fromkeys((p, v) for p, v, _ in providers):
-        counts = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for (p, _, kind), n in providers.items() if p == provider)
+        counts = ", ".join(
+            f"{n} {kind}{'s' if n > 1 else ''}"
+            for (p, _, kind), n in providers.items()
+            if p == provider
+        )
         click.echo(f"{click.style(provider, bold=True)} {version}: {counts}")
     faults = broken()
     for fault in faults:
-        click.echo(f"{click.style('broken', fg='red')} {fault.entry.kind}.{fault.entry.name} ({fault.reason}): {fault.message}")
+        click.echo(
+            f"{click.style('broken', fg='red')} {fault.entry.kind}.{fault.entry.name} "
+            f"({fault.reason}): {fault.message}"
+        )
         if verbose and fault.trace:
             click.echo(fault.trace)
     if not faults:

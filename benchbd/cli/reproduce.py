@@ -10,34 +10,62 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from benchbd.leaderboard.reproduce import Reproduction
+    from benchbd.audit.reproduce import Reproduction
 
 
 @click.command()
 @click.argument("key")
-@click.option("--results", type=click.Path(path_type=Path), help="Folder of the results.  [default: leaderboard/results]")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...; auto takes a GPU if there is one.")
 @click.option(
-    "--tolerance", type=float, default=0.01, show_default=True, help="Difference of a share that still counts as the same."
+    "--results",
+    type=click.Path(path_type=Path),
+    help="Folder of the results.  [default: leaderboard/results]",
 )
-@click.option("--note", type=click.Path(path_type=Path), help="Note a success in this file, for the leaderboard.")
-def command(key: str, results: Path | None, device: str, tolerance: float, note: Path | None) -> None:
-    """Run the cell KEY (the first digits of its key, or its file) again, attack and defense, in a temporary folder.
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, ...; auto takes a GPU if there is one.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Difference of a share that still counts as the same.",
+)
+@click.option(
+    "--note",
+    type=click.Path(path_type=Path),
+    help="Note a success in this file, for the leaderboard.",
+)
+def command(
+    key: str, results: Path | None, device: str, tolerance: float, note: Path | None
+) -> None:
+    """Run the cell KEY (the first digits of its key, or its file) again, attack and defense, in a
+    temporary folder.
 
-    Prints each metric as stored and as made here, and of how many images the predictions differ. Returns 0 when ACC,
-    ASR and RC agree within the tolerance, else 1.
+    Prints each metric as stored and as made here, and of how many images the predictions differ.
+    Returns 0 when ACC, ASR and RC agree within the tolerance, else 1.
     """
+    from benchbd.audit.reproduce import find_result, reproduce
     from benchbd.cli.watching import Watching
     from benchbd.engine.progress import reporting
-    from benchbd.leaderboard.reproduce import find_result, reproduce
-    from benchbd.leaderboard.trust import add_notes
+    from benchbd.leaderboard.board.trust import add_notes
 
     path = find_result(key, results or Path("leaderboard/results"))
-    with tempfile.TemporaryDirectory() as folder, Watching() as watching, reporting(watching.stage_progress):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Watching() as watching,
+        reporting(watching.stage_progress),
+    ):
         found = reproduce(path, Path(folder), device)
     _show(found)
     same = found.difference() <= tolerance
-    click.echo(_verdict(found, tolerance) if same else f"not reproduced: ACC, ASR or RC differs by more than {tolerance:g}")
+    click.echo(
+        _verdict(found, tolerance)
+        if same
+        else f"not reproduced: ACC, ASR or RC differs by more than {tolerance:g}"
+    )
     if same and note is not None:
         click.echo(f"noted: {add_notes(note, {found.stored.key: found.note()})}")
     sys.exit(0 if same else 1)
@@ -47,7 +75,10 @@ def _show(found: Reproduction) -> None:
     from benchbd.measure.metrics import percent
 
     about = found.stored.cell
-    click.echo(f"{about.attack.name}, {about.defense.name} on {about.dataset.name}, {about.model.name}, seed {about.seed}")
+    click.echo(
+        f"{about.attack.name}, {about.defense.name} on {about.dataset.name}, {about.model.name}, "
+        f"seed {about.seed}"
+    )
     click.echo(f"stored on {found.stored.cost.device} ({found.stored.cost.precision}), ", nl=False)
     click.echo(f"made here on {found.here.cost.device} ({found.here.cost.precision})")
     for name, (stored, here) in found.metrics().items():
@@ -63,11 +94,17 @@ def _verdict(found: Reproduction, tolerance: float) -> str:
     if not differing:
         return "reproduced"
     total = sum(images for _, _, images in _differing(found))
-    return f"reproduced within {tolerance:g}, not bit for bit: {differing} of {total} predictions differ"
+    return (
+        f"reproduced within {tolerance:g}, not bit for bit: {differing} of {total} predictions "
+        "differ"
+    )
 
 
 def _differing(found: Reproduction) -> list[tuple[str, int, int]]:
     counts = found.stored.counts
     if counts is None or found.differing_clean is None or found.differing_triggered is None:
         return []
-    return [("clean", found.differing_clean, counts.clean), ("triggered", found.differing_triggered, counts.triggered)]
+    return [
+        ("clean", found.differing_clean, counts.clean),
+        ("triggered", found.differing_triggered, counts.triggered),
+    ]

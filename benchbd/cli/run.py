@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 
 def _only(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
-    """The one value of an option that takes one: of several the last would win, and nobody would hear of the others."""
+    """The one value of an option that takes one: of several the last would win, and nobody would
+    hear of the others.
+    """
     if len(values) > 1:
         given = ", ".join(map(str, values))
-        raise click.BadParameter(f"expected one value, got {given}; `benchbd matrix` runs several", context, option)
+        raise click.BadParameter(
+            f"expected one value, got {given}; `benchbd matrix` runs several", context, option
+        )
     return values[0] if values else None
 
 
@@ -30,23 +34,38 @@ single = partial(click.option, multiple=True, callback=_only)
 
 @click.command()
 @single("--attack", help="Attack to run; `benchbd list attacks` shows all.")
-@click.option("--defense", "defenses", multiple=True, help="Defense to run; may be given several times.")
+@click.option(
+    "--defense", "defenses", multiple=True, help="Defense to run; may be given several times."
+)
 @single("--model", help="Architecture of the victim; default: the protocol's.")
 @single("--dataset", help="Data set; default: the protocol's.")
 @single("--seed", type=SEED, help="Seed of every random draw.  [default: 0]")
-@single("--device", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.  [default: auto]")
+@single(
+    "--device", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.  [default: auto]"
+)
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KIND.PARAM=VALUE",
-    help="Set a parameter, such as defense.anp_eps=0.2; `benchbd info NAME` and `benchbd info recipe` show them.",
+    help="Set a parameter, such as defense.anp_eps=0.2; `benchbd info NAME` and `benchbd info "
+    "recipe` show them.",
 )
-@single("--protocol", help="Where everything comes from that is not given.  [default: digits-quick]")
+@single(
+    "--protocol", help="Where everything comes from that is not given.  [default: digits-quick]"
+)
 @single("--config", type=click.Path(path_type=Path), help="YAML file of these options.")
 @single("--name", help="Folder of the result under record/; default: made from what is run.")
-@single("--result-file", help="Defend this stored attack result instead: a path, or a name under record/.")
-@click.option("--json", "as_json", is_flag=True, help='Print one object {"cells": [...]} on stdout; progress goes to stderr.')
+@single(
+    "--result-file",
+    help="Defend this stored attack result instead: a path, or a name under record/.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help='Print one object {"cells": [...]} on stdout; progress goes to stderr.',
+)
 def command(as_json: bool, config: Path | None, **options: Any) -> None:
     """Attack a model, defend it, and measure ACC, ASR and RC before and after.
 
@@ -104,7 +123,14 @@ def _request(config: Path | None, options: dict[str, Any]) -> Request:
 def _show(run: Run, files: list[str]) -> None:
     from rich.console import Console
 
-    from benchbd.report.table import cells_table, curve_table, detection_line, failure, header, unmeasured
+    from benchbd.report.table import (
+        cells_table,
+        curve_table,
+        detection_line,
+        failure,
+        header,
+        unmeasured,
+    )
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(header(run.attack, run.reused))
@@ -117,7 +143,9 @@ def _show(run: Run, files: list[str]) -> None:
         if cell.operating_points:
             console.print(curve_table(cell))
         for doubt in cell.doubts:
-            console.print(f"doubtful, {cell.cell.defense.name}: {doubt}", style="yellow", markup=False)
+            console.print(
+                f"doubtful, {cell.cell.defense.name}: {doubt}", style="yellow", markup=False
+            )
         if why := failure(cell):
             console.print(why, markup=False)
             console.print(cell.status.traceback, markup=False)

@@ -12,32 +12,62 @@ import click
 from benchbd.cli.seed import SEED
 
 if TYPE_CHECKING:
+    from benchbd.matrices.sensitivity import Stability
     from benchbd.running.protocol import Protocol
-    from benchbd.running.sensitivity import Stability
 
 
 @click.command()
 @click.argument("defense", metavar="defense.NAME")
-@click.option("--attack", default=None, help="The attack that it meets.  [default: the protocol's first that poisons]")
-@click.option("--protocol", default="digits-quick", show_default=True, help="Where data, model, recipe and budget come from.")
-@click.option("--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="May be given several times.")
+@click.option(
+    "--attack",
+    default=None,
+    help="The attack that it meets.  [default: the protocol's first that poisons]",
+)
+@click.option(
+    "--protocol",
+    default="digits-quick",
+    show_default=True,
+    help="Where data, model, recipe and budget come from.",
+)
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    type=SEED,
+    default=(0,),
+    show_default=True,
+    help="May be given several times.",
+)
 @click.option("--executor", default="local", show_default=True, help="Where stages run.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("sensitivity"), show_default=True, help="Folder.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("sensitivity"),
+    show_default=True,
+    help="Folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    defense: str, attack: str | None, protocol: str, seeds: tuple[int, ...], executor: str, results: Path, as_json: bool
+    defense: str,
+    attack: str | None,
+    protocol: str,
+    seeds: tuple[int, ...],
+    executor: str,
+    results: Path,
+    as_json: bool,
 ) -> None:
-    """Vary each hyper-parameter of a defense over its declared range, the others kept, and score how much it matters.
+    """Vary each hyper-parameter of a defense over its declared range, the others kept, and score
+    how much it matters.
 
-    The score is the mean absolute change of ACC and ASR in points. Runs like a matrix: the same command goes on where it
-    was interrupted.
+    The score is the mean absolute change of ACC and ASR in points. Runs like a matrix: the same
+    command goes on where it was interrupted.
     """
     from benchbd.cli.matrix_view import LiveView
+    from benchbd.executing.executor import open_executor
+    from benchbd.matrices.matrix import Matrix
+    from benchbd.matrices.sensitivity import stabilities, study
     from benchbd.plugin.registry import create
-    from benchbd.running.executor import open_executor
-    from benchbd.running.matrix import Matrix
     from benchbd.running.protocol import load_protocol
-    from benchbd.running.sensitivity import stabilities, study
 
     base, name = load_protocol(protocol), defense.removeprefix("defense.")
     studied = study(base, attack or _first_attack(base), name).model_copy(update={"seeds": seeds})
@@ -78,10 +108,17 @@ def _show(name: str, attack: str, found: list[Stability], results: Path) -> None
             value = f"{point.value} (own)" if point.value == each.own else str(point.value)
             head = (each.parameter, percent(each.score)) if not place else ("", "")
             table.add_row(
-                *head, value, percent(point.acc), percent(point.asr), str(point.measured), end_section=point is each.points[-1]
+                *head,
+                value,
+                percent(point.acc),
+                percent(point.asr),
+                str(point.measured),
+                end_section=point is each.points[-1],
             )
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     path = draw_sensitivity(
-        f"{name} against {attack}: score and course of each parameter", found, results / f"{Path(name).stem}.png"
+        f"{name} against {attack}: score and course of each parameter",
+        found,
+        results / f"{Path(name).stem}.png",
     )
     click.echo(f"written: {path}")

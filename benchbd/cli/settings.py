@@ -1,4 +1,6 @@
-"""Settings on the command line: `--set KIND.PARAM=VALUE`, as often as there are parameters to set."""
+"""Settings on the command line: `--set KIND.PARAM=VALUE`, as often as there are
+parameters to set.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,15 @@ import click
 
 
 def read_settings(texts: Iterable[str]) -> dict[str, str]:
-    """Values by KIND.PARAM. Of a name that is given twice the last would win, and nobody would hear of the first."""
+    """Values by KIND.PARAM. Of a name that is given twice the last would win, and nobody would hear
+    of the first.
+    """
     settings: dict[str, str] = {}
     for name, value in map(_setting, texts):
         if name in settings:
-            raise click.BadParameter(f"{name} is given twice, as {settings[name]} and as {value}", param_hint="--set")
+            raise click.BadParameter(
+                f"{name} is given twice, as {settings[name]} and as {value}", param_hint="--set"
+            )
         settings[name] = value
     return settings
 

@@ -16,10 +16,17 @@ from benchbd.measure.siblings import outlying
 
 @click.command()
 @click.argument("protocol", required=False)
-@click.option("--results", type=click.Path(path_type=Path), help="Folder of the results.  [default: leaderboard/results]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: protocol -> status -> count.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    help="Folder of the results.  [default: leaderboard/results]",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: protocol -> status -> count."
+)
 def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
-    """Count the stored cells of PROTOCOL (a name or a YAML file) and what is missing; name failed and doubtful cells.
+    """Count the stored cells of PROTOCOL (a name or a YAML file) and what is missing; name failed
+    and doubtful cells.
 
     Without PROTOCOL: the stored cells of all protocols, by how they ended.
     """
@@ -43,9 +50,11 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
 
 
 def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
-    """The name of a protocol and the results that it asks for; none where it has results but can be planned no longer."""
+    """The name of a protocol and the results that it asks for; none where it has results but can be
+    planned no longer.
+    """
     from benchbd.errors import BenchbdError
-    from benchbd.running.plan import plan
+    from benchbd.matrices.plan import plan
     from benchbd.running.protocol import load_protocol
 
     try:
@@ -58,11 +67,18 @@ def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
 
 
 def _progress(cells: list[_Cell], planned: set[str]) -> str:
-    """How many of the planned results are stored, and what is stored beside them, such as attacks that joined."""
-    inside, beside = [c for c in cells if c.name in planned], [c for c in cells if c.name not in planned]
+    """How many of the planned results are stored, and what is stored beside them, such as attacks
+    that joined.
+    """
+    inside, beside = (
+        [c for c in cells if c.name in planned],
+        [c for c in cells if c.name not in planned],
+    )
     ended = f" ({_counted(inside)})" if inside else ""
     more = f"; {len(beside)} that it does not name ({_counted(beside)})" if beside else ""
-    return f"{len(inside)} of {len(planned)} cells{ended}, {len(planned) - len(inside)} missing{more}"
+    return (
+        f"{len(inside)} of {len(planned)} cells{ended}, {len(planned) - len(inside)} missing{more}"
+    )
 
 
 def _counts(cells: list[_Cell]) -> Counter[str]:
@@ -103,7 +119,9 @@ class _Cell:
 
 
 def _cells(folder: Path, protocol: str) -> Iterator[_Cell]:
-    """All stored cells, of one protocol if it is named. Digests are not checked here: `benchbd plan` does that."""
+    """All stored cells, of one protocol if it is named. Digests are not checked here: `benchbd
+    plan` does that.
+    """
     for place, folders, files in os.walk(folder / protocol):
         folders.sort()
         name = Path(place).relative_to(folder).as_posix()
@@ -118,9 +136,21 @@ def _read(name: str, path: str) -> _Cell:
             cell = json.loads(file.read())
         status, about, metrics = cell["status"], cell["cell"], cell["metrics"] or {}
         place = json.dumps([cell["protocol"], {**about, "seed": None}], sort_keys=True)
-        shares = {each: float(metrics[each]) for each in ("acc", "asr", "rc") if metrics.get(each) is not None}
+        shares = {
+            each: float(metrics[each])
+            for each in ("acc", "asr", "rc")
+            if metrics.get(each) is not None
+        }
         doubts = tuple(str(doubt) for doubt in cell.get("doubts", ()))
-        return _Cell(name, str(status["code"]), str(status["reason"]), int(about["seed"]), place, doubts, shares)
+        return _Cell(
+            name,
+            str(status["code"]),
+            str(status["reason"]),
+            int(about["seed"]),
+            place,
+            doubts,
+            shares,
+        )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return _Cell(name, "unreadable", "the file is no result of a cell; it will be made again")
 

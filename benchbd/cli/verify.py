@@ -11,14 +11,19 @@ import click
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--note", type=click.Path(path_type=Path), help="Note what was recomputed in this file, for the leaderboard.")
+@click.option(
+    "--note",
+    type=click.Path(path_type=Path),
+    help="Note what was recomputed in this file, for the leaderboard.",
+)
 def command(paths: tuple[Path, ...], note: Path | None) -> None:
-    """Check result files, or all in a folder: schema, key, digests, plugins, oracle flags, and metrics recomputed from
-    the stored predictions and the labels of the data set. Returns 5 when a file has a fault.
+    """Check result files, or all in a folder: schema, key, digests, plugins, oracle flags, and
+    metrics recomputed from the stored predictions and the labels of the data set. Returns 5 when a
+    file has a fault.
     """
-    from benchbd.leaderboard.text import one_line
-    from benchbd.leaderboard.trust import add_notes
-    from benchbd.leaderboard.verify import verify
+    from benchbd.audit.verify import verify
+    from benchbd.leaderboard.board.text import one_line
+    from benchbd.leaderboard.board.trust import add_notes
 
     found = verify(paths)
     for each in found:
@@ -27,7 +32,12 @@ def command(paths: tuple[Path, ...], note: Path | None) -> None:
         if not each.faults and each.obstacle:
             click.echo(f"{each.level} {each.path}: {one_line(each.obstacle)}")
     counts = Counter("with faults" if each.faults else each.level for each in found)
-    click.echo(", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "no result file there")
+    click.echo(
+        ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+        or "no result file there"
+    )
     if note is not None:
-        click.echo(f"noted: {add_notes(note, dict(told for each in found if (told := each.note())))}")
+        click.echo(
+            f"noted: {add_notes(note, dict(told for each in found if (told := each.note())))}"
+        )
     sys.exit(5 if any(each.faults for each in found) else 0)

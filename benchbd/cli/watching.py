@@ -1,4 +1,6 @@
-"""The progress that a person sees: a bar with rate and remaining time on a terminal, now and then a line elsewhere."""
+"""The progress that a person sees: a bar with rate and remaining time on a terminal, now and then a
+line elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,16 @@ import time
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from benchbd.plugin.hooks import hookimpl

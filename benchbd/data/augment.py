@@ -12,12 +12,14 @@ _PACKED = 4
 class Batches:
     """Batches of a resident image set, cropped and flipped on the way.
 
-    images: uint8 (N, C, H, W), on the device where the batches are wanted. shift: pixels of zero border from
-    which a crop of the old size is taken; flip: mirror half of the images left to right. The draws come from
-    `rng` on the CPU, so that they are the same on every device.
+    images: uint8 (N, C, H, W), on the device where the batches are wanted. shift: pixels of zero
+    border from which a crop of the old size is taken; flip: mirror half of the images left to
+    right. The draws come from `rng` on the CPU, so that they are the same on every device.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, *, shift: int = 0, flip: bool = False) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor, *, shift: int = 0, flip: bool = False
+    ) -> None:
         self.labels = labels
         self.shift, self.flip = shift, flip
         self.count, self.channels, self.height, self.width = images.shape
@@ -27,14 +29,22 @@ class Batches:
         self.flat = _pack(_border(images, shift)) if self.plain is None else None
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W) uint8 and labels (B,) of `indices` (B,), freshly cropped and flipped."""
+        """Images (B, C, H, W) uint8 and labels (B,) of `indices` (B,), freshly cropped
+        and flipped.
+        """
         device = self.labels.device
         places = indices.to(device, non_blocking=True)
         if self.plain is not None:
             return self.plain[places], self.labels[places]
         assert self.flat is not None
-        rows, columns = (draw.to(device, non_blocking=True) for draw in self._draw(len(indices), rng))
-        position = (places * self.area)[:, None, None] + (rows * self.row)[:, :, None] + columns[:, None, :]
+        rows, columns = (
+            draw.to(device, non_blocking=True) for draw in self._draw(len(indices), rng)
+        )
+        position = (
+            (places * self.area)[:, None, None]
+            + (rows * self.row)[:, :, None]
+            + columns[:, None, :]
+        )
         return _unpack(torch.take(self.flat, position), self.channels), self.labels[places]
 
     def _draw(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,6 @@
-"""The defender's clean budget: a small stratified draw from training images that were not poisoned."""
+"""The defender's clean budget: a small stratified draw from training images that were
+not poisoned.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class CleanSet:
-    """What a defender holds: `train` to learn from, `validation` to choose on; both clean training images."""
+    """What a defender holds: `train` to learn from, `validation` to choose on; both clean training
+    images.
+    """
 
     train: ImageSet
     validation: ImageSet
@@ -38,13 +42,14 @@ class CleanSet:
 
 
 def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Generator) -> CleanSet:
-    """Draw `ratio` of the training set, the same share of every class, and split off the validation part.
+    """Draw `ratio` of the training set, the same share of every class, and split off the validation
+    part.
 
-    `untouched` (M,) are the places in `clean` that the attacker left alone; they come first. Only where the
-    attacker left too few of a class (clean-label attacks can take all of one) originals of poisoned images
-    fill up. One permutation per class is drawn and cut, so a smaller budget of the same stream is a part of a
-    larger one. Raises `ConfigError` when a class would give fewer than two images (one to learn from, one to
-    choose on).
+    `untouched` (M,) are the places in `clean` that the attacker left alone; they come first. Only
+    where the attacker left too few of a class (clean-label attacks can take all of one) originals
+    of poisoned images fill up. One permutation per class is drawn and cut, so a smaller budget of
+    the same stream is a part of a larger one. Raises `ConfigError` when a class would give fewer
+    than two images (one to learn from, one to choose on).
     """
     train, validation = [], []
     left_alone = torch.zeros(len(clean), dtype=torch.bool)
@@ -63,19 +68,32 @@ def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Gen
         held = max(1, round(VALIDATION_SHARE * len(taken)))
         validation.append(taken[:held])
         train.append(taken[held:])
-    return CleanSet(clean.subset(torch.cat(train).sort().values), clean.subset(torch.cat(validation).sort().values))
+    return CleanSet(
+        clean.subset(torch.cat(train).sort().values),
+        clean.subset(torch.cat(validation).sort().values),
+    )
 
 
 def budget_from_file(clean: ImageSet, path: Path, rng: torch.Generator) -> CleanSet:
-    """A budget of named samples: a text file of training indices, one a line. The split is drawn by `rng`."""
+    """A budget of named samples: a text file of training indices, one a line. The split is drawn by
+    `rng`.
+    """
     try:
-        indices = torch.tensor([int(line) for line in path.read_text().split()], dtype=torch.int64).unique()
+        indices = torch.tensor(
+            [int(line) for line in path.read_text().split()], dtype=torch.int64
+        ).unique()
     except OSError as error:
         raise ConfigError(f"cannot read the index file {path}: {error.strerror}") from None
     except ValueError as error:
-        raise ConfigError(f"index file {path}: expected whole numbers, one a line; {error}") from None
+        raise ConfigError(
+            f"index file {path}: expected whole numbers, one a line; {error}"
+        ) from None
     if len(indices) < 2 or int(indices.min()) < 0 or int(indices.max()) >= len(clean):
-        raise ConfigError(f"index file {path}: expected at least 2 different indices from 0 to {len(clean) - 1}")
+        raise ConfigError(
+            f"index file {path}: expected at least 2 different indices from 0 to {len(clean) - 1}"
+        )
     order = indices[torch.randperm(len(indices), generator=rng)]
     held = max(1, round(VALIDATION_SHARE * len(order)))
-    return CleanSet(clean.subset(order[held:].sort().values), clean.subset(order[:held].sort().values))
+    return CleanSet(
+        clean.subset(order[held:].sort().values), clean.subset(order[:held].sort().values)
+    )

@@ -1,8 +1,8 @@
 """Images larger than memory: uint8 tensors whose pages are read from a file when they are touched.
 
-The file lies in the folder for temporary files (`TMPDIR`; choose one on a disk), has no name, and is gone with the
-process however that ends. Everything that takes such a tensor slice by slice works on it as on any other; what
-would copy all of it has a way of its own here.
+The file lies in the folder for temporary files (`TMPDIR`; choose one on a disk), has no name, and
+is gone with the process however that ends. Everything that takes such a tensor slice by slice works
+on it as on any other; what would copy all of it has a way of its own here.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ RESIDENT_SHARE = 0.5
 """Images that would fill more than this share of the memory that is free are mapped."""
 
 _files: dict[int, int | None] = {}
-"""Open files of the mapped tensors of this process, by the address of their storage; None for a copy, which is no longer
-what its file holds.
+"""Open files of the mapped tensors of this process, by the address of their storage; None for a
+copy, which is no longer what its file holds.
 """
 
 
 def room_for(shape: tuple[int, ...]) -> Tensor:
-    """An unfilled uint8 tensor: in memory, or mapped where it would take too much of what is free."""
+    """An unfilled uint8 tensor: in memory, or mapped where it would take too much of
+    what is free.
+    """
     if math.prod(shape) <= RESIDENT_SHARE * psutil.virtual_memory().available:
         return torch.empty(shape, dtype=torch.uint8)
     return mapped(shape)
@@ -48,7 +50,8 @@ def is_mapped(images: Tensor) -> bool:
 def writable_copy(images: Tensor) -> Tensor:
     """A copy to write to.
 
-    Of a mapped tensor, whole and laid out as in its file, only the pages that are written take memory; the file stays as it is.
+    Of a mapped tensor, whole and laid out as in its file, only the pages that are written take
+    memory; the file stays as it is.
     """
     storage = images.untyped_storage()
     file = _files.get(storage.data_ptr()) if is_mapped(images) else None

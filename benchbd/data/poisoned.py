@@ -14,7 +14,9 @@ from benchbd.errors import DataError
 
 
 class State(IntEnum):
-    """What was done to a training sample. A cover sample carries a trigger and keeps its true label."""
+    """What was done to a training sample. A cover sample carries a trigger and keeps its true
+    label.
+    """
 
     CLEAN = 0
     POISONED = 1
@@ -23,20 +25,25 @@ class State(IntEnum):
 
 def _require_column(what: str, values: Tensor, count: int, dtype: torch.dtype) -> None:
     if values.dtype != dtype or values.shape != (count,):
-        raise DataError(f"expected {what} as {dtype} ({count},), got {values.dtype} {tuple(values.shape)}")
+        raise DataError(
+            f"expected {what} as {dtype} ({count},), got {values.dtype} {tuple(values.shape)}"
+        )
 
 
 def _require_between(what: str, values: Tensor, lowest: int, highest: int) -> None:
     if len(values) and not lowest <= int(values.min()) <= int(values.max()) <= highest:
-        raise DataError(f"expected {what} from {lowest} to {highest}, got {int(values.min())} to {int(values.max())}")
+        raise DataError(
+            f"expected {what} from {lowest} to {highest}, got {int(values.min())} to "
+            f"{int(values.max())}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class PoisonedSet:
     """A clean training set and the few samples in which the attacker's version differs from it.
 
-    `indices` (K,) int64 are places in `clean`, ascending; `images` (K, C, H, W) uint8, `labels` (K,) int64 and
-    `states` (K,) uint8 (`State`) stand there instead of the clean ones.
+    `indices` (K,) int64 are places in `clean`, ascending; `images` (K, C, H, W) uint8, `labels`
+    (K,) int64 and `states` (K,) uint8 (`State`) stand there instead of the clean ones.
     """
 
     clean: ImageSet
@@ -48,12 +55,20 @@ class PoisonedSet:
     def __post_init__(self) -> None:
         count = len(self.indices)
         if not (len(self.images) == len(self.labels) == len(self.states) == count):
-            raise DataError(f"a poisoned set of {count} indices needs as many images, labels and states")
-        if count and (self.images.dtype != torch.uint8 or self.images.shape[1:] != self.clean.images.shape[1:]):
+            raise DataError(
+                f"a poisoned set of {count} indices needs as many images, labels and states"
+            )
+        if count and (
+            self.images.dtype != torch.uint8 or self.images.shape[1:] != self.clean.images.shape[1:]
+        ):
             given = f"{self.images.dtype} {tuple(self.images.shape[1:])}"
-            raise DataError(f"expected poisoned images as uint8 {self.clean.image_shape}, got {given}")
+            raise DataError(
+                f"expected poisoned images as uint8 {self.clean.image_shape}, got {given}"
+            )
         if count and not 0 <= int(self.indices.min()) <= int(self.indices.max()) < len(self.clean):
-            raise DataError(f"a poisoned index lies outside of the {len(self.clean)} training samples")
+            raise DataError(
+                f"a poisoned index lies outside of the {len(self.clean)} training samples"
+            )
         if not bool((self.indices.diff() > 0).all()):
             raise DataError("the indices of a poisoned set must ascend, each sample at most once")
         _require_column("poisoned indices", self.indices, count, torch.int64)
@@ -66,7 +81,9 @@ class PoisonedSet:
         return len(self.clean)
 
     def as_seen(self) -> ImageSet:
-        """The training set that the victim sees: images and labels, nothing said about which are poisoned."""
+        """The training set that the victim sees: images and labels, nothing said about which are
+        poisoned.
+        """
         images, labels = writable_copy(self.clean.images), self.clean.labels.clone()
         images[self.indices], labels[self.indices] = self.images, self.labels
         return ImageSet(images, labels, self.clean.class_names)
@@ -86,16 +103,19 @@ class PoisonedSet:
 
 
 UNKNOWN = -1
-"""The true label of a triggered image of which nobody said what it shows, or its place where the clean one is not there."""
+"""The true label of a triggered image of which nobody said what it shows, or its place where the
+clean one is not there.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class TriggeredSet:
     """Test images with the trigger, only those whose true label is not already the attacked one.
 
-    `indices` (M,) are places in the clean test set or `UNKNOWN`, `images` (M, C, H, W) uint8, `true_labels` or `UNKNOWN` and
-    `attacked_labels` (M,) int64. `bystander` (M,) bool: those for which the trigger is not meant (of a
-    source-specific attack), which count for neither ASR nor RC; empty where there are none.
+    `indices` (M,) are places in the clean test set or `UNKNOWN`, `images` (M, C, H, W) uint8,
+    `true_labels` or `UNKNOWN` and `attacked_labels` (M,) int64. `bystander` (M,) bool: those for
+    which the trigger is not meant (of a source-specific attack), which count for neither ASR nor
+    RC; empty where there are none.
     """
 
     indices: Tensor
@@ -106,33 +126,57 @@ class TriggeredSet:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise DataError(f"expected triggered images as uint8 (M, C, H, W), got {self.images.dtype} {tuple(self.images.shape)}")
-        if not len(self.indices) == len(self.images) == len(self.true_labels) == len(self.attacked_labels):
-            raise DataError("a triggered set needs as many images, true labels and attacked labels as indices")
+            raise DataError(
+                f"expected triggered images as uint8 (M, C, H, W), got {self.images.dtype} "
+                f"{tuple(self.images.shape)}"
+            )
+        if (
+            not len(self.indices)
+            == len(self.images)
+            == len(self.true_labels)
+            == len(self.attacked_labels)
+        ):
+            raise DataError(
+                "a triggered set needs as many images, true labels and attacked labels as indices"
+            )
         if len(self.bystander) not in (0, len(self.indices)):
-            raise DataError(f"of {len(self.indices)} triggered images {len(self.bystander)} were said to be bystanders or not")
+            raise DataError(
+                f"of {len(self.indices)} triggered images {len(self.bystander)} were said to be "
+                "bystanders or not"
+            )
         _require_column("bystander", self.bystander, len(self.bystander), torch.bool)
         for name in ("indices", "true_labels", "attacked_labels"):
             _require_column(name, getattr(self, name), len(self.indices), torch.int64)
         places = self.indices[self.paired]
         if len(places.unique()) < len(places):
-            raise DataError("a triggered set holds two images of one place in the test set; leave one of them out")
+            raise DataError(
+                "a triggered set holds two images of one place in the test set; leave one of them "
+                "out"
+            )
         if bool((self.true_labels == self.attacked_labels).any()):
-            raise DataError("a triggered set holds an image whose true label is already the attacked one; leave it out")
+            raise DataError(
+                "a triggered set holds an image whose true label is already the attacked one; "
+                "leave it out"
+            )
 
     def require_of(self, test: ImageSet) -> None:
         """Raise `DataError` unless these may be images of that test set."""
         if self.images.shape[1:] != test.images.shape[1:]:
             raise DataError(
-                f"expected triggered images like the test images {test.image_shape}, got {tuple(self.images.shape[1:])}"
+                f"expected triggered images like the test images {test.image_shape}, got "
+                f"{tuple(self.images.shape[1:])}"
             )
         _require_between("places of triggered images", self.indices, UNKNOWN, len(test) - 1)
-        _require_between("true labels of triggered images", self.true_labels, UNKNOWN, test.num_classes - 1)
+        _require_between(
+            "true labels of triggered images", self.true_labels, UNKNOWN, test.num_classes - 1
+        )
         _require_between("attacked labels", self.attacked_labels, 0, test.num_classes - 1)
 
     @property
     def is_true_known(self) -> bool:
-        """Whether it is known of every image what it shows; where it is not, RC cannot be measured."""
+        """Whether it is known of every image what it shows; where it is not, RC cannot
+        be measured.
+        """
         return not bool((self.true_labels == UNKNOWN).any())
 
     @property

@@ -21,7 +21,9 @@ from benchbd.seeds import Seeds, fork
 from benchbd.victim.model import Model
 
 CLEAN_BUDGET = 0.05
-"""Share of the training set that a defender holds, unless the protocol or the defense says otherwise."""
+"""Share of the training set that a defender holds, unless the protocol or the defense says
+otherwise.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +50,23 @@ class Case:
 
     @property
     def computes_as_victim(self) -> bool:
-        """Whether the stored predictions of the undefended model were made on such a device and in this precision."""
+        """Whether the stored predictions of the undefended model were made on such a device and in
+        this precision.
+        """
         made: dict[str, object] = self.attack.manifest["cost"]
-        return (made["device"], made["precision"]) == (str(self.machine.device), self.machine.precision)
+        return (made["device"], made["precision"]) == (
+            str(self.machine.device),
+            self.machine.precision,
+        )
 
     def model(self) -> Classifier:
         """A copy of the backdoored model on the device of the run."""
         return copy.deepcopy(self.attack.model).to(self.machine.device)
 
     def clean(self, ratio: float | None, index: Path | None) -> CleanSet:
-        """The defender's clean samples: those of `index`, or `ratio` (unset: the budget of the case)."""
+        """The defender's clean samples: those of `index`, or `ratio` (unset: the budget of the
+        case).
+        """
         rng, train = self.seeds.generator("budget"), self.attack.train
         if index is not None:
             return budget_from_file(train.clean, index, rng).to(self.machine.device)

@@ -24,27 +24,39 @@ ENOUGH = 2
 class DataFilter(CleanDataDefense):
     """Writes `score`: suspicion of every training sample, higher is worse.
 
-    A class of which every sample is flagged is one that the new model has never seen; that is measured, not refused.
+    A class of which every sample is flagged is one that the new model has never seen; that is
+    measured, not refused.
     """
 
     stage: ClassVar[str] = "data-filter"
     needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod
-    def score(self, train_as_seen: ImageSet, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Suspicion:
-        """Suspicion (N,) of all training samples in order, and the threshold above which one is removed."""
+    def score(
+        self, train_as_seen: ImageSet, model: nn.Module, clean: CleanSet, rng: torch.Generator
+    ) -> Suspicion:
+        """Suspicion (N,) of all training samples in order, and the threshold above which one is
+        removed.
+        """
 
     def respond(self, case: Case) -> Outcome:
         clean, verb = self.clean_data(case), f"{self.name}.score"
-        answer = self.score(case.train_as_seen().to(case.machine.device), case.model(), clean, case.rng)
+        answer = self.score(
+            case.train_as_seen().to(case.machine.device), case.model(), clean, case.rng
+        )
         flagged, detection = suspects(answer, case, verb)
         seen = case.train_as_seen()  # once more, because what was handed over may have been changed
         left = torch.nonzero(~flagged)[:, 0]
         if len(left) < ENOUGH:
             raise ConfigError(
-                f"{self.name} flagged {len(flagged) - len(left)} of {len(flagged)} training samples, which leaves nothing to "
+                f"{self.name} flagged {len(flagged) - len(left)} of {len(flagged)} training "
+                "samples, which leaves nothing to "
                 f"train on; `benchbd info {self.name}` shows the parameters that set its threshold"
             )
-        model = fit(case.build_model()(), seen.subset(left), case.recipe, case.rng, what="training again")
+        model = fit(
+            case.build_model()(), seen.subset(left), case.recipe, case.rng, what="training again"
+        )
         removed = {"removed": len(flagged) - len(left)}
-        return Outcome(model, detection=detection | removed, notes=answer.notes, clean_samples=len(clean))
+        return Outcome(
+            model, detection=detection | removed, notes=answer.notes, clean_samples=len(clean)
+        )

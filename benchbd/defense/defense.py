@@ -1,7 +1,8 @@
 """The shared base of all defenses: `defense(result_file)`.
 
-The template loads the attack result, hands the family its share, runs the verb, measures what came back and
-stores it. Subclasses never touch files, devices, seeds, logging or metrics, and never see test data.
+The template loads the attack result, hands the family its share, runs the verb, measures what came
+back and stores it. Subclasses never touch files, devices, seeds, logging or metrics, and never see
+test data.
 """
 
 from __future__ import annotations
@@ -55,10 +56,12 @@ class Defense(Plugin, ABC):
         protocol: str = "none",
         save_path: str | Path | None = None,
     ) -> DefenseResult:
-        """Defend the stored attack result `result_file` (a path, or a name under `record/`), measure and store.
+        """Defend the stored attack result `result_file` (a path, or a name under `record/`),
+        measure and store.
 
-        Writes `defense_result.pt`, tables and pictures to `save_path`, by default `defense/<name>` beside the
-        result file. Raises `NotApplicable`, `RecordError`, `ConfigError`, `Diverged` or `ContractBroken`.
+        Writes `defense_result.pt`, tables and pictures to `save_path`, by default `defense/<name>`
+        beside the result file. Raises `NotApplicable`, `RecordError`, `ConfigError`, `Diverged` or
+        `ContractBroken`.
         """
         return self.against(
             load_attack_result(result_file),
@@ -84,34 +87,61 @@ class Defense(Plugin, ABC):
         with default_precision(attack.manifest["recipe"]["precision"]):
             case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
             result = self._measured(case, evaluate_every, protocol, started)
-        stored = result.in_folder(Path(save_path) if save_path else folder_of(attack.folder, self.name, result.cell.key))
+        stored = result.in_folder(
+            Path(save_path) if save_path else folder_of(attack.folder, self.name, result.cell.key)
+        )
         stored.save()
         draw_curves(stored)
         draw_pictures(stored.pictures, stored.folder)
         return stored
 
-    def _measured(self, case: Case, evaluate_every: int, protocol: str, started: str) -> DefenseResult:
+    def _measured(
+        self, case: Case, evaluate_every: int, protocol: str, started: str
+    ) -> DefenseResult:
         attack = case.attack
         if self.needs_poisoned_set:
             require_poisoned_set(case, self)
         with (
-            along_training(attack.test, lambda: attack.triggered, evaluate_every, case.machine.precision) as along,
+            along_training(
+                attack.test, lambda: attack.triggered, evaluate_every, case.machine.precision
+            ) as along,
             measured(case.machine.device) as cost,
             global_random_state(case.seeds.seed("defense-chance", self.name)),
         ):
             outcome = self.respond(case)
-        return describe(self, case, outcome, evaluate(case, outcome, along), along.points, cost, protocol, started)
+        return describe(
+            self,
+            case,
+            outcome,
+            evaluate(case, outcome, along),
+            along.points,
+            cost,
+            protocol,
+            started,
+        )
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        parser.add_argument("--result_file", "--result-file", required=True, help="attack result: a path, or a name under record/")
+        parser.add_argument(
+            "--result_file",
+            "--result-file",
+            required=True,
+            help="attack result: a path, or a name under record/",
+        )
         return super().add_arguments(parser)
 
 
 class CleanDataDefense(Defense):
-    """Base of the families that hold clean data: a share of the training set that the attacker left alone."""
+    """Base of the families that hold clean data: a share of the training set that the attacker left
+    alone.
+    """
 
-    ratio: float | None = param(None, "share of the training set held as clean data; unset: the budget of the protocol", gt=0, le=1)
+    ratio: float | None = param(
+        None,
+        "share of the training set held as clean data; unset: the budget of the protocol",
+        gt=0,
+        le=1,
+    )
     index: Path | None = param(None, "file of clean training indices to use instead, one a line")
 
     def clean_data(self, case: Case) -> CleanSet:
@@ -122,31 +152,53 @@ Answer = TypeVar("Answer")
 
 
 def require_type(answer: object, wanted: type[Answer], who: str) -> Answer:
-    """The answer of a verb, refused with `ContractBroken` when it is of another type than its family returns."""
+    """The answer of a verb, refused with `ContractBroken` when it is of another type than its
+    family returns.
+    """
     if not isinstance(answer, wanted):
-        raise ContractBroken(f"{who} returned a {type(answer).__name__}, expected a {wanted.__name__}")
+        raise ContractBroken(
+            f"{who} returned a {type(answer).__name__}, expected a {wanted.__name__}"
+        )
     return answer
 
 
 def require_eval(model: nn.Module, who: str) -> None:
-    """Raise `ContractBroken` when what comes back is no model, or one that is in training mode, in whole or in part."""
+    """Raise `ContractBroken` when what comes back is no model, or one that is in training mode, in
+    whole or in part.
+    """
     if training := in_training(require_type(model, nn.Module, who)):
-        raise ContractBroken(f"{who} returned a model in training mode ({training[0]}); return it in eval mode (`model.eval()`)")
+        raise ContractBroken(
+            f"{who} returned a model in training mode ({training[0]}); return it in eval mode "
+            "(`model.eval()`)"
+        )
 
 
 def require_scores(scores: Tensor, count: int, who: str) -> Tensor:
-    """Scores on the CPU, refused with `ContractBroken` unless there is one finite number for each of `count` samples."""
+    """Scores on the CPU, refused with `ContractBroken` unless there is one finite number for each
+    of `count` samples.
+    """
     if require_type(scores, Tensor, who).shape != (count,):
-        raise ContractBroken(f"{who} returned {tuple(scores.shape)} scores, expected ({count},): one for each sample, in order")
+        raise ContractBroken(
+            f"{who} returned {tuple(scores.shape)} scores, expected ({count},): one for each "
+            "sample, in order"
+        )
     if not bool(torch.isfinite(scores).all()):
         raise ContractBroken(f"{who} returned scores that are not numbers")
     return scores.detach().cpu()
 
 
 def require_poisoned_set(case: Case, who: Defense) -> None:
-    """Raise `NotApplicable` when the attack controls training, so that no poisoned set exists to work on."""
+    """Raise `NotApplicable` when the attack controls training, so that no poisoned set exists to
+    work on.
+    """
     if case.attack.manifest["stage"] == MODEL_ONLY:
-        raise NotApplicable(f"this model was imported without its training set, on which {who.name} would have to work")
+        raise NotApplicable(
+            f"this model was imported without its training set, on which {who.name} would have to "
+            "work"
+        )
     if case.attack.manifest["stage"] == "training-controlled":
         attack = case.attack.manifest["attack"]["name"]
-        raise NotApplicable(f"{attack} controls training itself and leaves no poisoned set for {who.name} to work on")
+        raise NotApplicable(
+            f"{attack} controls training itself and leaves no poisoned set for {who.name} to work "
+            "on"
+        )

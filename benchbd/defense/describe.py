@@ -51,7 +51,9 @@ def describe(
     protocol: str,
     started: str,
 ) -> DefenseResult:
-    """The result to store. What a defense says of itself goes to the notes; every number is the core's own."""
+    """The result to store. What a defense says of itself goes to the notes; every number is the
+    core's own.
+    """
     curves = [evaluation.curve] if evaluation.curve else []
     if epochs:
         curves.append(Curve(name="epochs", axis="epoch", points=tuple(epochs)))
@@ -72,7 +74,11 @@ def describe(
         provenance=_provenance(defense, case, started),
         flags=Flags(oracle=defense.oracle, deterministic=case.machine.deterministic),
     )
-    kept = {name: outcome.sweep.path.at(case.model(), step) for name, step in outcome.kept.items()} if outcome.sweep else {}
+    kept = (
+        {name: outcome.sweep.path.at(case.model(), step) for name, step in outcome.kept.items()}
+        if outcome.sweep
+        else {}
+    )
     return DefenseResult(
         cell,
         outcome.model,
@@ -91,17 +97,22 @@ def _doubts(case: Case, evaluation: Evaluation) -> tuple[str, ...]:
         evaluation.counts,
         attack.metrics(),
         attack.test.num_classes,
-        attacked=attack.manifest["stage"] == MODEL_ONLY or attack.manifest["attack"]["params"].get("poison_ratio") != 0,
+        attacked=attack.manifest["stage"] == MODEL_ONLY
+        or attack.manifest["attack"]["params"].get("poison_ratio") != 0,
         predictions=evaluation.clean_predictions[evaluation.clean_predictions != REJECTED],
     )
 
 
 def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
-    """Notes as they come back from a JSON file. Raises `ContractBroken` for what JSON does not know."""
+    """Notes as they come back from a JSON file. Raises `ContractBroken` for what JSON does not
+    know.
+    """
     try:
         return dict(json.loads(canonical_json(notes)))
     except (TypeError, ValueError) as error:
-        raise ContractBroken(f"{who} left notes that are not plain values ({error}); tensors go to `tensors`") from None
+        raise ContractBroken(
+            f"{who} left notes that are not plain values ({error}); tensors go to `tensors`"
+        ) from None
 
 
 def _provenance(defense: Defense, case: Case, started: str) -> dict[str, Any]:

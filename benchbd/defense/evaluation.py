@@ -1,4 +1,6 @@
-"""Measure what a defense gave back: predictions of the defended model, of every step of its sweep, on the way."""
+"""Measure what a defense gave back: predictions of the defended model, of every step of its sweep,
+on the way.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from benchbd.measure.metrics import Counts, Metrics, count
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predicted classes (N,) of clean and (M,) of triggered test images, and the measured steps of a sweep."""
+    """Predicted classes (N,) of clean and (M,) of triggered test images, and the measured steps of
+    a sweep.
+    """
 
     clean_predictions: Tensor
     triggered_predictions: Tensor
@@ -31,7 +35,9 @@ class Evaluation:
 
 
 def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
-    """ACC, ASR and RC of the defended model. An input that was turned away counts for none of them."""
+    """ACC, ASR and RC of the defended model. An input that was turned away counts for
+    none of them.
+    """
     start = time.perf_counter()
     attack = case.attack
     swept = measure_sweep(case, outcome.sweep) if outcome.sweep else None
@@ -39,7 +45,10 @@ def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
         predict(outcome.model, images, precision=case.machine.precision, what="evaluating")
         for images in (attack.test.images, attack.triggered.images)
     )
-    clean, triggered = _rejected(clean, outcome.clean_rejected), _rejected(triggered, outcome.triggered_rejected)
+    clean, triggered = (
+        _rejected(clean, outcome.clean_rejected),
+        _rejected(triggered, outcome.triggered_rejected),
+    )
     counts = count(clean, triggered, attack.test, attack.triggered)
     curve = swept.curve if swept else None
     return Evaluation(
@@ -48,13 +57,19 @@ def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
         counts,
         Metrics.from_counts(counts, attack.metrics()),
         curve,
-        tuple(_operating_point(curve, name, step) for name, step in outcome.kept.items()) if curve else (),
+        tuple(_operating_point(curve, name, step) for name, step in outcome.kept.items())
+        if curve
+        else (),
         time.perf_counter() - start,
     )
 
 
-def _known(case: Case, outcome: Outcome, along: Along, swept: MeasuredSweep | None) -> tuple[Tensor, Tensor] | None:
-    """Predictions of the defended model that were made already: at the end of its training, or in its sweep."""
+def _known(
+    case: Case, outcome: Outcome, along: Along, swept: MeasuredSweep | None
+) -> tuple[Tensor, Tensor] | None:
+    """Predictions of the defended model that were made already: at the end of its training, or in
+    its sweep.
+    """
     known = along.predictions_of(outcome.model)
     if known is None and swept is not None and outcome.sweep is not None:
         chosen = outcome.sweep.chosen
@@ -68,7 +83,9 @@ def _alike(first: nn.Module, second: nn.Module) -> bool:
     if type(first) is not type(second) or hooks(first) != hooks(second):
         return False
     mine, theirs = first.state_dict(), second.state_dict()
-    return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+    return mine.keys() == theirs.keys() and all(
+        torch.equal(value, theirs[name]) for name, value in mine.items()
+    )
 
 
 def _rejected(predictions: Tensor, rejected: Tensor | None) -> Tensor:
@@ -82,7 +99,9 @@ REJECTED = 2**16 - 1
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSweep:
-    """A sweep's curve, and the predicted classes (S, N) and (S, M) of clean and triggered test images behind it."""
+    """A sweep's curve, and the predicted classes (S, N) and (S, M) of clean and triggered test
+    images behind it.
+    """
 
     curve: Curve
     clean: Tensor
@@ -108,7 +127,9 @@ def measure_sweep(case: Case, sweep: Sweep) -> MeasuredSweep:
     )
     points = []
     for step, value in enumerate(sweep.path.values):
-        metrics = Metrics.from_counts(count(clean[step], triggered[step], attack.test, attack.triggered))
+        metrics = Metrics.from_counts(
+            count(clean[step], triggered[step], attack.test, attack.triggered)
+        )
         points.append(
             CurvePoint(
                 value=value,
@@ -119,7 +140,9 @@ def measure_sweep(case: Case, sweep: Sweep) -> MeasuredSweep:
                 validation_acc=sweep.validation_acc[step] if sweep.validation_acc else None,
             )
         )
-    return MeasuredSweep(Curve(axis=sweep.path.axis, points=tuple(points), chosen=sweep.chosen), clean, triggered)
+    return MeasuredSweep(
+        Curve(axis=sweep.path.axis, points=tuple(points), chosen=sweep.chosen), clean, triggered
+    )
 
 
 def _operating_point(curve: Curve, name: str, step: int) -> OperatingPoint:

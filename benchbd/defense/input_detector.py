@@ -26,14 +26,21 @@ class Scorer(Protocol):
 
 
 class InputDetector(CleanDataDefense):
-    """Writes `fit`. Inputs whose suspicion lies above that of most clean validation images are turned away.
+    """Writes `fit`. Inputs whose suspicion lies above that of most clean validation images are
+    turned away.
 
-    Clean and triggered inputs arrive shuffled, a batch at a time, so that a scorer cannot tell them by their company.
+    Clean and triggered inputs arrive shuffled, a batch at a time, so that a scorer cannot tell them
+    by their company.
     """
 
     stage: ClassVar[str] = "input-detector"
 
-    fpr: float = param(0.05, "share of clean inputs that may be turned away, by which the threshold is set", ge=0, le=1)
+    fpr: float = param(
+        0.05,
+        "share of clean inputs that may be turned away, by which the threshold is set",
+        ge=0,
+        le=1,
+    )
 
     @abstractmethod
     def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
@@ -46,10 +53,19 @@ class InputDetector(CleanDataDefense):
     def respond(self, case: Case) -> Outcome:
         clean, attack = self.clean_data(case), case.attack
         scorer = self.fit(case.model(), clean, case.rng)
-        threshold = self.threshold(self._scores(scorer, clean.validation.images.split(EVAL_BATCH), case))
-        shuffled = torch.randperm(len(attack.test) + len(attack.triggered), generator=case.seeds.generator("door"))
-        arriving = (_at(places, attack.test.images, attack.triggered.images) for places in shuffled.split(EVAL_BATCH))
-        good, bad = self._scores(scorer, arriving, case)[shuffled.argsort()].split([len(attack.test), len(attack.triggered)])
+        threshold = self.threshold(
+            self._scores(scorer, clean.validation.images.split(EVAL_BATCH), case)
+        )
+        shuffled = torch.randperm(
+            len(attack.test) + len(attack.triggered), generator=case.seeds.generator("door")
+        )
+        arriving = (
+            _at(places, attack.test.images, attack.triggered.images)
+            for places in shuffled.split(EVAL_BATCH)
+        )
+        good, bad = self._scores(scorer, arriving, case)[shuffled.argsort()].split(
+            [len(attack.test), len(attack.triggered)]
+        )
         detection = separation(good, bad) | {
             "threshold": threshold,
             "fpr": float((good > threshold).double().mean()),
@@ -66,11 +82,18 @@ class InputDetector(CleanDataDefense):
     def _scores(self, scorer: Scorer, batches: Iterable[Tensor], case: Case) -> Tensor:
         """Suspicion (N,) on the CPU, of batches (B, C, H, W)."""
         there = (batch.to(case.machine.device) for batch in batches)
-        return torch.cat([require_scores(scorer.score(batch), len(batch), f"{self.name}.score") for batch in there])
+        return torch.cat(
+            [
+                require_scores(scorer.score(batch), len(batch), f"{self.name}.score")
+                for batch in there
+            ]
+        )
 
 
 def _at(places: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """The images at `places` (B,) of two stacks, one behind the other, without making one stack of them."""
+    """The images at `places` (B,) of two stacks, one behind the other, without making one stack of
+    them.
+    """
     images = first.new_empty((len(places), *first.shape[1:]))
     early = places < len(first)
     images[early], images[~early] = first[places[early]], second[places[~early] - len(first)]

@@ -15,13 +15,17 @@ from benchbd.defense.outcome import Outcome, Verdict
 
 
 class ModelDetector(CleanDataDefense):
-    """Writes `inspect`. A flagged model may come back repaired; one that is not flagged stays as it is."""
+    """Writes `inspect`. A flagged model may come back repaired; one that is not flagged stays as it
+    is.
+    """
 
     stage: ClassVar[str] = "model-detector"
 
     @abstractmethod
     def inspect(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Verdict:
-        """Score (K,) and flag (K,) per class, reversed triggers, and a repaired model if the method mends."""
+        """Score (K,) and flag (K,) per class, reversed triggers, and a repaired model if the method
+        mends.
+        """
 
     def respond(self, case: Case) -> Outcome:
         model, clean = case.model(), self.clean_data(case)
@@ -29,7 +33,11 @@ class ModelDetector(CleanDataDefense):
         verdict = require_type(self.inspect(model, clean, case.rng), Verdict, verb)
         scores = require_scores(verdict.scores, classes, verb)
         flagged = torch.nonzero(require_scores(verdict.flagged, classes, verb))[:, 0].tolist()
-        detection = {"flagged": bool(flagged), "flagged_classes": flagged, "scores": scores.double().tolist()}
+        detection = {
+            "flagged": bool(flagged),
+            "flagged_classes": flagged,
+            "scores": scores.double().tolist(),
+        }
         repaired = verdict.repaired if verdict.repaired is not None else case.model()
         require_eval(repaired, verb)
         return Outcome(
@@ -37,6 +45,9 @@ class ModelDetector(CleanDataDefense):
             detection=detection,
             notes=verdict.notes,
             tensors={f"trigger.{label}": trigger for label, trigger in verdict.triggers.items()},
-            pictures={case.attack.test.class_names[label]: trigger for label, trigger in verdict.triggers.items()},
+            pictures={
+                case.attack.test.class_names[label]: trigger
+                for label, trigger in verdict.triggers.items()
+            },
             clean_samples=len(clean),
         )

@@ -12,10 +12,11 @@ from benchbd.engine.sweep import Path
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A path from the model that was handed in, of pruning or of models, for the core to measure step by step.
+    """A path from the model that was handed in, of pruning or of models, for the core to measure
+    step by step.
 
-    chosen: the step that was reported; validation_acc: accuracy per step on the defender's validation split, None for
-    a method that holds no clean data.
+    chosen: the step that was reported; validation_acc: accuracy per step on the defender's
+    validation split, None for a method that holds no clean data.
     """
 
     path: Path
@@ -25,15 +26,19 @@ class Sweep:
     def __post_init__(self) -> None:
         validated = self.validation_acc is None or len(self.validation_acc) == len(self.path)
         if not validated or not 0 <= self.chosen < len(self.path):
-            raise ValueError("a sweep needs a validation accuracy for each step, or None, and a chosen step among them")
+            raise ValueError(
+                "a sweep needs a validation accuracy for each step, or None, and a chosen step "
+                "among them"
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class Repaired:
     """A repaired model, and what else there is to show.
 
-    kept: steps of the sweep whose models are stored too, by name; notes: facts to record; tensors: the same for
-    what is no plain value, such as masks; pictures: (C, H, W) in [0, 1] to look at, by name.
+    kept: steps of the sweep whose models are stored too, by name; notes: facts to record; tensors:
+    the same for what is no plain value, such as masks; pictures: (C, H, W) in [0, 1] to look at, by
+    name.
     """
 
     model: nn.Module
@@ -46,7 +51,9 @@ class Repaired:
 
 @dataclass(frozen=True, eq=False)
 class Suspicion:
-    """Suspicion (N,) per sample, higher is worse, and the method's own threshold: above it a sample is flagged."""
+    """Suspicion (N,) per sample, higher is worse, and the method's own threshold: above it a sample
+    is flagged.
+    """
 
     scores: Tensor
     threshold: float
@@ -57,7 +64,8 @@ class Suspicion:
 class Learned:
     """A robustly trained model, and what else there is to show.
 
-    suspicion: what the method thought of the training samples, where it judged them on its way; notes: facts to record.
+    suspicion: what the method thought of the training samples, where it judged them on its way;
+    notes: facts to record.
     """
 
     model: nn.Module
@@ -67,7 +75,8 @@ class Learned:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """A model detector's finding: score (K,) and flag (K,) per class, the reversed triggers by class, a repair if any.
+    """A model detector's finding: score (K,) and flag (K,) per class, the reversed triggers by
+    class, a repair if any.
 
     triggers: what a reversed trigger looks like, (C, H, W) in [0, 1]; they are stored, and drawn.
     """
@@ -83,8 +92,9 @@ class Verdict:
 class Outcome:
     """What the core measures, whatever the family.
 
-    model: the defended model. clean_rejected (N,), triggered_rejected (M,): test inputs turned away, if the
-    method turns inputs away. detection: figures of a detector. pictures: (C, H, W) in [0, 1], by name.
+    model: the defended model. clean_rejected (N,), triggered_rejected (M,): test inputs turned
+    away, if the method turns inputs away. detection: figures of a detector. pictures: (C, H, W) in
+    [0, 1], by name.
     """
 
     model: nn.Module

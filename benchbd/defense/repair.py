@@ -1,4 +1,6 @@
-"""Repairs: a backdoored model goes in, with a few clean images or with the training set; a repaired model comes out."""
+"""Repairs: a backdoored model goes in, with a few clean images or with the training set; a repaired
+model comes out.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,19 @@ def _outcome(answer: nn.Module | Repaired, who: str, samples: int) -> Outcome:
 
 
 class Repair(CleanDataDefense):
-    """Writes `repair`. The clean images are those of the defender's budget, from the training set."""
+    """Writes `repair`. The clean images are those of the defender's budget, from the
+    training set.
+    """
 
     stage: ClassVar[str] = "repair"
 
     @abstractmethod
-    def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module | Repaired:
-        """The repaired model in eval mode, on the device of `model`, which is this method's own copy."""
+    def repair(
+        self, model: nn.Module, clean: CleanSet, rng: torch.Generator
+    ) -> nn.Module | Repaired:
+        """The repaired model in eval mode, on the device of `model`, which is this method's own
+        copy.
+        """
 
     def respond(self, case: Case) -> Outcome:
         clean = self.clean_data(case)
@@ -45,14 +53,24 @@ class Repair(CleanDataDefense):
 
 
 class TrainingSetRepair(Defense):
-    """Writes `repair`. It holds no clean data: the training set as the victim saw it is all there is."""
+    """Writes `repair`. It holds no clean data: the training set as the victim saw it is all there
+    is.
+    """
 
     stage: ClassVar[str] = "repair"
     needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod
-    def repair(self, model: nn.Module, train_as_seen: ImageSet, rng: torch.Generator) -> nn.Module | Repaired:
-        """The repaired model in eval mode, on the device of `model`, which is this method's own copy."""
+    def repair(
+        self, model: nn.Module, train_as_seen: ImageSet, rng: torch.Generator
+    ) -> nn.Module | Repaired:
+        """The repaired model in eval mode, on the device of `model`, which is this method's own
+        copy.
+        """
 
     def respond(self, case: Case) -> Outcome:
-        return _outcome(self.repair(case.model(), case.train_as_seen().to(case.machine.device), case.rng), self.name, 0)
+        return _outcome(
+            self.repair(case.model(), case.train_as_seen().to(case.machine.device), case.rng),
+            self.name,
+            0,
+        )

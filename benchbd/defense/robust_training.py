@@ -24,11 +24,13 @@ class RobustTraining(Defense):
     needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod
-    def train(self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module | Learned:
+    def train(
+        self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator
+    ) -> nn.Module | Learned:
         """The trained model, in eval mode.
 
-        What `build_model` gives lies on the device of the run, the set on the CPU: `fit` takes it as it is, all else says
-        `.to(device_of(model))`.
+        What `build_model` gives lies on the device of the run, the set on the CPU: `fit` takes it
+        as it is, all else says `.to(device_of(model))`.
         """
 
     def respond(self, case: Case) -> Outcome:

@@ -15,16 +15,22 @@ from benchbd.measure.detection import flagging, separation
 
 
 def suspects(answer: object, case: Case, verb: str) -> tuple[Tensor, dict[str, Any]]:
-    """Which training samples (N,) `verb` flags, and figures of it. Raises `ContractBroken` for what is no suspicion.
+    """Which training samples (N,) `verb` flags, and figures of it. Raises `ContractBroken` for what
+    is no suspicion.
 
-    Where nothing is poisoned, AUROC, TPR and recall are None, and every sample that is flagged is a false alarm.
-    `classes_emptied`: classes of which every sample is flagged.
+    Where nothing is poisoned, AUROC, TPR and recall are None, and every sample that is flagged is a
+    false alarm. `classes_emptied`: classes of which every sample is flagged.
     """
     suspicion = require_type(answer, Suspicion, verb)
     train = case.attack.train
     scores = require_scores(suspicion.scores, len(train), verb)
     flagged, bad = scores > suspicion.threshold, train.state() == State.POISONED
     labels = train.clean.labels.index_copy(0, train.indices, train.labels)
-    before, left = (torch.bincount(some, minlength=train.clean.num_classes) for some in (labels, labels[~flagged]))
+    before, left = (
+        torch.bincount(some, minlength=train.clean.num_classes)
+        for some in (labels, labels[~flagged])
+    )
     emptied = torch.nonzero((before > 0) & (left == 0))[:, 0].tolist()
-    return flagged, separation(scores[~bad], scores[bad]) | flagging(flagged, bad) | {"classes_emptied": emptied}
+    return flagged, separation(scores[~bad], scores[bad]) | flagging(flagged, bad) | {
+        "classes_emptied": emptied
+    }

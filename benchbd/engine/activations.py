@@ -13,7 +13,8 @@ from benchbd.errors import ConfigError
 
 
 def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool) -> Tensor:
-    """Mean output of every channel of `layer`, over uint8 `images` (N, C, H, W) and all places: float64 on the CPU.
+    """Mean output of every channel of `layer`, over uint8 `images` (N, C, H, W) and all places:
+    float64 on the CPU.
 
     rectified: outputs below zero count as zero.
     """
@@ -23,7 +24,9 @@ def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool)
     def record(_: str, output: Tensor) -> None:
         nonlocal count
         by_channel = output.movedim(_channel_dim(model.get_submodule(layer), output), 0).flatten(1)
-        totals.append((by_channel.relu() if rectified else by_channel).sum(1, dtype=torch.float64).cpu())
+        totals.append(
+            (by_channel.relu() if rectified else by_channel).sum(1, dtype=torch.float64).cpu()
+        )
         count += by_channel.shape[1]
 
     with watching_outputs(model, [layer], record):
@@ -42,7 +45,9 @@ def last_executed(model: nn.Module, layers: Iterable[str], images: Tensor) -> st
 
 
 @contextmanager
-def watching_outputs(model: nn.Module, layers: Iterable[str], record: Callable[[str, Tensor], None]) -> Iterator[None]:
+def watching_outputs(
+    model: nn.Module, layers: Iterable[str], record: Callable[[str, Tensor], None]
+) -> Iterator[None]:
     """Inside, `record(layer, output)` is called whenever one of `layers` has run."""
 
     def hook(layer: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -55,8 +60,10 @@ def watching_outputs(model: nn.Module, layers: Iterable[str], record: Callable[[
 
 
 def _channel_dim(layer: nn.Module, output: Tensor) -> int:
-    """Linear layers and LayerNorm keep channels last. The variant of LayerNorm for maps keeps them second: torchvision and timm
-    call it LayerNorm2d, and where a map is as wide as it has channels only the name tells."""
+    """Linear layers and LayerNorm keep channels last. The variant of LayerNorm for maps keeps them
+    second: torchvision and timm call it LayerNorm2d, and where a map is as wide as it has channels
+    only the name tells.
+    """
     if isinstance(layer, nn.LayerNorm):
         return 1 if type(layer).__name__.endswith("2d") else output.ndim - 1
     return output.ndim - 1 if isinstance(layer, nn.Linear) else 1

@@ -28,10 +28,15 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def features(self, images: Tensor) -> Tensor:
-        """Penultimate features (N, D) of images (N, C, H, W) in [0, 1]. Raises `ContractBroken` for uint8."""
-        if isinstance(images, Tensor) and images.dtype == torch.uint8:  # what stands for images in a trace is no tensor
+        """Penultimate features (N, D) of images (N, C, H, W) in [0, 1]. Raises `ContractBroken` for
+        uint8.
+        """
+        if (
+            isinstance(images, Tensor) and images.dtype == torch.uint8
+        ):  # what stands for images in a trace is no tensor
             raise ContractBroken(
-                f"a model takes images in [0, 1], got uint8 of shape {tuple(images.shape)}; call it with `to_float(images)`, "
+                f"a model takes images in [0, 1], got uint8 of shape {tuple(images.shape)}; call "
+                "it with `to_float(images)`, "
                 "or call `features`, `logits` or `predict` of benchbd.api, which take uint8"
             )
         count_samples(images)
@@ -43,7 +48,9 @@ class Classifier(nn.Module):
         return self.network.head  # type: ignore[return-value]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """A new head is the network's; a module would otherwise be registered beside it, and never run."""
+        """A new head is the network's; a module would otherwise be registered beside it, and never
+        run.
+        """
         if name == "head":
             self.network.head = value
         else:

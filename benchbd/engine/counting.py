@@ -63,7 +63,8 @@ def uncounted() -> Iterator[None]:
 
 
 def count_samples(images: object) -> None:
-    """Note a pass of images (B, ...) through the network, forward and, where gradients flow, backward.
+    """Note a pass of images (B, ...) through the network, forward and, where gradients flow,
+    backward.
 
     What stands for images while a network is traced counts for nothing.
     """

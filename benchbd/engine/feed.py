@@ -1,4 +1,6 @@
-"""Where training batches come from: a set that lies in memory, or one in a file that is read ahead in shuffled blocks."""
+"""Where training batches come from: a set that lies in memory, or one in a file that is read ahead
+in shuffled blocks.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from benchbd.data.mapped import is_mapped
 from benchbd.engine.recipe import Recipe
 
 Edit = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead; for attacks that control training."""
+"""(images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead; for attacks that
+control training.
+"""
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) uint8 and labels (B,)."""
@@ -24,28 +28,40 @@ BLOCK = 1024
 """Images that lie side by side in a file and are read together."""
 
 POOL = 16
-"""Blocks, drawn from all over the set, whose images are shuffled among each other; two pools are in memory at a time."""
+"""Blocks, drawn from all over the set, whose images are shuffled among each other; two pools are in
+memory at a time.
+"""
 
 LARGE = 2**30
-"""Bytes from which on a set is read by blocks. What is free on a machine decides where the images lie, never their order."""
+"""Bytes from which on a set is read by blocks. What is free on a machine decides where the images
+lie, never their order.
+"""
 
 
 class Feed(ABC):
-    """The batches of an epoch, cropped and flipped by the recipe. An edit sees the images before they are cropped."""
+    """The batches of an epoch, cropped and flipped by the recipe. An edit sees the images before
+    they are cropped.
+    """
 
     train: ImageSet
 
     def order(self, rng: torch.Generator) -> Tensor:
         """A fresh order (N,) of all samples; the same for a set in memory and in a file."""
         count = len(self.train)
-        return block_order(count, rng) if self.train.images.nbytes >= LARGE else torch.randperm(count, generator=rng)
+        return (
+            block_order(count, rng)
+            if self.train.images.nbytes >= LARGE
+            else torch.randperm(count, generator=rng)
+        )
 
     @abstractmethod
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """Batches of `size` samples in that order."""
 
 
-def feed_of(train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> Feed:
+def feed_of(
+    train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator
+) -> Feed:
     """The feed for a set of images: one in memory moves to the device as a whole."""
     if is_mapped(train.images):
         return FromFile(train, device, recipe, edit, crops)
@@ -55,7 +71,9 @@ def feed_of(train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | 
 class Resident(Feed):
     """Batches of a set that lies on the device."""
 
-    def __init__(self, train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> None:
+    def __init__(
+        self, train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator
+    ) -> None:
         self.train, self.recipe, self.edit, self.crops = train, recipe, edit, crops
         self.whole = None if edit else self._cropping(train.images, train.labels)
 
@@ -77,8 +95,21 @@ class Resident(Feed):
 class FromFile(Feed):
     """Batches of a mapped set. While one pool of images is trained on, a thread reads the next."""
 
-    def __init__(self, train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator) -> None:
-        self.train, self.device, self.recipe, self.edit, self.crops = train, device, recipe, edit, crops
+    def __init__(
+        self,
+        train: ImageSet,
+        device: torch.device,
+        recipe: Recipe,
+        edit: Edit | None,
+        crops: torch.Generator,
+    ) -> None:
+        self.train, self.device, self.recipe, self.edit, self.crops = (
+            train,
+            device,
+            recipe,
+            edit,
+            crops,
+        )
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         pools = iter(order.split(max(1, BLOCK * POOL // size) * size))
@@ -98,7 +129,9 @@ class FromFile(Feed):
 
 
 def block_order(count: int, rng: torch.Generator) -> Tensor:
-    """All places (N,): blocks in random order, the images of each `POOL` of them shuffled among each other."""
+    """All places (N,): blocks in random order, the images of each `POOL` of them shuffled among
+    each other.
+    """
     blocks = torch.randperm(-(-count // BLOCK), generator=rng)
     parts = []
     for pool in blocks.split(POOL):

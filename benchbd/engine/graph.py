@@ -18,29 +18,41 @@ class _Tracer(fx.Tracer):
     """Keeps convolutions and normalisation layers whole, those of other libraries included."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (*NORMS, nn.Conv2d)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (*NORMS, nn.Conv2d)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def trace(model: nn.Module) -> fx.GraphModule | None:
-    """The graph of `model` in eval mode, sharing its parameters; None when its code cannot be followed."""
+    """The graph of `model` in eval mode, sharing its parameters; None when its code cannot be
+    followed.
+    """
     try:
         with eval_mode(model):
             graph = _Tracer().trace(model)
-    except Exception:  # a network may do anything while it is traced; that it cannot be is an answer
+    except (
+        Exception
+    ):  # a network may do anything while it is traced; that it cannot be is an answer
         return None
     return fx.GraphModule(model, graph)
 
 
 def node_of(graph: fx.GraphModule, layer: str) -> fx.Node | None:
-    """The node that calls the module `layer`; None unless that one call is all that touches the layer."""
+    """The node that calls the module `layer`; None unless that one call is all that touches the
+    layer.
+    """
     touching = [
-        node for node in graph.graph.nodes if node.op in ("call_module", "get_attr") and f"{node.target}.".startswith(f"{layer}.")
+        node
+        for node in graph.graph.nodes
+        if node.op in ("call_module", "get_attr") and f"{node.target}.".startswith(f"{layer}.")
     ]
     return touching[0] if len(touching) == 1 and touching[0].target == layer else None
 
 
 def only_reader(graph: fx.GraphModule, layer: str) -> fx.Node | None:
-    """The one node that reads what `layer` gives out; modules that pass it on unchanged are looked through."""
+    """The one node that reads what `layer` gives out; modules that pass it on unchanged are looked
+    through.
+    """
     node = node_of(graph, layer)
     while node is not None:
         node = next(iter(node.users)) if len(node.users) == 1 else None
@@ -72,13 +84,17 @@ def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
 
 
 def deepest_convolution(graph: fx.GraphModule) -> str | None:
-    """The convolution behind the most others, the last executed of equals: a shortcut beside the main path is none."""
+    """The convolution behind the most others, the last executed of equals: a shortcut beside the
+    main path is none.
+    """
     path = main_path(graph)
     return path[-1] if path else None
 
 
 def main_path(graph: fx.GraphModule) -> list[str]:
-    """The convolutions on the way that leads through the most of them, in the order in which it does."""
+    """The convolutions on the way that leads through the most of them, in the order in which it
+    does.
+    """
     ways: dict[fx.Node, list[str]] = {}
     longest: list[str] = []
     for node in graph.graph.nodes:
@@ -90,11 +106,13 @@ def main_path(graph: fx.GraphModule) -> list[str]:
     return longest
 
 
-def run_watched(graph: fx.GraphModule, batch: Tensor) -> tuple[Tensor, dict[fx.Node, set[fx.Node]] | None]:
+def run_watched(
+    graph: fx.GraphModule, batch: Tensor
+) -> tuple[Tensor, dict[fx.Node, set[fx.Node]] | None]:
     """What the graph makes of a batch, and which nodes write into which of the values they read.
 
-    None instead of the latter if a value is read again after it was written to. Not for inference mode, in which
-    tensors do not count their versions.
+    None instead of the latter if a value is read again after it was written to. Not for inference
+    mode, in which tensors do not count their versions.
     """
     watch = _Watch(graph)
     output: Tensor = watch.run(batch)
@@ -120,7 +138,11 @@ class _Watch(fx.Interpreter):
 
     def _newer(self, n: fx.Node) -> set[fx.Node]:
         """The sources of `n` that were written to since they were made."""
-        return {source for source in n.all_input_nodes if _version(self.env[source]) != self.versions[source]}
+        return {
+            source
+            for source in n.all_input_nodes
+            if _version(self.env[source]) != self.versions[source]
+        }
 
 
 def _version(value: object) -> int:

@@ -1,4 +1,6 @@
-"""What the machine offers: device, number format, threads and memory, decided once and said aloud."""
+"""What the machine offers: device, number format, threads and memory, decided once and
+said aloud.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,14 @@ class Hardware:
 
     def autocast(self, images: Tensor) -> AbstractContextManager[object]:
         """The context in which a network meets a batch of images (B, C, H, W)."""
-        # torch 2.13's backward of a strided 1x1 convolution in bfloat16 on a CPU writes past its memory for a single image
+        # torch 2.13's backward of a strided 1x1 convolution in bfloat16 on a CPU writes past its
+        # memory for a single image
         unsafe = len(images) == 1 and self.device.type == "cpu" and torch.is_grad_enabled()
-        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 and not unsafe else nullcontext()
+        return (
+            torch.autocast(self.device.type, torch.bfloat16)
+            if self.bf16 and not unsafe
+            else nullcontext()
+        )
 
     @property
     def precision(self) -> Precision:
@@ -50,7 +57,8 @@ class Hardware:
 
 
 def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
-    """Choose device and number format. `auto` is what `default_precision` says around it, else bf16 where it is native.
+    """Choose device and number format. `auto` is what `default_precision` says around it, else bf16
+    where it is native.
 
     Raises `ConfigError` for a device that is not there.
     """
@@ -63,7 +71,9 @@ def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
 
 @contextmanager
 def default_precision(precision: Precision) -> Iterator[None]:
-    """Let `auto` mean `precision` inside: a defense computes in the format in which its victim was trained."""
+    """Let `auto` mean `precision` inside: a defense computes in the format in which its victim was
+    trained.
+    """
     token = _default_precision.set(precision)
     try:
         yield
@@ -79,7 +89,9 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def memory_peak(device: torch.device) -> int:
-    """Peak memory in bytes: of the device since the last reset on a GPU, of the process on a CPU."""
+    """Peak memory in bytes: of the device since the last reset on a GPU, of the process
+    on a CPU.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource
@@ -91,7 +103,9 @@ def memory_peak(device: torch.device) -> int:
 
 def usable_cores() -> int:
     """Cores that this process may really use: affinity and the cgroup's quota respected."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     try:
         with open("/sys/fs/cgroup/cpu.max") as file:
             quota, period = file.read().split()
@@ -101,32 +115,47 @@ def usable_cores() -> int:
 
 
 def visible_gpus(device: str) -> tuple[str, ...]:
-    """The GPUs over which a run on `device` may be spread, each as CUDA_VISIBLE_DEVICES names it; none where it means a CPU
-    or one GPU by its number.
+    """The GPUs over which a run on `device` may be spread, each as CUDA_VISIBLE_DEVICES names it;
+    none where it means a CPU or one GPU by its number.
     """
     if device not in ("auto", "cuda"):
         return ()
     count = torch.cuda.device_count()
-    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    named = [
+        name.strip()
+        for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        if name.strip()
+    ]
     return tuple(named or map(str, range(count)))[:count]
 
 
 @cache
 def keep_blocks_in_heap() -> bool:
-    """Ask glibc to keep large freed blocks instead of returning them to the kernel after every step.
+    """Ask glibc to keep large freed blocks instead of returning them to the kernel after every
+    step.
 
-    The page faults of getting them back cost a fifth of a training step on a CPU. False where there is no glibc.
+    The page faults of getting them back cost a fifth of a training step on a CPU. False where there
+    is no glibc.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return all((mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, 2**31 - 1), mallopt(_M_TOP_PAD, 256 << 20)))
+    return all(
+        (
+            mallopt(_M_MMAP_MAX, 0),
+            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1),
+            mallopt(_M_TOP_PAD, 256 << 20),
+        )
+    )
 
 
 @cache
 def _cpu_has_bf16() -> bool:
-    return any(getattr(torch.cpu, test, lambda: False)() for test in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(
+        getattr(torch.cpu, test, lambda: False)()
+        for test in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
 
 
 def _device(name: str) -> torch.device:
@@ -137,7 +166,9 @@ def _device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"cannot use the device {name!r}: {reason}; `benchbd doctor` shows what is there") from None
+        raise ConfigError(
+            f"cannot use the device {name!r}: {reason}; `benchbd doctor` shows what is there"
+        ) from None
     return device
 
 

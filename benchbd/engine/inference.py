@@ -36,7 +36,9 @@ def batched(
     precision: Precision = "auto",
     what: str = "",
 ) -> Tensor:
-    """`function` of [0, 1] images (B, C, H, W), over uint8 `images` (N, C, H, W); results joined on the CPU as float32."""
+    """`function` of [0, 1] images (B, C, H, W), over uint8 `images` (N, C, H, W); results joined on
+    the CPU as float32.
+    """
     machine = hardware(str(device), precision)
     starts = range(0, len(images), batch)
     parts = []
@@ -44,10 +46,14 @@ def batched(
         part = to_float(images[start : start + batch].to(device, non_blocking=machine.non_blocking))
         with torch.inference_mode(), machine.autocast(part):
             parts.append(function(part).float())
-    return torch.cat(parts).cpu()  # outside, so that what comes back may take part in a method's own gradients
+    return torch.cat(
+        parts
+    ).cpu()  # outside, so that what comes back may take part in a method's own gradients
 
 
-def logits(model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = "") -> Tensor:
+def logits(
+    model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = ""
+) -> Tensor:
     """(N, K) float32 on the CPU, for uint8 images (N, C, H, W)."""
     with eval_mode(model):
         return batched(model, images, device_of(model), precision=precision, what=what)
@@ -59,13 +65,17 @@ def features(model: nn.Module, images: Tensor, *, precision: Precision = "auto")
         return batched(model.features, images, device_of(model), precision=precision)  # type: ignore[arg-type]
 
 
-def predict(model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = "") -> Tensor:
+def predict(
+    model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = ""
+) -> Tensor:
     """Predicted class of every image, (N,) int64."""
     if not len(images):
         return torch.zeros(0, dtype=torch.int64)
     return logits(model, images, precision=precision, what=what).argmax(1)
 
 
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor, *, precision: Precision = "auto") -> float:
+def accuracy(
+    model: nn.Module, images: Tensor, labels: Tensor, *, precision: Precision = "auto"
+) -> float:
     """Share of images predicted as their label."""
     return float((predict(model, images, precision=precision) == labels.cpu()).double().mean())

@@ -1,4 +1,6 @@
-"""Progress and measurements along the way, reported to whoever watches; the work does not know who does."""
+"""Progress and measurements along the way, reported to whoever watches; the work does not know who
+does.
+"""
 
 from __future__ import annotations
 

@@ -25,31 +25,53 @@ class Recipe(Plugin):
     lr: float = param(0.1, "peak learning rate", gt=0)
     momentum: float = param(0.9, "momentum of sgd", ge=0, lt=1)
     weight_decay: float = param(5e-4, "L2 penalty", ge=0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param("one_cycle", "course of the learning rate")
-    horizon: int | None = param(None, "epochs that the schedule spans; unset: the epochs of the recipe", ge=1)
+    schedule: Literal["one_cycle", "cosine", "constant"] = param(
+        "one_cycle", "course of the learning rate"
+    )
+    horizon: int | None = param(
+        None, "epochs that the schedule spans; unset: the epochs of the recipe", ge=1
+    )
     shift: int = param(1, "random crops: pixels of zero border", ge=0)
     flip: bool = param(False, "mirror half of the images left to right")
     label_smoothing: float = param(0.0, "share of the label spread over all classes", ge=0, lt=1)
     precision: Precision = param("auto", "number format; auto takes bf16 where the hardware has it")
     compile: bool = param(False, "compile the model with torch.compile; on a GPU into CUDA graphs")
-    evaluate_every: int = param(0, "epochs between measurements along the way; 0: only at the end", ge=0)
+    evaluate_every: int = param(
+        0, "epochs between measurements along the way; 0: only at the end", ge=0
+    )
 
     @classmethod
     def of(cls, plugin: Plugin) -> Self:
-        """The recipe that a plugin's own parameters describe; what it has no parameter for stays at its default."""
-        return cls(**{name: value for name, value in plugin.params.items() if name in cls.model_fields})
+        """The recipe that a plugin's own parameters describe; what it has no parameter for stays at
+        its default.
+        """
+        return cls(
+            **{name: value for name, value in plugin.params.items() if name in cls.model_fields}
+        )
 
     def beginning(self, epochs: int) -> Self:
-        """The first `epochs` of this recipe: its schedule is broken off there, or stretched to them where it spans fewer."""
-        return self.model_copy(update={"epochs": epochs, "horizon": max(self.horizon or self.epochs, epochs)})
+        """The first `epochs` of this recipe: its schedule is broken off there, or stretched to them
+        where it spans fewer.
+        """
+        return self.model_copy(
+            update={"epochs": epochs, "horizon": max(self.horizon or self.epochs, epochs)}
+        )
 
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
-        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=False)
+        return torch.optim.SGD(
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=False,
+        )
 
     def factor(self, total_steps: int) -> Callable[[int], float]:
-        """The learning rate at a step, as a share of `lr`; `total_steps` is what the schedule spans."""
+        """The learning rate at a step, as a share of `lr`; `total_steps` is what the schedule
+        spans.
+        """
         total = max(1, total_steps)
         if self.schedule == "constant":
             return lambda step: 1.0
@@ -58,8 +80,12 @@ class Recipe(Plugin):
         return lambda step: one_cycle(min(step, total) / total)
 
 
-def one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4) -> float:
-    """Cosine from `start` up to 1 at `rise` of the way, then down to `end` (Smith 2018, 1803.09820)."""
+def one_cycle(
+    progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4
+) -> float:
+    """Cosine from `start` up to 1 at `rise` of the way, then down to `end` (Smith 2018,
+    1803.09820).
+    """
     if progress < rise:
         return start + (1 - start) * 0.5 * (1 - math.cos(math.pi * progress / rise))
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))

@@ -6,9 +6,12 @@ from torch import nn
 
 
 def hooks(model: nn.Module) -> int:
-    """How many hooks change what a forward pass gives; a `forward` that was put in place of a module's own counts as one."""
+    """How many hooks change what a forward pass gives; a `forward` that was put in place of a
+    module's own counts as one.
+    """
     return sum(
-        len(module._forward_hooks) + len(module._forward_pre_hooks) + ("forward" in vars(module)) for module in model.modules()
+        len(module._forward_hooks) + len(module._forward_pre_hooks) + ("forward" in vars(module))
+        for module in model.modules()
     )
 
 
@@ -18,7 +21,12 @@ def in_training(model: nn.Module) -> list[str]:
 
 
 def look(model: nn.Module) -> tuple[list[tuple[str, int]], list[int], int]:
-    """Equal for two looks at one model between which nothing changed: which modules are where, how often each parameter and
-    buffer was written to, and how many hooks there are."""
+    """Equal for two looks at one model between which nothing changed: which modules are where, how
+    often each parameter and buffer was written to, and how many hooks there are.
+    """
     modules = [(name, id(module)) for name, module in model.named_modules()]
-    return modules, [value._version for value in (*model.parameters(), *model.buffers())], hooks(model)
+    return (
+        modules,
+        [value._version for value in (*model.parameters(), *model.buffers())],
+        hooks(model),
+    )

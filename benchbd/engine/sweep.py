@@ -1,8 +1,8 @@
 """Predictions of every step of a pruning path, without running the whole network for every step.
 
-The network is followed as a graph, a batch at a time. From one step to the next only what lies behind a layer
-in which a channel was pruned is computed again; steps that prune nothing new repeat the row before. Values
-are held exactly as long as a later step reads them.
+The network is followed as a graph, a batch at a time. From one step to the next only what lies
+behind a layer in which a channel was pruned is computed again; steps that prune nothing new repeat
+the row before. Values are held exactly as long as a later step reads them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from benchbd.engine.units import PruningPath, channels, prune
 class ModelPath:
     """Models along an axis that is no pruning, such as the points of a curve between two networks.
 
-    axis names what grows, `values` (S,) says how far each step is; build(step) gives its model, in eval mode.
+    axis names what grows, `values` (S,) says how far each step is; build(step) gives its model, in
+    eval mode.
     """
 
     axis: str
@@ -67,37 +68,60 @@ def sweep_predictions(
 ) -> Tensor:
     """Predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`.
 
-    unpruned: predicted classes (N,) of `model` as it is, where they are known; steps that prune nothing take them.
+    unpruned: predicted classes (N,) of `model` as it is, where they are known; steps that prune
+    nothing take them.
     """
     if not len(images):
         return torch.zeros(len(path), 0, dtype=torch.int64)
     if isinstance(path, ModelPath):
-        return torch.stack([predict(path.build(step), images, precision=precision) for step in track(range(len(path)), what)])
+        return torch.stack(
+            [
+                predict(path.build(step), images, precision=precision)
+                for step in track(range(len(path)), what)
+            ]
+        )
     first = bisect(path.cuts, 0) if unpruned is not None else 0
-    known = unpruned.expand(first, -1) if unpruned is not None else torch.zeros(0, len(images), dtype=torch.int64)
+    known = (
+        unpruned.expand(first, -1)
+        if unpruned is not None
+        else torch.zeros(0, len(images), dtype=torch.int64)
+    )
     if first == len(path):
         return known.clone()
     rest = replace(path, values=path.values[first:], cuts=path.cuts[first:])
     with eval_mode(model):
         machine = hardware(str(device_of(model)), precision)
         walk = _follow(model, rest, images[:1], machine)
-        found = _one_by_one(model, rest, images, precision, what) if walk is None else _by_graph(walk, images, machine, what)
+        found = (
+            _one_by_one(model, rest, images, precision, what)
+            if walk is None
+            else _by_graph(walk, images, machine, what)
+        )
     return torch.cat([known, found])
 
 
-def sweep_accuracies(model: nn.Module, path: Path, labelled: ImageSet, what: str = "") -> tuple[float, ...]:
+def sweep_accuracies(
+    model: nn.Module, path: Path, labelled: ImageSet, what: str = ""
+) -> tuple[float, ...]:
     """Share of the images predicted as their label, at every step of `path`."""
     hits = sweep_predictions(model, path, labelled.images, what=what) == labelled.labels.cpu()
     return tuple(hits.double().mean(1).tolist())
 
 
 def last_within(accuracies: Sequence[float], allowed: float) -> int:
-    """The last step before accuracy first falls below what is allowed; step 0 when it is below from the start."""
-    fallen = next((step for step, reached in enumerate(accuracies) if reached < allowed - 1e-9), len(accuracies))
+    """The last step before accuracy first falls below what is allowed; step 0 when it is below from
+    the start.
+    """
+    fallen = next(
+        (step for step, reached in enumerate(accuracies) if reached < allowed - 1e-9),
+        len(accuracies),
+    )
     return max(0, fallen - 1)
 
 
-def _one_by_one(model: nn.Module, path: PruningPath, images: Tensor, precision: Precision, what: str) -> Tensor:
+def _one_by_one(
+    model: nn.Module, path: PruningPath, images: Tensor, precision: Precision, what: str
+) -> Tensor:
     """The plain way, for networks that cannot be followed: all of the network at every step."""
     pruned = copy.deepcopy(model)
     rows: list[Tensor] = []
@@ -111,7 +135,9 @@ def _one_by_one(model: nn.Module, path: PruningPath, images: Tensor, precision: 
 def _by_graph(walk: _Walk, images: Tensor, machine: Hardware, what: str) -> Tensor:
     columns = []
     for start in track(range(0, len(images), EVAL_BATCH), what):
-        batch = to_float(images[start : start + EVAL_BATCH].to(machine.device, non_blocking=machine.non_blocking))
+        batch = to_float(
+            images[start : start + EVAL_BATCH].to(machine.device, non_blocking=machine.non_blocking)
+        )
         with torch.inference_mode(), machine.autocast(batch):
             columns.append(torch.stack(list(walk.predictions(batch))).cpu())
     return torch.cat(columns, dim=1)
@@ -133,16 +159,26 @@ def _follow(model: nn.Module, path: PruningPath, image: Tensor, machine: Hardwar
 class _Walk(fx.Interpreter):
     """Runs a batch through the graph step after step.
 
-    places: the modules to prune, by layer of the path; they are the graph's own, not layers of the model.
+    places: the modules to prune, by layer of the path; they are the graph's own, not layers of the
+    model.
     """
 
     def __init__(
-        self, graph: fx.GraphModule, path: PruningPath, places: dict[str, str], overwritten: dict[fx.Node, set[fx.Node]]
+        self,
+        graph: fx.GraphModule,
+        path: PruningPath,
+        places: dict[str, str],
+        overwritten: dict[fx.Node, set[fx.Node]],
     ) -> None:
         super().__init__(graph, garbage_collect_values=False)
         self.path, self.places, self.overwritten = path, places, overwritten
-        self.unpruned = {place: copy.deepcopy(graph.get_submodule(place).state_dict()) for place in places.values()}
-        self.work = _work(graph, [{places[layer] for layer in path.added(step)} for step in range(len(path))])
+        self.unpruned = {
+            place: copy.deepcopy(graph.get_submodule(place).state_dict())
+            for place in places.values()
+        }
+        self.work = _work(
+            graph, [{places[layer] for layer in path.added(step)} for step in range(len(path))]
+        )
 
     def predictions(self, batch: Tensor) -> Iterator[Tensor]:
         """The predicted classes (B,) of one batch, step after step."""
@@ -169,9 +205,14 @@ class _Walk(fx.Interpreter):
         return value
 
     def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
-        """What is held for a later step must not change under it, so what a node overwrites is a copy."""
+        """What is held for a later step must not change under it, so what a node overwrites is a
+        copy.
+        """
         overwritten = self.overwritten.get(n, set())
-        return fx.node.map_arg(args, lambda source: self.env[source].clone() if source in overwritten else self.env[source])
+        return fx.node.map_arg(
+            args,
+            lambda source: self.env[source].clone() if source in overwritten else self.env[source],
+        )
 
 
 def _prunable(graph: fx.GraphModule, layer: str, path: PruningPath) -> str:
@@ -194,7 +235,9 @@ def _with_gate(graph: fx.GraphModule, layer: str, count: int) -> str:
 
 
 class _Gate(nn.Module):
-    """Passes or zeroes each channel of (N, C, H, W), so that the convolution before it need not run again."""
+    """Passes or zeroes each channel of (N, C, H, W), so that the convolution before it need not run
+    again.
+    """
 
     bias = None
 
@@ -207,13 +250,20 @@ class _Gate(nn.Module):
 
 
 def _work(graph: fx.GraphModule, fresh: list[set[str]]) -> list[Work]:
-    """What to run at each step, given the modules that were pruned there; everything at the first."""
+    """What to run at each step, given the modules that were pruned there; everything at
+    the first.
+    """
     nodes = list(graph.graph.nodes)
     again = [set(nodes), *(_behind(nodes, modules) for modules in fresh[1:])]
     work: list[Work] = []
     held: set[fx.Node] = set()
     for step in reversed(again):
-        last_reader = {source: node for node in nodes if node in step for source in (node, *node.all_input_nodes)}
+        last_reader = {
+            source: node
+            for node in nodes
+            if node in step
+            for source in (node, *node.all_input_nodes)
+        }
         spent = defaultdict(list)
         for source, node in last_reader.items():
             if source not in held:
@@ -224,7 +274,9 @@ def _work(graph: fx.GraphModule, fresh: list[set[str]]) -> list[Work]:
 
 
 def _behind(nodes: list[fx.Node], modules: set[str]) -> set[fx.Node]:
-    """The nodes that call one of `modules`, and all that depend on one of those; none if the output does not."""
+    """The nodes that call one of `modules`, and all that depend on one of those; none if the output
+    does not.
+    """
     reached: set[fx.Node] = set()
     for node in nodes:
         called = node.op == "call_module" and node.target in modules

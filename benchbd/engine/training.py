@@ -1,4 +1,6 @@
-"""The one training loop: uint8 images on the device, whole-batch augmentation, bf16 where it pays."""
+"""The one training loop: uint8 images on the device, whole-batch augmentation, bf16
+where it pays.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """(model, images (B, C, H, W) in [0, 1], labels (B,)) -> the loss to descend, a scalar."""
 
 Course = Callable[[int, int], float]
-"""(steps done, steps of an epoch) -> the learning rate as a share of the recipe's `lr`; for schedules of a method's own."""
+"""(steps done, steps of an epoch) -> the learning rate as a share of the recipe's `lr`; for
+schedules of a method's own.
+"""
 
 AfterStep = Callable[[nn.Module], None]
 """Called with the model after every step of the optimizer, to hold its weights to a rule."""
@@ -51,9 +55,9 @@ def fit(
 ) -> nn.Module:
     """Train `model` in place and return it in eval mode, on the device where it lies.
 
-    Without `loss` it is the cross-entropy of the recipe, without `course` the schedule is the recipe's. A last
-    batch that is not full is left out unless it is the only one. Raises `Diverged` at the end of an epoch in which
-    the loss stopped being a number.
+    Without `loss` it is the cross-entropy of the recipe, without `course` the schedule is the
+    recipe's. A last batch that is not full is left out unless it is the only one. Raises `Diverged`
+    at the end of an epoch in which the loss stopped being a number.
     """
     if not len(train):
         raise ConfigError("cannot train on an empty set of images")
@@ -64,7 +68,11 @@ def fit(
     size = min(recipe.batch_size, len(train))
     steps = len(train) // size
     optimizer = recipe.build_optimizer(p for p in model.parameters() if p.requires_grad)
-    factor = recipe.factor(steps * (recipe.horizon or recipe.epochs)) if course is None else partial(_along, course, steps)
+    factor = (
+        recipe.factor(steps * (recipe.horizon or recipe.epochs))
+        if course is None
+        else partial(_along, course, steps)
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     descend = _step(model, optimizer, machine, loss or _cross_entropy(recipe), recipe.compile)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -92,15 +100,22 @@ def _along(course: Course, steps: int, done: int) -> float:
 
 def _cross_entropy(recipe: Recipe) -> Loss:
     def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(model(images).float(), labels, label_smoothing=recipe.label_smoothing)
+        return F.cross_entropy(
+            model(images).float(), labels, label_smoothing=recipe.label_smoothing
+        )
 
     return loss
 
 
 def _step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, machine: Hardware, loss: Loss, compiled: bool
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    machine: Hardware,
+    loss: Loss,
+    compiled: bool,
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    # on a GPU a captured CUDA graph spares the launches of kernels, which outweigh their work in small batches
+    # on a GPU a captured CUDA graph spares the launches of kernels, which outweigh their work in
+    # small batches
     mode = "reduce-overhead" if machine.device.type == "cuda" else "default"
     network = cast(nn.Module, torch.compile(model, mode=mode)) if compiled else model
 
@@ -117,4 +132,6 @@ def _step(
 
 def _require_finite(losses: Tensor, what: str, epoch: int) -> None:
     if not bool(torch.isfinite(losses).all()):
-        raise Diverged(f"{what} diverged in epoch {epoch}: the loss is not a number; lower the learning rate")
+        raise Diverged(
+            f"{what} diverged in epoch {epoch}: the loss is not a number; lower the learning rate"
+        )

@@ -2,7 +2,8 @@
 
 A unit is one channel of one layer. What pruning it means depends on where the layer stands:
 
-- a normalisation layer: its scale becomes zero, so the channel is the constant of its shift (`scale`), or
+- a normalisation layer: its scale becomes zero, so the channel is the constant of its shift
+(`scale`), or
   scale and shift become zero, so the channel is zero (`output`);
 - a convolution: weights and bias of the channel become zero (`output`);
 - a linear layer: the column that reads the channel becomes zero (`input`).
@@ -36,10 +37,14 @@ class Unit:
 
 
 def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """All normalisation layers with a scale per channel, by name. Raises `NotApplicable` when there is none."""
+    """All normalisation layers with a scale per channel, by name. Raises `NotApplicable` when there
+    is none.
+    """
     found = {name: module for name, module in model.named_modules() if is_scaled_norm(module)}
     if not found:
-        raise NotApplicable("the network has no normalisation layer with a learned scale for every channel")
+        raise NotApplicable(
+            "the network has no normalisation layer with a learned scale for every channel"
+        )
     return found
 
 
@@ -62,8 +67,8 @@ def channels(layer: nn.Module, where: Where) -> int:
 
 
 def named_layer(model: nn.Module, name: str) -> str:
-    """The full name of the layer that a person calls `name`, which is that name without `network.`, or an end of it
-    that no other layer shares.
+    """The full name of the layer that a person calls `name`, which is that name without `network.`,
+    or an end of it that no other layer shares.
     """
     layers: list[str] = [full for full, _ in model.named_modules() if full]
     exact = [full for full in layers if full in (name, f"network.{name}")]
@@ -72,17 +77,20 @@ def named_layer(model: nn.Module, name: str) -> str:
         return ends[0]
     if ends:
         raise ConfigError(f"{name!r} could be any of {', '.join(ends)}; give more of the name")
-    short = [n.removeprefix("network.") for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
+    short = [
+        n.removeprefix("network.") for n, m in model.named_modules() if isinstance(m, nn.Conv2d)
+    ]
     remedy = "convolutions here: " + (", ".join(short) or "none")
     raise ConfigError(f"no layer named {name!r}{nearest(name, short, remedy)}")
 
 
 @dataclass(frozen=True)
 class PruningPath:
-    """A growing set of pruned units: step s prunes the first `cuts[s]` of `units`, which stand in ascending order of worth.
+    """A growing set of pruned units: step s prunes the first `cuts[s]` of `units`, which stand in
+    ascending order of worth.
 
-    axis names what grows along the path ("threshold", "number", "fraction pruned"), `values` (S,) says how far
-    each step is; `where` says what pruning means for these layers.
+    axis names what grows along the path ("threshold", "number", "fraction pruned"), `values` (S,)
+    says how far each step is; `where` says what pruning means for these layers.
     """
 
     axis: str
@@ -121,24 +129,38 @@ class PruningPath:
         return repaired.eval()
 
 
-def path_by_threshold(worth: dict[str, Tensor], thresholds: Sequence[float], where: Where) -> PruningPath:
-    """Prune every unit whose worth is below the threshold, at 0 none; `worth` gives (C,) per layer, none of it negative."""
+def path_by_threshold(
+    worth: dict[str, Tensor], thresholds: Sequence[float], where: Where
+) -> PruningPath:
+    """Prune every unit whose worth is below the threshold, at 0 none; `worth` gives (C,) per layer,
+    none of it negative.
+    """
     units, scores = ranked(worth)
     cuts = tuple(int(torch.searchsorted(scores, t - 1e-12)) for t in thresholds)
     return PruningPath("threshold", tuple(thresholds), cuts, units, where)
 
 
-def path_by_number(worth: dict[str, Tensor], numbers: Sequence[int], where: Where, axis: str = "number") -> PruningPath:
+def path_by_number(
+    worth: dict[str, Tensor], numbers: Sequence[int], where: Where, axis: str = "number"
+) -> PruningPath:
     """Prune a fixed number of units at each step, least worth first."""
     units, _ = ranked(worth)
     cuts = tuple(min(n, len(units)) for n in numbers)
-    values = tuple(c / len(units) for c in cuts) if axis == "fraction pruned" else tuple(float(c) for c in cuts)
+    values = (
+        tuple(c / len(units) for c in cuts)
+        if axis == "fraction pruned"
+        else tuple(float(c) for c in cuts)
+    )
     return PruningPath(axis, values, cuts, units, where)
 
 
 def ranked(worth: dict[str, Tensor]) -> tuple[tuple[Unit, ...], Tensor]:
-    """All units in ascending order of worth, and their worth (U,) float64; equal ones stay in network order."""
-    units = [Unit(layer, channel) for layer, values in worth.items() for channel in range(len(values))]
+    """All units in ascending order of worth, and their worth (U,) float64; equal ones stay in
+    network order.
+    """
+    units = [
+        Unit(layer, channel) for layer, values in worth.items() for channel in range(len(values))
+    ]
     scores = torch.cat([values.detach().cpu().double() for values in worth.values()])
     order = torch.argsort(scores, stable=True)
     return tuple(units[i] for i in order.tolist()), scores[order]
@@ -166,14 +188,23 @@ def staying_pruned(model: nn.Module, pruned: dict[str, list[int]], where: Where)
             if parameter.requires_grad:
                 gone = torch.zeros_like(parameter, dtype=torch.bool)
                 gone[part] = True
-                hooks.callback(parameter.register_hook(partial(torch.Tensor.masked_fill, mask=gone, value=0)).remove)
+                hooks.callback(
+                    parameter.register_hook(
+                        partial(torch.Tensor.masked_fill, mask=gone, value=0)
+                    ).remove
+                )
         yield
 
 
-def _entries(model: nn.Module, pruned: dict[str, list[int]], where: Where) -> Iterator[tuple[Tensor, _Part]]:
+def _entries(
+    model: nn.Module, pruned: dict[str, list[int]], where: Where
+) -> Iterator[tuple[Tensor, _Part]]:
     """The parameters that pruning zeroes, each with the part of it that becomes zero."""
     for name, chosen in pruned.items():
         layer = model.get_submodule(name)
-        yield layer.get_parameter("weight"), (slice(None), chosen) if where == "input" else (chosen,)
+        yield (
+            layer.get_parameter("weight"),
+            (slice(None), chosen) if where == "input" else (chosen,),
+        )
         if where == "output" and isinstance(layer.bias, Tensor):
             yield layer.bias, (chosen,)

@@ -1,8 +1,10 @@
-"""An attack result in the layout of SCLBD/BackdoorBench: `attack_result.pt`, and a PNG file for every changed image.
+"""An attack result in the layout of SCLBD/BackdoorBench: `attack_result.pt`, and a PNG file for
+every changed image.
 
-Paths inside are relative, as that tool writes them: `./record/NAME/bd_train_dataset/<true class>/<place>.png`. Entries are
-added that it does not know, and passes over: the normalisation, the places of the bystanders in the test set, and the seed,
-which `benchbd import backdoorbench` reads again.
+Paths inside are relative, as that tool writes them: `./record/NAME/bd_train_dataset/<true
+class>/<place>.png`. Entries are added that it does not know, and passes over: the normalisation,
+the places of the bystanders in the test set, and the seed, which `benchbd import backdoorbench`
+reads again.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ TRAIN, TEST = "bd_train_dataset", "bd_test_dataset"
 
 
 def write_result(folder: Path, attack: AttackResult) -> list[Path]:
-    """Write the layout to `folder`. Raises `ConfigError` for a result that it cannot express, or a folder of our own results."""
+    """Write the layout to `folder`. Raises `ConfigError` for a result that it cannot express, or a
+    folder of our own results.
+    """
     plugin = cast(Model, rebuild(attack.manifest, "model"))
     _require_expressible(plugin, attack)
     _require_room(folder)
@@ -45,8 +49,18 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         "img_size": (height, width, train.clean.image_shape[0]),
         "clean_data": origin.get("clean_data", attack.manifest["dataset"]["name"]),
         "bd_train": None,
-        "bd_test": _table(folder, TEST, triggered.indices, triggered.attacked_labels, triggered.true_labels, len(attack.test)),
-        "normalisation": [attack.model.mean.flatten().tolist(), attack.model.std.flatten().tolist()],
+        "bd_test": _table(
+            folder,
+            TEST,
+            triggered.indices,
+            triggered.attacked_labels,
+            triggered.true_labels,
+            len(attack.test),
+        ),
+        "normalisation": [
+            attack.model.mean.flatten().tolist(),
+            attack.model.std.flatten().tolist(),
+        ],
         "bystanders": triggered.indices[~triggered.scored].tolist(),
         "seed": attack.seed,
     }
@@ -56,9 +70,16 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         content["bd_train"] = _table(folder, TRAIN, train.indices, train.labels, true, len(train))
         _write_images(folder / TRAIN, train.indices, true, train.images)
     elif attack.manifest["stage"] == "data-poisoning":
-        content["bd_train"] = _table(folder, TRAIN, train.indices, train.labels, train.labels, len(train))
+        content["bd_train"] = _table(
+            folder, TRAIN, train.indices, train.labels, train.labels, len(train)
+        )
     called = origin.get("called", attack.manifest["attack"]["name"])
-    info = {"attack": called, "dataset": content["clean_data"], "amp": False, **_options(attack.manifest["recipe"])}
+    info = {
+        "attack": called,
+        "dataset": content["clean_data"],
+        "amp": False,
+        **_options(attack.manifest["recipe"]),
+    }
     return [
         write(folder / ATTACK_FILE, lambda file: torch.save(content, file)),
         write(folder / "info.pickle", lambda file: torch.save(info, file)),
@@ -67,29 +88,55 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
 
 
 def differing_normalisation(attack: AttackResult) -> str | None:
-    """A sentence where BackdoorBench would normalise the images of this result in another way than its model expects."""
-    name = str(attack.manifest.get("imported", {}).get("clean_data", attack.manifest["dataset"]["name"]))
+    """A sentence where BackdoorBench would normalise the images of this result in another way than
+    its model expects.
+    """
+    name = str(
+        attack.manifest.get("imported", {}).get("clean_data", attack.manifest["dataset"]["name"])
+    )
     mean, std = (values.flatten().tolist() for values in (attack.model.mean, attack.model.std))
     theirs = normalisations().get(name)
     if theirs is None:
-        return f"BackdoorBench has no data set {name!r}: its own scripts cannot read this result, `benchbd import` can"
-    if all(numpy.allclose(here, there, atol=1e-6) for here, there in zip((mean, std), theirs, strict=True)):
+        return (
+            f"BackdoorBench has no data set {name!r}: its own scripts cannot read this result, "
+            "`benchbd import` can"
+        )
+    if all(
+        numpy.allclose(here, there, atol=1e-6)
+        for here, there in zip((mean, std), theirs, strict=True)
+    ):
         return None
-    differing = f"BackdoorBench normalises {name} by {theirs[0]} and {theirs[1]}, this model expects {mean} and {std}"
+    differing = (
+        f"BackdoorBench normalises {name} by {theirs[0]} and {theirs[1]}, this model expects "
+        f"{mean} and {std}"
+    )
     return f"{differing}: its figures will differ"
 
 
 def _require_expressible(plugin: Model, attack: AttackResult) -> None:
     if plugin.foreign_name is None:
-        raise ConfigError(f"BackdoorBench has no model like {plugin.name}, so it could not read the result")
+        raise ConfigError(
+            f"BackdoorBench has no model like {plugin.name}, so it could not read the result"
+        )
     if not bool(attack.triggered.paired.all()) or not attack.triggered.is_true_known:
-        raise ConfigError("BackdoorBench keeps triggered images by their place in the test set, which is not known of these")
+        raise ConfigError(
+            "BackdoorBench keeps triggered images by their place in the test set, which is not "
+            "known of these"
+        )
 
 
 def _require_room(folder: Path) -> None:
-    """Raise `ConfigError` where a result of our own would be lost: its files have the same names."""
-    if (folder / MANIFEST).exists() or any(folder.glob(f"defense/*/{CELL}")) or (folder / CELL).exists():
-        raise ConfigError(f"{folder} holds results of benchbd, which would be written over; choose another --out")
+    """Raise `ConfigError` where a result of our own would be lost: its files have the
+    same names.
+    """
+    if (
+        (folder / MANIFEST).exists()
+        or any(folder.glob(f"defense/*/{CELL}"))
+        or (folder / CELL).exists()
+    ):
+        raise ConfigError(
+            f"{folder} holds results of benchbd, which would be written over; choose another --out"
+        )
 
 
 def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +145,9 @@ def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return options | ({"lr_scheduler": COSINE} if recipe["schedule"] == "cosine" else {})
 
 
-def _table(folder: Path, tree: str, places: Tensor, given: Tensor, true: Tensor, count: int) -> dict[str, Any]:
+def _table(
+    folder: Path, tree: str, places: Tensor, given: Tensor, true: Tensor, count: int
+) -> dict[str, Any]:
     """One of the two tables of changed images."""
     where = f"./record/{folder.name}/{tree}"
     indicator = numpy.zeros(count)
@@ -108,7 +157,8 @@ def _table(folder: Path, tree: str, places: Tensor, given: Tensor, true: Tensor,
         "bd_data_container": {
             "save_folder_path": where,
             "data_dict": {
-                place: {"path": f"{where}/{label}/{place}.png", "other_info": [attacked, label]} for place, attacked, label in rows
+                place: {"path": f"{where}/{label}/{place}.png", "other_info": [attacked, label]}
+                for place, attacked, label in rows
             },
             "save_file_format": ".png",
         },
@@ -125,7 +175,9 @@ def _write_images(tree: Path, places: Tensor, true: Tensor, images: Tensor) -> N
         write(file, lambda opened, picture=picture: picture.save(opened, format="PNG"))  # type: ignore[misc]
 
 
-def _pictures(tree: Path, places: Tensor, true: Tensor, images: Tensor) -> Iterator[tuple[Path, Image.Image]]:
+def _pictures(
+    tree: Path, places: Tensor, true: Tensor, images: Tensor
+) -> Iterator[tuple[Path, Image.Image]]:
     for place, label, image in zip(places.tolist(), true.tolist(), images, strict=True):
         pixels = image[0] if len(image) == 1 else image.permute(1, 2, 0)
         yield tree / str(label) / f"{place}.png", Image.fromarray(pixels.contiguous().numpy())

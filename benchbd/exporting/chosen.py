@@ -1,4 +1,6 @@
-"""The model that is exported: the backdoored one, the one that a defense gave back, or one that a sweep kept."""
+"""The model that is exported: the backdoored one, the one that a defense gave back, or one that a
+sweep kept.
+"""
 
 from __future__ import annotations
 
@@ -29,33 +31,52 @@ class Chosen:
     name: str
 
 
-def choose(attack: AttackResult, defense: str | None = None, kept: str | None = None, undefended: bool = False) -> Chosen:
-    """The model of `defense`, by default of the only one that is stored. kept: one of the models that its sweep kept.
+def choose(
+    attack: AttackResult,
+    defense: str | None = None,
+    kept: str | None = None,
+    undefended: bool = False,
+) -> Chosen:
+    """The model of `defense`, by default of the only one that is stored. kept: one of the models
+    that its sweep kept.
 
     Raises `ConfigError` for a choice that is none, `RecordError` for a result that cannot be read.
     """
-    about = {name: attack.manifest[name] for name in ("model", "found_as", "outline", "class_names", "attack")}
+    about = {
+        name: attack.manifest[name]
+        for name in ("model", "found_as", "outline", "class_names", "attack")
+    }
     if undefended and (defense is not None or kept is not None):
-        raise ConfigError("--undefended names the backdoored model, --defense and --kept name repaired ones; give one of them")
+        raise ConfigError(
+            "--undefended names the backdoored model, --defense and --kept name repaired ones; "
+            "give one of them"
+        )
     if undefended:
         return Chosen(_ready(attack.model), about | {"defense": None}, "undefended")
     folder = _folder(attack, defense)
     content = read_defense_result(folder / FILE)
     state = content["model"] if kept is None else _kept(content, kept, folder)
     cell = content["cell"]
-    model, whole = (_rebuilt(attack, parameters, folder) for parameters in (state, content["model"]))
+    model, whole = (
+        _rebuilt(attack, parameters, folder) for parameters in (state, content["model"])
+    )
     require_same_answers(attack, whole, cell, folder)
     metrics = cell.metrics.model_dump() if cell.metrics and kept is None else None
     name = folder.name if kept is None else f"{folder.name}-{kept.rstrip('%')}"
     return Chosen(
-        _ready(model), about | {"defense": cell.cell.defense.model_dump(mode="json"), "kept": kept, "metrics": metrics}, name
+        _ready(model),
+        about
+        | {"defense": cell.cell.defense.model_dump(mode="json"), "kept": kept, "metrics": metrics},
+        name,
     )
 
 
 def require_same_answers(attack: AttackResult, model: Classifier, cell: Cell, folder: Path) -> None:
-    """Raise `RecordError` unless a model rebuilt from stored parameters predicts what is stored of the defended one.
+    """Raise `RecordError` unless a model rebuilt from stored parameters predicts what is stored of
+    the defended one.
 
-    A kept step of a sweep is rebuilt in the same way as the chosen one, whose predictions are stored.
+    A kept step of a sweep is rebuilt in the same way as the chosen one, whose predictions are
+    stored.
     """
     stored = read_predictions(folder / FILE, cell)
     precision = cell.cost.precision
@@ -63,13 +84,19 @@ def require_same_answers(attack: AttackResult, model: Classifier, cell: Cell, fo
     for images, known in zip((attack.test.images, attack.triggered.images), stored, strict=True):
         places = torch.arange(len(images))[:: max(1, -(-len(images) // SAMPLE))]
         if len(known) != len(images):
-            raise RecordError(f"{folder / FILE} has {len(known)} predictions of {len(images)} images; make it again")
-        differing += int((predict(model, images[places], precision=precision) != known[places]).sum())  # type: ignore[arg-type]
+            raise RecordError(
+                f"{folder / FILE} has {len(known)} predictions of {len(images)} images; make it "
+                "again"
+            )
+        now = predict(model, images[places], precision=precision)  # type: ignore[arg-type]
+        differing += int((now != known[places]).sum())
         asked += len(places)
     if differing > ROUNDING[precision] * asked:
         raise RecordError(
-            f"{folder / FILE} cannot be exported: rebuilt from its parameters, the model predicts {differing} of {asked} "
-            "test images otherwise than the defended model did, so the repair is not in them alone but in a hook or a wrapper; "
+            f"{folder / FILE} cannot be exported: rebuilt from its parameters, the model predicts "
+            f"{differing} of {asked} "
+            "test images otherwise than the defended model did, so the repair is not in them "
+            "alone but in a hook or a wrapper; "
             "a repair that is to be exported changes parameters"
         )
 
@@ -78,17 +105,24 @@ SAMPLE = 256
 """At most so many clean and so many triggered test images are asked about."""
 
 ROUNDING = {"fp32": 0.0, "bf16": 0.02}
-"""Share of predictions that may differ: in bfloat16 logits are often equal but for rounding, which differs between machines."""
+"""Share of predictions that may differ: in bfloat16 logits are often equal but for rounding, which
+differs between machines.
+"""
 
 
 def _rebuilt(attack: AttackResult, state: Any, folder: Path) -> Classifier:
-    """The attacked network with other parameters. Raises `RecordError` when it has no place for them."""
+    """The attacked network with other parameters. Raises `RecordError` when it has no place for
+    them.
+    """
     model = copy.deepcopy(attack.model)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = _differences(state, model.state_dict()) or str(error).splitlines()[0]
-        raise RecordError(f"{folder / FILE} holds another network than the attacked one and cannot be exported: {reason}") from None
+        raise RecordError(
+            f"{folder / FILE} holds another network than the attacked one and cannot be exported: "
+            f"{reason}"
+        ) from None
     return model.eval()
 
 
@@ -97,11 +131,15 @@ def _differences(found: Any, wanted: Mapping[str, Tensor]) -> str:
     if not isinstance(found, Mapping):
         return ""
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in found.items()}
-    other = [name for name in wanted if name in shapes and shapes[name] != tuple(wanted[name].shape)]
+    other = [
+        name for name in wanted if name in shapes and shapes[name] != tuple(wanted[name].shape)
+    ]
     groups = {
         "missing": [name for name in wanted if name not in shapes],
         "not of the network": [name for name in shapes if name not in wanted],
-        "of another shape": [f"{name} {shapes[name]} instead of {tuple(wanted[name].shape)}" for name in other],
+        "of another shape": [
+            f"{name} {shapes[name]} instead of {tuple(wanted[name].shape)}" for name in other
+        ],
     }
     return "; ".join(f"{what}: {_few(names)}" for what, names in groups.items() if names)
 
@@ -123,12 +161,16 @@ def _folder(attack: AttackResult, defense: str | None) -> Path:
         return attack.folder / "defense" / str(defense)
     stored = f"stored are: {', '.join(known) or 'none'}"
     if defense is None:
-        raise ConfigError(f"name the model: --defense NAME ({stored}), or --undefended for the backdoored one")
+        raise ConfigError(
+            f"name the model: --defense NAME ({stored}), or --undefended for the backdoored one"
+        )
     raise ConfigError(f"no result of the defense {defense!r}{nearest(defense, known, stored)}")
 
 
 def _kept(content: dict[str, Any], kept: str, folder: Path) -> Any:
     known = content.get("kept", {})
     if kept not in known:
-        raise ConfigError(f"{folder / FILE} keeps no model {kept!r}; kept are: {', '.join(known) or 'none'}")
+        raise ConfigError(
+            f"{folder / FILE} keeps no model {kept!r}; kept are: {', '.join(known) or 'none'}"
+        )
     return known[kept]

@@ -1,4 +1,6 @@
-"""A model as an ONNX graph, for every runtime that reads ONNX: `images` (N, C, H, W) in [0, 1] go in, `logits` (N, K) come out."""
+"""A model as an ONNX graph, for every runtime that reads ONNX: `images` (N, C, H, W) in [0, 1] go
+in, `logits` (N, K) come out.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,17 @@ from benchbd.record.files import write_bytes
 
 
 def write_graph(path: Path, chosen: Chosen) -> Path:
-    """Store the model at `path`, normalisation included. Raises `ConfigError` without the packages that it takes."""
+    """Store the model at `path`, normalisation included. Raises `ConfigError` without the packages
+    that it takes.
+    """
     try:
         import onnx
         import onnxscript  # noqa: F401 - what torch translates with
     except ImportError:
-        raise ConfigError("ONNX files need onnx and onnxscript, which are not installed; `pip install 'benchbd[onnx]'`") from None
+        raise ConfigError(
+            "ONNX files need onnx and onnxscript, which are not installed; `pip install "
+            "'benchbd[onnx]'`"
+        ) from None
     shape = chosen.about["outline"]["image_shape"]
     example = torch.zeros(2, *shape)
     with _quiet():

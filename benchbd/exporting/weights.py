@@ -1,4 +1,6 @@
-"""A model as one safetensors file: parameters by name, and in its header all that is needed to build the network again."""
+"""A model as one safetensors file: parameters by name, and in its header all that is needed to
+build the network again.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def write_weights(path: Path, chosen: Chosen) -> Path:
 
 
 def load_model(path: str | Path) -> Classifier:
-    """The model that `benchbd export safetensors` wrote, in eval mode: images (N, C, H, W) in [0, 1] to logits (N, K).
+    """The model that `benchbd export safetensors` wrote, in eval mode: images (N, C, H, W) in [0,
+    1] to logits (N, K).
 
     Raises `RecordError` for a file that is missing, damaged or not written by that command.
     """
@@ -42,8 +45,22 @@ def load_model(path: str | Path) -> Classifier:
         if len(tensors["network.head.weight"]) != outline["num_classes"]:
             raise ValueError("its head is not made for the classes that it names")
         plugin = cast(Model, rebuild(about, "model"))
-        model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
+        model = plugin.restore(
+            outline["num_classes"],
+            tuple(outline["image_shape"]),
+            tuple(outline["mean"]),
+            tuple(outline["std"]),
+        )
         model.load_state_dict(tensors)
-    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise RecordError(f"{path} was not written by `benchbd export safetensors`, or is damaged: {error}") from None
+    except (
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
+        raise RecordError(
+            f"{path} was not written by `benchbd export safetensors`, or is damaged: {error}"
+        ) from None
     return model.eval()

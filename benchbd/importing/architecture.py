@@ -36,14 +36,18 @@ def recognised(name: str) -> Iterator[Model]:
     """Our models that another tool may mean by `name`."""
     for entry in entries("model"):
         try:
-            model = cast(type[Model], load("model", f"{entry.provider}/{entry.name}")).recognise(name)
+            model = cast(type[Model], load("model", f"{entry.provider}/{entry.name}")).recognise(
+                name
+            )
         except PluginError:  # a broken plugin is reported where plugins are listed
             continue
         if model is not None:
             yield model
 
 
-def restored_by_name(name: str, state: State, images: ImageSet, statistics: Statistics) -> tuple[Model, Classifier]:
+def restored_by_name(
+    name: str, state: State, images: ImageSet, statistics: Statistics
+) -> tuple[Model, Classifier]:
     """The first of our models that `name` may mean and `state` fits. Raises `RecordError`."""
     refusals = []
     for model in recognised(name):
@@ -54,33 +58,50 @@ def restored_by_name(name: str, state: State, images: ImageSet, statistics: Stat
             refusals.append(str(error))
     if refusals:
         raise RecordError("; ".join(refusals))
-    raise RecordError(f"no model here is known elsewhere as {name!r}; write a model plugin that recognises the name")
+    raise RecordError(
+        f"no model here is known elsewhere as {name!r}; write a model plugin that recognises the "
+        "name"
+    )
 
 
 def restored(model: Model, state: State, images: ImageSet, statistics: Statistics) -> Classifier:
     """Our classifier with the parameters of `state`, for images like `images`.
 
-    Names may be those of our own network or of the usual implementation elsewhere. Raises `RecordError` that tells
-    the first names or shapes that do not fit.
+    Names may be those of our own network or of the usual implementation elsewhere. Raises
+    `RecordError` that tells the first names or shapes that do not fit.
     """
     classifier = model.restore(images.num_classes, images.image_shape, *statistics)
     network = classifier.network
-    given = {name.removeprefix("module.").removeprefix("network."): value for name, value in state.items()}
+    given = {
+        name.removeprefix("module.").removeprefix("network."): value
+        for name, value in state.items()
+    }
     own = network.state_dict()
-    names = {name: name for name in own} if own.keys() <= given.keys() else model.foreign_names(network)
+    names = (
+        {name: name for name in own} if own.keys() <= given.keys() else model.foreign_names(network)
+    )
     _require_fit(model, own, given, names)
-    network.load_state_dict({name: given[names[name]] for name in own if names[name] in given}, strict=False)
+    network.load_state_dict(
+        {name: given[names[name]] for name in own if names[name] in given}, strict=False
+    )
     return classifier.eval()
 
 
 def released(model: Model, network: nn.Module) -> dict[str, Tensor]:
-    """The parameters of `network`, which is of `model`, under the names that they have elsewhere."""
+    """The parameters of `network`, which is of `model`, under the names that they have
+    elsewhere.
+    """
     names = model.foreign_names(network)
-    return {names[name]: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return {
+        names[name]: value.detach().cpu().contiguous()
+        for name, value in network.state_dict().items()
+    }
 
 
 def _require_fit(model: Model, own: State, given: State, names: Mapping[str, str]) -> None:
-    missing = [names[name] for name in own if names[name] not in given and not name.endswith(COUNTERS)]
+    missing = [
+        names[name] for name in own if names[name] not in given and not name.endswith(COUNTERS)
+    ]
     known = {*names.values(), "mean", "std"}
     strange = [name for name in given if name not in known]
     shapes = [
@@ -89,18 +110,33 @@ def _require_fit(model: Model, own: State, given: State, names: Mapping[str, str
         if names[name] in given and given[names[name]].shape != value.shape
     ]
     faults = [
-        *(f"{text} {_first(found)}" for text, found in (("it lacks", missing), ("unknown are", strange), ("", shapes)) if found)
+        *(
+            f"{text} {_first(found)}"
+            for text, found in (("it lacks", missing), ("unknown are", strange), ("", shapes))
+            if found
+        )
     ]
     if faults:
-        raise RecordError(f"these parameters do not fit the model {model.name} {model.params}: {'; '.join(faults)}".strip())
+        raise RecordError(
+            f"these parameters do not fit the model {model.name} {model.params}: "
+            f"{'; '.join(faults)}".strip()
+        )
 
 
 def _first(found: Sequence[str], shown: int = 3) -> str:
-    return ", ".join(found[:shown]) + (f" and {len(found) - shown} more" if len(found) > shown else "")
+    return ", ".join(found[:shown]) + (
+        f" and {len(found) - shown} more" if len(found) > shown else ""
+    )
 
 
 def require_state(state: object, who: str) -> dict[str, Tensor]:
     """`state` if it is a table of tensors by name. Raises `RecordError`."""
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items()):
-        raise RecordError(f"{who}: expected a table of parameters by name, found a {type(state).__name__}")
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items())
+    ):
+        raise RecordError(
+            f"{who}: expected a table of parameters by name, found a {type(state).__name__}"
+        )
     return state

@@ -16,14 +16,18 @@ from benchbd.errors import BenchbdError, RecordError, UnsafeFile
 MOST_FILES = 500_000
 MOST_BYTES = 64 * 2**30
 MOST_RATIO = 200
-"""How many times larger than the archive its files may be; images and weights hardly shrink, bombs a thousandfold."""
+"""How many times larger than the archive its files may be; images and weights hardly shrink, bombs
+a thousandfold.
+"""
 
 
 @contextmanager
 def as_folder(path: Path) -> Iterator[Path]:
-    """`path` if it is a folder; the files of a zip archive in a folder that is gone afterwards. Raises `RecordError`.
+    """`path` if it is a folder; the files of a zip archive in a folder that is gone afterwards.
+    Raises `RecordError`.
 
-    What is packed as one folder is that folder. Errors that are raised inside name the archive in place of where it lay.
+    What is packed as one folder is that folder. Errors that are raised inside name the archive in
+    place of where it lay.
     """
     if path.is_dir():
         yield path
@@ -49,31 +53,48 @@ def _innermost(folder: Path) -> Path:
 def extract(path: Path, folder: Path) -> None:
     """Lay out the archive at `path`; all of it is looked at before a single file is written.
 
-    Raises `UnsafeFile` for a name that leads out of the folder, a link, or far more bytes than the archive has.
+    Raises `UnsafeFile` for a name that leads out of the folder, a link, or far more bytes than the
+    archive has.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _require_bounded(path, entries)
-            places = [(entry, _place(path, entry, folder)) for entry in entries if not entry.is_dir()]
+            places = [
+                (entry, _place(path, entry, folder)) for entry in entries if not entry.is_dir()
+            ]
             for entry, place in places:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as packed, place.open("xb") as file:
                     shutil.copyfileobj(packed, file)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise RecordError(f"{path} is no zip archive that can be read: {error}") from None
 
 
 def _require_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     total, packed = sum(entry.file_size for entry in entries), path.stat().st_size
     if len(entries) > MOST_FILES or total > min(MOST_BYTES, MOST_RATIO * packed):
-        raise UnsafeFile(f"{path} would unpack to {len(entries):,} files and {total:,} bytes from {packed:,}; refused")
+        raise UnsafeFile(
+            f"{path} would unpack to {len(entries):,} files and {total:,} bytes from {packed:,}; "
+            "refused"
+        )
 
 
 def _place(path: Path, entry: zipfile.ZipInfo, folder: Path) -> Path:
     parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise UnsafeFile(f"{path} holds the link {entry.filename!r}, which may lead anywhere; refused")
+        raise UnsafeFile(
+            f"{path} holds the link {entry.filename!r}, which may lead anywhere; refused"
+        )
     if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\x00" in entry.filename:
-        raise UnsafeFile(f"{path} holds the name {entry.filename!r}, which leads out of its folder; refused")
+        raise UnsafeFile(
+            f"{path} holds the name {entry.filename!r}, which leads out of its folder; refused"
+        )
     return folder.joinpath(*parts)

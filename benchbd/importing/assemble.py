@@ -1,4 +1,6 @@
-"""From what was found in foreign files to an attack result like any other, stored under `record/`."""
+"""From what was found in foreign files to an attack result like any other, stored under
+`record/`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,13 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import PluginNotFound, RecordError
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import create, entries
-from benchbd.record.attack_result import FILE, MANIFEST, AttackResult, load_attack_result, record_dir
+from benchbd.record.attack_result import (
+    FILE,
+    MANIFEST,
+    AttackResult,
+    load_attack_result,
+    record_dir,
+)
 from benchbd.record.cell import Provided
 from benchbd.record.files import read_json
 from benchbd.record.images import digest, write_images
@@ -37,8 +45,9 @@ from benchbd.victim.model import Model
 class Found:
     """What foreign files say of an attacked model.
 
-    format: what they are; called: the attack as they name it; stage: what of the training is known. reported: shares that
-    the other tool measured, by acc, asr and rc; clean_budget: the defender's share, unset where a protocol decides.
+    format: what they are; called: the attack as they name it; stage: what of the training is known.
+    reported: shares that the other tool measured, by acc, asr and rc; clean_budget: the defender's
+    share, unset where a protocol decides.
     """
 
     format: str
@@ -58,7 +67,9 @@ class Found:
 
 
 def keep(found: Found, name: str) -> AttackResult:
-    """Store what was found as `record/<name>/`. Raises `RecordError` when another result lies there."""
+    """Store what was found as `record/<name>/`. Raises `RecordError` when another result lies
+    there.
+    """
     folder = record_dir() / safe_name(name)
     train, test = found.train.clean, found.test
     dataset = cast(DataSet, create("dataset", in_role("dataset"), {"images": digest(train, test)}))
@@ -75,7 +86,9 @@ def keep(found: Found, name: str) -> AttackResult:
         triggered=found.triggered,
         trigger={},
         clean_predictions=predict(found.model, test.images, precision=found.recipe.precision),
-        triggered_predictions=predict(found.model, found.triggered.images, precision=found.recipe.precision),
+        triggered_predictions=predict(
+            found.model, found.triggered.images, precision=found.recipe.precision
+        ),
     )
     result.save()
     draw_sheet(result)
@@ -87,11 +100,15 @@ def in_role(kind: str) -> str:
     for entry in entries(kind):
         if entry.card.get("role") == "imported":
             return f"{entry.provider}/{entry.name}"
-    raise PluginNotFound(f"no {kind} here has `role: imported` on its card, which imported results need")
+    raise PluginNotFound(
+        f"no {kind} here has `role: imported` on its card, which imported results need"
+    )
 
 
 def only_model(train: ImageSet) -> PoisonedSet:
-    """For a model whose training set is not known: the clean images of the defender, none of them changed."""
+    """For a model whose training set is not known: the clean images of the defender, none of them
+    changed.
+    """
     return nothing_poisoned(train)
 
 
@@ -108,19 +125,28 @@ def _attack_parameters(found: Found) -> dict[str, Any]:
         "format": found.format,
         "target": found.target,
         "poison_ratio": train.count(State.POISONED) / len(train) if len(train) else 0.0,
-        "content": key_of("imported", digest_of(found.model.state_dict()), digest_of(_parts(found))),
+        "content": key_of(
+            "imported", digest_of(found.model.state_dict()), digest_of(_parts(found))
+        ),
     }
 
 
 def _told(attack: Attack, stage: str) -> Provided:
-    """The attack as it is written down: without a share of poison where it poisoned batches, for 0 says that nobody attacked."""
+    """The attack as it is written down: without a share of poison where it poisoned batches, for 0
+    says that nobody attacked.
+    """
     told = Provided.of(attack)
     unset = ("poison_ratio",) if stage == TrainingControlledAttack.stage else ()
-    return told.model_copy(update={"params": {name: value for name, value in told.params.items() if name not in unset}})
+    return told.model_copy(
+        update={"params": {name: value for name, value in told.params.items() if name not in unset}}
+    )
 
 
 def _parts(found: Found) -> dict[str, Tensor]:
-    parts = {f"train.{name}": getattr(found.train, name) for name in ("indices", "images", "labels", "states")}
+    parts = {
+        f"train.{name}": getattr(found.train, name)
+        for name in ("indices", "images", "labels", "states")
+    }
     names = ["indices", "images", "true_labels", "attacked_labels"]
     names += ["bystander"] if len(found.triggered.bystander) else []
     return parts | {f"test.{name}": getattr(found.triggered, name) for name in names}
@@ -137,7 +163,11 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
 
 def _manifest(found: Found, dataset: DataSet, attack: Attack) -> dict[str, Any]:
     train, model = found.train.clean, found.model
-    provided = {"dataset": Provided.of(dataset), "model": Provided.of(found.plugin), "attack": _told(attack, found.stage)}
+    provided = {
+        "dataset": Provided.of(dataset),
+        "model": Provided.of(found.plugin),
+        "attack": _told(attack, found.stage),
+    }
     data, architecture, made_by = (each.identity() for each in provided.values())
     manifest = {
         "key": attack_key(data, architecture, made_by, found.recipe.params, found.seed),
@@ -154,10 +184,17 @@ def _manifest(found: Found, dataset: DataSet, attack: Attack) -> dict[str, Any]:
         },
         "class_names": list(train.class_names),
         "fingerprints": {"train": train.fingerprint(), "test": found.test.fingerprint()},
-        "counts": {state.name.lower(): found.train.count(state) for state in (State.POISONED, State.COVER)},
+        "counts": {
+            state.name.lower(): found.train.count(state) for state in (State.POISONED, State.COVER)
+        },
         "epochs": [],
         "cost": dataclasses.asdict(Cost()) | {"device": "cpu", "precision": "fp32"},
-        "imported": {"format": found.format, "called": found.called, "reported": found.reported, **found.details},
+        "imported": {
+            "format": found.format,
+            "called": found.called,
+            "reported": found.reported,
+            **found.details,
+        },
         "provenance": provenance([dataset, found.plugin, attack], now()),
     }
     return manifest | ({} if found.clean_budget is None else {"clean_budget": found.clean_budget})
@@ -170,8 +207,11 @@ def _require_room(folder: Path, key: str) -> None:
     except RecordError:
         if (folder / FILE).exists():
             raise RecordError(
-                f"{folder} holds a result that cannot be read; choose another --name, or remove that folder"
+                f"{folder} holds a result that cannot be read; choose another --name, or remove "
+                "that folder"
             ) from None
         return
     if not isinstance(stored, dict) or stored.get("key") != key:
-        raise RecordError(f"{folder} holds another result; choose another --name, or remove that folder")
+        raise RecordError(
+            f"{folder} holds another result; choose another --name, or remove that folder"
+        )

@@ -1,6 +1,8 @@
-"""Results of SCLBD/BackdoorBench: `attack_result.pt` with its trees of PNG files, and `defense_result.pt`.
+"""Results of SCLBD/BackdoorBench: `attack_result.pt` with its trees of PNG files, and
+`defense_result.pt`.
 
-A result names its data set and where it lay, and holds none of the clean images, so these come from a data set at hand.
+A result names its data set and where it lay, and holds none of the clean images, so these come from
+a data set at hand.
 """
 
 from __future__ import annotations
@@ -31,7 +33,13 @@ from benchbd.record.files import require_ordinary
 ATTACK_FILE, DEFENSE_FILE = "attack_result.pt", "defense_result.pt"
 FORMAT = "BackdoorBench"
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
-RECIPE = {"epochs": "epochs", "batch_size": "batch_size", "lr": "lr", "momentum": "sgd_momentum", "weight_decay": "wd"}
+RECIPE = {
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "lr": "lr",
+    "momentum": "sgd_momentum",
+    "weight_decay": "wd",
+}
 """What the options of a recipe are called there."""
 
 COSINE = "CosineAnnealingLR"
@@ -41,41 +49,63 @@ MOST_BYTES = 2**22
 
 
 def find_attack(folder: Path) -> Path:
-    """The attack result in `folder`, or in the folders above where `folder` holds a defense. Raises `RecordError`."""
+    """The attack result in `folder`, or in the folders above where `folder` holds a defense. Raises
+    `RecordError`.
+    """
     for place in (folder, *folder.resolve().parents[:2]):
         if (place / ATTACK_FILE).is_file():
             return place / ATTACK_FILE
         if not (folder / DEFENSE_FILE).is_file():
             break
-    raise RecordError(f"no {ATTACK_FILE} in {folder}; name the folder of a BackdoorBench result, such as record/NAME")
+    raise RecordError(
+        f"no {ATTACK_FILE} in {folder}; name the folder of a BackdoorBench result, such as "
+        "record/NAME"
+    )
 
 
 def find_defenses(folder: Path) -> dict[str, Path]:
     """Results of defenses in `folder` or below `folder/defense`, by the name of their folder."""
     found = [*folder.glob(DEFENSE_FILE), *sorted(folder.glob(f"defense/*/{DEFENSE_FILE}"))]
-    return {path.parent.resolve().name: path for path in found if path.resolve().is_relative_to(folder.resolve())}
+    return {
+        path.parent.resolve().name: path
+        for path in found
+        if path.resolve().is_relative_to(folder.resolve())
+    }
 
 
 def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int | None = None) -> Found:
-    """The attack result at `path`, which was made from these clean images. Raises `RecordError` or `DataError`.
+    """The attack result at `path`, which was made from these clean images. Raises `RecordError` or
+    `DataError`.
 
     seed: of the defenses to come; unset: that of a result that was exported here, else 0.
     """
     content = read_foreign(path)
     absent = [key for key in KEYS if key not in content]
     if absent:
-        raise RecordError(f"{path} is no attack result of BackdoorBench: it lacks {', '.join(absent)}")
+        raise RecordError(
+            f"{path} is no attack result of BackdoorBench: it lacks {', '.join(absent)}"
+        )
     train, test = _sized(train, content["img_size"], path), _sized(test, content["img_size"], path)
     if content["num_classes"] != train.num_classes:
-        raise DataError(f"{path} is for {content['num_classes']} classes, the clean data have {train.num_classes}; choose others")
+        raise DataError(
+            f"{path} is for {content['num_classes']} classes, the clean data have "
+            f"{train.num_classes}; choose others"
+        )
     statistics = _statistics(content, train)
-    plugin, model = restored_by_name(str(content["model_name"]), require_state(content["model"], str(path)), train, statistics)
-    info, triggered = _info(path.parent), triggered_images(path, content["bd_test"], test, content.get("bystanders", ()))
+    plugin, model = restored_by_name(
+        str(content["model_name"]), require_state(content["model"], str(path)), train, statistics
+    )
+    info, triggered = (
+        _info(path.parent),
+        triggered_images(path, content["bd_test"], test, content.get("bystanders", ())),
+    )
     poisoned = poisoned_images(path, content["bd_train"], train, triggered)
     return Found(
         format=FORMAT,
         called=_name(info.get("attack", "unknown")),
-        stage=TrainingControlledAttack.stage if content["bd_train"] is None else PoisoningAttack.stage,
+        stage=TrainingControlledAttack.stage
+        if content["bd_train"] is None
+        else PoisoningAttack.stage,
         plugin=plugin,
         model=model,
         train=poisoned,
@@ -101,7 +131,9 @@ def read_defense(path: Path) -> tuple[str, dict[str, Tensor]]:
 
 
 def reported(path: Path) -> dict[str, float]:
-    """ACC, ASR and RC that the other tool measured after its last epoch; what is not there is left out."""
+    """ACC, ASR and RC that the other tool measured after its last epoch; what is not there is left
+    out.
+    """
     try:
         require_ordinary(path, MOST_BYTES)
         with path.open(encoding="utf-8", newline="") as file:
@@ -110,7 +142,11 @@ def reported(path: Path) -> dict[str, float]:
         return {}
     last = rows.get("last", {})
     columns = {"acc": "test_acc", "asr": "test_asr", "rc": "test_ra"}
-    return {name: share for name, column in columns.items() if (share := _share(last.get(column))) is not None}
+    return {
+        name: share
+        for name, column in columns.items()
+        if (share := _share(last.get(column))) is not None
+    }
 
 
 def _share(text: object) -> float | None:
@@ -123,22 +159,37 @@ def _share(text: object) -> float | None:
 
 def normalisations() -> dict[str, Statistics]:
     """Mean and standard deviation by the name of a data set in BackdoorBench."""
-    table = yaml.safe_load(resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text())
-    return {name: (tuple(map(float, mean)), tuple(map(float, std))) for name, (mean, std) in table.items()}
+    table = yaml.safe_load(
+        resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text()
+    )
+    return {
+        name: (tuple(map(float, mean)), tuple(map(float, std)))
+        for name, (mean, std) in table.items()
+    }
 
 
 def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:
-    """What the file itself says (one that was exported here), else what BackdoorBench does for that data set."""
+    """What the file itself says (one that was exported here), else what BackdoorBench does for that
+    data set.
+    """
     channels, name = images.image_shape[0], str(content["clean_data"])
     own = content.get("normalisation")
-    mean, std = own if isinstance(own, list | tuple) and len(own) == 2 else normalisations().get(name, ((0.0,), (1.0,)))
+    mean, std = (
+        own
+        if isinstance(own, list | tuple) and len(own) == 2
+        else normalisations().get(name, ((0.0,), (1.0,)))
+    )
     try:
-        mean, std = (tuple(map(float, values)) * (channels if len(values) == 1 else 1) for values in (mean, std))
+        mean, std = (
+            tuple(map(float, values)) * (channels if len(values) == 1 else 1)
+            for values in (mean, std)
+        )
     except (TypeError, ValueError):
         mean = std = ()
     if not are_usable((mean, std), channels):
         raise DataError(
-            f"the normalisation of {name!r} is no mean and positive deviation for each of the {channels} channels of the clean data"
+            f"the normalisation of {name!r} is no mean and positive deviation for each of the "
+            f"{channels} channels of the clean data"
         )
     return mean, std
 
@@ -147,17 +198,29 @@ def _own_seed(content: Mapping[str, Any], path: Path) -> int:
     """What was exported here says its seed."""
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
-        raise RecordError(f"{path}: expected its seed to be a whole number from 0 to {MOST_SEED}, got {seed!r:.40}")
+        raise RecordError(
+            f"{path}: expected its seed to be a whole number from 0 to {MOST_SEED}, got "
+            f"{seed!r:.40}"
+        )
     return int(seed)
 
 
 def _sized(images: ImageSet, size: Any, path: Path) -> ImageSet:
     """The images at the size that the model was trained on."""
-    if not isinstance(size, list | tuple) or len(size) != 3 or not all(isinstance(n, int) and 0 < n <= 4096 for n in size):
-        raise RecordError(f"{path}: expected img_size to be height, width and channels, got {size!r}")
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 3
+        or not all(isinstance(n, int) and 0 < n <= 4096 for n in size)
+    ):
+        raise RecordError(
+            f"{path}: expected img_size to be height, width and channels, got {size!r}"
+        )
     height, width, channels = size
     if images.image_shape[0] != channels:
-        raise DataError(f"{path} is for images of {channels} channels, the clean data have {images.image_shape[0]}")
+        raise DataError(
+            f"{path} is for images of {channels} channels, the clean data have "
+            f"{images.image_shape[0]}"
+        )
     return ImageSet(scaled(images.images, height, width), images.labels, images.class_names)
 
 
@@ -180,11 +243,19 @@ def _name(text: object) -> str:
 
 
 def _recipe(info: Mapping[str, Any]) -> Recipe:
-    """How the victim was trained, as far as it is written down; used where a defense trains again."""
-    known = {name: info[theirs] for name, theirs in RECIPE.items() if isinstance(info.get(theirs), int | float)}
+    """How the victim was trained, as far as it is written down; used where a defense
+    trains again.
+    """
+    known = {
+        name: info[theirs]
+        for name, theirs in RECIPE.items()
+        if isinstance(info.get(theirs), int | float)
+    }
     if info.get("lr_scheduler") == COSINE:
         known["schedule"] = "cosine"
     try:
         return Recipe(precision="fp32", **known)
-    except ConfigError:  # a value beyond what a recipe allows: nothing of the rest is believed either
+    except (
+        ConfigError
+    ):  # a value beyond what a recipe allows: nothing of the rest is believed either
         return Recipe(precision="fp32")

@@ -1,9 +1,12 @@
-"""The changed images of a BackdoorBench result: tables of places, labels and paths, and PNG files beside the result.
+"""The changed images of a BackdoorBench result: tables of places, labels and paths, and PNG files
+beside the result.
 
-Only the last two parts of a path count, class folder and file name; they are looked up where the result now lies.
+Only the last two parts of a path count, class folder and file name; they are looked up where the
+result now lies.
 
-Cover samples are not marked. An image that was poisoned and kept its label is one where the attack gives other images of
-its class another label; where it gives none, as in clean-label attacks and for the target class itself, it counts as poisoned.
+Cover samples are not marked. An image that was poisoned and kept its label is one where the attack
+gives other images of its class another label; where it gives none, as in clean-label attacks and
+for the target class itself, it counts as poisoned.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from benchbd.importing.pictures import inside, read_pictures
 
 @dataclass(frozen=True, eq=False)
 class _Listed:
-    """Changed images: places in the clean set (K,), ascending, given and true labels (K,), and their files."""
+    """Changed images: places in the clean set (K,), ascending, given and true labels (K,), and
+    their files.
+    """
 
     places: Tensor
     given: Tensor
@@ -43,7 +48,8 @@ def _listed(path: Path, part: Any, clean: ImageSet, tree: str) -> _Listed:
     for place, entry in sorted((_whole(key), entry) for key, entry in table.items()):
         if not 0 <= place < len(clean):
             raise DataError(
-                f"{path} changes image {place} of the {tree}, the clean data have {len(clean)}; choose the data it was made from"
+                f"{path} changes image {place} of the {tree}, the clean data have {len(clean)}; "
+                "choose the data it was made from"
             )
         if marked is None or _is_marked(marked, place):
             given, true = (_whole(label) for label in entry["other_info"][:2])
@@ -60,11 +66,15 @@ def _require_same_images(path: Path, clean: ImageSet, listed: _Listed) -> None:
     wrong = int((clean.labels[places] != listed.true).sum())
     if wrong:
         raise DataError(
-            f"{path} was made from other images: of {len(places)} labels {wrong} differ from those of the clean data; "
+            f"{path} was made from other images: of {len(places)} labels {wrong} differ from "
+            "those of the clean data; "
             "give the same data set in the same order (`--dataset`, `--set dataset.PARAM=VALUE`)"
         )
     if len(given) and not 0 <= int(given.min()) <= int(given.max()) < clean.num_classes:
-        raise DataError(f"{path} gives labels from {int(given.min())} to {int(given.max())}, there are {clean.num_classes} classes")
+        raise DataError(
+            f"{path} gives labels from {int(given.min())} to {int(given.max())}, there are "
+            f"{clean.num_classes} classes"
+        )
 
 
 def _is_marked(marked: NDArray[Any], place: int) -> bool:
@@ -79,18 +89,27 @@ def _whole(value: Any) -> int:
 
 
 def _file(tree: Path, written: str) -> Path:
-    """Where the image lies now: class folder and file name as written, below the tree beside the result."""
+    """Where the image lies now: class folder and file name as written, below the tree beside the
+    result.
+    """
     parts = PurePosixPath(written.replace("\\", "/")).parts[-2:]
     return inside(tree, *parts)
 
 
-def triggered_images(path: Path, part: Any, test: ImageSet, bystanders: Iterable[Any] = ()) -> TriggeredSet:
-    """The triggered test images whose true label is not already the attacked one; bystanders: the places of those."""
+def triggered_images(
+    path: Path, part: Any, test: ImageSet, bystanders: Iterable[Any] = ()
+) -> TriggeredSet:
+    """The triggered test images whose true label is not already the attacked one; bystanders: the
+    places of those.
+    """
     try:
         listed = _listed(path, part, test, "bd_test_dataset")
         away = torch.tensor([_whole(place) for place in bystanders], dtype=torch.int64)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{path}: its table of triggered images cannot be used ({type(error).__name__}: {error})") from None
+        raise RecordError(
+            f"{path}: its table of triggered images cannot be used ({type(error).__name__}: "
+            f"{error})"
+        ) from None
     scored = torch.nonzero(listed.given != listed.true)[:, 0]
     images = read_pictures([listed.files[place] for place in scored.tolist()], test.image_shape)
     places = listed.places[scored]
@@ -104,7 +123,9 @@ def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: Triggered
     try:
         listed = _listed(path, part, train, "bd_train_dataset")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{path}: its table of poisoned images cannot be used ({type(error).__name__}: {error})") from None
+        raise RecordError(
+            f"{path}: its table of poisoned images cannot be used ({type(error).__name__}: {error})"
+        ) from None
     images = read_pictures(listed.files, train.image_shape)
     kept_label = listed.given == listed.true
     states = torch.full_like(listed.given, State.POISONED, dtype=torch.uint8)
@@ -113,16 +134,21 @@ def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: Triggered
 
 
 def _is_relabelled_elsewhere(listed: _Listed, triggered: TriggeredSet) -> Tensor:
-    """Of which poisoned images (K,) bool the attack gives others of the same class another label, in training."""
+    """Of which poisoned images (K,) bool the attack gives others of the same class another label,
+    in training.
+    """
     changed = listed.given != listed.true
     relabelled = set(listed.true[changed].tolist())
-    if relabelled:  # a class of which no sample happened to be relabelled in training is judged by the test images
+    # a class of which no sample happened to be relabelled in training is judged by the test images
+    if relabelled:
         relabelled |= set(triggered.true_labels.tolist())
     return torch.tensor([label in relabelled for label in listed.true.tolist()], dtype=torch.bool)
 
 
 def resemblance(clean: Tensor, triggered: Tensor) -> float | None:
-    """The median correlation of triggered images (M, C, H, W) with the clean ones at their places; None without any."""
+    """The median correlation of triggered images (M, C, H, W) with the clean ones at their places;
+    None without any.
+    """
     if not len(clean):
         return None
     rows = [images.flatten(1).double() for images in (clean, triggered)]

@@ -1,4 +1,6 @@
-"""A model that was trained elsewhere, as a file of its parameters, with clean images and, if there are any, triggered ones."""
+"""A model that was trained elsewhere, as a file of its parameters, with clean images and, if there
+are any, triggered ones.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,21 @@ def read_checkpoint(
     statistics: Statistics | None = None,
     seed: int = 0,
 ) -> Found:
-    """The model at `path` with the defender's clean images and those to measure on. Raises `RecordError` or `DataError`.
+    """The model at `path` with the defender's clean images and those to measure on. Raises
+    `RecordError` or `DataError`.
 
-    statistics: mean and standard deviation by which the model wants its images normalised; unset: those in the file,
-    else images enter as [0, 1].
+    statistics: mean and standard deviation by which the model wants its images normalised; unset:
+    those in the file, else images enter as [0, 1].
     """
     train, test = clean
     state = read_state(path)
     channels = train.image_shape[0]
     statistics = statistics or _own_statistics(state) or ((0.0,) * channels, (1.0,) * channels)
     if not are_usable(statistics, channels):
-        raise ConfigError(f"expected a mean and a positive standard deviation for each of {channels} channels, got {statistics}")
+        raise ConfigError(
+            f"expected a mean and a positive standard deviation for each of {channels} channels, "
+            f"got {statistics}"
+        )
     fitted = model.fitted(state)
     return Found(
         format=FORMAT,
@@ -64,7 +70,9 @@ def read_checkpoint(
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The parameters at `path`, a safetensors file or what `torch.save` made of a table of them. Raises `RecordError`."""
+    """The parameters at `path`, a safetensors file or what `torch.save` made of a table of them.
+    Raises `RecordError`.
+    """
     require_ordinary(path)
     if path.suffix == ".safetensors":
         try:
@@ -78,7 +86,9 @@ def _table(content: dict[Any, Any]) -> Any:
     """The table of parameters in what a training script stored."""
     if all(isinstance(value, Tensor) for value in content.values()):
         return content
-    return next((content[place] for place in PLACES if isinstance(content.get(place), dict)), content)
+    return next(
+        (content[place] for place in PLACES if isinstance(content.get(place), dict)), content
+    )
 
 
 def _own_statistics(state: dict[str, Tensor]) -> Statistics | None:
@@ -90,8 +100,9 @@ def _own_statistics(state: dict[str, Tensor]) -> Statistics | None:
 
 
 def read_triggered(folder: Path, test: ImageSet, target: str) -> TriggeredSet:
-    """Triggered images that should be taken for the class `target`: in folders named like their true classes, or, where
-    nobody knows these, in `folder` itself. Images of the target class are left out.
+    """Triggered images that should be taken for the class `target`: in folders named like their
+    true classes, or, where nobody knows these, in `folder` itself. Images of the target class are
+    left out.
     """
     if not folder.is_dir():
         raise DataError(f"no folder of triggered images at {folder}")
@@ -100,11 +111,14 @@ def read_triggered(folder: Path, test: ImageSet, target: str) -> TriggeredSet:
     chosen = [place for place, label in enumerate(true) if label != attacked]
     if not chosen:
         raise DataError(
-            f"no triggered image in {folder}; put them there, or in folders named {', '.join(test.class_names[:3])}, ..."
+            f"no triggered image in {folder}; put them there, or in folders named "
+            f"{', '.join(test.class_names[:3])}, ..."
         )
     images = read_pictures([files[place] for place in chosen], test.image_shape)
     labels = torch.tensor([true[place] for place in chosen], dtype=torch.int64)
-    return TriggeredSet(torch.full_like(labels, UNKNOWN), images, labels, torch.full_like(labels, attacked))
+    return TriggeredSet(
+        torch.full_like(labels, UNKNOWN), images, labels, torch.full_like(labels, attacked)
+    )
 
 
 def class_number(name: str, class_names: Sequence[str]) -> int:
@@ -113,7 +127,10 @@ def class_number(name: str, class_names: Sequence[str]) -> int:
         return class_names.index(name)
     if name.isdecimal() and int(name) < len(class_names):
         return int(name)
-    raise ConfigError(f"expected a class from 0 to {len(class_names) - 1} or one of {', '.join(class_names[:10])}, got {name!r}")
+    raise ConfigError(
+        f"expected a class from 0 to {len(class_names) - 1} or one of "
+        f"{', '.join(class_names[:10])}, got {name!r}"
+    )
 
 
 def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[int]]:
@@ -122,7 +139,11 @@ def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[
     for entry in sorted(folder.iterdir()):
         if entry.is_dir():
             label = class_number(entry.name, class_names)
-            members = sorted(file for file in inside(folder, entry.name).iterdir() if file.suffix.lower() in SUFFIXES)
+            members = sorted(
+                file
+                for file in inside(folder, entry.name).iterdir()
+                if file.suffix.lower() in SUFFIXES
+            )
             files += [inside(folder, entry.name, file.name) for file in members]
             true += [label] * len(members)
         elif entry.suffix.lower() in SUFFIXES:

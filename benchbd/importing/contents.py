@@ -1,4 +1,6 @@
-"""What is in a file, found by reading alone: its kind, what its pickles would import, and the tensors that it holds."""
+"""What is in a file, found by reading alone: its kind, what its pickles would import, and the
+tensors that it holds.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ _CALLS = frozenset({"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "INST"})
 
 @dataclass(frozen=True)
 class PickleContent:
-    """One pickle: where it lies in the file, its length, how often each opcode stands in it, and what it would import.
+    """One pickle: where it lies in the file, its length, how often each opcode stands in it, and
+    what it would import.
 
     unread: why not all of it was looked through.
     """
@@ -50,7 +53,9 @@ class PickleContent:
 
 @dataclass(frozen=True)
 class Content:
-    """A file as `benchbd inspect` tells of it. holds: what is in it, a line each; escaping: names that lead out of it."""
+    """A file as `benchbd inspect` tells of it. holds: what is in it, a line each; escaping: names
+    that lead out of it.
+    """
 
     path: str
     kind: str
@@ -77,18 +82,30 @@ class _Noted:
 
 
 def content_of(path: Path) -> Content:
-    """Look into the file at `path`. Raises `RecordError` when there is none or it is too large to be read."""
+    """Look into the file at `path`. Raises `RecordError` when there is none or it is too large to
+    be read.
+    """
     require_ordinary(path)
     kind, noted = kind_of(path), _Noted()
     pickles = tuple(_pickles(path)) if kind in ("PyTorch archive", "zip archive", "pickle") else ()
-    noted.refusal = next((f"{path}: {each.place or 'the file'}: {each.unread}" for each in pickles if each.unread), "")
+    noted.refusal = next(
+        (f"{path}: {each.place or 'the file'}: {each.unread}" for each in pickles if each.unread),
+        "",
+    )
     try:
         noted.holds += _HOLDS.get(kind, lambda _: [])(path)
         noted.escaping += _escaping(path) if "archive" in kind else []
     except BenchbdError as error:
         noted.refusal = str(error)
     return Content(
-        str(path), kind, path.stat().st_size, sha256(path), pickles, tuple(noted.holds), tuple(noted.escaping), noted.refusal
+        str(path),
+        kind,
+        path.stat().st_size,
+        sha256(path),
+        pickles,
+        tuple(noted.holds),
+        tuple(noted.escaping),
+        noted.refusal,
     )
 
 
@@ -114,7 +131,8 @@ def _has_pickle(path: Path) -> bool:
 
 
 def _is_old_pickle(path: Path) -> bool:
-    """Whether it can be read as a pickle without the mark of newer ones; texts end at their first strange letter.
+    """Whether it can be read as a pickle without the mark of newer ones; texts end at their first
+    strange letter.
 
     A pickle runs while it is read, so one that calls what it imports need not come to an end.
     """
@@ -141,9 +159,19 @@ def _pickles(path: Path) -> Iterator[PickleContent]:
         with contextlib.suppress(Exception):
             names.extend(imports(content))
         if counts or unread:
-            strange = sorted({name for name in names if not is_harmless(name) and name not in ALLOWED_NAMES})
+            strange = sorted(
+                {name for name in names if not is_harmless(name) and name not in ALLOWED_NAMES}
+            )
             found = tuple(sorted(set(names)))
-            yield PickleContent(place, len(content), dict(counts.most_common()), found, tuple(strange), damaged[:200], unread[:200])
+            yield PickleContent(
+                place,
+                len(content),
+                dict(counts.most_common()),
+                found,
+                tuple(strange),
+                damaged[:200],
+                unread[:200],
+            )
 
 
 def opcodes(path: Path) -> Iterator[str]:
@@ -181,14 +209,20 @@ def _described(value: Any, name: str, depth: int = 0) -> Iterator[str]:
 
 def _members(path: Path) -> list[str]:
     with _zip(path) as archive:
-        return [f"{entry.filename!r}: {entry.file_size:,} bytes" for entry in archive.infolist()[:200]]
+        return [
+            f"{entry.filename!r}: {entry.file_size:,} bytes" for entry in archive.infolist()[:200]
+        ]
 
 
 def _escaping(path: Path) -> list[str]:
     """Names in an archive that lead out of the folder where it would be laid out."""
     with _zip(path) as archive:
         names = [entry.filename for entry in archive.infolist()]
-    return [name for name in names if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/")]
+    return [
+        name
+        for name in names
+        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/")
+    ]
 
 
 @contextlib.contextmanager
@@ -210,7 +244,9 @@ def _header(path: Path) -> list[str]:
     try:
         header = json.loads(text)
         return [
-            f"{name}: {each!r:.200}" if name == "__metadata__" else f"{name}: {each['dtype']} {tuple(each['shape'])}"
+            f"{name}: {each!r:.200}"
+            if name == "__metadata__"
+            else f"{name}: {each['dtype']} {tuple(each['shape'])}"
             for name, each in header.items()
         ]
     except (ValueError, RecursionError, AttributeError, LookupError, TypeError) as error:

@@ -1,4 +1,6 @@
-"""A defended model from elsewhere, measured and stored beside the attack result that it belongs to."""
+"""A defended model from elsewhere, measured and stored beside the attack result that it
+belongs to.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,27 @@ from benchbd.record.keys import safe_name
 from benchbd.victim.model import Model
 
 
-def keep_defended(attack: AttackResult, called: str, origin: str, state: Mapping[str, Tensor]) -> DefenseResult:
-    """Store the model with these parameters beside the results of our own defenses. Raises `RecordError`."""
+def keep_defended(
+    attack: AttackResult, called: str, origin: str, state: Mapping[str, Tensor]
+) -> DefenseResult:
+    """Store the model with these parameters beside the results of our own defenses. Raises
+    `RecordError`.
+    """
     outline = attack.manifest["outline"]
     plugin = cast(Model, rebuild(attack.manifest, "model"))
-    model = restored(plugin, state, attack.train.clean, (tuple(outline["mean"]), tuple(outline["std"])))
+    model = restored(
+        plugin, state, attack.train.clean, (tuple(outline["mean"]), tuple(outline["std"]))
+    )
     parameters = {"called": called, "format": origin, "content": digest_of(model.state_dict())}
     defense: Any = create("defense", in_role("defense"), parameters)
     folder = attack.folder / "defense" / imported_name(called, origin)
-    return cast(DefenseResult, defense.holding(model).defense(attack.path, device="cpu", save_path=folder))
+    return cast(
+        DefenseResult, defense.holding(model).defense(attack.path, device="cpu", save_path=folder)
+    )
 
 
 def imported_name(called: str, origin: str) -> str:
-    """The folder of a defense that was run elsewhere, apart from that of our own defense of the same name."""
+    """The folder of a defense that was run elsewhere, apart from that of our own defense of the
+    same name.
+    """
     return safe_name(f"{origin}-{called}".lower())

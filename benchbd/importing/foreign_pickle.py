@@ -1,8 +1,10 @@
-"""Files that another tool stored with `torch.save`: tables of tensors, plain values and NumPy arrays, and nothing else.
+"""Files that another tool stored with `torch.save`: tables of tensors, plain values and NumPy
+arrays, and nothing else.
 
-PyTorch's own restricted unpickler does the reading. What a NumPy array needs is allowed on top, but not NumPy's own
-functions, which trust the bytes that they are given: stand-ins take their place, which accept plain numbers alone and
-compare every size with the bytes that are there before an array is made.
+PyTorch's own restricted unpickler does the reading. What a NumPy array needs is allowed on top, but
+not NumPy's own functions, which trust the bytes that they are given: stand-ins take their place,
+which accept plain numbers alone and compare every size with the bytes that are there before an
+array is made.
 """
 
 from __future__ import annotations
@@ -59,9 +61,16 @@ class _Array:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, kind, columns_first, raw = state
         wanted = math.prod(shape) * kind.numpy.itemsize
-        if not isinstance(raw, bytes) or len(raw) != wanted or min(shape, default=0) < 0 or len(shape) > 8:
+        if (
+            not isinstance(raw, bytes)
+            or len(raw) != wanted
+            or min(shape, default=0) < 0
+            or len(shape) > 8
+        ):
             raise ValueError(f"an array of shape {shape} that does not fit its bytes")
-        self.numpy = numpy.frombuffer(raw, kind.numpy).reshape(shape, order="F" if columns_first else "C")
+        self.numpy = numpy.frombuffer(raw, kind.numpy).reshape(
+            shape, order="F" if columns_first else "C"
+        )
 
 
 def _empty(cls: type, shape: tuple[int, ...], code: bytes) -> _Array:
@@ -81,7 +90,8 @@ ALLOWED: tuple[tuple[Callable[..., Any], str], ...] = (
     *((_empty, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 )
-"""What a file of tensors and arrays names beyond what PyTorch allows, and what stands for it here."""
+"""What a file of tensors and arrays names beyond what PyTorch allows, and what stands for it here.
+"""
 
 ALLOWED_NAMES = frozenset(name for _, name in ALLOWED)
 
@@ -89,8 +99,9 @@ ALLOWED_NAMES = frozenset(name for _, name in ALLOWED)
 def read_foreign(path: Path) -> dict[Any, Any]:
     """The table in `path`, its arrays as NumPy arrays.
 
-    Raises `UnsafeFile` when it would import anything but tensors, plain values and arrays of numbers (nothing of it is
-    run), and `RecordError` for a file that is missing, damaged or holds no table.
+    Raises `UnsafeFile` when it would import anything but tensors, plain values and arrays of
+    numbers (nothing of it is run), and `RecordError` for a file that is missing, damaged or holds
+    no table.
     """
     require_ordinary(path)
     try:
@@ -104,7 +115,10 @@ def read_foreign(path: Path) -> dict[Any, Any]:
         raise UnsafeFile(_unsafe(path, names))
     content = _plain(_loaded(path))
     if not isinstance(content, dict):
-        raise RecordError(f"{path}: expected a table of parameters or of results, found a {type(content).__name__}")
+        raise RecordError(
+            f"{path}: expected a table of parameters or of results, found a "
+            f"{type(content).__name__}"
+        )
     require_unfolded(path, content)
     return content
 
@@ -126,8 +140,10 @@ def _loaded(path: Path) -> Any:
 
 def _unsafe(path: Path, names: list[str]) -> str:
     return (
-        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing in it was run. Ask for the "
-        "parameters alone (`torch.save(model.state_dict(), ...)`, or safetensors); `benchbd inspect` shows what is in the file"
+        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing "
+        "in it was run. Ask for the "
+        "parameters alone (`torch.save(model.state_dict(), ...)`, or safetensors); `benchbd "
+        "inspect` shows what is in the file"
     )
 
 
@@ -135,12 +151,15 @@ def _no_archive(path: Path) -> RecordError:
     if names := _unwelcome(suspicious_imports(path)):
         return UnsafeFile(_unsafe(path, names))
     return RecordError(
-        f"{path} is damaged, or not in the format that PyTorch writes since version 1.6; store it again with a newer one"
+        f"{path} is damaged, or not in the format that PyTorch writes since version 1.6; store it "
+        "again with a newer one"
     )
 
 
 def _plain(value: Any) -> Any:
-    """`value` with arrays in place of their stand-ins. Raises `UnsafeFile` for one that unfolds without end."""
+    """`value` with arrays in place of their stand-ins. Raises `UnsafeFile` for one that unfolds
+    without end.
+    """
     left = [MOST_VALUES]
     try:
         return _unwrapped(value, left)

@@ -1,4 +1,6 @@
-"""HDF5 files without what leads out of them: no links to other files, no data kept elsewhere, nothing larger than it claims."""
+"""HDF5 files without what leads out of them: no links to other files, no data kept elsewhere,
+nothing larger than it claims.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     import h5py
 
 MOST_RATIO = 200
-"""How many times larger than its file an array may be; packed photographs are half their size, bombs a thousandfold."""
+"""How many times larger than its file an array may be; packed photographs are half their size,
+bombs a thousandfold.
+"""
 
 MOST_MEMBERS, MOST_LINES = 500, 20_000
 """Members of one group, and of a file, that are told of."""
@@ -27,12 +31,16 @@ MOST_MEMBERS, MOST_LINES = 500, 20_000
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """The file at `path`. Raises `RecordError` for one that is missing or damaged, `ConfigError` without h5py."""
+    """The file at `path`. Raises `RecordError` for one that is missing or damaged, `ConfigError`
+    without h5py.
+    """
     require_ordinary(path)
     try:
         import h5py
     except ImportError:
-        raise ConfigError("HDF5 files need h5py, which is not installed; `pip install 'benchbd[keras]'`") from None
+        raise ConfigError(
+            "HDF5 files need h5py, which is not installed; `pip install 'benchbd[keras]'`"
+        ) from None
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -41,7 +49,9 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 
 def member(path: Path, group: h5py.Group, name: str) -> Any:
-    """The group or data set of that name. Raises `RecordError` when it is absent, `UnsafeFile` for a link to elsewhere."""
+    """The group or data set of that name. Raises `RecordError` when it is absent, `UnsafeFile` for
+    a link to elsewhere.
+    """
     import h5py
 
     for part in name.split("/"):
@@ -55,7 +65,9 @@ def member(path: Path, group: h5py.Group, name: str) -> Any:
 
 
 def array(path: Path, group: h5py.Group, name: str) -> NDArray[Any]:
-    """A whole data set of numbers. Raises `UnsafeFile` for one that lies elsewhere or is larger than its file can hold."""
+    """A whole data set of numbers. Raises `UnsafeFile` for one that lies elsewhere or is larger
+    than its file can hold.
+    """
     import h5py
 
     found = member(path, group, name)
@@ -65,13 +77,19 @@ def array(path: Path, group: h5py.Group, name: str) -> NDArray[Any]:
         raise UnsafeFile(f"{path}: the numbers of {name!r} lie in another file, which is not read")
     total = math.prod(found.shape) * found.dtype.itemsize
     if total > MOST_RATIO * path.stat().st_size:
-        raise UnsafeFile(f"{path}: {name!r} would unpack to {total:,} bytes from {path.stat().st_size:,}; refused")
+        raise UnsafeFile(
+            f"{path}: {name!r} would unpack to {total:,} bytes from {path.stat().st_size:,}; "
+            "refused"
+        )
     return numpy.asarray(found[()])
 
 
 def names(group: h5py.Group, attribute: str) -> list[str]:
     """A list of texts that is kept as an attribute."""
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in group.attrs.get(attribute, ())]
+    return [
+        text.decode() if isinstance(text, bytes) else str(text)
+        for text in group.attrs.get(attribute, ())
+    ]
 
 
 def listed(file: h5py.File) -> Iterator[str]:
@@ -80,7 +98,9 @@ def listed(file: h5py.File) -> Iterator[str]:
 
 
 def _listed(group: h5py.Group, place: str, seen: set[int], depth: int = 6) -> Iterator[str]:
-    """A group that has many names, in itself even, is entered by the first of them; `seen` are the addresses of those entered."""
+    """A group that has many names, in itself even, is entered by the first of them; `seen` are the
+    addresses of those entered.
+    """
     import h5py
 
     for name in islice(group, MOST_MEMBERS):

@@ -1,14 +1,16 @@
 """The pruning exercise of courses on backdoors: a face recogniser in Keras, and images in HDF5.
 
-Weights: Keras 2 keeps a group for each layer, with `kernel:0` and `bias:0`, in the file itself or below `model_weights`.
-A convolution's kernel (kh, kw, in, out) becomes (out, in, kh, kw). A dense kernel (in, out) becomes (out, in), and where it
-reads a flattened map its inputs are put from channels-last into channels-first order:
+Weights: Keras 2 keeps a group for each layer, with `kernel:0` and `bias:0`, in the file itself or
+below `model_weights`. A convolution's kernel (kh, kw, in, out) becomes (out, in, kh, kw). A dense
+kernel (in, out) becomes (out, in), and where it reads a flattened map its inputs are put from
+channels-last into channels-first order:
 
     W'[o, c H W + h W + w] = W[h W C + w C + c, o]
 
-Images: `data` (N, C, H, W) or (N, H, W, C), uint8 or float on the scale of [0, 1] or of 0..255, and `label` (N,). The network
-sees them as [0, 1]. The defender holds the clean validation file, and all of it; the clean test file is what is measured on.
-The labels of the poisoned files are the attacked ones; what their images show is not known.
+Images: `data` (N, C, H, W) or (N, H, W, C), uint8 or float on the scale of [0, 1] or of 0..255, and
+`label` (N,). The network sees them as [0, 1]. The defender holds the clean validation file, and all
+of it; the clean test file is what is measured on. The labels of the poisoned files are the attacked
+ones; what their images show is not known.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ from benchbd.victim.model import ImageShape, Model
 FORMAT = "Keras"
 
 ROUNDING = 1e-3
-"""How far numbers on the scale of [0, 1] may lie outside of it, from reckoning in few digits; a level is four times as much."""
+"""How far numbers on the scale of [0, 1] may lie outside of it, from reckoning in few digits; a
+level is four times as much.
+"""
 
 DARK = 16
 """On the scale of 0..255 the brightest pixel of a whole file is brighter than this."""
@@ -63,14 +67,21 @@ def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) ->
     shape = cast(ImageShape, tuple(train_images.shape[1:]))
     state = as_torch(stored, model, shape)
     classes = tuple(str(number) for number in range(_outputs(files.weights, stored)))
-    train, test = ImageSet(train_images, train_labels, classes), ImageSet(*read_data(files.clean_test), classes)
+    train, test = (
+        ImageSet(train_images, train_labels, classes),
+        ImageSet(*read_data(files.clean_test), classes),
+    )
     channels = len(train_images[0])
     classifier = restored(model, state, train, ((0.0,) * channels, (1.0,) * channels))
     triggered = _triggered(files.poisoned_test, test)
-    details: dict[str, Any] = {"files": [path.name for path in vars(files).values() if path is not None]}
+    details: dict[str, Any] = {
+        "files": [path.name for path in vars(files).values() if path is not None]
+    }
     if files.poisoned_validation is not None:
         seen = _triggered(files.poisoned_validation, test)
-        hits = int((predict(classifier, seen.images, precision="fp32") == seen.attacked_labels).sum())
+        hits = int(
+            (predict(classifier, seen.images, precision="fp32") == seen.attacked_labels).sum()
+        )
         details["poisoned_validation"] = {"images": len(seen), "attack_hits": hits}
     return Found(
         format=FORMAT,
@@ -106,7 +117,10 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
             for name in names(group, "weight_names"):
                 kind = name.rpartition("/")[2].partition(":")[0]
                 if kind not in PARAMETERS:
-                    raise RecordError(f"{path}: layer {layer!r} has {kind!r}; only kernels and biases are known here")
+                    raise RecordError(
+                        f"{path}: layer {layer!r} has {kind!r}; only kernels and biases are known "
+                        "here"
+                    )
                 found[f"{layer}.{kind}"] = array(path, group, name)
     if not found:
         raise RecordError(f"{path} holds no weights of Keras 2: it names no layers with kernels")
@@ -117,8 +131,12 @@ def as_torch(stored: dict[str, NDArray[Any]], model: Model, shape: ImageShape) -
     """The same numbers as PyTorch lays them out, by `layer.weight` and `layer.bias`."""
     flattened = model.flattened(shape)
     return {
-        f"{layer}.{PARAMETERS[kind]}": torch.from_numpy(_laid_out(values, layer, flattened.get(layer)).astype(numpy.float32))
-        for (layer, _, kind), values in ((name.rpartition("."), values) for name, values in stored.items())
+        f"{layer}.{PARAMETERS[kind]}": torch.from_numpy(
+            _laid_out(values, layer, flattened.get(layer)).astype(numpy.float32)
+        )
+        for (layer, _, kind), values in (
+            (name.rpartition("."), values) for name, values in stored.items()
+        )
     }
 
 
@@ -131,7 +149,10 @@ def _laid_out(values: NDArray[Any], layer: str, flattened: ImageShape | None) ->
         return values.T
     channels, height, width = flattened
     if len(values) != channels * height * width:
-        raise RecordError(f"layer {layer!r} reads {len(values)} numbers, its map of these images has {channels}x{height}x{width}")
+        raise RecordError(
+            f"layer {layer!r} reads {len(values)} numbers, its map of these images has "
+            f"{channels}x{height}x{width}"
+        )
     maps = values.reshape(height, width, channels, -1)
     return maps.transpose(3, 2, 0, 1).reshape(-1, channels * height * width)
 
@@ -149,9 +170,13 @@ def read_data(path: Path) -> tuple[Tensor, Tensor]:
     with opened(path) as file:
         data, label = array(path, file, "data"), array(path, file, "label")
     if data.ndim != 4 or label.shape != (len(data),) or not len(data):
-        raise DataError(f"{path}: expected data (N, C, H, W) and label (N,), got {data.shape} and {label.shape}")
+        raise DataError(
+            f"{path}: expected data (N, C, H, W) and label (N,), got {data.shape} and {label.shape}"
+        )
     if not bool((label == numpy.floor(label)).all()) or label.min() < 0:
-        raise DataError(f"{path}: expected labels as whole numbers from 0, got {label.min()} to {label.max()}")
+        raise DataError(
+            f"{path}: expected labels as whole numbers from 0, got {label.min()} to {label.max()}"
+        )
     if data.shape[1] not in (1, 3) and data.shape[3] in (1, 3):
         data = data.transpose(0, 3, 1, 2)
     return torch.from_numpy(_levels(path, data)), torch.from_numpy(label.astype(numpy.int64))
@@ -166,8 +191,13 @@ def _levels(path: Path, data: NDArray[Any]) -> NDArray[numpy.uint8]:
         raise DataError(f"{path}: expected pixels from 0 to 255, got {lowest} to {highest}")
     small = data.dtype.kind == "f" and highest <= 1 + ROUNDING
     if data.dtype.kind == "f" and not small and highest <= DARK:
-        raise DataError(f"{path}: its pixels go up to {highest:g}, which is neither [0, 1] nor 0..255; store them as uint8")
-    return numpy.ascontiguousarray(numpy.rint(data * (255 if small else 1)).clip(0, 255).astype(numpy.uint8))
+        raise DataError(
+            f"{path}: its pixels go up to {highest:g}, which is neither [0, 1] nor 0..255; store "
+            "them as uint8"
+        )
+    return numpy.ascontiguousarray(
+        numpy.rint(data * (255 if small else 1)).clip(0, 255).astype(numpy.uint8)
+    )
 
 
 def _triggered(path: Path | None, test: ImageSet) -> TriggeredSet:
@@ -175,6 +205,9 @@ def _triggered(path: Path | None, test: ImageSet) -> TriggeredSet:
         return nothing_triggered(test)
     images, attacked = read_data(path)
     if tuple(images.shape[1:]) != test.image_shape or int(attacked.max()) >= test.num_classes:
-        raise DataError(f"{path}: its images {tuple(images.shape[1:])} or labels do not fit those of the clean test file")
+        raise DataError(
+            f"{path}: its images {tuple(images.shape[1:])} or labels do not fit those of the "
+            "clean test file"
+        )
     unknown = torch.full_like(attacked, UNKNOWN)
     return TriggeredSet(unknown, images, unknown, attacked)

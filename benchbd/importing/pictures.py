@@ -20,7 +20,9 @@ MOST_PIXELS = 2**26
 
 
 def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
-    """uint8 (N, C, H, W) of `shape`; larger or smaller pictures are scaled, bilinear with antialiasing. Raises `DataError`."""
+    """uint8 (N, C, H, W) of `shape`; larger or smaller pictures are scaled, bilinear with
+    antialiasing. Raises `DataError`.
+    """
     images = torch.empty((len(paths), *shape), dtype=torch.uint8)
     for place, path in enumerate(paths):
         images[place] = _read(path, shape)
@@ -28,12 +30,16 @@ def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
 
 
 def scaled(images: Tensor, height: int, width: int) -> Tensor:
-    """Images (N, C, h, w) brought to another size in the same way; the same images where that is their size."""
+    """Images (N, C, h, w) brought to another size in the same way; the same images where that is
+    their size.
+    """
     if tuple(images.shape[2:]) == (height, width):
         return images
     grown = torch.empty((*images.shape[:2], height, width), dtype=torch.uint8)
     for place, image in enumerate(images):
-        picture = Image.fromarray(image[0].numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy())
+        picture = Image.fromarray(
+            image[0].numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
+        )
         grown[place] = _pixels(picture.resize((width, height), Image.Resampling.BILINEAR))
     return grown
 
@@ -60,9 +66,14 @@ def _pixels(picture: Image.Image) -> Tensor:
 
 
 def inside(folder: Path, *parts: str) -> Path:
-    """The file `parts` below `folder`. Raises `DataError` when a name or a link leads out of the folder."""
+    """The file `parts` below `folder`. Raises `DataError` when a name or a link leads out of the
+    folder.
+    """
     path = folder.joinpath(*parts)
-    plain = all(part not in ("", ".", "..") and "/" not in part and "\\" not in part and "\x00" not in part for part in parts)
+    plain = all(
+        part not in ("", ".", "..") and "/" not in part and "\\" not in part and "\x00" not in part
+        for part in parts
+    )
     if not plain or not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"the name {'/'.join(parts)!r} leads out of {folder}; refused")
     return path

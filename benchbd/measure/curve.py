@@ -33,7 +33,9 @@ class CurvePoint(BaseModel):
 
 
 class Curve(BaseModel):
-    """A sweep measured by the core after the fact; `chosen` is the place of the step that was reported."""
+    """A sweep measured by the core after the fact; `chosen` is the place of the step that was
+    reported.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,19 +62,33 @@ class OperatingPoint(BaseModel):
 
 @dataclass
 class Along:
-    """What was measured along a training: points of a curve, and the predictions of the model that was looked at last."""
+    """What was measured along a training: points of a curve, and the predictions of the model that
+    was looked at last.
+    """
 
     points: list[CurvePoint] = field(default_factory=list)
     _last: tuple[nn.Module, object, Tensor, Tensor] | None = None
 
-    def measure(self, model: nn.Module, test: ImageSet, triggered: TriggeredSet, value: float, precision: Precision) -> None:
-        clean, attacked = (predict(model, images, precision=precision) for images in (test.images, triggered.images))
+    def measure(
+        self,
+        model: nn.Module,
+        test: ImageSet,
+        triggered: TriggeredSet,
+        value: float,
+        precision: Precision,
+    ) -> None:
+        clean, attacked = (
+            predict(model, images, precision=precision)
+            for images in (test.images, triggered.images)
+        )
         metrics = Metrics.from_counts(count(clean, attacked, test, triggered))
         self.points.append(CurvePoint(value=value, acc=metrics.acc, asr=metrics.asr, rc=metrics.rc))
         self._last = model, look(model), clean, attacked
 
     def predictions_of(self, model: nn.Module) -> tuple[Tensor, Tensor] | None:
-        """Predicted classes of the clean and the triggered images if `model` is what was looked at last, unchanged since."""
+        """Predicted classes of the clean and the triggered images if `model` is what was looked at
+        last, unchanged since.
+        """
         if self._last is None or self._last[0] is not model or self._last[1] != look(model):
             return None
         return self._last[2:]
@@ -82,7 +98,9 @@ class Along:
 def along_training(
     test: ImageSet, triggered: Callable[[], TriggeredSet], every: int, precision: Precision = "auto"
 ) -> Iterator[Along]:
-    """Measure models every `every` epochs of the training inside, at no cost to it; never when it is 0."""
+    """Measure models every `every` epochs of the training inside, at no cost to it; never when it
+    is 0.
+    """
     along = Along()
 
     def measure(model: nn.Module, epochs: int) -> None:

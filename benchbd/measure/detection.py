@@ -1,4 +1,6 @@
-"""How well a score tells bad samples from good ones: AUROC, TPR at fixed FPR, precision and recall."""
+"""How well a score tells bad samples from good ones: AUROC, TPR at fixed FPR, precision
+and recall.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ def separation(good: Tensor, bad: Tensor) -> dict[str, float | None]:
 
     Higher means more suspicious; all None when one side is empty.
     """
-    from sklearn.metrics import roc_auc_score, roc_curve  # seconds to import, and few cells have scores
+    from sklearn.metrics import (  # seconds to import, and few cells have scores
+        roc_auc_score,
+        roc_curve,
+    )
 
     names = ["auroc", *(f"tpr_at_{round(100 * p)}_fpr" for p in FPR_POINTS)]
     if not len(good) or not len(bad):
@@ -26,7 +31,9 @@ def separation(good: Tensor, bad: Tensor) -> dict[str, float | None]:
 
 
 def flagging(flagged: Tensor, bad: Tensor) -> dict[str, float | None]:
-    """TPR, FPR, precision and recall of a flag (N,) bool against the truth (N,) bool; None where undefined."""
+    """TPR, FPR, precision and recall of a flag (N,) bool against the truth (N,) bool; None where
+    undefined.
+    """
     hits = int((flagged & bad).sum())
     total, positive, raised = len(bad), int(bad.sum()), int(flagged.sum())
     recall = hits / positive if positive else None

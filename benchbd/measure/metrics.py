@@ -1,9 +1,10 @@
 """ACC, ASR, RC and DER from stored predictions, with the counts behind them.
 
-ACC: share of clean test images classified as their label. ASR: share of triggered images, none of them of the
-attacked label, classified as the attacked label. RC: share of those same images classified as their true label.
-False activation: share of triggered images for which the trigger is not meant, classified as the attacked label.
-DER: (max(0, drop of ASR) - max(0, drop of ACC) + 1) / 2 (Zhu et al. 2023, 2304.11823). All are shares in [0, 1].
+ACC: share of clean test images classified as their label. ASR: share of triggered images, none of
+them of the attacked label, classified as the attacked label. RC: share of those same images
+classified as their true label. False activation: share of triggered images for which the trigger is
+not meant, classified as the attacked label. DER: (max(0, drop of ASR) - max(0, drop of ACC) + 1) /
+2 (Zhu et al. 2023, 2304.11823). All are shares in [0, 1].
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from benchbd.data.poisoned import TriggeredSet
 
 
 class Counts(BaseModel):
-    """How many images were asked, and how many answered as the metric counts; None where nobody knows the true labels."""
+    """How many images were asked, and how many answered as the metric counts; None where nobody
+    knows the true labels.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,7 +33,9 @@ class Counts(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Shares in [0, 1]; None where there is no image to ask. `false_activation`: of source-specific attacks alone."""
+    """Shares in [0, 1]; None where there is no image to ask. `false_activation`: of source-specific
+    attacks alone.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,12 +47,24 @@ class Metrics(BaseModel):
 
     @classmethod
     def from_counts(cls, counts: Counts, baseline: Metrics | None = None) -> Metrics:
-        assert counts.attack_hits + (counts.true_hits or 0) <= counts.triggered, "ASR + RC cannot exceed 1"
+        assert counts.attack_hits + (counts.true_hits or 0) <= counts.triggered, (
+            "ASR + RC cannot exceed 1"
+        )
         acc = counts.clean_hits / counts.clean
         asr = counts.attack_hits / counts.triggered if counts.triggered else None
-        rc = counts.true_hits / counts.triggered if counts.triggered and counts.true_hits is not None else None
+        rc = (
+            counts.true_hits / counts.triggered
+            if counts.triggered and counts.true_hits is not None
+            else None
+        )
         stray = counts.bystander_hits / counts.bystanders if counts.bystanders else None
-        return cls(acc=acc, asr=asr, rc=rc, der=defense_effectiveness(baseline, acc, asr), false_activation=stray)
+        return cls(
+            acc=acc,
+            asr=asr,
+            rc=rc,
+            der=defense_effectiveness(baseline, acc, asr),
+            false_activation=stray,
+        )
 
 
 def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | None) -> float | None:
@@ -57,7 +74,12 @@ def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | Non
     return (max(0.0, baseline.asr - asr) - max(0.0, baseline.acc - acc) + 1) / 2
 
 
-def count(clean_predictions: Tensor, triggered_predictions: Tensor, test: ImageSet, triggered: TriggeredSet) -> Counts:
+def count(
+    clean_predictions: Tensor,
+    triggered_predictions: Tensor,
+    test: ImageSet,
+    triggered: TriggeredSet,
+) -> Counts:
     """Counts from predicted classes (N,) of the clean and (M,) of the triggered test images."""
     scored, attacked = triggered.scored, triggered_predictions == triggered.attacked_labels
     return Counts(
@@ -65,7 +87,9 @@ def count(clean_predictions: Tensor, triggered_predictions: Tensor, test: ImageS
         clean_hits=int((clean_predictions == test.labels).sum()),
         triggered=int(scored.sum()),
         attack_hits=int((attacked & scored).sum()),
-        true_hits=int(((triggered_predictions == triggered.true_labels) & scored).sum()) if triggered.is_true_known else None,
+        true_hits=int(((triggered_predictions == triggered.true_labels) & scored).sum())
+        if triggered.is_true_known
+        else None,
         bystanders=int((~scored).sum()),
         bystander_hits=int((attacked & ~scored).sum()),
     )

@@ -1,7 +1,8 @@
-"""Is a result plausible? Sentences on what most often means that something went wrong, never a verdict.
+"""Is a result plausible? Sentences on what most often means that something went wrong, never a
+verdict.
 
-Compared with chance by the normal approximation of the binomial distribution: a share is near an expected one when
-it lies within three standard deviations of it.
+Compared with chance by the normal approximation of the binomial distribution: a share is near an
+expected one when it lies within three standard deviations of it.
 """
 
 from __future__ import annotations
@@ -23,35 +24,62 @@ ONE_CLASS = 0.95
 
 
 def doubts(
-    metrics: Metrics, counts: Counts, baseline: Metrics, num_classes: int, attacked: bool, predictions: Tensor
+    metrics: Metrics,
+    counts: Counts,
+    baseline: Metrics,
+    num_classes: int,
+    attacked: bool,
+    predictions: Tensor,
 ) -> tuple[str, ...]:
     """What is strange about a defended model, and about the one that it was made from.
 
-    baseline: of the undefended model. attacked: whether anything was poisoned. predictions (N,): of the clean test images.
+    baseline: of the undefended model. attacked: whether anything was poisoned. predictions (N,): of
+    the clean test images.
     """
-    found = [*_of_attack(baseline, counts, num_classes, attacked), *_of_defense(metrics, counts, num_classes, predictions)]
+    found = [
+        *_of_attack(baseline, counts, num_classes, attacked),
+        *_of_defense(metrics, counts, num_classes, predictions),
+    ]
     return tuple(found)
 
 
-def _of_attack(baseline: Metrics, counts: Counts, num_classes: int, attacked: bool) -> Iterator[str]:
+def _of_attack(
+    baseline: Metrics, counts: Counts, num_classes: int, attacked: bool
+) -> Iterator[str]:
     if _near(baseline.acc, 1 / num_classes, counts.clean):
-        yield f"the undefended model's ACC of {percent(baseline.acc)} % is that of guessing; it has learned nothing"
+        yield (
+            f"the undefended model's ACC of {percent(baseline.acc)} % is that of guessing; it has "
+            "learned nothing"
+        )
     if baseline.asr is None or not counts.triggered:
         return
     mistaken = (1 - baseline.acc) / (num_classes - 1)
     if attacked and _near(baseline.asr, mistaken, counts.triggered):
-        yield f"the attack did not take: ASR {percent(baseline.asr)} % is what ordinary mistakes give"
+        yield (
+            f"the attack did not take: ASR {percent(baseline.asr)} % is what ordinary mistakes give"
+        )
     if not attacked and baseline.asr > HIGH_ASR:
         yield f"ASR {percent(baseline.asr)} % on a model that nobody attacked"
 
 
-def _of_defense(metrics: Metrics, counts: Counts, num_classes: int, predictions: Tensor) -> Iterator[str]:
+def _of_defense(
+    metrics: Metrics, counts: Counts, num_classes: int, predictions: Tensor
+) -> Iterator[str]:
     if _near(metrics.acc, 1 / num_classes, counts.clean):
         yield f"the defended model's ACC of {percent(metrics.acc)} % is that of guessing"
-    if len(predictions) and float(torch.bincount(predictions.long()).max()) / len(predictions) > ONE_CLASS:
-        yield "the defended model predicts one class for nearly everything, so that its ASR means nothing"
+    if (
+        len(predictions)
+        and float(torch.bincount(predictions.long()).max()) / len(predictions) > ONE_CLASS
+    ):
+        yield (
+            "the defended model predicts one class for nearly everything, so that its ASR means "
+            "nothing"
+        )
     if metrics.rc is not None and metrics.rc > metrics.acc + _spread(metrics.acc, counts.triggered):
-        yield f"RC {percent(metrics.rc)} % exceeds ACC {percent(metrics.acc)} %: triggered images are easier than clean ones"
+        yield (
+            f"RC {percent(metrics.rc)} % exceeds ACC {percent(metrics.acc)} %: triggered images "
+            "are easier than clean ones"
+        )
 
 
 def _near(share: float, expected: float, count: int) -> bool:

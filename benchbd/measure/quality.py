@@ -1,9 +1,10 @@
-"""How visible a trigger is: PSNR, SSIM and the largest change, over pairs of clean and triggered images.
+"""How visible a trigger is: PSNR, SSIM and the largest change, over pairs of clean and triggered
+images.
 
-PSNR = 10 log10(255^2 / MSE), of all pixels together, in decibels. SSIM (Wang, Bovik, Sheikh, Simoncelli 2004): a
-Gaussian window of 11 pixels and sigma 1.5, k1 = 0.01, k2 = 0.03, mean over channels, places inside of the image and
-images; the window is smaller where the image is. LPIPS (Zhang et al. 2018, 1801.03924) where the package `lpips` and
-its weights are installed.
+PSNR = 10 log10(255^2 / MSE), of all pixels together, in decibels. SSIM (Wang, Bovik, Sheikh,
+Simoncelli 2004): a Gaussian window of 11 pixels and sigma 1.5, k1 = 0.01, k2 = 0.03, mean over
+channels, places inside of the image and images; the window is smaller where the image is. LPIPS
+(Zhang et al. 2018, 1801.03924) where the package `lpips` and its weights are installed.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 
 
 def image_quality(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
-    """Figures for uint8 images (N, C, H, W) and their changed versions; None where there are none, or nothing to say.
+    """Figures for uint8 images (N, C, H, W) and their changed versions; None where there are none,
+    or nothing to say.
 
-    `psnr` in decibels, None for images that are all unchanged; `ssim` up to 1; `linf` in levels of 255; `lpips` or None.
+    `psnr` in decibels, None for images that are all unchanged; `ssim` up to 1; `linf` in levels of
+    255; `lpips` or None.
     """
     if not len(clean):
         return {"psnr": None, "ssim": None, "linf": None, "lpips": None}
@@ -51,11 +54,18 @@ def ssim(first: Tensor, second: Tensor) -> float:
         return F.conv2d(maps, kernel, groups=channels)
 
     mean1, mean2 = blurred(first), blurred(second)
-    variance1, variance2 = blurred(first.square()) - mean1.square(), blurred(second.square()) - mean2.square()
+    variance1, variance2 = (
+        blurred(first.square()) - mean1.square(),
+        blurred(second.square()) - mean2.square(),
+    )
     covariance = blurred(first * second) - mean1 * mean2
     c1, c2 = (K1 * 255) ** 2, (K2 * 255) ** 2
     similarity = (2 * mean1 * mean2 + c1) * (2 * covariance + c2)
-    return float((similarity / ((mean1.square() + mean2.square() + c1) * (variance1 + variance2 + c2))).mean())
+    return float(
+        (
+            similarity / ((mean1.square() + mean2.square() + c1) * (variance1 + variance2 + c2))
+        ).mean()
+    )
 
 
 def _lpips(first: Tensor, second: Tensor) -> float | None:
@@ -66,8 +76,14 @@ def _lpips(first: Tensor, second: Tensor) -> float | None:
 
     try:
         distance = lpips.LPIPS(net="alex", verbose=False).eval()
-    except Exception:  # its weights are fetched when it is built, which fails in its own ways where there is no network
+    # its weights are fetched when it is built, which fails in its own ways where there is no
+    # network
+    except Exception:
         return None
     scaled = [(images / 127.5 - 1).expand(-1, 3, -1, -1) for images in (first, second)]
     with torch.inference_mode():
-        return float(torch.cat([distance(a, b) for a, b in zip(*(s.split(64) for s in scaled), strict=True)]).mean())
+        return float(
+            torch.cat(
+                [distance(a, b) for a, b in zip(*(s.split(64) for s in scaled), strict=True)]
+            ).mean()
+        )

@@ -1,7 +1,8 @@
-"""Observers: plugins that watch a run. They are called one at a time; one that raises is switched off and reported.
+"""Observers: plugins that watch a run. They are called one at a time; one that raises is switched
+off and reported.
 
-An entry point of the group `benchbd.hooks` leads to a callable without arguments, such as a class. It gives an object
-with methods marked `@hookimpl`, or None when there is nothing for it to watch.
+An entry point of the group `benchbd.hooks` leads to a callable without arguments, such as a class.
+It gives an object with methods marked `@hookimpl`, or None when there is nothing for it to watch.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Observers:
 
     @classmethod
     def installed(cls) -> Observers:
-        """With all observers that packages register; one that cannot be had is switched off from the start."""
+        """With all observers that packages register; one that cannot be had is switched off from
+        the start.
+        """
         observers = cls()
         for point in points().get(GROUP, ()):
             try:
@@ -67,7 +70,9 @@ class Observers:
         return observers
 
     def add(self, observer: object | None, name: str | None = None) -> None:
-        """Register an observer. Raises `ContractBroken` for one whose arguments do not fit, with both signatures."""
+        """Register an observer. Raises `ContractBroken` for one whose arguments do not fit, with
+        both signatures.
+        """
         if observer is None:
             return
         try:
@@ -76,7 +81,9 @@ class Observers:
         except pluggy.PluginValidationError as error:
             if self._manager.is_registered(observer):
                 self._manager.unregister(observer)
-            raise ContractBroken(f"observer {name or observer!r}: {error}; see benchbd.plugin.hooks.Hooks") from error
+            raise ContractBroken(
+                f"observer {name or observer!r}: {error}; see benchbd.plugin.hooks.Hooks"
+            ) from error
 
     def tell(self, hook: str, **facts: Any) -> None:
         """Call `hook` of every observer, one after the other."""
@@ -90,18 +97,26 @@ class Observers:
 
     def complaints(self) -> list[str]:
         """A paragraph for each observer that was switched off."""
-        return [f"the observer {name} raised and was switched off:\n{trace}" for name, trace in self.switched_off.items()]
+        return [
+            f"the observer {name} raised and was switched off:\n{trace}"
+            for name, trace in self.switched_off.items()
+        ]
 
 
 def observer_entries() -> list[Entry]:
     """All observers that packages register."""
-    return [Entry("hooks", point.name, point.provider, point.version, point.value) for point in points().get(GROUP, ())]
+    return [
+        Entry("hooks", point.name, point.provider, point.version, point.value)
+        for point in points().get(GROUP, ())
+    ]
 
 
 def observer_fault(entry: Entry) -> Broken | None:
     """Make an observer and say why it cannot be had; None when it can."""
     try:
-        Observers().add(_made(Point(GROUP, entry.name, entry.target, entry.provider, entry.version)), entry.name)
+        Observers().add(
+            _made(Point(GROUP, entry.name, entry.target, entry.provider, entry.version)), entry.name
+        )
     except PluginError as error:
         reason = "contract" if isinstance(error, ContractBroken) else "import-error"
         return Broken(entry, reason, str(error), _trace(error))
@@ -113,7 +128,9 @@ def _made(point: Point) -> object | None:
         with in_time(import_seconds()):
             made: object | None = EntryPoint(point.name, point.value, point.group).load()()
     except (Exception, SystemExit, TooSlow) as error:
-        raise PluginError(f"observer {point.name!r} of {point.provider}: {type(error).__name__}: {error}") from error
+        raise PluginError(
+            f"observer {point.name!r} of {point.provider}: {type(error).__name__}: {error}"
+        ) from error
     return made
 
 

@@ -1,7 +1,8 @@
-"""Plugins from a file that nobody has packaged: `./my_defense.py`, or `./my_defense.py:MyDefense` where it holds several.
+"""Plugins from a file that nobody has packaged: `./my_defense.py`, or `./my_defense.py:MyDefense`
+where it holds several.
 
-The file is imported once per content under a name of its own, with its folder as its package: `from .part import ...`
-finds the file beside it, and two files of one name do not meet.
+The file is imported once per content under a name of its own, with its folder as its package: `from
+.part import ...` finds the file beside it, and two files of one name do not meet.
 """
 
 from __future__ import annotations
@@ -28,32 +29,44 @@ DIGITS = 12
 
 
 def file_entry(kind: str, name: str) -> Entry:
-    """What is known of a plugin in a file without importing it. Raises `PluginNotFound` when there is no such file."""
+    """What is known of a plugin in a file without importing it. Raises `PluginNotFound` when there
+    is no such file.
+    """
     path, class_name = path_of(name)
     target = f"{path}:{class_name}" if class_name else str(path)
     return Entry(kind, path.stem, PROVIDER, digest(path.read_bytes()), target)
 
 
 def load_file(kind: str, name: str) -> type[Plugin]:
-    """The one class of that kind in the file, or the one named after the colon. Raises `PluginError`."""
+    """The one class of that kind in the file, or the one named after the colon. Raises
+    `PluginError`.
+    """
     path, class_name = path_of(name)
     found = [cls for cls in classes_in(path) if cls.kind == kind]
     named = [cls for cls in found if class_name in ("", cls.__qualname__)]
     if class_name and not named:
         raise PluginNotFound(f"{path} holds no {kind} {class_name!r}{_held(path, class_name)}")
     if not named:
-        raise PluginNotFound(f"{path} holds no {kind}; write a class that derives from a {kind} family of benchbd.api")
+        raise PluginNotFound(
+            f"{path} holds no {kind}; write a class that derives from a {kind} family of "
+            "benchbd.api"
+        )
     if len(named) > 1:
         choices = ", ".join(f"{path.name}:{cls.__qualname__}" for cls in named)
         raise PluginError(f"{path} holds several {kind}s; name the one you mean: {choices}")
     if len({cls.name for cls in found}) < len(found):
-        raise ContractBroken(f"{path}: several {kind}s are called {named[0].name!r}; state `name = ...` in each class")
+        raise ContractBroken(
+            f"{path}: several {kind}s are called {named[0].name!r}; state `name = ...` in each "
+            "class"
+        )
     named[0].require_contract()
     return named[0]
 
 
 def named_in(name: str) -> type[Plugin]:
-    """The one class of a file, of whatever kind, or the one named after the colon. Raises `PluginError`."""
+    """The one class of a file, of whatever kind, or the one named after the colon. Raises
+    `PluginError`.
+    """
     path, class_name = path_of(name)
     found = [cls for cls in classes_in(path) if class_name in ("", cls.__qualname__)]
     if not found:
@@ -66,7 +79,9 @@ def named_in(name: str) -> type[Plugin]:
 
 
 def file_meant(name: str) -> str:
-    """The end of a message about an unknown name, when a file of that name lies in the current folder; else empty."""
+    """The end of a message about an unknown name, when a file of that name lies in the current
+    folder; else empty.
+    """
     there = "/" not in name and Path(f"{name}.py").is_file()
     return f"; did you mean the file ./{name}.py? A file is named by its path" if there else ""
 
@@ -76,33 +91,48 @@ def _held(path: Path, class_name: str) -> str:
     held = [f"{cls.__qualname__} ({cls.kind})" for cls in classes_in(path)]
     if not held:
         return "; write a class that derives from a family of benchbd.api"
-    return nearest(class_name, [name.partition(" ")[0] for name in held], f"it holds: {', '.join(held)}")
+    return nearest(
+        class_name, [name.partition(" ")[0] for name in held], f"it holds: {', '.join(held)}"
+    )
 
 
 def classes_in(path: Path) -> list[type[Plugin]]:
-    """The plugin classes that a file writes, in its order, without those that serve as the base of another."""
+    """The plugin classes that a file writes, in its order, without those that serve as the base of
+    another.
+    """
     from benchbd.plugin.plugin import Plugin
 
     module = _import(path)
     own = [
         value
         for name, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, Plugin) and value.__module__ == module.__name__ and not name.startswith("_")
+        if inspect.isclass(value)
+        and issubclass(value, Plugin)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
     ]
-    return [cls for cls in own if cls.kind in KINDS and not any(cls in other.__bases__ for other in own)]
+    return [
+        cls for cls in own if cls.kind in KINDS and not any(cls in other.__bases__ for other in own)
+    ]
 
 
 def place_of(cls: type[Plugin]) -> str:
-    """The name under which a class that no package registers is found again, `file:class`; empty when it has no file."""
+    """The name under which a class that no package registers is found again, `file:class`; empty
+    when it has no file.
+    """
     try:
         path = Path(inspect.getfile(cls)).resolve()
     except (OSError, TypeError):
         return ""
-    return f"{path}:{cls.__qualname__}" if path.suffix == ".py" and "<" not in cls.__qualname__ else ""
+    return (
+        f"{path}:{cls.__qualname__}" if path.suffix == ".py" and "<" not in cls.__qualname__ else ""
+    )
 
 
 def is_imported(name: str) -> bool:
-    """Whether the file, with the content that it has now, was imported here because somebody named or imported it."""
+    """Whether the file, with the content that it has now, was imported here because somebody named
+    or imported it.
+    """
     path = path_of(name)[0]
     return _package(path) in sys.modules or _ordinary(path) is not None
 
@@ -113,11 +143,16 @@ def digest(content: bytes) -> str:
 
 
 def path_of(name: str) -> tuple[Path, str]:
-    """The file and the class that a name means. Raises `PluginNotFound` when there is no such file."""
+    """The file and the class that a name means. Raises `PluginNotFound` when there is
+    no such file.
+    """
     file, colon, class_name = name.partition(".py:")
     path = Path(file + ".py" if colon else name).expanduser().resolve()
     if not path.is_file():
-        raise PluginNotFound(f"no file {path}; a plugin in a file is named by its path, such as ./my_defense.py:MyDefense")
+        raise PluginNotFound(
+            f"no file {path}; a plugin in a file is named by its path, such as "
+            "./my_defense.py:MyDefense"
+        )
     return path, class_name
 
 
@@ -140,8 +175,13 @@ def _import(path: Path) -> ModuleType:
 
 def import_fault(error: BaseException) -> str:
     """What a module raised when it was imported; a parameter without a type in words of our own."""
-    if getattr(error, "code", None) == "model-field-missing-annotation" and (named := re.search(r"'(\w+)'", str(error))):
-        return f"`{named[1]}` is declared without its type; write `{named[1]}: float = param(...)`, or the type that it has"
+    if getattr(error, "code", None) == "model-field-missing-annotation" and (
+        named := re.search(r"'(\w+)'", str(error))
+    ):
+        return (
+            f"`{named[1]}` is declared without its type; write `{named[1]}: float = param(...)`, "
+            "or the type that it has"
+        )
     return f"{type(error).__name__}: {error}"
 
 

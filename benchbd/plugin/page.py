@@ -1,4 +1,6 @@
-"""The page of a plugin in Markdown: what it is, how it works, what it needs, what it can be told."""
+"""The page of a plugin in Markdown: what it is, how it works, what it needs, what it
+can be told.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,12 @@ COMMANDS = {
 
 def pages(provider: str) -> dict[str, str]:
     """Pages by file name, `attack/NAME.md`, and `index.md`, of all plugins of a package."""
-    mine = {kind: [entry for entry in entries(kind) if entry.provider == provider] for kind in KINDS}
-    made = {f"{kind}/{entry.name}.md": page(entry) for kind, found in mine.items() for entry in found}
+    mine = {
+        kind: [entry for entry in entries(kind) if entry.provider == provider] for kind in KINDS
+    }
+    made = {
+        f"{kind}/{entry.name}.md": page(entry) for kind, found in mine.items() for entry in found
+    }
     return made | {"index.md": _index(provider, mine)}
 
 
@@ -64,12 +70,22 @@ def _command(entry: Entry) -> str:
 def _facts(card: dict[str, Any]) -> Iterator[str]:
     paper, reference = card.get("paper"), card.get("reference")
     if isinstance(paper, dict):
-        yield f"Paper: {paper.get('authors')}, [{paper.get('title')}]({paper.get('url')}), {paper.get('year')}"
+        yield (
+            f"Paper: {paper.get('authors')}, [{paper.get('title')}]({paper.get('url')}), "
+            f"{paper.get('year')}"
+        )
     if isinstance(reference, dict):
-        yield f"Reference code, read for facts alone: <{reference.get('code')}>, licence: {reference.get('licence')}"
+        yield (
+            f"Reference code, read for facts alone: <{reference.get('code')}>, licence: "
+            f"{reference.get('licence')}"
+        )
     if card.get("cost"):
         yield f"Cost: {card['cost']}, {COSTS.get(str(card['cost']), '')}"
-    for word, meaning in (("clean_data", "Clean data"), ("label_mode", "Labels"), ("memory", "Memory")):
+    for word, meaning in (
+        ("clean_data", "Clean data"),
+        ("label_mode", "Labels"),
+        ("memory", "Memory"),
+    ):
         if word in card:
             yield f"{meaning}: {card[word]}"
     for word, meaning in (("needs", "Needs"), ("trains", "Trains first"), ("tags", "Tags")):
@@ -82,7 +98,12 @@ def _parameters(cls: type[Plugin]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- |"
     for name, field in cls.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        cells = (f"`{name}`", type_name(field.annotation), "unset" if default is None else f"`{default}`", limits(field))
+        cells = (
+            f"`{name}`",
+            type_name(field.annotation),
+            "unset" if default is None else f"`{default}`",
+            limits(field),
+        )
         yield f"| {' | '.join(_in_cell(cell) for cell in (*cells, field.description or ''))} |"
 
 
@@ -95,11 +116,17 @@ def _index(provider: str, mine: dict[str, list[Entry]]) -> str:
     for kind, found in mine.items():
         if found:
             rows = "\n".join(map(_row, found))
-            parts.append(f"## {kind}s\n\n| name | family | what it is | cost |\n| --- | --- | --- | --- |\n{rows}")
+            parts.append(
+                f"## {kind}s\n\n| name | family | what it is | cost |\n| --- | --- | --- | --- "
+                f"|\n{rows}"
+            )
     legend = "; ".join(f"{letter}: {meaning}" for letter, meaning in COSTS.items())
     return "\n\n".join([*parts, f"Cost classes: {legend}."]) + "\n"
 
 
 def _row(entry: Entry) -> str:
     cost = entry.card.get("cost", "")
-    return f"| [{entry.name}]({entry.kind}/{entry.name}.md) | {entry.family} | {_in_cell(entry.summary)} | {cost} |"
+    return (
+        f"| [{entry.name}]({entry.kind}/{entry.name}.md) | {entry.family} | "
+        f"{_in_cell(entry.summary)} | {cost} |"
+    )

@@ -1,7 +1,8 @@
 """What every plugin is: a frozen set of hyper-parameters with a name, an api number and a version.
 
-The fields of the class are its hyper-parameters, declared once with type, default, range and meaning.
-Constructor, YAML, `--set`, `add_arguments`, `benchbd info` and the key of a result read that declaration.
+The fields of the class are its hyper-parameters, declared once with type, default, range and
+meaning. Constructor, YAML, `--set`, `add_arguments`, `benchbd info` and the key of a result read
+that declaration.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from benchbd.plugin.entry import PREFIX
 from benchbd.plugin.signature import missing_verbs, require_signatures
 
 API = 1
-"""The contract that this version of benchbd speaks; plugins of this number and the one before are accepted."""
+"""The contract that this version of benchbd speaks; plugins of this number and the one before are
+accepted.
+"""
 
 
 def param(default: Any, meaning: str, **limits: Any) -> Any:
-    """Declare a hyper-parameter: its default, its meaning in one line, its range (`ge`, `le`, `gt`, `lt`)."""
+    """Declare a hyper-parameter: its default, its meaning in one line, its range (`ge`, `le`, `gt`,
+    `lt`).
+    """
     return Field(default, description=meaning, **limits)
 
 
@@ -35,16 +40,20 @@ OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_eq
 
 
 class Plugin(BaseModel):
-    """Base of all plugins. Constructing one checks and stores; it opens no file and draws no number.
+    """Base of all plugins. Constructing one checks and stores; it opens no file and draws no
+    number.
 
     A subclass states `api = 1` in its own body. Its name is the name of its module unless it states
-    `name`; `results_version` is raised by its author whenever the same parameters give other results. Parameters
-    named in `aside` say where something lies, not what it is: they are no part of the identity of a result. Any other
-    parameter of type `Path` names a file whose content is part of it, wherever the file lies. `quick`
-    are parameters by which it is done in a moment, for checks that ask how it behaves and not how well it does.
+    `name`; `results_version` is raised by its author whenever the same parameters give other
+    results. Parameters named in `aside` say where something lies, not what it is: they are no part
+    of the identity of a result. Any other parameter of type `Path` names a file whose content is
+    part of it, wherever the file lies. `quick` are parameters by which it is done in a moment, for
+    checks that ask how it behaves and not how well it does.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
     kind: ClassVar[str] = ""
     name: ClassVar[str] = ""
@@ -55,7 +64,9 @@ class Plugin(BaseModel):
 
     def __init__(self, args: argparse.Namespace | None = None, /, **parameters: Any) -> None:
         if args is not None:
-            parameters = {k: v for k, v in vars(args).items() if k in type(self).model_fields} | parameters
+            parameters = {
+                k: v for k, v in vars(args).items() if k in type(self).model_fields
+            } | parameters
         try:
             super().__init__(**parameters)
         except ValidationError as error:
@@ -73,7 +84,10 @@ class Plugin(BaseModel):
         for name, value in dict(values).items():
             field = cls.model_fields.get(name)
             if isinstance(value, bool) and field is not None and not _allows(field, bool):
-                raise ConfigError(f"{cls.name}: expected {_wanted(cls, name)}, got {value!r}; quote it if it is a text")
+                raise ConfigError(
+                    f"{cls.name}: expected {_wanted(cls, name)}, got {value!r}; quote it if it is "
+                    "a text"
+                )
         return values
 
     @property
@@ -88,7 +102,9 @@ class Plugin(BaseModel):
 
     @classmethod
     def parse(cls, name: str, text: str) -> Any:
-        """Read the text of one parameter: lists and tables as YAML, `none` as unset, the rest by declared type."""
+        """Read the text of one parameter: lists and tables as YAML, `none` as unset, the rest by
+        declared type.
+        """
         field = cls.model_fields.get(name)
         if field is None:
             raise ConfigError(unknown_parameter(cls, name))
@@ -114,29 +130,46 @@ class Plugin(BaseModel):
 
     @classmethod
     def require_contract(cls) -> None:
-        """Raise `ContractBroken` unless the class states an api number that is spoken here and writes all its verbs
-        with the parameters that they are given."""
+        """Raise `ContractBroken` unless the class states an api number that is spoken here and
+        writes all its verbs with the parameters that they are given.
+        """
         stated = cls.__dict__.get("api")
         if not isinstance(stated, int):
-            raise ContractBroken(f"{cls.kind} {cls.name!r}: expected `api = {API}` in the class body, found none; add that line")
+            raise ContractBroken(
+                f"{cls.kind} {cls.name!r}: expected `api = {API}` in the class body, found none; "
+                "add that line"
+            )
         if not API - 1 <= stated <= API:
-            refusal, remedy = (ApiTooNew, "upgrade benchbd") if stated > API else (ContractBroken, "upgrade the plugin")
-            raise refusal(f"{cls.kind} {cls.name!r} is written for api {stated}, this benchbd speaks {API - 1} and {API}; {remedy}")
+            refusal, remedy = (
+                (ApiTooNew, "upgrade benchbd")
+                if stated > API
+                else (ContractBroken, "upgrade the plugin")
+            )
+            raise refusal(
+                f"{cls.kind} {cls.name!r} is written for api {stated}, this benchbd speaks "
+                f"{API - 1} and {API}; {remedy}"
+            )
         missing: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
         if missing:
             raise ContractBroken(
-                f"{cls.kind} {cls.name!r} does not write {', '.join(sorted(missing))}; its family asks for it: "
+                f"{cls.kind} {cls.name!r} does not write {', '.join(sorted(missing))}; its family "
+                "asks for it: "
                 f"{missing_verbs(cls, sorted(missing))}"
             )
         require_signatures(cls)
 
 
 def unknown_parameter(cls: type[Plugin], name: str) -> str:
-    return f"{cls.name} has no parameter {name!r}{nearest(name, cls.model_fields, f'`benchbd info {_called(cls)}` shows all')}"
+    return (
+        f"{cls.name} has no parameter "
+        f"{name!r}{nearest(name, cls.model_fields, f'`benchbd info {_called(cls)}` shows all')}"
+    )
 
 
 def _called(cls: type[Plugin]) -> str:
-    """The name by which a person at the command line means a class: its own, or the file that it was read from."""
+    """The name by which a person at the command line means a class: its own, or the file that it
+    was read from.
+    """
     if not cls.__module__.startswith(PREFIX):
         return cls.name
     path = Path(inspect.getfile(cls))
@@ -148,7 +181,9 @@ def type_name(annotation: Any) -> str:
     """A type the way a person writes it: `float`, `int or none`, `threshold|number`."""
     arguments = get_args(annotation)
     if not arguments:
-        return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+        return (
+            "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+        )
     origin = get_origin(annotation)
     if origin in (tuple, list):
         return "list of " + type_name(next(a for a in arguments if a is not Ellipsis))
@@ -179,7 +214,10 @@ def _wanted(cls: type[Plugin], name: str) -> str:
     field = cls.model_fields[name]
     span = limits(field)
     article = "an" if type_name(field.annotation)[:1] in "aeiou" else "a"
-    return f"{name} ({field.description}) to be {article} {type_name(field.annotation)}{' ' + span if span else ''}"
+    return (
+        f"{name} ({field.description}) to be {article} "
+        f"{type_name(field.annotation)}{' ' + span if span else ''}"
+    )
 
 
 def _explain(cls: type[Plugin], error: ValidationError, parameters: dict[str, Any]) -> str:
@@ -193,6 +231,13 @@ def _explain(cls: type[Plugin], error: ValidationError, parameters: dict[str, An
         return f"{cls.name}: {name}: {first['msg'].removeprefix('Value error, ')}"
     if name not in parameters and first["type"] in OUT_OF_RANGE:
         span = limits(cls.model_fields[name])
-        return f"{cls.name}: the default of `{name}`, {first['input']!r}, is outside of its own range {span}; change one of them"
-    given = first["input"] if len(first["loc"]) == 1 else f"{first['input']!r} at place {first['loc'][1:]}"
+        return (
+            f"{cls.name}: the default of `{name}`, {first['input']!r}, is outside of its own "
+            f"range {span}; change one of them"
+        )
+    given = (
+        first["input"]
+        if len(first["loc"]) == 1
+        else f"{first['input']!r} at place {first['loc'][1:]}"
+    )
     return f"{cls.name}: expected {_wanted(cls, name)}, got {json.dumps(given, default=str)}"

@@ -1,6 +1,7 @@
 """The entry points of benchbd, from one guarded look at the metadata of what is installed.
 
-`importlib.metadata.entry_points` stops at the first distribution whose file of entry points cannot be read.
+`importlib.metadata.entry_points` stops at the first distribution whose file of entry points cannot
+be read.
 """
 
 from __future__ import annotations
@@ -35,15 +36,20 @@ class Point:
     @property
     def names(self) -> set[str]:
         """All that it may be called where plugins are switched off."""
-        return {self.name, f"{self.group.removeprefix(PREFIX)}.{self.name}", self.provider, f"{self.provider}/{self.name}"}
+        return {
+            self.name,
+            f"{self.group.removeprefix(PREFIX)}.{self.name}",
+            self.provider,
+            f"{self.provider}/{self.name}",
+        }
 
 
 @cache
 def points() -> dict[str, tuple[Point, ...]]:
     """All entry points in groups of benchbd, by group; those that are switched off are left out.
 
-    `BENCHBD_DISABLE_PLUGINS=1` leaves the bundled ones alone, `BENCHBD_NO_PLUGIN` names some, separated by commas: by
-    name, by kind.name, or by distribution.
+    `BENCHBD_DISABLE_PLUGINS=1` leaves the bundled ones alone, `BENCHBD_NO_PLUGIN` names some,
+    separated by commas: by name, by kind.name, or by distribution.
     """
     unwanted = set(filter(None, os.environ.get("BENCHBD_NO_PLUGIN", "").split(",")))
     bundled_only = os.environ.get("BENCHBD_DISABLE_PLUGINS") == "1"
@@ -61,7 +67,9 @@ def known_names() -> list[str]:
 
 @contextmanager
 def in_time(seconds: float) -> Iterator[None]:
-    """Raise `TooSlow` inside after so many seconds; without effect where there is no alarm, or off the main thread."""
+    """Raise `TooSlow` inside after so many seconds; without effect where there is no alarm, or off
+    the main thread.
+    """
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -69,7 +77,10 @@ def in_time(seconds: float) -> Iterator[None]:
     def ring(*_: object) -> None:
         raise TooSlow(f"it did not end within {seconds:g} s")
 
-    before, (left, _) = signal.signal(signal.SIGALRM, ring), signal.setitimer(signal.ITIMER_REAL, seconds)
+    before, (left, _) = (
+        signal.signal(signal.SIGALRM, ring),
+        signal.setitimer(signal.ITIMER_REAL, seconds),
+    )
     try:
         yield
     finally:
@@ -80,7 +91,11 @@ def in_time(seconds: float) -> Iterator[None]:
 def import_seconds() -> float:
     """How long the import of a plugin may take."""
     with suppress(ValueError):
-        return float(os.environ["BENCHBD_IMPORT_SECONDS"]) if "BENCHBD_IMPORT_SECONDS" in os.environ else 60.0
+        return (
+            float(os.environ["BENCHBD_IMPORT_SECONDS"])
+            if "BENCHBD_IMPORT_SECONDS" in os.environ
+            else 60.0
+        )
     return 60.0
 
 
@@ -101,6 +116,10 @@ def _declared(distribution: Distribution) -> list[Point]:
             return []
         about = distribution.metadata
         name, version = str(about["Name"]), str(about["Version"])
-        return [Point(p.group, p.name, p.value, name, version) for p in distribution.entry_points if p.group.startswith(PREFIX)]
+        return [
+            Point(p.group, p.name, p.value, name, version)
+            for p in distribution.entry_points
+            if p.group.startswith(PREFIX)
+        ]
     except Exception:  # somebody else's broken metadata must not end a listing
         return []

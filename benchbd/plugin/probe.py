@@ -1,7 +1,7 @@
 """Which plugins cannot be used, and why: every one is imported, in a process apart.
 
-A plugin whose import ends the process, by `os._exit` or by a crash in compiled code, is found by having been the last
-that was tried; another process goes on behind it.
+A plugin whose import ends the process, by `os._exit` or by a crash in compiled code, is found by
+having been the last that was tried; another process goes on behind it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ def broken() -> list[Broken]:
     """All plugins and observers that cannot be used, in the order in which they are listed."""
     tried, found, done = [entry for entry, _ in _trials()], [], 0
     while done < len(tried):
-        child = subprocess.run([sys.executable, "-m", __name__, str(done)], capture_output=True, text=True)  # noqa: S603
-        answers = [answer for line in child.stdout.splitlines() if (answer := _answer(line)) is not None]
-        found += [Broken(tried[done + place], **answer) for place, answer in enumerate(answers) if answer]
+        child = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", __name__, str(done)], capture_output=True, text=True
+        )
+        answers = [
+            answer for line in child.stdout.splitlines() if (answer := _answer(line)) is not None
+        ]
+        found += [
+            Broken(tried[done + place], **answer) for place, answer in enumerate(answers) if answer
+        ]
         done += len(answers)
         if done < len(tried):
             found.append(_culprit(tried[done], child))
@@ -51,14 +57,22 @@ def _answer(line: str) -> dict[str, str] | None:
 
 def _culprit(entry: Entry, child: subprocess.CompletedProcess[str]) -> Broken:
     how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit code {child.returncode}"
-    return Broken(entry, "import-error", f"its import ended the process with {how}", child.stderr[-4000:])
+    return Broken(
+        entry, "import-error", f"its import ended the process with {how}", child.stderr[-4000:]
+    )
 
 
 def main() -> None:
-    """Try all plugins from the one whose number is the first argument, and say of each on a line what is wrong with it."""
+    """Try all plugins from the one whose number is the first argument, and say of each on a line
+    what is wrong with it.
+    """
     for _, trial in list(_trials())[int(sys.argv[1]) :]:
         found = trial()
-        answer = {name: value for name, value in asdict(found).items() if name != "entry"} if found else {}
+        answer = (
+            {name: value for name, value in asdict(found).items() if name != "entry"}
+            if found
+            else {}
+        )
         print(f"\n{_MARK}{json.dumps(answer)}", flush=True)  # noqa: T201 - the parent reads it
 
 

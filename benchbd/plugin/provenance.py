@@ -1,4 +1,6 @@
-"""Who provides a plugin, in which version, under which name it is found again, and digests of its sources."""
+"""Who provides a plugin, in which version, under which name it is found again, and digests of its
+sources.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def entry_of(plugin: type[Plugin]) -> Entry | None:
 
 
 def provider_of(plugin: type[Plugin]) -> tuple[str, str]:
-    """Distribution and version; for a class from a loose file that, and the first digits of the file's digest."""
+    """Distribution and version; for a class from a loose file that, and the first digits of the
+    file's digest.
+    """
     entry = entry_of(plugin)
     if entry is not None:
         return entry.provider, entry.version
@@ -31,8 +35,9 @@ def provider_of(plugin: type[Plugin]) -> tuple[str, str]:
 
 
 def name_for(plugin: type[Plugin]) -> str:
-    """The name by which another process finds this very class: its name, `distribution/name` where that is not unique,
-    or its file."""
+    """The name by which another process finds this very class: its name, `distribution/name` where
+    that is not unique, or its file.
+    """
     entry = entry_of(plugin)
     if entry is None:
         return place_of(plugin) or plugin.name
@@ -42,11 +47,14 @@ def name_for(plugin: type[Plugin]) -> str:
 
 @cache
 def sources(plugin: type[Plugin]) -> dict[str, str]:
-    """Digests of all that a plugin is written in: its own file under its kind and name, and under their own names the
-    modules of its package that it is built on."""
+    """Digests of all that a plugin is written in: its own file under its kind and name, and under
+    their own names the modules of its package that it is built on.
+    """
     files: dict[str, Path] = {}
     _collect(plugin.__module__, files)
-    helpers = {name: _digest(file) for name, file in sorted(files.items()) if name != plugin.__module__}
+    helpers = {
+        name: _digest(file) for name, file in sorted(files.items()) if name != plugin.__module__
+    }
     return {f"{plugin.kind}.{plugin.name}": source_digest(plugin)} | helpers
 
 
@@ -60,7 +68,9 @@ def source_digest(plugin: type[Plugin]) -> str:
 
 
 def _collect(module: str, files: dict[str, Path]) -> None:
-    """Add to `files` a module, and all of its package that is imported from there, directly or not, now or later."""
+    """Add to `files` a module, and all of its package that is imported from there, directly or not,
+    now or later.
+    """
     file = _file_of(module)
     if file is None or module in files:
         return
@@ -71,10 +81,16 @@ def _collect(module: str, files: dict[str, Path]) -> None:
 
 
 def _imported(module: str, file: Path) -> Iterator[str]:
-    """What a module imports, wherever in it that is written: names of modules, and of what may be one."""
+    """What a module imports, wherever in it that is written: names of modules, and of what may be
+    one.
+    """
     try:
         tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # what cannot be read fails when it is imported, and is told then
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+    ):  # what cannot be read fails when it is imported, and is told then
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -87,12 +103,18 @@ def _imported(module: str, file: Path) -> Iterator[str]:
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of a module, which need not be loaded; None for what is no module, or has no file of Python."""
+    """The file of a module, which need not be loaded; None for what is no module, or has no file of
+    Python.
+    """
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return None
-    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+    return (
+        Path(spec.origin)
+        if spec is not None and spec.origin and spec.origin.endswith(".py")
+        else None
+    )
 
 
 def _digest(file: Path) -> str:

@@ -1,7 +1,8 @@
 """Find plugins through entry points, one guarded load at a time.
 
-Listing imports no plugin: names come from package metadata, descriptions from registry files. A plugin
-that cannot be loaded is reported with its reason and its traceback, and everything else goes on.
+Listing imports no plugin: names come from package metadata, descriptions from registry files. A
+plugin that cannot be loaded is reported with its reason and its traceback, and everything else goes
+on.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
 
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+CATALOGUE = "registry.yaml"
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin that could not be loaded: `import-error`, `api-too-new`, `contract` or `name-clash`."""
+    """A plugin that could not be loaded: `import-error`, `api-too-new`, `contract` or
+    `name-clash`.
+    """
 
     entry: Entry
     reason: str
@@ -41,7 +45,12 @@ class Broken:
 @cache
 def entries(kind: str) -> tuple[Entry, ...]:
     """All registered plugins of a kind, by name; nothing of them is imported."""
-    return tuple(sorted((_entry(kind, p) for p in points().get(f"benchbd.{kind}", ())), key=lambda e: (e.name, e.provider)))
+    return tuple(
+        sorted(
+            (_entry(kind, p) for p in points().get(f"benchbd.{kind}", ())),
+            key=lambda e: (e.name, e.provider),
+        )
+    )
 
 
 def forget() -> None:
@@ -51,9 +60,11 @@ def forget() -> None:
 
 
 def find(kind: str, name: str) -> Entry:
-    """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`; or the file of that path.
+    """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`;
+    or the file of that path.
 
-    Raises `PluginNotFound` with the nearest name, and `PluginError` when two distributions claim one name.
+    Raises `PluginNotFound` with the nearest name, and `PluginError` when two distributions claim
+    one name.
     """
     if is_file(name):
         return file_entry(kind, name)
@@ -66,12 +77,16 @@ def find(kind: str, name: str) -> Entry:
         raise PluginNotFound(f"no {kind} named {name!r}{guess}")
     if len(matches) > 1:
         both = " and ".join(f"{e.provider}/{e.name}" for e in matches)
-        raise PluginError(f"two packages provide the {kind} {bare!r}: {both}; name the one you mean")
+        raise PluginError(
+            f"two packages provide the {kind} {bare!r}: {both}; name the one you mean"
+        )
     return matches[0]
 
 
 def load(kind: str, name: str) -> type[Plugin]:
-    """Import the plugin class called `name`. Raises `PluginNotFound`, `PluginError` or `ContractBroken`."""
+    """Import the plugin class called `name`. Raises `PluginNotFound`, `PluginError` or
+    `ContractBroken`.
+    """
     if is_file(name):
         return load_file(kind, name)
     return _import(find(kind, name))
@@ -83,7 +98,9 @@ def is_file(name: str) -> bool:
 
 
 def create(kind: str, name: str, params: dict[str, Any] | None = None) -> Plugin:
-    """Build the plugin `name` with `params`; the part after a colon goes to its parameter `variant`."""
+    """Build the plugin `name` with `params`; the part after a colon goes to its parameter
+    `variant`.
+    """
     bare, colon, variant = (name, "", "") if is_file(name) else name.partition(":")
     cls = load(kind, bare)
     if not colon:
@@ -109,7 +126,12 @@ def clashes(kind: str) -> list[Broken]:
     for entry in entries(kind):
         by_name[entry.name].append(entry)
     return [
-        Broken(claims[0], "name-clash", f"{name!r} is provided by {', '.join(e.provider for e in claims)}", "")
+        Broken(
+            claims[0],
+            "name-clash",
+            f"{name!r} is provided by {', '.join(e.provider for e in claims)}",
+            "",
+        )
         for name, claims in by_name.items()
         if len(claims) > 1
     ]
@@ -134,7 +156,8 @@ def _import(entry: Entry) -> type[Plugin]:
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Plugin) and cls.kind == entry.kind):
         raise ContractBroken(
-            f"{entry.kind} {entry.name!r}: expected {entry.target} to be a class of the {entry.kind} family "
+            f"{entry.kind} {entry.name!r}: expected {entry.target} to be a class of the "
+            f"{entry.kind} family "
             f"from benchbd.api, found {cls!r}"
         )
     cls.require_contract()
@@ -154,26 +177,32 @@ def _entry(kind: str, point: Point) -> Entry:
 
 @cache
 def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """What a package's registry.yaml says of its plugins: kind -> name -> card. The package is not run.
+    """What a package's registry.yaml says of its plugins: kind -> name -> card. The package is not
+    run.
 
-    A registry file that cannot be read counts as absent; `benchbd check` is where its author hears of it.
+    A registry file that cannot be read counts as absent; `benchbd check` is where its author hears
+    of it.
     """
-    path = _catalogue_path(package)
+    path = package_file(package, CATALOGUE)
     return _read_catalogue(path) if path else {}
 
 
-def _catalogue_path(package: str) -> Path | None:
+def package_file(package: str, name: str) -> Path | None:
+    """The file of that name in a package's folder, or None; the package is not run."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return None
-    paths = [Path(folder) / "registry.yaml" for folder in (spec.submodule_search_locations or [])] if spec else []
+    folders = (spec.submodule_search_locations or []) if spec else []
+    paths = [Path(folder) / name for folder in folders]
     return next((path for path in paths if path.is_file()), None)
 
 
 def catalogue_fault(package: str) -> str:
-    """Why the registry.yaml of a package cannot be read; empty when it can, or when there is none."""
-    path = _catalogue_path(package)
+    """Why the registry.yaml of a package cannot be read; empty when it can, or when
+    there is none.
+    """
+    path = package_file(package, CATALOGUE)
     content = _content(path) if path else {}
     return content if isinstance(content, str) else ""
 
@@ -184,7 +213,11 @@ def _content(path: Path) -> dict[str, Any] | str:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return f"{type(error).__name__}: {error}"
-    return content if isinstance(content, dict) else f"expected kinds with names, such as `defense: {{...}}`, got {content!r}"
+    return (
+        content
+        if isinstance(content, dict)
+        else f"expected kinds with names, such as `defense: {{...}}`, got {content!r}"
+    )
 
 
 def _read_catalogue(path: Path) -> dict[str, dict[str, dict[str, Any]]]:

@@ -1,4 +1,6 @@
-"""Do the methods of a plugin take what the core will hand them? Asked when a plugin is loaded, not when a run is half done."""
+"""Do the methods of a plugin take what the core will hand them? Asked when a plugin is loaded, not
+when a run is half done.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,15 @@ CORE = "benchbd."
 
 
 def require_signatures(cls: type[Any]) -> None:
-    """Raise `ContractBroken` for the first method whose parameters are not those of the method that it stands for."""
+    """Raise `ContractBroken` for the first method whose parameters are not those of the method that
+    it stands for.
+    """
     for name, found, expected in _overridden(cls):
         fault = _fault(inspect.signature(found), inspect.signature(expected))
         if fault:
             raise ContractBroken(
-                f"{cls.kind} {cls.name!r}: found {found.__qualname__}{_names(found)}, expected {name}{_names(expected)}: "
+                f"{cls.kind} {cls.name!r}: found {found.__qualname__}{_names(found)}, expected "
+                f"{name}{_names(expected)}: "
                 f"{fault}; write `def {name}{_names(expected)}:`"
             )
 
@@ -35,7 +40,12 @@ def missing_verbs(cls: type[Any], names: list[str]) -> str:
 def _overridden(cls: type[Any]) -> Iterator[tuple[str, Callable[..., Any], Callable[..., Any]]]:
     """Name, method of the plugin, method of the core that it stands for."""
     core = [base for base in cls.__mro__ if base.__module__.startswith(CORE)]
-    names = {name for base in core for name, value in vars(base).items() if inspect.isfunction(value) and name[0] != "_"}
+    names = {
+        name
+        for base in core
+        for name, value in vars(base).items()
+        if inspect.isfunction(value) and name[0] != "_"
+    }
     names -= set(dir(BaseModel))
     for name in sorted(names):
         found = inspect.getattr_static(cls, name)
@@ -45,7 +55,9 @@ def _overridden(cls: type[Any]) -> Iterator[tuple[str, Callable[..., Any], Calla
 
 
 def _fault(found: inspect.Signature, expected: inspect.Signature) -> str:
-    """What is wrong with the parameters, in words. A name that begins with an underscore says that it is not used."""
+    """What is wrong with the parameters, in words. A name that begins with an underscore says that
+    it is not used.
+    """
     given = list(found.parameters.values())
     if any(p.kind is p.VAR_POSITIONAL for p in given):
         return ""
@@ -53,12 +65,21 @@ def _fault(found: inspect.Signature, expected: inspect.Signature) -> str:
     names = [p.name for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)]
     if len(names) < len(wanted) and set(names) <= set(wanted):
         return f"{_listed([name for name in wanted if name not in names])} missing"
-    needless = [p.name for p in given[len(wanted) :] if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    needless = [
+        p.name for p in given[len(wanted) :] if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+    ]
     if needless:
         return f"{_listed(needless)} never given"
     if len(names) < len(wanted):
         return f"{len(wanted)} parameters are given, it takes {len(names)}"
-    return next((f"{a!r} stands where {b!r} is given" for a, b in zip(names, wanted, strict=False) if a != b and a[0] != "_"), "")
+    return next(
+        (
+            f"{a!r} stands where {b!r} is given"
+            for a, b in zip(names, wanted, strict=False)
+            if a != b and a[0] != "_"
+        ),
+        "",
+    )
 
 
 def _listed(names: list[str]) -> str:
@@ -67,5 +88,9 @@ def _listed(names: list[str]) -> str:
 
 def _names(function: Callable[..., Any]) -> str:
     """A signature without its types: `(self, model, clean, rng)`."""
-    stars: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
-    return f"({', '.join(stars.get(p.kind, '') + p.name for p in inspect.signature(function).parameters.values())})"
+    stars: dict[object, str] = {
+        inspect.Parameter.VAR_POSITIONAL: "*",
+        inspect.Parameter.VAR_KEYWORD: "**",
+    }
+    parameters = inspect.signature(function).parameters.values()
+    return f"({', '.join(stars.get(p.kind, '') + p.name for p in parameters)})"

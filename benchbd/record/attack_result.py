@@ -1,7 +1,8 @@
 """The attack result: backdoored model, poisoned training set, triggered test set and manifest.
 
-Every defense starts from one. It is stored as `record/<name>/attack_result.pt`: the model's parameters, the
-poisoned and triggered images as deltas over the data set, and a manifest from which the rest is rebuilt.
+Every defense starts from one. It is stored as `record/<name>/attack_result.pt`: the model's
+parameters, the poisoned and triggered images as deltas over the data set, and a manifest from which
+the rest is rebuilt.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def record_dir() -> Path:
 
 @dataclass(frozen=True, eq=False)
 class AttackResult:
-    """`predictions_*` are the backdoored model's classes for the clean (N,) and the triggered (M,) test images."""
+    """`predictions_*` are the backdoored model's classes for the clean (N,) and the triggered (M,)
+    test images.
+    """
 
     folder: Path
     manifest: dict[str, Any]
@@ -67,10 +70,15 @@ class AttackResult:
     def __repr__(self) -> str:
         """What it is and where; its images and its network would fill a screen."""
         names = [self.manifest[kind]["name"] for kind in ("attack", "dataset", "model")]
-        return f"<AttackResult: {names[0]} on {names[1]}, {names[2]}, seed {self.seed}, in {self.folder}>"
+        return (
+            f"<AttackResult: {names[0]} on {names[1]}, {names[2]}, seed {self.seed}, in "
+            f"{self.folder}>"
+        )
 
     def clean_budget(self, usual: float) -> float:
-        """The defender's share of the clean data: all of it where it came as the defender's own, else the usual one."""
+        """The defender's share of the clean data: all of it where it came as the defender's own,
+        else the usual one.
+        """
         return float(self.manifest.get("clean_budget", usual))
 
     def counts(self) -> Counts:
@@ -81,14 +89,19 @@ class AttackResult:
         return Metrics.from_counts(self.counts())
 
     def save(self) -> Path:
-        """Write the result file, and its manifest as JSON with the file's digest. Raises `RecordError`."""
+        """Write the result file, and its manifest as JSON with the file's digest. Raises
+        `RecordError`.
+        """
         train, triggered = self.train, self.triggered
         path = write_tensors(
             self.path,
             {
                 "schema": SCHEMA,
                 "manifest": self.manifest,
-                "model": {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()},
+                "model": {
+                    name: value.cpu().contiguous()
+                    for name, value in self.model.state_dict().items()
+                },
                 "poisoned": {
                     "indices": train.indices,
                     "images": train.images.contiguous(),
@@ -120,13 +133,17 @@ def is_stored(folder: Path, key: str, replaced: str = "") -> bool:
     """
     try:
         manifest = read_json(folder / MANIFEST)
-        return bool(manifest["key"] == key and replaced != manifest["sha256"] == sha256(folder / FILE))
+        return bool(
+            manifest["key"] == key and replaced != manifest["sha256"] == sha256(folder / FILE)
+        )
     except (RecordError, OSError, LookupError, TypeError):
         return False
 
 
 def result_path(result_file: str | Path) -> Path:
-    """The file that a person means: a path to it, its folder, or the name of a folder under `record/`."""
+    """The file that a person means: a path to it, its folder, or the name of a folder under
+    `record/`.
+    """
     given = Path(result_file)
     for candidate in (given, given / FILE, record_dir() / given / FILE):
         if candidate.is_file():
@@ -139,31 +156,47 @@ def result_path(result_file: str | Path) -> Path:
 def load_attack_result(result_file: str | Path) -> AttackResult:
     """Read a stored attack result and rebuild its model and data sets.
 
-    Raises `RecordError` for a missing, damaged or foreign file, `DataError` when the data set is not the one
-    that was attacked.
+    Raises `RecordError` for a missing, damaged or foreign file, `DataError` when the data set is
+    not the one that was attacked.
     """
     path = result_path(result_file)
     content = read_tensors(path)
     try:
         return _restore(path, content)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise RecordError(f"{path} does not hold a whole attack result ({type(error).__name__}: {error}); make it again") from None
+        raise RecordError(
+            f"{path} does not hold a whole attack result ({type(error).__name__}: {error}); make "
+            "it again"
+        ) from None
 
 
 def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
     if content["schema"] != SCHEMA:
-        raise RecordError(f"{path} has schema {content['schema']}, this benchbd reads {SCHEMA}; make it again")
+        raise RecordError(
+            f"{path} has schema {content['schema']}, this benchbd reads {SCHEMA}; make it again"
+        )
     manifest = content["manifest"]
     dataset = cast(DataSet, rebuild(manifest, "dataset")).beside(path.parent)
     train, test = load_data(dataset, manifest["fingerprints"])
     outline = manifest["outline"]
-    if outline["num_classes"] != train.num_classes or tuple(outline["image_shape"]) != train.image_shape:
+    if (
+        outline["num_classes"] != train.num_classes
+        or tuple(outline["image_shape"]) != train.image_shape
+    ):
         raise ValueError("its model is not made for the classes and the images of its data set")
     plugin = cast(Model, rebuild(manifest, "model"))
-    model = plugin.restore(outline["num_classes"], tuple(outline["image_shape"]), tuple(outline["mean"]), tuple(outline["std"]))
+    model = plugin.restore(
+        outline["num_classes"],
+        tuple(outline["image_shape"]),
+        tuple(outline["mean"]),
+        tuple(outline["std"]),
+    )
     model.load_state_dict(content["model"])
     try:
-        poisoned, triggered = PoisonedSet(train, **content["poisoned"]), TriggeredSet(**content["triggered"])
+        poisoned, triggered = (
+            PoisonedSet(train, **content["poisoned"]),
+            TriggeredSet(**content["triggered"]),
+        )
         triggered.require_of(test)
     except DataError as error:  # not of the data set, which is the one that was attacked
         raise ValueError(str(error)) from None
@@ -183,22 +216,31 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
 
 
 def _require_agreement(result: AttackResult) -> None:
-    """Raise `ValueError` when predictions or triggered images are not those of the data set's test split."""
+    """Raise `ValueError` when predictions or triggered images are not those of the data set's test
+    split.
+    """
     test, triggered = result.test, result.triggered
-    if result.clean_predictions.shape != test.labels.shape or result.triggered_predictions.shape != triggered.true_labels.shape:
+    if (
+        result.clean_predictions.shape != test.labels.shape
+        or result.triggered_predictions.shape != triggered.true_labels.shape
+    ):
         raise ValueError("it needs one prediction for each clean and each triggered test image")
     paired = triggered.paired
     if not torch.equal(test.labels[triggered.indices[paired]], triggered.true_labels[paired]):
         raise ValueError("the true labels of its triggered images are not those of the test split")
-    if bool((torch.cat([result.clean_predictions, result.triggered_predictions]) >= test.num_classes).any()):
+    if bool(
+        (
+            torch.cat([result.clean_predictions, result.triggered_predictions]) >= test.num_classes
+        ).any()
+    ):
         raise ValueError(f"it predicts a class beyond the {test.num_classes} that there are")
 
 
 def rebuild(manifest: dict[str, Any], kind: str) -> Plugin:
     """The data set or the model that a result was made with.
 
-    Raises `UnsafeFile` when it comes from a file that nobody has named in this process: a result must not be able to
-    run code.
+    Raises `UnsafeFile` when it comes from a file that nobody has named in this process: a result
+    must not be able to run code.
     """
     name = str(manifest.get("found_as", {}).get(kind, manifest[kind]["name"]))
     if is_file(name) and not is_imported(name):
@@ -210,11 +252,14 @@ def rebuild(manifest: dict[str, Any], kind: str) -> Plugin:
 
 
 def load_data(plugin: DataSet, fingerprints: dict[str, str]) -> tuple[ImageSet, ImageSet]:
-    """Train and test split, refused with `DataError` when they are not the images of that fingerprint."""
+    """Train and test split, refused with `DataError` when they are not the images of that
+    fingerprint.
+    """
     train, test = plugin.load("train"), plugin.load("test")
     for split, images in (("train", train), ("test", test)):
         if images.fingerprint() != fingerprints[split]:
             raise DataError(
-                f"the {split} split of {plugin.name!r} has changed since this result was made; restore it, or attack again"
+                f"the {split} split of {plugin.name!r} has changed since this result was made; "
+                "restore it, or attack again"
             )
     return train, test

@@ -34,7 +34,9 @@ class Status(_Part):
 
 
 class Provided(_Part):
-    """A plugin as it was used, and who provided it. files: digests of the files that its parameters name."""
+    """A plugin as it was used, and who provided it. files: digests of the files that its parameters
+    name.
+    """
 
     name: str
     provider: str
@@ -60,24 +62,45 @@ class Provided(_Part):
     def identity(self) -> Identity:
         """What of it is part of a key: versions of packages are not, the version of results is.
 
-        A file that somebody is still writing has no version but its digest, so that a change gives new results. A file
-        that a parameter names counts by its content, wherever it lies.
+        A file that somebody is still writing has no version but its digest, so that a change gives
+        new results. A file that a parameter names counts by its content, wherever it lies.
         """
-        params = {name: self.files.get(name, value) for name, value in self.params.items() if name not in self.aside}
-        return [self.name, self.results_version, params, *([self.version] if self.provider == PROVIDER else [])]
+        params = {
+            name: self.files.get(name, value)
+            for name, value in self.params.items()
+            if name not in self.aside
+        }
+        return [
+            self.name,
+            self.results_version,
+            params,
+            *([self.version] if self.provider == PROVIDER else []),
+        ]
 
 
 def _digests(plugin: Plugin) -> dict[str, str]:
-    """Digests of the files that parameters name, but for those that only say where something lies. Raises `ConfigError`."""
-    paths = {name: getattr(plugin, name) for name in type(plugin).model_fields if name not in plugin.aside}
-    return {name: _file_digest(plugin, name, path) for name, path in paths.items() if isinstance(path, Path) and path.is_file()}
+    """Digests of the files that parameters name, but for those that only say where something lies.
+    Raises `ConfigError`.
+    """
+    paths = {
+        name: getattr(plugin, name)
+        for name in type(plugin).model_fields
+        if name not in plugin.aside
+    }
+    return {
+        name: _file_digest(plugin, name, path)
+        for name, path in paths.items()
+        if isinstance(path, Path) and path.is_file()
+    }
 
 
 def _file_digest(plugin: Plugin, name: str, path: Path) -> str:
     try:
         return sha256(path)
     except OSError as error:
-        raise ConfigError(f"{plugin.name}: {name}: cannot read {path}: {error.strerror}; name another file") from None
+        raise ConfigError(
+            f"{plugin.name}: {name}: cannot read {path}: {error.strerror}; name another file"
+        ) from None
 
 
 class Coordinates(_Part):
@@ -100,7 +123,9 @@ class Predictions(_Part):
 
 
 class CellCost(_Part):
-    """Seconds on the wall, peak bytes of memory, samples through the network, clean samples handed over."""
+    """Seconds on the wall, peak bytes of memory, samples through the network, clean samples handed
+    over.
+    """
 
     attack_seconds: float = 0.0
     defense_seconds: float = 0.0
@@ -114,7 +139,9 @@ class CellCost(_Part):
 
 
 class Flags(_Part):
-    """oracle: the method saw something that no defender has. stale: made by other code than today's."""
+    """oracle: the method saw something that no defender has. stale: made by other code than
+    today's.
+    """
 
     oracle: bool = False
     stale: bool = False
@@ -156,10 +183,15 @@ class Cell(_Part):
 
 
 def is_whole(content: dict[str, Any]) -> bool:
-    """Whether a stored cell has the digest that it names; judged by what the file holds, not by what it is read as."""
+    """Whether a stored cell has the digest that it names; judged by what the file holds, not by
+    what it is read as.
+    """
     try:
         return bool(content.get("digest") == _digest_of(content))
-    except (ValueError, TypeError):  # infinity and what is no number, which JSON does not know and Python reads; tensors
+    except (
+        ValueError,
+        TypeError,
+    ):  # infinity and what is no number, which JSON does not know and Python reads; tensors
         return False
 
 

@@ -1,7 +1,8 @@
-"""The store of results: one JSON file per cell, with its predictions beside it, believed only if whole.
+"""The store of results: one JSON file per cell, with its predictions beside it, believed only if
+whole.
 
-Every file carries the digest of its own content and names the digest of its predictions. A file that was cut
-short, edited by hand or made for other work is reported and never believed.
+Every file carries the digest of its own content and names the digest of its predictions. A file
+that was cut short, edited by hand or made for other work is reported and never believed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ SUFFIX = ".predictions.safetensors"
 
 @dataclass(frozen=True)
 class ResultStore:
-    """The results under a folder, by their name there: `<protocol>/<attack>/<defense>/<seed>-<key>.json`."""
+    """The results under a folder, by their name there:
+    `<protocol>/<attack>/<defense>/<seed>-<key>.json`.
+    """
 
     folder: Path
 
@@ -35,17 +38,23 @@ class ResultStore:
         if predictions is not None:
             beside = _predictions_path(path)
             write_bytes(beside, predictions)
-            cell = cell.model_copy(update={"predictions": Predictions(file=beside.name, sha256=sha256(beside))})
+            cell = cell.model_copy(
+                update={"predictions": Predictions(file=beside.name, sha256=sha256(beside))}
+            )
         return write_json(path, cell.sealed().to_json())
 
     def read(self, name: str, key: str | None = None) -> Cell | None:
-        """The cell of that name; None when there is none. Raises `RecordError` when it cannot be believed."""
+        """The cell of that name; None when there is none. Raises `RecordError` when it cannot be
+        believed.
+        """
         path = self.path(name)
         if not path.exists():
             return None
         cell = read_cell(path)
         if key is not None and cell.key != key:
-            raise RecordError(f"{path} is the result of other work (key {cell.key[:12]}, expected {key[:12]})")
+            raise RecordError(
+                f"{path} is the result of other work (key {cell.key[:12]}, expected {key[:12]})"
+            )
         if cell.predictions is not None:
             _require_predictions(path, cell.predictions)
         return cell
@@ -53,7 +62,8 @@ class ResultStore:
     def has(self, name: str, key: str, replaced: str = "") -> bool:
         """Whether the cell of that name and key is there and can be believed.
 
-        replaced: the digest of one that is to be made again, and so does not count; it lies there until the new one does.
+        replaced: the digest of one that is to be made again, and so does not count; it lies there
+        until the new one does.
         """
         try:
             stored = self.read(name, key)
@@ -63,10 +73,15 @@ class ResultStore:
 
     def names(self, protocol: str) -> set[str]:
         """Names of all results of a protocol, from one look at the folders."""
-        return {path.relative_to(self.folder).as_posix() for path in (self.folder / protocol).glob("*/*/*.json")}
+        return {
+            path.relative_to(self.folder).as_posix()
+            for path in (self.folder / protocol).glob("*/*/*.json")
+        }
 
     def __iter__(self) -> Iterator[Cell]:
-        """All cells that can be believed, by name; what cannot be is passed over (`faults` tells of it)."""
+        """All cells that can be believed, by name; what cannot be is passed over (`faults` tells of
+        it).
+        """
         for path in sorted(self.folder.rglob("*.json")):
             with suppress(RecordError):
                 if (cell := self.read(str(path.relative_to(self.folder)))) is not None:
@@ -93,7 +108,9 @@ def read_cell(path: Path) -> Cell:
         place = ".".join(str(part) for part in first["loc"])
         raise RecordError(f"{path} is not the result of a cell: {place}: {first['msg']}") from None
     if not is_whole(content):
-        raise RecordError(f"{path} was changed after it was written: its digest does not fit its content")
+        raise RecordError(
+            f"{path} was changed after it was written: its digest does not fit its content"
+        )
     return cell
 
 

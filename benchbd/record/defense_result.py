@@ -1,7 +1,7 @@
 """The defense result: the defended model, its predictions and the cell, in one folder.
 
-`defense_result.pt` holds the model's parameters, those of the kept steps of a sweep, the predictions and the
-cell; `curve.csv` and `operating_points.csv` the tables of a sweep.
+`defense_result.pt` holds the model's parameters, those of the kept steps of a sweep, the
+predictions and the cell; `curve.csv` and `operating_points.csv` the tables of a sweep.
 """
 
 from __future__ import annotations
@@ -21,19 +21,30 @@ from torch import Tensor, nn
 from benchbd.errors import RecordError
 from benchbd.measure.metrics import Metrics
 from benchbd.record.cell import Cell, Predictions, is_whole
-from benchbd.record.files import read_json, read_tensors, sha256, write_bytes, write_json, write_tensors, write_text
+from benchbd.record.files import (
+    read_json,
+    read_tensors,
+    sha256,
+    write_bytes,
+    write_json,
+    write_tensors,
+    write_text,
+)
 from benchbd.record.keys import SCHEMA
 
 FILE = "defense_result.pt"
 CELL = "cell.json"
 
-BESIDE = frozenset({"curve.csv", "curve.png", "epochs.csv", "epochs.png", "operating_points.csv", "pictures.png"})
+BESIDE = frozenset(
+    {"curve.csv", "curve.png", "epochs.csv", "epochs.png", "operating_points.csv", "pictures.png"}
+)
 """Tables and pictures that a result may have beside it; which ones, depends on the defense."""
 
 
 @dataclass(frozen=True, eq=False)
 class DefenseResult:
-    """The defended model and what was measured of it. `kept` are pruned models by the name of their tolerance.
+    """The defended model and what was measured of it. `kept` are pruned models by the name of their
+    tolerance.
 
     `tensors` are stored with the model; `pictures` (C, H, W) in [0, 1] are drawn beside it.
     """
@@ -67,12 +78,18 @@ class DefenseResult:
         return replace(self, folder=folder)
 
     def predictions(self) -> bytes:
-        """The predicted classes of the clean and the triggered test images, uint16, as a safetensors file."""
+        """The predicted classes of the clean and the triggered test images, uint16, as a
+        safetensors file.
+        """
         classes = {"clean": self.clean_predictions, "triggered": self.triggered_predictions}
-        return safetensors.torch.save({name: values.to(torch.uint16) for name, values in classes.items()})
+        return safetensors.torch.save(
+            {name: values.to(torch.uint16) for name, values in classes.items()}
+        )
 
     def save(self) -> None:
-        """Write predictions, model, cell and tables. Raises `RecordError` when the folder cannot be written."""
+        """Write predictions, model, cell and tables. Raises `RecordError` when the folder cannot be
+        written.
+        """
         predictions = write_bytes(self.folder / "predictions.safetensors", self.predictions())
         noted = Predictions(file=predictions.name, sha256=sha256(predictions))
         cell = self.cell.model_copy(update={"predictions": noted}).sealed().to_json()
@@ -90,7 +107,9 @@ class DefenseResult:
         tables = self._tables()
         for name, text in tables.items():
             write_text(self.folder / name, text)
-        for name in BESIDE.difference(tables):  # of another result that lay here; pictures are drawn after this
+        for name in BESIDE.difference(
+            tables
+        ):  # of another result that lay here; pictures are drawn after this
             (self.folder / name).unlink(missing_ok=True)
 
     def _tables(self) -> dict[str, str]:
@@ -101,8 +120,9 @@ class DefenseResult:
 
 
 def folder_of(attack: Path, defense: str, key: str) -> Path:
-    """Where the result of a defense lies beside an attack result: under its name, or, where that holds another key (other
-    parameters, another budget), under its name and the key."""
+    """Where the result of a defense lies beside an attack result: under its name, or, where that
+    holds another key (other parameters, another budget), under its name and the key.
+    """
     plain = attack / "defense" / defense
     return plain if _key_in(plain) in ("", key) else by_key(attack, defense, key)
 
@@ -140,7 +160,12 @@ def read_defense_result(path: Path) -> dict[str, Any]:
     try:
         cell = Cell.model_validate(content["cell"])
     except (KeyError, ValidationError) as error:
-        raise RecordError(f"{path} does not hold a defense result: {error}; make it again") from None
+        raise RecordError(
+            f"{path} does not hold a defense result: {error}; make it again"
+        ) from None
     if not is_whole(content["cell"]):
-        raise RecordError(f"{path} was changed after it was written: the digest of its cell does not fit; make it again")
+        raise RecordError(
+            f"{path} was changed after it was written: the digest of its cell does not fit; make "
+            "it again"
+        )
     return content | {"cell": cell}

@@ -1,7 +1,7 @@
 """Reading and writing of every stored file: whole or not at all, and never a pickle that could run.
 
-A write goes to a temporary name in the same folder, is flushed to the disk and renamed into place. A read
-accepts tensors, numbers, texts, lists and tables, and nothing else.
+A write goes to a temporary name in the same folder, is flushed to the disk and renamed into place.
+A read accepts tensors, numbers, texts, lists and tables, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ MAX_BYTES = 16 * 2**30
 """The largest file that is read."""
 
 MAX_JSON = 2**26
-"""The largest JSON file that is read; nested lists of that size stay within some hundred megabytes."""
+"""The largest JSON file that is read; nested lists of that size stay within some hundred megabytes.
+"""
 
 UNFOLDED = 2**26
-"""Bytes by which the tensors of a file may be larger than the file, where they repeat what is stored once."""
+"""Bytes by which the tensors of a file may be larger than the file, where they repeat what is
+stored once.
+"""
 
 _announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
 
@@ -50,7 +53,9 @@ def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
             temporary = Path(file.name)
             save(file)
             file.flush()
@@ -58,7 +63,9 @@ def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise Unwritable(f"cannot write {path}: {error.strerror or error}; nothing there was changed") from None
+        raise Unwritable(
+            f"cannot write {path}: {error.strerror or error}; nothing there was changed"
+        ) from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -85,12 +92,18 @@ def write_tensors(path: Path, content: dict[str, Any]) -> Path:
 
 
 def _shown(value: Any) -> Any:
-    """`value` with tensors that hold what they show; of one that is a part of a larger one, PyTorch stores the larger one."""
+    """`value` with tensors that hold what they show; of one that is a part of a larger one, PyTorch
+    stores the larger one.
+    """
     if isinstance(value, dict):
         return {name: _shown(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(map(_shown, value))
-    if isinstance(value, torch.Tensor) and value.layout == torch.strided and value.untyped_storage().nbytes() > value.nbytes:
+    if (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.untyped_storage().nbytes() > value.nbytes
+    ):
         return value.clone()
     return value
 
@@ -99,7 +112,9 @@ def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
     try:
         torch.save(content, file)
     except RuntimeError as error:
-        if isinstance(error.__context__, OSError):  # what torch raises on a full disk does not say so
+        if isinstance(
+            error.__context__, OSError
+        ):  # what torch raises on a full disk does not say so
             raise error.__context__ from None
         raise
 
@@ -107,8 +122,8 @@ def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
 def read_tensors(path: Path) -> dict[str, Any]:
     """Read what `write_tensors` stored.
 
-    Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not run), and
-    `RecordError` for a file that is missing, cut short or not one of ours.
+    Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not
+    run), and `RecordError` for a file that is missing, cut short or not one of ours.
     """
     require_ordinary(path)
     try:
@@ -118,7 +133,9 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise
     except Exception:  # a damaged archive raises whatever the damage hits
         raise _refusal(path) from None
-    if names := strange_names(path):  # PyTorch itself accepts some that make much of little, such as `bytearray`
+    if names := strange_names(
+        path
+    ):  # PyTorch itself accepts some that make much of little, such as `bytearray`
         raise UnsafeFile(_unsafe(path, names))
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -126,20 +143,29 @@ def read_tensors(path: Path) -> dict[str, Any]:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise RecordError(f"{path} cannot be read: {reason}; make it again") from None
     if not isinstance(content, dict) or "schema" not in content:
-        raise RecordError(f"{path} was not written by benchbd: expected a table with an entry 'schema'")
+        raise RecordError(
+            f"{path} was not written by benchbd: expected a table with an entry 'schema'"
+        )
     require_unfolded(path, content)
     return content
 
 
 def require_unfolded(path: Path, content: Any) -> None:
-    """Raise `UnsafeFile` when the tensors in `content` say that they are far larger than the file that they came from."""
+    """Raise `UnsafeFile` when the tensors in `content` say that they are far larger than the file
+    that they came from.
+    """
     total = sum(value.numel() * value.element_size() for value in tensors_in(content))
     if total > path.stat().st_size + UNFOLDED:
-        raise UnsafeFile(f"{path}: its tensors would unfold to {total:,} bytes, the file has {path.stat().st_size:,}; refused")
+        raise UnsafeFile(
+            f"{path}: its tensors would unfold to {total:,} bytes, the file has "
+            f"{path.stat().st_size:,}; refused"
+        )
 
 
 def tensors_in(content: Any) -> Iterator[torch.Tensor]:
-    """Every tensor in lists and tables, once for each list or table that holds it; a list that was seen is not entered again."""
+    """Every tensor in lists and tables, once for each list or table that holds it; a list that was
+    seen is not entered again.
+    """
     seen: set[int] = set()
     waiting = [content]
     while waiting:
@@ -176,20 +202,25 @@ def _refusal(path: Path) -> RecordError:
         return UnsafeFile(_unsafe(path, names))
     cut = head == b"PK\x03\x04"
     return RecordError(
-        f"{path} is {'cut short or damaged' if cut else 'not a result file of benchbd'}; make it again, or name another file"
+        f"{path} is {'cut short or damaged' if cut else 'not a result file of benchbd'}; make it "
+        "again, or name another file"
     )
 
 
 def _unsafe(path: Path, names: list[str]) -> str:
     return (
-        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing in it was run. "
-        "Only files of tensors and plain values are read: `benchbd inspect` shows what is in it, `benchbd import` reads results "
+        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing "
+        "in it was run. "
+        "Only files of tensors and plain values are read: `benchbd inspect` shows what is in it, "
+        "`benchbd import` reads results "
         "of other tools; else ask its author for such a file, or make the result again"
     )
 
 
 def require_ordinary(path: Path, most: int | None = None) -> None:
-    """Raise `RecordError` unless `path` is a file that can be read, of at most `most` bytes (unset: `MAX_BYTES`)."""
+    """Raise `RecordError` unless `path` is a file that can be read, of at most `most` bytes (unset:
+    `MAX_BYTES`).
+    """
     try:
         if not path.is_file():
             raise RecordError(f"no file at {path}")
@@ -202,7 +233,9 @@ def require_ordinary(path: Path, most: int | None = None) -> None:
 
 
 def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:
-    """Entries of our archives are stored as they are; one that would unpack to more than the file is a bomb."""
+    """Entries of our archives are stored as they are; one that would unpack to more than the file
+    is a bomb.
+    """
     if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
         raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
 

@@ -1,4 +1,6 @@
-"""Image sets as files beside a result: one safetensors file for each split, which nothing can run."""
+"""Image sets as files beside a result: one safetensors file for each split, which
+nothing can run.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,21 @@ def digest(train: ImageSet, test: ImageSet) -> str:
 
 
 def read_images(folder: Path, split: str) -> ImageSet:
-    """The split that lies in `folder`. Raises `DataError`; a link that leaves the folder is not followed."""
+    """The split that lies in `folder`. Raises `DataError`; a link that leaves the folder is not
+    followed.
+    """
     path = folder / f"{split}.safetensors"
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{path} is a link that leaves its folder, which is not followed; put a copy in its place")
+        raise DataError(
+            f"{path} is a link that leaves its folder, which is not followed; put a copy in its "
+            "place"
+        )
     try:
         require_ordinary(path)
         with safetensors.safe_open(path, "pt") as stored:
             names = tuple(map(str, json.loads(stored.metadata()["class_names"])))
             return ImageSet(stored.get_tensor("images"), stored.get_tensor("labels"), names)
     except (RecordError, SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise DataError(f"the {split} images of this result cannot be read: {error}; import it again") from None
+        raise DataError(
+            f"the {split} images of this result cannot be read: {error}; import it again"
+        ) from None

@@ -15,8 +15,12 @@ Identity = list[object]
 
 
 def canonical_json(value: Any) -> str:
-    """Sorted keys, no spaces, ASCII, integers as integers; NaN and infinity are refused with ValueError."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    """Sorted keys, no spaces, ASCII, integers as integers; NaN and infinity are refused with
+    ValueError.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def key_of(*parts: Any) -> str:
@@ -24,13 +28,17 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(canonical_json([SCHEMA, *parts]).encode()).hexdigest()
 
 
-def attack_key(dataset: Identity, model: Identity, attack: Identity, recipe: dict[str, Any], seed: int) -> str:
+def attack_key(
+    dataset: Identity, model: Identity, attack: Identity, recipe: dict[str, Any], seed: int
+) -> str:
     """The key of an attack result, from the identities of its plugins."""
     return key_of("attack", dataset, model, attack, recipe, seed)
 
 
 def cell_key(attack: str, defense: Identity, clean_budget: float, protocol: str) -> str:
-    """The key of a cell: its attack result, the defense with its parameters, the budget, the protocol."""
+    """The key of a cell: its attack result, the defense with its parameters, the budget, the
+    protocol.
+    """
     return key_of("cell", attack, defense, clean_budget, protocol)
 
 

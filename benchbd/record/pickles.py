@@ -15,7 +15,9 @@ import torch
 from benchbd.errors import RecordError, UnsafeFile
 
 MOST_BYTES = 2**26
-"""The longest pickle that is looked through, and all that is looked through of one file beside the pickles of PyTorch."""
+"""The longest pickle that is looked through, and all that is looked through of one file beside the
+pickles of PyTorch.
+"""
 
 MOST_ENTRIES = 100_000
 """Entries of an archive that are looked at."""
@@ -27,10 +29,19 @@ DEEPEST = 3
 """Archives within archives that are opened."""
 
 DEEPEST_TUPLE = 20
-"""Tuples within tuples; a table that is looked up by one takes twice the time for each, where it holds the same one twice."""
+"""Tuples within tuples; a table that is looked up by one takes twice the time for each, where it
+holds the same one twice.
+"""
 
 PLAIN = frozenset(
-    {"collections.OrderedDict", "collections.Counter", "builtins.set", "__builtin__.set", "torch.Size", "torch.device"}
+    {
+        "collections.OrderedDict",
+        "collections.Counter",
+        "builtins.set",
+        "__builtin__.set",
+        "torch.Size",
+        "torch.device",
+    }
 )
 """What stands in a pickle for plain values; nothing of it is larger than what it is made of."""
 
@@ -52,33 +63,50 @@ def suspicious_imports(path: Path) -> list[str]:
 def is_harmless(name: str) -> bool:
     """Whether a pickle of tensors and plain values names it."""
     module, _, what = name.rpartition(".")
-    tensor_part = what.endswith("Storage") or what.startswith("_rebuild") or isinstance(getattr(torch, what, None), torch.dtype)
+    tensor_part = (
+        what.endswith("Storage")
+        or what.startswith("_rebuild")
+        or isinstance(getattr(torch, what, None), torch.dtype)
+    )
     return name in PLAIN or (module in ("torch", "torch._utils", "torch.storage") and tensor_part)
 
 
 def strange_names(path: Path) -> list[str]:
-    """What `torch.load` would import from the archive at `path` beyond tensors and plain values; to be asked before it loads.
+    """What `torch.load` would import from the archive at `path` beyond tensors and plain values; to
+    be asked before it loads.
 
-    Raises `RecordError` unless the pickle can be followed to its end, `UnsafeFile` for one that would take its reader for
-    ever, though it is short.
+    Raises `RecordError` unless the pickle can be followed to its end, `UnsafeFile` for one that
+    would take its reader for ever, though it is short.
     """
     content, walk = _main_pickle(path), _Walk()
     if len(content) >= MOST_BYTES:
-        raise UnsafeFile(f"{path}: its pickle has {len(content):,} bytes, fewer than {MOST_BYTES:,} are looked through; refused")
+        raise UnsafeFile(
+            f"{path}: its pickle has {len(content):,} bytes, fewer than {MOST_BYTES:,} are looked "
+            "through; refused"
+        )
     try:
         names = {name for name in walk.imports(io.BytesIO(content)) if not is_harmless(name)}
     except Exception as error:  # pickletools raises whatever the bytes hit
         raise _damaged(path, error) from None
     if walk.deepest > DEEPEST_TUPLE:
-        raise UnsafeFile(f"{path}: its pickle nests tuples {walk.deepest} deep in {len(content):,} bytes; refused")
+        raise UnsafeFile(
+            f"{path}: its pickle nests tuples {walk.deepest} deep in {len(content):,} bytes; "
+            "refused"
+        )
     return sorted(names)
 
 
 def _main_pickle(path: Path) -> bytes:
-    """The bytes that PyTorch loads, from its own reader: another may find other ones under that name."""
+    """The bytes that PyTorch loads, from its own reader: another may find other ones under that
+    name.
+    """
     with path.open("rb") as file:
-        if file.read(len(_ARCHIVE)) != _ARCHIVE:  # PyTorch takes it for a bare pickle, whatever archive lies behind
-            raise RecordError(f"{path} cannot be read: it is no archive from its first byte on; store it again")
+        if (
+            file.read(len(_ARCHIVE)) != _ARCHIVE
+        ):  # PyTorch takes it for a bare pickle, whatever archive lies behind
+            raise RecordError(
+                f"{path} cannot be read: it is no archive from its first byte on; store it again"
+            )
     try:
         return bytes(torch._C.PyTorchFileReader(str(path)).get_record(MAIN))
     except Exception as error:  # whatever the damage hits
@@ -98,7 +126,8 @@ def imports(content: bytes) -> Iterator[str]:
 
 
 class _Walk:
-    """Follows the stack and the memo of a pickle as far as texts go, for the names of imports may come from both.
+    """Follows the stack and the memo of a pickle as far as texts go, for the names of imports may
+    come from both.
 
     On the stack lies, for each value, its text, how deep it is as a tuple, or None.
     """
@@ -120,7 +149,9 @@ class _Walk:
 
     def _follow(self, opcode: pickletools.OpcodeInfo, argument: object) -> None:
         if opcode.name in _PUT:
-            self.memo[len(self.memo) if argument is None else argument] = self.stack[-1] if self.stack else None
+            self.memo[len(self.memo) if argument is None else argument] = (
+                self.stack[-1] if self.stack else None
+            )
             return
         pushed = [argument if isinstance(argument, str) else None] * len(opcode.stack_after)
         if opcode.name in _GET:
@@ -139,7 +170,9 @@ class _Walk:
         """Take from the stack what the opcode takes."""
         before, popped = opcode.stack_before, list[object]()
         count = len(before)
-        if pickletools.markobject in before or (opcode.name == "POP" and self.stack[-1:] == [_MARK]):
+        if pickletools.markobject in before or (
+            opcode.name == "POP" and self.stack[-1:] == [_MARK]
+        ):
             while self.stack and (value := self.stack.pop()) is not _MARK:
                 popped.append(value)
             count = before.index(pickletools.markobject) if pickletools.markobject in before else 0
@@ -158,7 +191,9 @@ class Pickle(NamedTuple):
 
 
 class _Left:
-    """How many bytes may still be looked through: of what PyTorch loads, which nothing else can use up, and of the rest."""
+    """How many bytes may still be looked through: of what PyTorch loads, which nothing else can use
+    up, and of the rest.
+    """
 
     def __init__(self) -> None:
         self.bytes = {True: MOST_BYTES, False: MOST_BYTES}
@@ -167,7 +202,11 @@ class _Left:
         main = _is_main(place)
         content = file.read(self.bytes[main])
         self.bytes[main] -= len(content)
-        return Pickle(place, content, f"only {len(content):,} bytes of it were looked through" if file.read(1) else "")
+        return Pickle(
+            place,
+            content,
+            f"only {len(content):,} bytes of it were looked through" if file.read(1) else "",
+        )
 
 
 def pickles_in(path: Path) -> Iterator[Pickle]:
@@ -177,7 +216,9 @@ def pickles_in(path: Path) -> Iterator[Pickle]:
 
 
 def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pickle]:
-    """The file itself unless it begins as an archive, and what is in it: behind a pickle may lie an archive."""
+    """The file itself unless it begins as an archive, and what is in it: behind a pickle may lie an
+    archive.
+    """
     if file.read(len(_ARCHIVE)) != _ARCHIVE:
         file.seek(0)
         yield left.read(file, place)
@@ -189,10 +230,14 @@ def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pi
     for entry in entries[:MOST_ENTRIES]:
         yield from _entry(archive, entry, place, left, depth)
     if len(entries) > MOST_ENTRIES:
-        yield Pickle(place, b"", f"only {MOST_ENTRIES:,} of its {len(entries):,} entries were looked at")
+        yield Pickle(
+            place, b"", f"only {MOST_ENTRIES:,} of its {len(entries):,} entries were looked at"
+        )
 
 
-def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, left: _Left, depth: int) -> Iterator[Pickle]:
+def _entry(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, left: _Left, depth: int
+) -> Iterator[Pickle]:
     """What is in an entry that is called a pickle or begins like one.
 
     Only of the first kind all has to be read: tensors, too, may begin like a pickle.
@@ -203,7 +248,9 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, left: _
             head = inside.read(len(_ARCHIVE))
             inside.seek(0)
             if head == _ARCHIVE and depth > 1:
-                yield from _within(io.BytesIO(left.read(inside, where).content), where, left, depth - 1)
+                yield from _within(
+                    io.BytesIO(left.read(inside, where).content), where, left, depth - 1
+                )
             elif called or head[:1] == b"\x80":
                 found = left.read(inside, where)
                 yield found if called else found._replace(unread="")

@@ -17,7 +17,9 @@ Predicted = tuple[Tensor, Tensor]
 
 
 def read_predictions(path: Path, cell: Cell) -> Predicted:
-    """The predictions beside the cell at `path`, held against their digest. Raises `RecordError`."""
+    """The predictions beside the cell at `path`, held against their digest. Raises
+    `RecordError`.
+    """
     if cell.predictions is None:
         raise RecordError("it names no predictions")
     beside = path.parent / Path(cell.predictions.file).name

@@ -25,14 +25,18 @@ def now() -> str:
 
 
 def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
-    """Versions of benchbd, Python and libraries, digests of the plugins' sources, threads, the command line, the times."""
+    """Versions of benchbd, Python and libraries, digests of the plugins' sources, threads, the
+    command line, the times.
+    """
     return {
         "benchbd": _version("benchbd"),
         **_checkout(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
-        "sources": {name: digest for plugin in plugins for name, digest in sources(type(plugin)).items()},
+        "sources": {
+            name: digest for plugin in plugins for name, digest in sources(type(plugin)).items()
+        },
         "threads": torch.get_num_threads(),
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": started,
@@ -51,14 +55,20 @@ def _version(package: str) -> str:
 
 @cache
 def _checkout() -> dict[str, Any]:
-    """Commit of the checkout that benchbd runs from, and whether its code has changes; empty for an installed wheel."""
+    """Commit of the checkout that benchbd runs from, and whether its code has changes; empty for an
+    installed wheel.
+    """
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return {"commit": "", "dirty": False}
     git = ["git", "-C", str(root)]
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True).stdout.strip()  # noqa: S603
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "benchbd", "plugins"], timeout=5, check=False)  # noqa: S603
+        commit = subprocess.run(  # noqa: S603
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+        changed = subprocess.run(  # noqa: S603
+            [*git, "diff", "--quiet", "HEAD", "--", "benchbd", "plugins"], timeout=5, check=False
+        )
         return {"commit": commit, "dirty": changed.returncode != 0}
     except (OSError, subprocess.SubprocessError):
         return {"commit": "", "dirty": False}

@@ -1,8 +1,9 @@
-"""Work that several results share, done once: a surrogate network, an encoder, an optimised pattern.
+"""Work that several results share, done once: a surrogate network, an encoder, an optimised
+pattern.
 
-Found again by content: the key is a digest of everything that the work depends on, weights and images included, and of
-who does it, so that what is found is what would have been made. Kept under `record/.remembered/`; made each time where
-nobody says where.
+Found again by content: the key is a digest of everything that the work depends on, weights and
+images included, and of who does it, so that what is found is what would have been made. Kept under
+`record/.remembered/`; made each time where nobody says where.
 """
 
 from __future__ import annotations
@@ -45,11 +46,14 @@ _memory: ContextVar[_Memory | None] = ContextVar("remembered", default=None)
 
 
 @contextmanager
-def remembering(folder: Path, attack: Identity | None = None, model: Identity | None = None) -> Iterator[None]:
+def remembering(
+    folder: Path, attack: Identity | None = None, model: Identity | None = None
+) -> Iterator[None]:
     """Inside, `remembered` looks and stores in `folder`.
 
-    attack: what tells the code apart that does the work; its parameters are for the work itself to name, since results
-    that differ in some of them share it. model: the architecture of the networks that the work depends on.
+    attack: what tells the code apart that does the work; its parameters are for the work itself to
+    name, since results that differ in some of them share it. model: the architecture of the
+    networks that the work depends on.
     """
     token = _memory.set(_Memory(folder, attack or [], model or []))
     try:
@@ -58,19 +62,27 @@ def remembering(folder: Path, attack: Identity | None = None, model: Identity | 
         _memory.reset(token)
 
 
-def remembered(what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors that `make` gives, made anew only if nobody has made them of the same things before.
+def remembered(
+    what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """The tensors that `make` gives, made anew only if nobody has made them of the same things
+    before.
 
-    what: a word for a person who looks into the folder. depends_on: all that the tensors depend on; tensors, image
-    sets, modules (their weights) and plain values. A stored file that does not hold just that is made again. Who needs
-    what another process is making waits for it. Raises `Unwritable`, before the work, where nothing can be stored.
+    what: a word for a person who looks into the folder. depends_on: all that the tensors depend on;
+    tensors, image sets, modules (their weights) and plain values. A stored file that does not hold
+    just that is made again. Who needs what another process is making waits for it. Raises
+    `Unwritable`, before the work, where nothing can be stored.
     """
     memory = _memory.get()
     return make() if memory is None else _recalled(memory, what, [memory.attack, *depends_on], make)
 
 
-def _recalled(memory: _Memory, what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Networks of two architectures may have weights of the same names and shapes, so the architecture counts too."""
+def _recalled(
+    memory: _Memory, what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Networks of two architectures may have weights of the same names and shapes, so the
+    architecture counts too.
+    """
     networks = any(isinstance(part, nn.Module) for part in depends_on)
     key = digest([*depends_on, memory.model] if networks else depends_on)
     path = memory.folder / f"{what}-{key[:16]}.pt"
@@ -80,12 +92,16 @@ def _recalled(memory: _Memory, what: str, depends_on: Sequence[Any], make: Calla
         if (found := _found(path, key)) is not None:  # made while this process waited
             return found
         made = {name: value.detach().cpu().contiguous() for name, value in make().items()}
-        write_tensors(path, {"schema": SCHEMA, "depends_on": key, "sha256": _digest_of(made), "tensors": made})
+        write_tensors(
+            path, {"schema": SCHEMA, "depends_on": key, "sha256": _digest_of(made), "tensors": made}
+        )
         return made
 
 
 def _found(path: Path, key: str) -> dict[str, Tensor] | None:
-    """The tensors stored at `path`, if they were made of what `key` stands for and are still what was stored."""
+    """The tensors stored at `path`, if they were made of what `key` stands for and are still what
+    was stored.
+    """
     # What somebody else has put there may hold anything in place of digests and tensors.
     with suppress(RecordError, LookupError, TypeError, ValueError, AttributeError, RuntimeError):
         content = read_tensors(path)
@@ -110,9 +126,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
-    """`model`, fresh from its builder, trained on clean images by the recipe: the surrogate of attacks that need one.
+    """`model`, fresh from its builder, trained on clean images by the recipe: the surrogate of
+    attacks that need one.
 
-    Its draws are seeded by what it is trained from, so every attack of a seed shares one surrogate, trained once.
+    Its draws are seeded by what it is trained from, so every attack of a seed shares one surrogate,
+    trained once.
     """
     depends_on = [model, train, recipe.params]
 
@@ -121,7 +139,11 @@ def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
         return fit(model, train, recipe, rng, what="training a clean surrogate").state_dict()
 
     memory = _memory.get()
-    model.load_state_dict(make() if memory is None else _recalled(memory, "surrogate", [SURROGATES, *depends_on], make))
+    model.load_state_dict(
+        make()
+        if memory is None
+        else _recalled(memory, "surrogate", [SURROGATES, *depends_on], make)
+    )
     return model.eval()
 
 

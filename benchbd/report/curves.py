@@ -36,7 +36,8 @@ def draw_curve(result: DefenseResult, curve: Curve) -> None:
     _marks(axes, curve, result.cell)
     coordinates = result.cell.cell
     axes.set_title(
-        f"{coordinates.defense.name} against {coordinates.attack.name}, {coordinates.dataset.name}, seed {coordinates.seed}",
+        f"{coordinates.defense.name} against {coordinates.attack.name}, "
+        f"{coordinates.dataset.name}, seed {coordinates.seed}",
         loc="left",
         fontsize=11,
     )
@@ -46,7 +47,10 @@ def draw_curve(result: DefenseResult, curve: Curve) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    write(result.folder / f"{curve.name}.png", lambda file: figure.savefig(file, format="png", dpi=150))
+    write(
+        result.folder / f"{curve.name}.png",
+        lambda file: figure.savefig(file, format="png", dpi=150),
+    )
 
 
 def _lines(axes: Axes, curve: Curve) -> None:
@@ -56,7 +60,11 @@ def _lines(axes: Axes, curve: Curve) -> None:
         if all(height is None for height in heights):
             continue
         shares = [float("nan") if height is None else 100 * height for height in heights]
-        style = {"linestyle": ":", "linewidth": 1.3} if name == "validation_acc" else {"marker": "o", "markersize": 3.5}
+        style = (
+            {"linestyle": ":", "linewidth": 1.3}
+            if name == "validation_acc"
+            else {"marker": "o", "markersize": 3.5}
+        )
         axes.plot(values, shares, color=colour, label=LABELS[name], **style)  # type: ignore[arg-type]
 
 
@@ -64,6 +72,14 @@ def _marks(axes: Axes, curve: Curve, cell: Cell) -> None:
     """A line at the reported step, and one at each kept operating point."""
     for point in cell.operating_points if curve.name == "curve" else ():
         axes.axvline(point.value, color="#999999", linewidth=0.8, linestyle="--")
-        axes.annotate(point.name, (point.value, 101), fontsize=8, rotation=90, va="top", ha="right", color="#555555")
+        axes.annotate(
+            point.name,
+            (point.value, 101),
+            fontsize=8,
+            rotation=90,
+            va="top",
+            ha="right",
+            color="#555555",
+        )
     if curve.chosen is not None:
         axes.axvline(curve.points[curve.chosen].value, color="#000000", linewidth=1, label="chosen")

@@ -48,9 +48,11 @@ COLUMNS = (
 
 
 def frame(cells: Iterable[Cell]) -> DataFrame:
-    """Shares lie in [0, 1]; what was not measured is missing. The columns are `COLUMNS`, also without any cell.
+    """Shares lie in [0, 1]; what was not measured is missing. The columns are `COLUMNS`, also
+    without any cell.
 
-    Parameters and the recipe are JSON of one spelling, so that rows of the same method can be grouped by them.
+    Parameters and the recipe are JSON of one spelling, so that rows of the same method can be
+    grouped by them.
     """
     import pandas
 
@@ -73,8 +75,15 @@ def _row(cell: Cell) -> dict[str, Any]:
         "recipe": canonical_json(about.recipe),
         "key": cell.key,
     }
-    row |= {f"{kind}_params": canonical_json(getattr(about, kind).params) for kind in ("dataset", "model", "attack", "defense")}
+    row |= {
+        f"{kind}_params": canonical_json(getattr(about, kind).params)
+        for kind in ("dataset", "model", "attack", "defense")
+    }
     row |= cell.metrics.model_dump() | cell.cost.model_dump() if cell.metrics else {}
-    row |= {f"baseline_{name}": value for name, value in cell.baseline.model_dump().items()} if cell.baseline else {}
+    row |= (
+        {f"baseline_{name}": value for name, value in cell.baseline.model_dump().items()}
+        if cell.baseline
+        else {}
+    )
     row |= {"clean": cell.counts.clean, "triggered": cell.counts.triggered} if cell.counts else {}
     return row

@@ -1,4 +1,6 @@
-"""What a method wants to show, such as reversed triggers: small pictures side by side, each under its name."""
+"""What a method wants to show, such as reversed triggers: small pictures side by side, each under
+its name.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ COLUMNS = 10
 
 
 def draw_pictures(pictures: dict[str, Tensor], folder: Path) -> None:
-    """Write `pictures.png` to `folder`; nothing where there are none. pictures: (C, H, W) in [0, 1], by name."""
+    """Write `pictures.png` to `folder`; nothing where there are none. pictures: (C, H, W) in [0,
+    1], by name.
+    """
     if not pictures:
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,7 +25,9 @@ def draw_pictures(pictures: dict[str, Tensor], folder: Path) -> None:
 
     columns = min(COLUMNS, len(pictures))
     rows = math.ceil(len(pictures) / columns)
-    figure = Figure(figsize=(1.3 * columns + 0.3, 1.6 * rows), layout="constrained", facecolor="0.8")
+    figure = Figure(
+        figsize=(1.3 * columns + 0.3, 1.6 * rows), layout="constrained", facecolor="0.8"
+    )
     FigureCanvasAgg(figure)
     places = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in places:

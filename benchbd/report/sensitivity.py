@@ -1,4 +1,6 @@
-"""A picture of a sensitivity study: for every parameter ACC and ASR along its values, the one in use marked."""
+"""A picture of a sensitivity study: for every parameter ACC and ASR along its values, the one in
+use marked.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,13 @@ def draw_sensitivity(title: str, parameters: Sequence[Any], path: Path) -> Path:
     for axes, studied in zip(places, parameters, strict=False):
         _draw(axes, studied)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    figure.legend(*places[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        *places[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+    )
     return write(path, lambda file: figure.savefig(file, format="png", dpi=140))
 
 
@@ -49,7 +57,14 @@ def _draw(axes: Axes, studied: Studied) -> None:
     for metric in ("acc", "asr"):
         heights = [getattr(point, metric) for point in studied.points]
         shares = [float("nan") if height is None else 100 * height for height in heights]
-        axes.plot(range(len(names)), shares, marker="o", markersize=4, color=COLOURS[metric], label=LABELS[metric])
+        axes.plot(
+            range(len(names)),
+            shares,
+            marker="o",
+            markersize=4,
+            color=COLOURS[metric],
+            label=LABELS[metric],
+        )
     axes.axvline(names.index(_short(studied.own)), color="#000000", linewidth=1, linestyle=":")
     axes.set_xticks(range(len(names)), names, fontsize=7)
     axes.set_ylim(-3, 103)

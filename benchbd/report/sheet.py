@@ -37,9 +37,14 @@ def draw_sheet(result: AttackResult) -> None:
         return
     if not len(places):
         return
-    clean, triggered = result.test.images[result.triggered.indices[places]], result.triggered.images[places]
+    clean, triggered = (
+        result.test.images[result.triggered.indices[places]],
+        result.triggered.images[places],
+    )
     change, factor = amplified(clean, triggered)
-    figure = Figure(figsize=(1.25 * len(places) + 1.2, 4.4), layout="constrained", facecolor=str(GREY / 255))
+    figure = Figure(
+        figsize=(1.25 * len(places) + 1.2, 4.4), layout="constrained", facecolor=str(GREY / 255)
+    )
     FigureCanvasAgg(figure)
     rows = figure.subplots(3, 1)
     names = ("clean", "triggered", f"change x {factor}")
@@ -61,9 +66,11 @@ def strip_name(dataset: str) -> str:
 
 
 def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
-    """A strip of few small images as PNG, one pixel for each of theirs: clean, below it triggered, below it the change.
+    """A strip of few small images as PNG, one pixel for each of theirs: clean, below it triggered,
+    below it the change.
 
-    Larger images are made smaller; None where there is no clean image to show above each, or no colour that a PNG knows.
+    Larger images are made smaller; None where there is no clean image to show above each, or no
+    colour that a PNG knows.
     """
     from matplotlib.image import imsave
 
@@ -71,7 +78,11 @@ def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
     if not len(places) or not bool(triggered.paired.all()) or test.images.shape[1] not in (1, 3):
         return None
     clean, stamped = test.images[triggered.indices[places]], triggered.images[places]
-    below = F.pad(torch.cat([_small(i) for i in (clean, stamped, amplified(clean, stamped)[0])]), (0, 0, 0, 2), value=GREY)
+    below = F.pad(
+        torch.cat([_small(i) for i in (clean, stamped, amplified(clean, stamped)[0])]),
+        (0, 0, 0, 2),
+        value=GREY,
+    )
     file = io.BytesIO()
     imsave(
         file,
@@ -86,7 +97,9 @@ def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
 
 
 def amplified(clean: Tensor, triggered: Tensor) -> tuple[Tensor, int]:
-    """The change around mid-grey, (N, C, H, W) uint8, made visible by a whole factor from 1 to 32."""
+    """The change around mid-grey, (N, C, H, W) uint8, made visible by a whole factor
+    from 1 to 32.
+    """
     change = triggered.int() - clean.int()
     largest = int(change.abs().max())
     factor = max(1, min(32, 127 // largest)) if largest else 1
@@ -116,12 +129,17 @@ def _spread(labels: Tensor) -> Tensor:
 def _titles(result: AttackResult, places: Tensor) -> list[str]:
     """What each triggered image shows, and what the attack wants it to be taken for."""
     names, triggered = result.test.class_names, result.triggered
-    labels = zip(triggered.true_labels[places].tolist(), triggered.attacked_labels[places].tolist(), strict=True)
+    labels = zip(
+        triggered.true_labels[places].tolist(),
+        triggered.attacked_labels[places].tolist(),
+        strict=True,
+    )
     return [f"{names[true]} → {names[attacked]}" for true, attacked in labels]
 
 
 def _strip(images: Tensor) -> numpy.ndarray[Any, Any]:
-    """(N, C, H, W) side by side with grey gaps, as matplotlib draws it: (H, N * (W + gap)), colours last.
+    """(N, C, H, W) side by side with grey gaps, as matplotlib draws it: (H, N * (W + gap)), colours
+    last.
 
     One picture of all images is drawn many times faster than a picture of each.
     """

@@ -24,10 +24,15 @@ def header(attack: AttackResult, reused: bool) -> Text:
     counts = manifest["counts"]
     if "imported" in manifest:
         return _imported_header(manifest)
-    poison = f"{counts['poisoned']} poisoned" + (f" and {counts['cover']} cover" if counts["cover"] else "")
+    poison = f"{counts['poisoned']} poisoned" + (
+        f" and {counts['cover']} cover" if counts["cover"] else ""
+    )
     text = Text()
     text.append(f"{manifest['attack']['name']} on {manifest['dataset']['name']}", style="bold")
-    text.append(f", {manifest['model']['name']}, seed {manifest['seed']}: {poison} of {len(attack.train):,} training images")
+    text.append(
+        f", {manifest['model']['name']}, seed {manifest['seed']}: {poison} of "
+        f"{len(attack.train):,} training images"
+    )
     trained = f"trained in {_seconds(manifest['cost']['seconds'])}"
     text.append(f"; {'stored result used again' if reused else trained}", style="dim")
     return text
@@ -50,7 +55,9 @@ def _imported_header(manifest: dict[str, Any]) -> Text:
 
 
 def cells_table(attack: AttackResult, cells: Sequence[Cell], width: int = ROOM) -> Table:
-    """The undefended model first, then one row per defense; counts in brackets where the width has room for them."""
+    """The undefended model first, then one row per defense; counts in brackets where the width has
+    room for them.
+    """
     shares = _counted if width >= ROOM else _shares
     table = Table(header_style="bold", row_styles=["", "on grey11"] if len(cells) > 3 else None)
     table.add_column("defense")
@@ -60,7 +67,9 @@ def cells_table(attack: AttackResult, cells: Sequence[Cell], width: int = ROOM) 
     table.add_row("(undefended)", *shares(attack.metrics(), attack.counts().model_dump()), "")
     for cell in cells:
         if cell.metrics is None or cell.counts is None:
-            table.add_row(cell.cell.defense.name, Text(cell.status.code, style="yellow"), "", "", "", "")
+            table.add_row(
+                cell.cell.defense.name, Text(cell.status.code, style="yellow"), "", "", "", ""
+            )
         else:
             mark = " (oracle)" if cell.flags.oracle else ""
             row = shares(cell.metrics, cell.counts.model_dump())
@@ -70,24 +79,42 @@ def cells_table(attack: AttackResult, cells: Sequence[Cell], width: int = ROOM) 
 
 def failure(cell: Cell) -> str:
     """Why a cell has no numbers; empty for one that has."""
-    return "" if cell.status.code == "ok" else f"{cell.cell.defense.name}: {cell.status.code}: {cell.status.reason}"
+    return (
+        ""
+        if cell.status.code == "ok"
+        else f"{cell.cell.defense.name}: {cell.status.code}: {cell.status.reason}"
+    )
 
 
 def plain(*parts: Table | Text | str, width: int = 100) -> str:
     """Parts of the output one below the other, as text without colours."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
+    console = Console(
+        file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False
+    )
     with console.capture() as caught:
         console.print(*filter(None, parts), sep="\n")
     return caught.get().rstrip()
 
 
 def curve_table(cell: Cell) -> Table:
-    """The operating points of a sweep: what each tolerance costs and gains, before any fine-tuning."""
+    """The operating points of a sweep: what each tolerance costs and gains, before any
+    fine-tuning.
+    """
     axis = cell.curves[0].axis
     table = Table(
-        title=f"{cell.cell.defense.name}: pruned models, before any fine-tuning", header_style="bold", title_justify="left"
+        title=f"{cell.cell.defense.name}: pruned models, before any fine-tuning",
+        header_style="bold",
+        title_justify="left",
     )
-    for name in ("ACC drop allowed", axis, "channels", "validation ACC %", "ACC %", "ASR %", "RC %"):
+    for name in (
+        "ACC drop allowed",
+        axis,
+        "channels",
+        "validation ACC %",
+        "ACC %",
+        "ASR %",
+        "RC %",
+    ):
         table.add_column(name, justify="right", overflow="fold")
     for point in cell.operating_points:
         table.add_row(
@@ -110,7 +137,9 @@ def _counted(metrics: Metrics, counts: dict[str, Any]) -> tuple[str, str, str, s
     clean, triggered = counts["clean"], counts["triggered"]
     return (
         f"{percent(metrics.acc)} ({counts['clean_hits']}/{clean})",
-        "-" if metrics.asr is None else f"{percent(metrics.asr)} ({counts['attack_hits']}/{triggered})",
+        "-"
+        if metrics.asr is None
+        else f"{percent(metrics.asr)} ({counts['attack_hits']}/{triggered})",
         "-" if metrics.rc is None else f"{percent(metrics.rc)} ({counts['true_hits']}/{triggered})",
         percent(metrics.der),
     )
@@ -124,19 +153,32 @@ def unmeasured(attack: AttackResult) -> list[str]:
     elif not attack.triggered.is_true_known:
         missing.append("RC cannot be measured: of the triggered images nobody said what they show")
     if attack.manifest["stage"] == MODEL_ONLY:
-        missing.append("the poisoned training set is not known: data filters and robust training do not apply")
+        missing.append(
+            "the poisoned training set is not known: data filters and robust training do not apply"
+        )
     return missing
 
 
 def detection_line(cell: Cell) -> str | None:
-    """What a detector of inputs or of training samples flagged, in one line; None for a cell without such figures."""
+    """What a detector of inputs or of training samples flagged, in one line; None for a cell
+    without such figures.
+    """
     found = cell.detection or {}
     if not isinstance(found.get("fpr"), float):
         return None
-    bad, what = ("triggered", "test images") if "threshold" in found else ("poisoned", "training images")
-    caught = f" and {percent(found['tpr'])} % of the {bad}" if isinstance(found.get("tpr"), float) else ""
+    bad, what = (
+        ("triggered", "test images") if "threshold" in found else ("poisoned", "training images")
+    )
+    caught = (
+        f" and {percent(found['tpr'])} % of the {bad}"
+        if isinstance(found.get("tpr"), float)
+        else ""
+    )
     auroc = f", AUROC {found['auroc']:.3f}" if isinstance(found.get("auroc"), float) else ""
-    return f"{cell.cell.defense.name} flags {percent(found['fpr'])} % of the clean{caught} {what}{auroc}"
+    return (
+        f"{cell.cell.defense.name} flags {percent(found['fpr'])} % of the clean{caught} "
+        f"{what}{auroc}"
+    )
 
 
 def _seconds(seconds: float) -> str:

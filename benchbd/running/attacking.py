@@ -30,17 +30,18 @@ from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import FILE, AttackResult, load_attack_result
 from benchbd.record.cell import Provided
+from benchbd.record.claim import claim, claim_path
 from benchbd.record.keys import attack_key, folder_name
 from benchbd.record.provenance import now, provenance
 from benchbd.record.remembered import FOLDER, remembering
 from benchbd.report.sheet import draw_sheet
-from benchbd.running.claim import claim, claim_path
 from benchbd.seeds import Seeds
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
 BLOCK = 4096
-"""Bytes that a file system hands out at a time; where there is no room for them the disk is full."""
+"""Bytes that a file system hands out at a time; where there is no room for them the disk is full.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,26 @@ class AttackJob:
 
     @property
     def key(self) -> str:
-        dataset, model, attack = (Provided.of(plugin).identity() for plugin in (self.dataset, self.model, self.attack))
+        dataset, model, attack = (
+            Provided.of(plugin).identity() for plugin in (self.dataset, self.model, self.attack)
+        )
         return attack_key(dataset, model, attack, self.recipe.params, self.seed)
 
     @property
     def default_name(self) -> str:
         """A folder name that tells a person what is inside, made unique by the key."""
-        return folder_name(self.attack.name, self.dataset.name, self.model.name, self.seed, self.key)
+        return folder_name(
+            self.attack.name, self.dataset.name, self.model.name, self.seed, self.key
+        )
 
 
 def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
-    """The attack result of `job` in `folder`, made unless it is there; whether it was there already.
+    """The attack result of `job` in `folder`, made unless it is there; whether it was there
+    already.
 
-    Raises `RecordError` when another job's result lies there or the folder cannot be written, `Busy` when another process
-    is making it. Work that fails before it has written anything leaves no folder.
+    Raises `RecordError` when another job's result lies there or the folder cannot be written,
+    `Busy` when another process is making it. Work that fails before it has written anything leaves
+    no folder.
     """
     if (stored := _stored(job, folder)) is not None:
         return stored, True
@@ -90,7 +97,9 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
         return None
     stored = load_attack_result(path)
     if stored.key != job.key:
-        raise RecordError(f"{path} holds the result of another job; choose another --name, or remove that folder")
+        raise RecordError(
+            f"{path} holds the result of another job; choose another --name, or remove that folder"
+        )
     return stored
 
 
@@ -99,16 +108,23 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
     train, test = job.dataset.load("train"), job.dataset.load("test")
     job.attack.require_target(train)
-    with default_precision(job.recipe.precision), _remembering(job, folder.parent), measured(machine.device) as cost:
+    with (
+        default_precision(job.recipe.precision),
+        _remembering(job, folder.parent),
+        measured(machine.device) as cost,
+    ):
         attack, poisoned, model, along = _backdoor(job, train, test, machine)
     triggered = attack.triggered(test, seeds.generator("stamp"))
     manifest = _manifest(job, poisoned, test, model, machine, cost, started, along.points)
     clean, attacked = along.predictions_of(model) or tuple(
-        predict(model, images, precision=job.recipe.precision, what="evaluating") for images in (test.images, triggered.images)
+        predict(model, images, precision=job.recipe.precision, what="evaluating")
+        for images in (test.images, triggered.images)
     )
     poison = poisoned.states == State.POISONED
     manifest["quality"] = image_quality(test.images[triggered.indices], triggered.images)
-    manifest["poison_quality"] = image_quality(train.images[poisoned.indices[poison]], poisoned.images[poison])
+    manifest["poison_quality"] = image_quality(
+        train.images[poisoned.indices[poison]], poisoned.images[poison]
+    )
     result = AttackResult(
         folder=folder,
         manifest=manifest,
@@ -116,7 +132,11 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
         train=poisoned,
         test=test,
         triggered=triggered,
-        trigger={name: value.cpu() for name, value in attack.trigger.items() if name not in attack.unstored},
+        trigger={
+            name: value.cpu()
+            for name, value in attack.trigger.items()
+            if name not in attack.unstored
+        },
         clean_predictions=clean,
         triggered_predictions=attacked,
     )
@@ -127,13 +147,19 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
 
 
 def _remembering(job: AttackJob, record: Path) -> AbstractContextManager[None]:
-    """Work that other results share is told apart by the version of the attack, not by its parameters, which the work names."""
+    """Work that other results share is told apart by the version of the attack, not by its
+    parameters, which the work names.
+    """
     attack = Provided.of(job.attack).model_copy(update={"params": {}})
     return remembering(record / FOLDER, attack.identity(), Provided.of(job.model).identity())
 
 
-def _backdoor(job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware) -> tuple[Attack, PoisonedSet, Classifier, Along]:
-    """The prepared attack, the poisoned set, the backdoored model and what was measured while it was trained."""
+def _backdoor(
+    job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware
+) -> tuple[Attack, PoisonedSet, Classifier, Along]:
+    """The prepared attack, the poisoned set, the backdoored model and what was measured while it
+    was trained.
+    """
     seeds = Seeds(job.seed)
     numbers = itertools.count()
 
@@ -141,8 +167,14 @@ def _backdoor(job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware
         return job.model.classifier(train, seeds.seed("init", next(numbers))).to(machine.device)
 
     model = build()
-    attack = job.attack.with_trigger(job.attack.prepare(train, build, job.recipe, seeds.generator("trigger")))
-    poisoned = attack.poison(train, seeds.generator("poison")) if isinstance(attack, PoisoningAttack) else nothing_poisoned(train)
+    attack = job.attack.with_trigger(
+        job.attack.prepare(train, build, job.recipe, seeds.generator("trigger"))
+    )
+    poisoned = (
+        attack.poison(train, seeds.generator("poison"))
+        if isinstance(attack, PoisoningAttack)
+        else nothing_poisoned(train)
+    )
     stamped = cache(lambda: attack.triggered(test, seeds.generator("stamp")))
     every = 0 if attack.learns_trigger else job.recipe.evaluate_every
     with along_training(test, stamped, every, machine.precision) as along:
@@ -162,7 +194,8 @@ def _train(
         attack, answer = attack.with_trigger(answer.trigger), answer.model
     if not isinstance(answer, Classifier):
         raise ContractBroken(
-            f"{attack.name}.train returned a {type(answer).__name__}; return the model that was handed in, trained"
+            f"{attack.name}.train returned a {type(answer).__name__}; return the model that was "
+            "handed in, trained"
         )
     return attack, answer
 
@@ -195,9 +228,12 @@ def _manifest(
         },
         "class_names": list(train.class_names),
         "fingerprints": {"train": train.fingerprint(), "test": test.fingerprint()},
-        "counts": {state.name.lower(): poisoned.count(state) for state in (State.POISONED, State.COVER)},
+        "counts": {
+            state.name.lower(): poisoned.count(state) for state in (State.POISONED, State.COVER)
+        },
         "epochs": [point.model_dump(mode="json") for point in epochs],
-        "cost": dataclasses.asdict(cost) | {"device": str(machine.device), "precision": "bf16" if machine.bf16 else "fp32"},
+        "cost": dataclasses.asdict(cost)
+        | {"device": str(machine.device), "precision": "bf16" if machine.bf16 else "fp32"},
         "provenance": provenance([job.dataset, job.model, job.attack], started),
     }
 
@@ -209,4 +245,6 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(BLOCK))
     except OSError as error:
-        raise Unwritable(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+        raise Unwritable(
+            f"cannot write to {folder}: {error.strerror}; choose another folder"
+        ) from None

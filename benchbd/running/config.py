@@ -21,7 +21,9 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     attack: str | None = None
-    defenses: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = Field(None, alias="defense")
+    defenses: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = Field(
+        None, alias="defense"
+    )
     model: str | None = None
     dataset: str | None = None
     seed: int | None = Field(None, ge=0)
@@ -40,8 +42,16 @@ def read_config(path: Path) -> dict[str, Any]:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         known = [field.alias or name for name, field in Config.model_fields.items()]
-        hint = nearest(key, known) if first["type"] == "extra_forbidden" else f", got {first['input']!r}"
+        hint = (
+            nearest(key, known)
+            if first["type"] == "extra_forbidden"
+            else f", got {first['input']!r}"
+        )
         raise ConfigError(f"{path}: {key}: {first['msg']}{hint}") from None
     options = config.model_dump(exclude={"set"}, exclude_none=True)
-    options["settings"] = {f"{kind}.{name}": value for kind, values in config.set.items() for name, value in values.items()}
+    options["settings"] = {
+        f"{kind}.{name}": value
+        for kind, values in config.set.items()
+        for name, value in values.items()
+    }
     return options

@@ -1,4 +1,6 @@
-"""Protocols: a named, versioned, frozen choice of data, models, methods, budgets and seeds, in typed YAML."""
+"""Protocols: a named, versioned, frozen choice of data, models, methods, budgets and seeds, in
+typed YAML.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,25 @@ from benchbd.options import read_yaml
 
 
 class Part(BaseModel):
-    """A part of a typed file. None of its own keys takes a yes or no, so YAML's reading of `no` as false is refused."""
+    """A part of a typed file. None of its own keys takes a yes or no, so YAML's reading of `no` as
+    false is refused.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_yes_and_no(cls, values: Any) -> Any:
         for name, value in values.items() if isinstance(values, dict) else ():
-            if any(isinstance(each, bool) for each in (value if isinstance(value, list | tuple) else [value])):
+            if any(
+                isinstance(each, bool)
+                for each in (value if isinstance(value, list | tuple) else [value])
+            ):
                 raise ValueError(
-                    f"{name} takes no yes or no, which is how YAML reads yes, no, on and off; quote it if it is a text"
+                    f"{name} takes no yes or no, which is how YAML reads yes, no, on and off; "
+                    "quote it if it is a text"
                 )
         return values
 
@@ -41,7 +51,9 @@ class Choice(Part):
 
     @property
     def called(self) -> str:
-        """The name by which rules and options speak of it: with the variant of a provider, `timm:resnet18`."""
+        """The name by which rules and options speak of it: with the variant of a provider,
+        `timm:resnet18`.
+        """
         variant = self.params.get("variant")
         return f"{self.name}:{variant}" if variant and ":" not in self.name else self.name
 
@@ -62,8 +74,8 @@ Several = Annotated[tuple[Chosen, ...], BeforeValidator(_several)]
 class Rule(Part):
     """Cells that a rule speaks of: those that agree with every key that is given.
 
-    table: of a rule that includes cells, the name of the table that they make on the leaderboard; without one they stand with
-    all others that have none.
+    table: of a rule that includes cells, the name of the table that they make on the leaderboard;
+    without one they stand with all others that have none.
     """
 
     dataset: Names = ()
@@ -76,15 +88,20 @@ class Rule(Part):
 
     def fits(self, **coordinates: Any) -> bool:
         """Whether a cell agrees in the coordinates that are given."""
-        return all(value in allowed for name, value in coordinates.items() if (allowed := getattr(self, name)))
+        return all(
+            value in allowed
+            for name, value in coordinates.items()
+            if (allowed := getattr(self, name))
+        )
 
 
 class Protocol(Part):
     """What a matrix is made of. `run` takes its defaults from one.
 
-    poison_ratios: if given, every attack runs at each of them instead of at its own. include: if given, only
-    cells that fit one of these rules; exclude: none that fit one of those. threads: cores of a stage, which is part
-    of the protocol since the last digits of a result can depend on it; null: all that there are, shared by the stages at work.
+    poison_ratios: if given, every attack runs at each of them instead of at its own. include: if
+    given, only cells that fit one of these rules; exclude: none that fit one of those. threads:
+    cores of a stage, which is part of the protocol since the last digits of a result can depend on
+    it; null: all that there are, shared by the stages at work.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -105,21 +122,34 @@ class Protocol(Part):
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        """A rule that speaks of nothing in the protocol is a slip of the pen, and so is a table of what is left out."""
+        """A rule that speaks of nothing in the protocol is a slip of the pen, and so is a table of
+        what is left out.
+        """
         for rule in self.exclude:
             if rule.table:
-                raise ValueError(f"an exclude rule names the table {rule.table!r}; only include rules make tables")
+                raise ValueError(
+                    f"an exclude rule names the table {rule.table!r}; only include rules make "
+                    "tables"
+                )
         for kind, known in self._spoken_of.items():
-            names = [each for each in known if isinstance(each, str)]  # a number close to another is no slip of the pen
-            for given in (given for rule in (*self.include, *self.exclude) for given in getattr(rule, kind)):
+            names = [
+                each for each in known if isinstance(each, str)
+            ]  # a number close to another is no slip of the pen
+            for given in (
+                given for rule in (*self.include, *self.exclude) for given in getattr(rule, kind)
+            ):
                 if given not in known:
                     remedy = f"there is {', '.join(map(str, known))}"
-                    raise ValueError(f"a rule speaks of the {kind} {given!r}{nearest(str(given), names, remedy)}")
+                    raise ValueError(
+                        f"a rule speaks of the {kind} {given!r}{nearest(str(given), names, remedy)}"
+                    )
         return self
 
     @property
     def _spoken_of(self) -> dict[str, Sequence[str | float]]:
-        """What rules can speak of, by coordinate. The ratios that attacks have of their own only the attacks know."""
+        """What rules can speak of, by coordinate. The ratios that attacks have of their own only
+        the attacks know.
+        """
         known: dict[str, Sequence[str | float]] = {
             kind: [choice.called for choice in choices] for kind, choices in self.choices.items()
         }
@@ -133,18 +163,23 @@ class Protocol(Part):
         return included and not any(rule.fits(**coordinates) for rule in self.exclude)
 
     def joined(self, kind: str, name: str) -> Protocol:
-        """The protocol with a newcomer, an attack or a defense that it does not name, at its defaults.
+        """The protocol with a newcomer, an attack or a defense that it does not name, at its
+        defaults.
 
-        It joins every include rule that lists several of its kind; a single name is meant for that one alone. The protocol
-        itself for a name that is there.
+        It joins every include rule that lists several of its kind; a single name is meant for that
+        one alone. The protocol itself for a name that is there.
         """
         if name in {choice.called for choice in self.choices[kind]}:
             return self
         include = tuple(
-            rule.model_copy(update={kind: (*listed, name)}) if len(listed := getattr(rule, kind)) > 1 else rule
+            rule.model_copy(update={kind: (*listed, name)})
+            if len(listed := getattr(rule, kind)) > 1
+            else rule
             for rule in self.include
         )
-        return self.model_copy(update={f"{kind}s": (*self.choices[kind], Choice(name=name)), "include": include})
+        return self.model_copy(
+            update={f"{kind}s": (*self.choices[kind], Choice(name=name)), "include": include}
+        )
 
     @property
     def id(self) -> str:
@@ -154,11 +189,18 @@ class Protocol(Part):
     @property
     def choices(self) -> dict[str, tuple[Choice, ...]]:
         """What there is of each kind of plugin."""
-        return {"dataset": self.datasets, "model": self.models, "attack": self.attacks, "defense": self.defenses}
+        return {
+            "dataset": self.datasets,
+            "model": self.models,
+            "attack": self.attacks,
+            "defense": self.defenses,
+        }
 
     def params_of(self, kind: str, name: str) -> dict[str, Any]:
         """The parameters that the protocol sets for a plugin; none where it does not mention it."""
-        return next((dict(choice.params) for choice in self.choices[kind] if choice.name == name), {})
+        return next(
+            (dict(choice.params) for choice in self.choices[kind] if choice.name == name), {}
+        )
 
 
 def load_protocol(name: str | Path) -> Protocol:
@@ -167,43 +209,63 @@ def load_protocol(name: str | Path) -> Protocol:
     path = given if given.suffix in (".yaml", ".yml") else _known().get(str(name))
     if path is None:
         known = sorted(_known())
-        raise ConfigError(f"no protocol named {str(name)!r}{nearest(str(name), known, 'known: ' + ', '.join(known))}")
+        raise ConfigError(
+            "no protocol named "
+            f"{str(name)!r}{nearest(str(name), known, 'known: ' + ', '.join(known))}"
+        )
     return parse_protocol(read_yaml(path), str(path))
 
 
 def stored_protocol(identity: str) -> Protocol | None:
-    """The protocol with that name and version among those that `load_protocol` knows by name; no path is followed."""
+    """The protocol with that name and version among those that `load_protocol` knows by name; no
+    path is followed.
+    """
     path = _known().get(identity.rpartition("@")[0])
     found = parse_protocol(read_yaml(path), str(path)) if path else None
     return found if found and found.id == identity else None
 
 
 def parse_protocol(content: dict[str, Any], where: str) -> Protocol:
-    """A protocol from the content of a file. Unknown keys and values of another type are refused."""
+    """A protocol from the content of a file. Unknown keys and values of another type
+    are refused.
+    """
     return parse(Protocol, content, where)
 
 
 def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
-    """The typed content of a file. Raises `ConfigError` that names the place, and the key that was meant."""
+    """The typed content of a file. Raises `ConfigError` that names the place, and the key that was
+    meant.
+    """
     try:
         return kind(**content)
     except ValidationError as error:
         # A key with a slip is both unknown and missing; that it is unknown says more.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        place, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+        place, message = (
+            ".".join(str(part) for part in first["loc"]),
+            first["msg"].removeprefix("Value error, "),
+        )
         if first["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: unknown key {place!r}{_nearest_key(kind, first['loc'])}") from None
+            raise ConfigError(
+                f"{where}: unknown key {place!r}{_nearest_key(kind, first['loc'])}"
+            ) from None
         if first["type"] == "value_error":
             raise ConfigError(f"{where}: {place + ': ' if place else ''}{message}") from None
-        raise ConfigError(f"{where}: {place}: {message}, got {shorten(repr(first['input']), 80)}") from None
+        raise ConfigError(
+            f"{where}: {place}: {message}, got {shorten(repr(first['input']), 80)}"
+        ) from None
 
 
 def _nearest_key(part: type[BaseModel], place: tuple[int | str, ...]) -> str:
     """The end of a message: the key that was meant at that place."""
     for step in place[:-1]:
-        annotations = {field.alias or name: field.annotation for name, field in part.model_fields.items()}
+        annotations = {
+            field.alias or name: field.annotation for name, field in part.model_fields.items()
+        }
         part = _part_in(annotations.get(str(step))) or part
-    return nearest(str(place[-1]), [field.alias or name for name, field in part.model_fields.items()])
+    return nearest(
+        str(place[-1]), [field.alias or name for name, field in part.model_fields.items()]
+    )
 
 
 def _part_in(annotation: Any) -> type[BaseModel] | None:

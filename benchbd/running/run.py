@@ -1,4 +1,6 @@
-"""One attack and its defenses, from names to measured cells: what `benchbd run` and `benchbd.run` do."""
+"""One attack and its defenses, from names to measured cells: what `benchbd run` and `benchbd.run`
+do.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,11 @@ class Run:
 
     def __repr__(self) -> str:
         """The table that `benchbd run` prints."""
-        return plain(header(self.attack, self.reused), cells_table(self.attack, self.cells), *map(failure, self.cells))
+        return plain(
+            header(self.attack, self.reused),
+            cells_table(self.attack, self.cells),
+            *map(failure, self.cells),
+        )
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
@@ -86,28 +92,46 @@ class Prepared:
 
 
 def prepare(request: Request) -> Prepared:
-    """Build all plugins of a request. Raises `ConfigError` or `PluginError`, with nothing computed yet."""
+    """Build all plugins of a request. Raises `ConfigError` or `PluginError`, with nothing computed
+    yet.
+    """
     protocol, settings = request.protocol, request.settings
     _require_kinds(settings)
-    defenses = tuple(cast(Defense, p) for p in _plugins("defense", request.defenses, protocol, settings))
+    defenses = tuple(
+        cast(Defense, p) for p in _plugins("defense", request.defenses, protocol, settings)
+    )
     hardware(request.device)
     if request.result_file is not None:
         _require_defenses_alone(request)
         return Prepared(request, None, defenses, Path())
     if request.attack is None:
-        raise ConfigError("name an attack (--attack badnet), or a stored attack result (--result-file NAME)")
+        raise ConfigError(
+            "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
+        )
     (attack,) = _plugins("attack", [request.attack], protocol, settings)
     (model,) = _plugins("model", [request.model or protocol.models[0].name], protocol, settings)
-    (dataset,) = _plugins("dataset", [request.dataset or protocol.datasets[0].name], protocol, settings)
+    (dataset,) = _plugins(
+        "dataset", [request.dataset or protocol.datasets[0].name], protocol, settings
+    )
     recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
-    job = AttackJob(cast(DataSet, dataset), cast(Model, model), cast(Attack, attack), recipe, _seed(request), request.device)
-    return Prepared(request, job, defenses, record_dir() / _folder_name(request.name or job.default_name))
+    job = AttackJob(
+        cast(DataSet, dataset),
+        cast(Model, model),
+        cast(Attack, attack),
+        recipe,
+        _seed(request),
+        request.device,
+    )
+    return Prepared(
+        request, job, defenses, record_dir() / _folder_name(request.name or job.default_name)
+    )
 
 
 def _require_defenses_alone(request: Request) -> None:
     """Raise `ConfigError` where something is asked for that a stored attack result has already.
 
-    Its data set and model may be named, since a plugin in a file is only loaded when a person names that file.
+    Its data set and model may be named, since a plugin in a file is only loaded when a person names
+    that file.
     """
     for kind, given in (("dataset", request.dataset), ("model", request.model)):
         if given is not None:
@@ -116,15 +140,23 @@ def _require_defenses_alone(request: Request) -> None:
     stray = [f"--{name}" for name, given in options.items() if given is not None]
     stray += [f"--set {name}" for name in request.settings if not name.startswith("defense.")]
     if stray:
-        raise ConfigError(f"{request.result_file} is a stored result, which has all but its defenses already; leave out {stray[0]}")
+        raise ConfigError(
+            f"{request.result_file} is a stored result, which has all but its defenses already; "
+            f"leave out {stray[0]}"
+        )
 
 
 def _require_as_named(attack: AttackResult, request: Request) -> None:
-    """Raise `ConfigError` when a stored result is not of the data set or the model that was named beside it."""
+    """Raise `ConfigError` when a stored result is not of the data set or the model that was named
+    beside it.
+    """
     for kind, given in (("dataset", request.dataset), ("model", request.model)):
         made = Choice(name=attack.manifest[kind]["name"], params=attack.manifest[kind]["params"])
         if given is not None and _called(kind, given) not in (made.name, made.called):
-            raise ConfigError(f"{request.result_file} was made with the {kind} {made.called!r}, not {given!r}; leave out --{kind}")
+            raise ConfigError(
+                f"{request.result_file} was made with the {kind} {made.called!r}, not {given!r}; "
+                f"leave out --{kind}"
+            )
 
 
 def _called(kind: str, given: str) -> str:
@@ -141,7 +173,9 @@ def _seed(request: Request) -> int:
 
 
 def execute(prepared: Prepared, observers: Observers) -> Run:
-    """Attack, unless the result is there, then every defense. A defense that fails becomes a cell that says so."""
+    """Attack, unless the result is there, then every defense. A defense that fails becomes a cell
+    that says so.
+    """
     request = prepared.request
     with _observed(observers), use_threads(request.protocol.threads):
         if prepared.job is None:
@@ -155,14 +189,21 @@ def execute(prepared: Prepared, observers: Observers) -> Run:
 
 
 def _defend(attack: AttackResult, defense: Defense, request: Request, observers: Observers) -> Cell:
-    observers.tell("cell_started", attack=attack.manifest["attack"]["name"], defense=defense.name, seed=attack.seed)
+    observers.tell(
+        "cell_started",
+        attack=attack.manifest["attack"]["name"],
+        defense=defense.name,
+        seed=attack.seed,
+    )
     protocol = request.protocol
     try:
         cell = defense.against(
             attack,
             device=request.device,
             clean_budget=protocol.clean_budget,
-            evaluate_every=int(request.settings.get("recipe.evaluate_every", protocol.recipe.evaluate_every)),
+            evaluate_every=int(
+                request.settings.get("recipe.evaluate_every", protocol.recipe.evaluate_every)
+            ),
             protocol=protocol.id,
         ).cell
     except Exception as error:  # a cell that fails is a row with its reason, never a lost run
@@ -173,13 +214,17 @@ def _defend(attack: AttackResult, defense: Defense, request: Request, observers:
 
 
 def _note_failure(attack: AttackResult, cell: Cell) -> None:
-    """Leave the cell beside the attack result, unless there are numbers of the very same cell from before."""
+    """Leave the cell beside the attack result, unless there are numbers of the very same cell from
+    before.
+    """
     folder = folder_of(attack.folder, cell.cell.defense.name, cell.key)
     if not (folder / FILE).is_file():
         write_json(folder / CELL, cell.to_json())
 
 
-def _failed(attack: AttackResult, defense: Defense, protocol: Protocol, machine: Hardware, error: Exception) -> Cell:
+def _failed(
+    attack: AttackResult, defense: Defense, protocol: Protocol, machine: Hardware, error: Exception
+) -> Cell:
     """The cell of a defense that gave no result."""
     case = Case(attack, machine, defense.name, attack.clean_budget(protocol.clean_budget))
     expected = isinstance(error, NotApplicable | BenchbdError)  # explained by its message alone
@@ -204,26 +249,44 @@ def _observed(observers: Observers) -> Iterator[None]:
     """Progress and written files reach the observers."""
     with ExitStack() as stack:
         stack.enter_context(
-            reporting(lambda what, done, total: observers.tell("stage_progress", what=what, done=done, total=total))
+            reporting(
+                lambda what, done, total: observers.tell(
+                    "stage_progress", what=what, done=done, total=total
+                )
+            )
         )
         stack.enter_context(announcing(lambda path: observers.tell("file_written", path=str(path))))
         yield
 
 
-def _plugins(kind: str, names: Sequence[str], protocol: Protocol, settings: dict[str, Any]) -> list[Plugin]:
-    """The named plugins, built from protocol and settings. A setting must fit at least one of them."""
-    wanted = {key.partition(".")[2]: value for key, value in settings.items() if key.startswith(f"{kind}.")}
+def _plugins(
+    kind: str, names: Sequence[str], protocol: Protocol, settings: dict[str, Any]
+) -> list[Plugin]:
+    """The named plugins, built from protocol and settings. A setting must fit at least
+    one of them.
+    """
+    wanted = {
+        key.partition(".")[2]: value
+        for key, value in settings.items()
+        if key.startswith(f"{kind}.")
+    }
     classes = {name: load(kind, name) for name in dict.fromkeys(names)}
     for parameter in wanted:
         if classes and not any(parameter in cls.model_fields for cls in classes.values()):
             raise ConfigError(unknown_parameter(next(iter(classes.values())), parameter))
     return [
-        create(kind, name, protocol.params_of(kind, name) | _values(cls, kind, settings, skip_unknown=True))
+        create(
+            kind,
+            name,
+            protocol.params_of(kind, name) | _values(cls, kind, settings, skip_unknown=True),
+        )
         for name, cls in classes.items()
     ]
 
 
-def _values(cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown: bool = False) -> dict[str, Any]:
+def _values(
+    cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown: bool = False
+) -> dict[str, Any]:
     """The settings of one plugin; texts are read by the declared type."""
     values = {}
     for key, value in settings.items():
@@ -239,8 +302,14 @@ def _require_kinds(settings: dict[str, Any]) -> None:
         kind, _, name = key.partition(".")
         if kind in kinds and name:
             continue
-        hint = f"; which parameter of the {kind}? A plugin is chosen by its own option" if kind in kinds else nearest(kind, kinds)
-        raise ConfigError(f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{hint}")
+        hint = (
+            f"; which parameter of the {kind}? A plugin is chosen by its own option"
+            if kind in kinds
+            else nearest(kind, kinds)
+        )
+        raise ConfigError(
+            f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{hint}"
+        )
 
 
 def _folder_name(name: str) -> str:

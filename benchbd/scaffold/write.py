@@ -21,8 +21,13 @@ FAMILIES = {
 
 
 def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
-    """`name`.py and test_`name`.py in `folder`. Raises `ConfigError` for a name that cannot be, or files that are there."""
-    return _write(_words(kind, name), {folder / f"{name}.py": f"{kind}.txt", folder / f"test_{name}.py": f"test_{kind}.txt"})
+    """`name`.py and test_`name`.py in `folder`. Raises `ConfigError` for a name that cannot be, or
+    files that are there.
+    """
+    return _write(
+        _words(kind, name),
+        {folder / f"{name}.py": f"{kind}.txt", folder / f"test_{name}.py": f"test_{kind}.txt"},
+    )
 
 
 def write_package(kind: str, name: str, folder: Path) -> list[Path]:
@@ -47,7 +52,10 @@ def write_package(kind: str, name: str, folder: Path) -> list[Path]:
 def _words(kind: str, name: str) -> dict[str, str]:
     """What stands in the templates, from a name that is one."""
     if not NAME.fullmatch(name):
-        raise ConfigError(f"expected a name of small letters, digits and underscores, such as my_{kind}, got {name!r}")
+        raise ConfigError(
+            f"expected a name of small letters, digits and underscores, such as my_{kind}, got "
+            f"{name!r}"
+        )
     taken = [entry.provider for entry in entries(kind) if entry.name == name]
     if taken:
         raise ConfigError(f"{taken[0]} has a {kind} named {name!r} already; choose another name")

@@ -2,7 +2,8 @@
 
     from benchbd.testing import check_plugin, parametrize_with_checks
 
-Names are imported when they are asked for: pytest loads this package in every session of an environment that has it.
+Names are imported when they are asked for: pytest loads this package in every session of an
+environment that has it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "check_plugin", "failures", "parametrize_with_checks"]
 
-_HOMES = {"Result": "result", "check_plugin": "runner", "failures": "result", "parametrize_with_checks": "parametrize"}
+_HOMES = {
+    "Result": "result",
+    "check_plugin": "runner",
+    "failures": "result",
+    "parametrize_with_checks": "parametrize",
+}
 
 
 def __getattr__(name: str) -> Any:

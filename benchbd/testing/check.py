@@ -27,9 +27,13 @@ CHECKS: list[Check] = []
 
 
 def check(
-    level: Level, *families: type[Plugin], but: Callable[[type[Any]], bool] = lambda cls: False, apart: bool = False
+    level: Level,
+    *families: type[Plugin],
+    but: Callable[[type[Any]], bool] = lambda cls: False,
+    apart: bool = False,
 ) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
-    """Register a function as a check of `families`, of every plugin without any; `but` leaves some of them out.
+    """Register a function as a check of `families`, of every plugin without any; `but` leaves some
+    of them out.
 
     apart: it starts a process of its own, which takes seconds.
     """

@@ -28,8 +28,15 @@ class VGG(Model):
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
         layers: list[nn.Module] = []
         for inside, outside in ((image_shape[0], 8), (8, 16), (16, 16)):
-            layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(), nn.MaxPool2d(2)]
-        pooled = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 24), nn.ReLU())
+            layers += [
+                nn.Conv2d(inside, outside, 3, padding=1),
+                nn.BatchNorm2d(outside),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+        pooled = nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 24), nn.ReLU()
+        )
         return _Network(pooled, 24, num_classes, pool=False)
 
 
@@ -45,7 +52,14 @@ class Transformer(Model):
 
         channels, size = image_shape[0], image_shape[1:]
         body = VisionTransformer(
-            img_size=size, patch_size=4, in_chans=channels, num_classes=0, embed_dim=24, depth=2, num_heads=2, mlp_ratio=2
+            img_size=size,
+            patch_size=4,
+            in_chans=channels,
+            num_classes=0,
+            embed_dim=24,
+            depth=2,
+            num_heads=2,
+            mlp_ratio=2,
         )
         return _Network(body, 24, num_classes, pool=False)
 
@@ -64,9 +78,17 @@ class _Network(nn.Module):
 class _Block(nn.Module):
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(inside, outside, 3, 2, 1, bias=False), nn.BatchNorm2d(outside)
-        self.conv2, self.bn2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False), nn.BatchNorm2d(outside)
-        self.shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, 2, bias=False), nn.BatchNorm2d(outside))
+        self.conv1, self.bn1 = (
+            nn.Conv2d(inside, outside, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(outside),
+        )
+        self.conv2, self.bn2 = (
+            nn.Conv2d(outside, outside, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outside),
+        )
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(inside, outside, 1, 2, bias=False), nn.BatchNorm2d(outside)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         branch = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))

@@ -26,14 +26,22 @@ class Contract:
     expected_failures: Mapping[str, str]
 
     def cases(self, level: Level) -> list[Any]:
-        """One pytest parameter per plugin and check; a failure that was announced is a strict xfail."""
+        """One pytest parameter per plugin and check; a failure that was announced is a strict
+        xfail.
+        """
         found = []
         for cls in self.plugins:
             subject = Subject(cls, self.level or level, dict(self.settings))
             for check in checks_for(cls, subject.level):
                 reason = self.expected_failures.get(check.name)
-                marks = [pytest.mark.xfail(strict=True, reason=reason, raises=pytest.fail.Exception)] if reason else []
-                found.append(pytest.param(Case(check, subject), id=f"{cls.name}-{check.name}", marks=marks))
+                marks = (
+                    [pytest.mark.xfail(strict=True, reason=reason, raises=pytest.fail.Exception)]
+                    if reason
+                    else []
+                )
+                found.append(
+                    pytest.param(Case(check, subject), id=f"{cls.name}-{check.name}", marks=marks)
+                )
         return found
 
 
@@ -47,7 +55,10 @@ class Case:
     def __call__(self) -> None:
         result = run_check(self.check, self.subject)
         if result.status == "failed":
-            pytest.fail(f"{result.plugin}: {result.rule}\n{result.message}\n{result.traceback}".rstrip(), pytrace=False)
+            pytest.fail(
+                f"{result.plugin}: {result.rule}\n{result.message}\n{result.traceback}".rstrip(),
+                pytrace=False,
+            )
         if result.status != "passed":
             pytest.skip(f"{result.status}: {result.message}")
 
@@ -59,13 +70,19 @@ def parametrize_with_checks(
     settings: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Run a test with the argument `check` once per plugin and check: `def test_contract(check): check()`.
+    """Run a test with the argument `check` once per plugin and check: `def test_contract(check):
+    check()`.
 
-    level: `api`, `smoke` or `full`; unset: what `pytest --benchbd-level` says. expected_failures: checks that these
-    plugins are known to fail, by name, with the reason; one of them that passes fails the test.
+    level: `api`, `smoke` or `full`; unset: what `pytest --benchbd-level` says. expected_failures:
+    checks that these plugins are known to fail, by name, with the reason; one of them that passes
+    fails the test.
     """
-    unknown = [name for name in expected_failures or {} if name not in {check.name for check in CHECKS}]
+    unknown = [
+        name for name in expected_failures or {} if name not in {check.name for check in CHECKS}
+    ]
     if unknown:
-        raise ConfigError(f"no check named {unknown[0]!r}{nearest(unknown[0], [check.name for check in CHECKS])}")
+        raise ConfigError(
+            f"no check named {unknown[0]!r}{nearest(unknown[0], [check.name for check in CHECKS])}"
+        )
     contract = Contract(tuple(plugins), level, settings or {}, expected_failures or {})
     return pytest.mark.benchbd_contract(contract)

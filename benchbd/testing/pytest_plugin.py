@@ -1,4 +1,6 @@
-"""What pytest loads in every session: one option and the expansion of `parametrize_with_checks`. It imports nothing large."""
+"""What pytest loads in every session: one option and the expansion of `parametrize_with_checks`. It
+imports nothing large.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,23 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchbd")
-    group.addoption("--benchbd-level", choices=("api", "smoke", "full"), default="smoke", help="how much plugins are checked")
+    group.addoption(
+        "--benchbd-level",
+        choices=("api", "smoke", "full"),
+        default="smoke",
+        help="how much plugins are checked",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "benchbd_contract(contract): run the test once per check of these plugins")
+    config.addinivalue_line(
+        "markers", "benchbd_contract(contract): run the test once per check of these plugins"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("benchbd_contract")
     if marker is not None:
-        metafunc.parametrize("check", marker.args[0].cases(metafunc.config.getoption("--benchbd-level")))
+        metafunc.parametrize(
+            "check", marker.args[0].cases(metafunc.config.getoption("--benchbd-level"))
+        )

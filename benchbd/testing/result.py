@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 Level = Literal["api", "smoke", "full"]
 LEVELS: tuple[Level, ...] = ("api", "smoke", "full")
-"""api: the class alone, in seconds. smoke: its verbs on tiny data with quick parameters. full: with its defaults, too."""
+"""api: the class alone, in seconds. smoke: its verbs on tiny data with quick parameters. full: with
+its defaults, too.
+"""
 
 Code = Literal["passed", "failed", "expected", "n/a", "skipped"]
 
@@ -22,12 +24,16 @@ class RuleBroken(Exception):
 
 
 class NotSeen(Exception):
-    """What a check raises when there is nothing to look at: another one has reported why, or this process cannot show it."""
+    """What a check raises when there is nothing to look at: another one has reported why, or this
+    process cannot show it.
+    """
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a check of a plugin came out. `expected`: it failed, and the caller had said so and why."""
+    """How a check of a plugin came out. `expected`: it failed, and the caller had said
+    so and why.
+    """
 
     plugin: str
     check: str

@@ -13,9 +13,9 @@ from benchbd.errors import ConfigError, NotApplicable, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing import checks  # noqa: F401 - registers them
 from benchbd.testing.check import CHECKS, Check
-from benchbd.testing.material import RECIPE
 from benchbd.testing.result import LEVELS, NOT_TRIED, Level, NotSeen, Result, RuleBroken
 from benchbd.testing.subject import GATES, Subject
+from benchbd.testing.tiny_data import RECIPE
 
 
 def check_plugin(
@@ -27,13 +27,16 @@ def check_plugin(
 ) -> list[Result]:
     """One result per check of the plugin's family, up to `level`.
 
-    settings: parameters to check it with. expected_failures: checks that it is known to fail, by name, with the
-    reason; one of them that passes is reported as failed, so that the list does not outlive its reasons.
+    settings: parameters to check it with. expected_failures: checks that it is known to fail, by
+    name, with the reason; one of them that passes is reported as failed, so that the list does not
+    outlive its reasons.
     """
     expected = dict(expected_failures or {})
     chosen = checks_for(cls, level)
     if unknown := [name for name in expected if name not in {check.name for check in CHECKS}]:
-        raise ConfigError(f"no check named {unknown[0]!r}{nearest(unknown[0], [check.name for check in CHECKS])}")
+        raise ConfigError(
+            f"no check named {unknown[0]!r}{nearest(unknown[0], [check.name for check in CHECKS])}"
+        )
     subject = Subject(cls, level, dict(settings or {}))
     return [_strict(run_check(check, subject), expected.get(check.name)) for check in chosen]
 
@@ -45,12 +48,18 @@ def checks_for(cls: type[Plugin], level: Level) -> list[Check]:
 
 
 def run_check(check: Check, subject: Subject) -> Result:
-    """Run one check; whatever the plugin raises becomes a result. Nothing is tried of a plugin that fails an earlier gate."""
+    """Run one check; whatever the plugin raises becomes a result. Nothing is tried of a plugin that
+    fails an earlier gate.
+    """
     if subject.unfit and check.name not in GATES[: GATES.index(subject.unfit) + 1]:
-        return Result(subject.cls.name, check.name, check.rule, "skipped", f"{NOT_TRIED}; see {subject.unfit}")
+        return Result(
+            subject.cls.name, check.name, check.rule, "skipped", f"{NOT_TRIED}; see {subject.unfit}"
+        )
     start, status, message, trace = time.perf_counter(), "passed", "", ""
     try:
-        with default_precision(RECIPE.precision):  # as the core does, so that nothing depends on what this processor offers
+        with default_precision(
+            RECIPE.precision
+        ):  # as the core does, so that nothing depends on what this processor offers
             check.run(subject)
     except RuleBroken as error:
         status, message = "failed", str(error)
@@ -58,14 +67,32 @@ def run_check(check: Check, subject: Subject) -> Result:
     except (NotApplicable, NotSeen) as error:
         status, message = "n/a" if isinstance(error, NotApplicable) else "skipped", str(error)
     except (Exception, SystemExit) as error:
-        status, message, trace = "failed", f"it raised {type(error).__name__}: {error}", traceback.format_exc()
-    return Result(subject.cls.name, check.name, check.rule, status, message, round(time.perf_counter() - start, 3), trace)  # type: ignore[arg-type]
+        status, message, trace = (
+            "failed",
+            f"it raised {type(error).__name__}: {error}",
+            traceback.format_exc(),
+        )
+    return Result(
+        subject.cls.name,
+        check.name,
+        check.rule,
+        status,  # type: ignore[arg-type]
+        message,
+        round(time.perf_counter() - start, 3),
+        trace,
+    )
 
 
 def _strict(result: Result, reason: str | None) -> Result:
-    """A failure that was announced is expected; an announced failure that passes is none of ours to hide."""
+    """A failure that was announced is expected; an announced failure that passes is none of ours to
+    hide.
+    """
     if reason is None or result.status not in ("failed", "passed"):
         return result
     if result.status == "failed":
         return replace(result, status="expected", message=f"{reason}: {result.message}")
-    return replace(result, status="failed", message=f"it was expected to fail ({reason}) and passed; take it off the list")
+    return replace(
+        result,
+        status="failed",
+        message=f"it was expected to fail ({reason}) and passed; take it off the list",
+    )

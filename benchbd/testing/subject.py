@@ -1,4 +1,6 @@
-"""A plugin under check: its class, the parameters it is checked with, and what its verb did when it was tried."""
+"""A plugin under check: its class, the parameters it is checked with, and what its verb did when it
+was tried.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from benchbd.api import Attack, Model, NotApplicable
 from benchbd.defense.defense import Defense
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import entry_of
-from benchbd.testing.material import ARCHITECTURES
 from benchbd.testing.result import Level, NotSeen
+from benchbd.testing.tiny_data import ARCHITECTURES
 from benchbd.testing.trial import Handed, Trial, hand_over, try_verb
 
 COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
@@ -23,12 +25,15 @@ COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$"
 FEW = 3
 
 GATES = ("contract_is_kept", "defaults_construct")
-"""Whoever fails one of these checks is not held to the others, which would fail of the same cause."""
+"""Whoever fails one of these checks is not held to the others, which would fail of the same cause.
+"""
 
 
 @dataclass(eq=False)
 class Subject:
-    """`settings` are parameters that its author wants it to be checked with; `notes` is what checks found out once."""
+    """`settings` are parameters that its author wants it to be checked with; `notes` is what checks
+    found out once.
+    """
 
     cls: type[Plugin]
     level: Level = "smoke"
@@ -37,7 +42,9 @@ class Subject:
 
     @cached_property
     def plugin(self) -> Plugin:
-        """With its defaults at level full; at the levels below, what counts epochs and rounds is made small."""
+        """With its defaults at level full; at the levels below, what counts epochs and rounds is
+        made small.
+        """
         try:
             return self.cls(**(quick(self.cls) if self.level != "full" else {}) | self.settings)
         except Exception as error:
@@ -45,7 +52,9 @@ class Subject:
 
     @cached_property
     def unfit(self) -> str:
-        """The check that has to be passed before there is anything to look at, where this plugin fails it."""
+        """The check that has to be passed before there is anything to look at, where this plugin
+        fails it.
+        """
         try:
             self.cls.require_contract()
         except Exception:  # the check itself tells of it
@@ -63,13 +72,19 @@ class Subject:
 
     @property
     def must_apply(self) -> bool:
-        """Whether a right plugin finds something to work on here; what stands for images, machines or work elsewhere need not."""
+        """Whether a right plugin finds something to work on here; what stands for images, machines
+        or work elsewhere need not.
+        """
         entry = entry_of(self.cls)
-        return issubclass(self.cls, Attack | Defense | Model) and (entry is None or entry.card.get("role") != "imported")
+        return issubclass(self.cls, Attack | Defense | Model) and (
+            entry is None or entry.card.get("role") != "imported"
+        )
 
     @cached_property
     def tried(self) -> tuple[str, Trial | BaseException]:
-        """The first architecture to which it applies, else the last, and what came there of running the verb once."""
+        """The first architecture to which it applies, else the last, and what came there of running
+        the verb once.
+        """
         for architecture in ARCHITECTURES:
             attempt = self._attempt(architecture)
             if not (isinstance(attempt, NotApplicable) and self.must_apply):
@@ -84,7 +99,9 @@ class Subject:
 
     @property
     def trial(self) -> Trial:
-        """The verb's answer and what it did. Raises `NotSeen` when it did not come to an end, or `NotApplicable`."""
+        """The verb's answer and what it did. Raises `NotSeen` when it did not come to an end, or
+        `NotApplicable`.
+        """
         _, attempt = self.tried
         if isinstance(attempt, NotApplicable | NotSeen):
             raise attempt
@@ -104,11 +121,18 @@ class Subject:
 
 
 def quick(cls: type[Plugin]) -> dict[str, Any]:
-    """Parameters by which a method is done in a moment: those that it states as `quick`, and small counts."""
+    """Parameters by which a method is done in a moment: those that it states as `quick`, and small
+    counts.
+    """
     small = {}
     for name, spec in cls.model_fields.items():
         default = spec.get_default(call_default_factory=True)
-        if COUNTS.search(name) and isinstance(default, int) and not isinstance(default, bool) and default > FEW:
+        if (
+            COUNTS.search(name)
+            and isinstance(default, int)
+            and not isinstance(default, bool)
+            and default > FEW
+        ):
             least = [bound.ge for bound in spec.metadata if isinstance(bound, Ge)]
             least += [bound.gt + 1 for bound in spec.metadata if isinstance(bound, Gt)]  # type: ignore[operator]
             small[name] = max([FEW, *least])  # type: ignore[type-var]

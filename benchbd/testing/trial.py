@@ -1,4 +1,6 @@
-"""Run a plugin's verb once, the way the core does, and note what it gave back and what it did on the way."""
+"""Run a plugin's verb once, the way the core does, and note what it gave back and what it did on
+the way.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +43,16 @@ from benchbd.data.budget import draw_budget
 from benchbd.engine.classifier import Classifier
 from benchbd.plugin.plugin import Plugin
 from benchbd.seeds import Seeds, global_random_state
-from benchbd.testing import material
-from benchbd.testing.watch import generators, restore, settings, writes
+from benchbd.testing import tiny_data
+from benchbd.testing.process_state import generators, restore, settings, writes
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 SomeAttack = TypeVar("SomeAttack", bound=Attack)
 
 UNUSUAL = 20_011
-"""Seed of the process-wide generators during a trial; a plugin that seeds them is not likely to choose the same."""
+"""Seed of the process-wide generators during a trial; a plugin that seeds them is not likely to
+choose the same.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,9 @@ class Handed:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """`changed`: what of the handed images and labels, and what of the process, is not as it was."""
+    """`changed`: what of the handed images and labels, and what of the process, is not
+    as it was.
+    """
 
     answer: Any
     handed: Handed
@@ -91,15 +97,22 @@ class Trial:
 
 
 def hand_over(architecture: str = "residual", poison_ratio: float = 0.2, seed: int = 0) -> Handed:
-    """A backdoored model (a healthy one at ratio 0), the defender's budget, the training set as seen, the test set."""
-    attack, seeds = material.attack_result(architecture, poison_ratio), Seeds(seed)
+    """A backdoored model (a healthy one at ratio 0), the defender's budget, the training set as
+    seen, the test set.
+    """
+    attack, seeds = tiny_data.attack_result(architecture, poison_ratio), Seeds(seed)
     return Handed(
         copy.deepcopy(attack.model),
-        draw_budget(attack.train.clean, attack.train.untouched(), material.BUDGET, seeds.generator("budget")),
+        draw_budget(
+            attack.train.clean,
+            attack.train.untouched(),
+            tiny_data.BUDGET,
+            seeds.generator("budget"),
+        ),
         attack.train.as_seen(),
         attack.test.subset(torch.arange(len(attack.test))),
-        material.builder(architecture),
-        material.RECIPE.model_copy(update={"epochs": 2}),
+        tiny_data.builder(architecture),
+        tiny_data.RECIPE.model_copy(update={"epochs": 2}),
         seeds.generator("defense"),
     )
 
@@ -111,11 +124,26 @@ def try_verb(plugin: Plugin, handed: Handed) -> Trial:
     noted = _Noted()
     with global_random_state(UNUSUAL), writes() as written, noted.watching():
         answer = answer_of(plugin, handed)
-    changed = tuple(name for name, value in handed.images().items() if not torch.equal(value, before[name]))
-    model_changed = [name for name, value in _state(handed.model).items() if not torch.equal(value, state.get(name, value * 0 - 1))]
-    model_changed += [name for name, value in _outline(handed.model).items() if shape[name] != value]
+    changed = tuple(
+        name for name, value in handed.images().items() if not torch.equal(value, before[name])
+    )
+    model_changed = [
+        name
+        for name, value in _state(handed.model).items()
+        if not torch.equal(value, state.get(name, value * 0 - 1))
+    ]
+    model_changed += [
+        name for name, value in _outline(handed.model).items() if shape[name] != value
+    ]
     return Trial(
-        answer, handed, changed, tuple(model_changed), tuple(noted.settings), tuple(noted.generators), tuple(written), noted.seconds
+        answer,
+        handed,
+        changed,
+        tuple(model_changed),
+        tuple(noted.settings),
+        tuple(noted.generators),
+        tuple(written),
+        noted.seconds,
     )
 
 
@@ -134,7 +162,9 @@ def prepared(attack: Attack, handed: Handed) -> Attack:
 
 
 def _drawn(attack: SomeAttack, handed: Handed) -> SomeAttack:
-    return attack.with_trigger(attack.prepare(handed.train, handed.build_model, handed.recipe, handed.rng))
+    return attack.with_trigger(
+        attack.prepare(handed.train, handed.build_model, handed.recipe, handed.rng)
+    )
 
 
 def _stamp(plugin: PoisoningAttack, handed: Handed) -> Tensor:
@@ -149,7 +179,10 @@ _VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
     (InputDetector, lambda plugin, h: plugin.fit(h.model, h.clean, h.rng).score(h.test.images)),
     (ModelDetector, lambda plugin, h: plugin.inspect(h.model, h.clean, h.rng)),
     (PoisoningAttack, _stamp),
-    (TrainingControlledAttack, lambda plugin, h: _drawn(plugin, h).train(h.build_model(), h.train, h.recipe, h.rng)),
+    (
+        TrainingControlledAttack,
+        lambda plugin, h: _drawn(plugin, h).train(h.build_model(), h.train, h.recipe, h.rng),
+    ),
     (Model, lambda plugin, h: build_somewhere(plugin, h.train.num_classes)),
     (DataSet, lambda plugin, h: load_split(plugin, "train")),
     (Executor, lambda plugin, h: open_session(plugin)),
@@ -158,7 +191,7 @@ _VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
 
 def build_somewhere(model: Model, num_classes: int) -> nn.Module:
     """A network for the first shape that it takes. Raises `NotApplicable` when it takes none."""
-    *others, last = material.SHAPES
+    *others, last = tiny_data.SHAPES
     for shape in others:
         with suppress(NotApplicable):
             return model.build(num_classes, shape)
@@ -198,7 +231,9 @@ class _Noted:
             finally:
                 self.seconds = time.perf_counter() - start
                 left = {name: now for name, now in settings().items() if now != were[name]}
-                self.settings = [f"{name}: {were[name]} before, {now} after" for name, now in left.items()]
+                self.settings = [
+                    f"{name}: {were[name]} before, {now} after" for name, now in left.items()
+                ]
                 self.generators = [name for name, now in generators().items() if now != drawn[name]]
                 restore(were)
 
@@ -217,16 +252,22 @@ def _outline(model: nn.Module) -> dict[str, Any]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two answers of a verb are equal, bit for bit, wherever they hold tensors. Not a number equals itself here."""
+    """Whether two answers of a verb are equal, bit for bit, wherever they hold tensors. Not a
+    number equals itself here.
+    """
     if isinstance(first, Tensor):
         alike = first.shape == second.shape and first.dtype == second.dtype
         return alike and bool(torch.isclose(first, second, rtol=0, atol=0, equal_nan=True).all())
     if isinstance(first, nn.Module):
         return same(first.state_dict(), cast(nn.Module, second).state_dict())
     if isinstance(first, dict):
-        return first.keys() == second.keys() and all(same(value, second[key]) for key, value in first.items())
+        return first.keys() == second.keys() and all(
+            same(value, second[key]) for key, value in first.items()
+        )
     if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+        return len(first) == len(second) and all(
+            same(a, b) for a, b in zip(first, second, strict=True)
+        )
     if hasattr(first, "__dict__"):
         return same(vars(first), vars(second))
     return bool(first == second) or (first != first and second != second)

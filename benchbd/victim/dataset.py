@@ -24,7 +24,9 @@ class DataSet(Plugin, ABC):
         """One split: images uint8 (N, C, H, W), labels (N,), class names. Raises `DataError`."""
 
     def beside(self, folder: Path) -> Self:
-        """This data set for the result in `folder`; of concern only where the images lie with the result."""
+        """This data set for the result in `folder`; of concern only where the images lie with the
+        result.
+        """
         return self
 
 
@@ -34,7 +36,9 @@ def data_dir() -> Path:
 
 
 def require_folder(path: Path, who: str, remedy: str) -> Path:
-    """`path` if it is a folder that can be read, else a `DataError` that says where was looked and what to do."""
+    """`path` if it is a folder that can be read, else a `DataError` that says where was looked and
+    what to do.
+    """
     if not path.is_dir():
         raise DataError(f"{who}: no data in {path.absolute()}; {remedy}")
     return path

@@ -1,9 +1,10 @@
 """Make torchvision importable next to a torch that its compiled extension was not built for.
 
-torchvision's published wheels link against CUDA. Beside a CPU-only torch the extension does not load, and
-`import torchvision` stops with "operator torchvision::nms does not exist": it describes operators that only
-the extension declares. Declared here, without a kernel, they let the import pass; all that is written in
-Python works (models, data sets, transforms, and timm), and the operators themselves still refuse.
+torchvision's published wheels link against CUDA. Beside a CPU-only torch the extension does not
+load, and `import torchvision` stops with "operator torchvision::nms does not exist": it describes
+operators that only the extension declares. Declared here, without a kernel, they let the import
+pass; all that is written in Python works (models, data sets, transforms, and timm), and the
+operators themselves still refuse.
 """
 
 from __future__ import annotations
@@ -18,20 +19,27 @@ import torch
 from benchbd.errors import PluginError
 
 DESCRIBED = ("nms", "qnms")
-"""Operators of the namespace `torchvision` that its Python code describes whether or not they exist."""
+"""Operators of the namespace `torchvision` that its Python code describes whether or not they
+exist.
+"""
 
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 @cache
 def prepare_torchvision() -> str:
-    """Call before `import torchvision` or `import timm`; says what it found: "native" or "schemas declared".
+    """Call before `import torchvision` or `import timm`; says what it found: "native" or "schemas
+    declared".
 
-    Does nothing where the compiled extension loads. Raises `PluginError` when torchvision is not installed.
+    Does nothing where the compiled extension loads. Raises `PluginError` when torchvision is not
+    installed.
     """
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
-        raise PluginError("torchvision: expected the package to be installed, found none; `pip install torchvision`")
+        raise PluginError(
+            "torchvision: expected the package to be installed, found none; `pip install "
+            "torchvision`"
+        )
     if _extension_loads(Path(spec.origin).parent):
         return "native"
     for operator in DESCRIBED:

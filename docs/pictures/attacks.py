@@ -1,4 +1,5 @@
-"""Draws docs/pictures/attacks.png: the strip of images that a matrix keeps beside the results of each attack.
+"""Draws docs/pictures/attacks.png: the strip of images that a matrix keeps beside the results of
+each attack.
 
 python docs/pictures/attacks.py leaderboard/results/digits-all
 """
@@ -24,7 +25,12 @@ def main(results: Path) -> None:
     for axes, strip in zip(places, strips, strict=False):
         axes.imshow(imread(strip), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(strip.parent.name, fontsize=10, loc="left")
-    figure.suptitle("clean, triggered, and the change around mid-grey, amplified", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(
+        "clean, triggered, and the change around mid-grey, amplified",
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=110)
 
 

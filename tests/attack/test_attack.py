@@ -58,7 +58,9 @@ def test_relabel() -> None:
     assert relabel(labels, 3, "all_to_all", 1).tolist() == [1, 2, 0, 0]
 
 
-def test_the_triggered_set_leaves_out_the_target_class(images: ImageSet, rng: torch.Generator) -> None:
+def test_the_triggered_set_leaves_out_the_target_class(
+    images: ImageSet, rng: torch.Generator
+) -> None:
     triggered = stamping(lambda batch: 255 - batch).triggered(images, rng)
     assert triggered.indices.tolist() == [place for place in range(60) if place % 3 != 1]
     assert torch.equal(triggered.images, 255 - images.images[triggered.indices])
@@ -77,10 +79,14 @@ def test_stamps_are_rounded_by_the_one_rule(images: ImageSet, rng: torch.Generat
     triggered = stamping(lambda batch: batch.float() + 0.5).triggered(images, rng)
     before = images.images[triggered.indices].double().numpy() + 0.5
     assert triggered.images.dtype == torch.uint8
-    assert torch.equal(triggered.images, torch.from_numpy(before.round().clip(0, 255)).to(torch.uint8))
+    assert torch.equal(
+        triggered.images, torch.from_numpy(before.round().clip(0, 255)).to(torch.uint8)
+    )
 
 
-def test_a_stamp_that_scribbles_on_its_input_does_not_reach_the_test_set(images: ImageSet, rng: torch.Generator) -> None:
+def test_a_stamp_that_scribbles_on_its_input_does_not_reach_the_test_set(
+    images: ImageSet, rng: torch.Generator
+) -> None:
     before = images.fingerprint()
     stamping(lambda batch: batch.zero_()).triggered(images, rng)
     assert images.fingerprint() == before
@@ -96,7 +102,10 @@ def test_more_than_a_block(rng: torch.Generator) -> None:
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda batch: batch[:, :1], r"returned \(40, 1, 16, 16\) for images of \(40, 3, 16, 16\); keep the shape"),
+        (
+            lambda batch: batch[:, :1],
+            r"returned \(40, 1, 16, 16\) for images of \(40, 3, 16, 16\); keep the shape",
+        ),
         (lambda batch: batch[1:], "keep the shape"),
         (lambda batch: batch.float() * float("nan"), "pixels that are not numbers"),
         (lambda batch: batch / 0.0, "pixels that are not numbers"),
@@ -109,8 +118,12 @@ def test_a_stamp_that_breaks_the_contract(
         stamping(act).triggered(images, rng)
 
 
-def test_memory_is_kept_from_block_to_block(images: ImageSet, rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever stamps without the rest of the engine gets its way with memory too, before the first block."""
+def test_memory_is_kept_from_block_to_block(
+    images: ImageSet, rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stamps without the rest of the engine gets its way with memory too, before the first
+    block.
+    """
     order: list[str] = []
     monkeypatch.setattr("benchbd.attack.attack.keep_blocks_in_heap", lambda: order.append("kept"))
 
@@ -123,7 +136,9 @@ def test_memory_is_kept_from_block_to_block(images: ImageSet, rng: torch.Generat
 
 
 def test_a_target_that_does_not_exist(images: ImageSet, rng: torch.Generator) -> None:
-    with pytest.raises(ConfigError, match="stamp: expected target to be a class from 0 to 2, got 3"):
+    with pytest.raises(
+        ConfigError, match="stamp: expected target to be a class from 0 to 2, got 3"
+    ):
         Stamp(target=3).triggered(images, rng)
     with pytest.raises(ConfigError, match="target"):
         Stamp(target=-1)

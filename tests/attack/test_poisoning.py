@@ -34,7 +34,9 @@ class WithCovers(Invert):
     api = 1
     name = "with_covers"
 
-    def choose(self, labels: Tensor, num_classes: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def choose(
+        self, labels: Tensor, num_classes: int, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         poisoned, _ = super().choose(labels, num_classes, rng)
         left = torch.ones(len(labels), dtype=torch.bool)
         left[poisoned] = False
@@ -52,7 +54,9 @@ class Overlapping(Invert):
     api = 1
     name = "overlapping"
 
-    def choose(self, labels: Tensor, num_classes: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def choose(
+        self, labels: Tensor, num_classes: int, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         return torch.tensor([1, 2]), torch.tensor([2, 3])
 
 
@@ -77,11 +81,17 @@ def poison(images: ImageSet, **params: Any) -> PoisonedSet:
         ("dataset", "non_target", 0.0, 0),
     ],
 )
-def test_how_many_and_of_which_class(images: ImageSet, ratio_of: str, eligible: str, ratio: float, wanted: int) -> None:
+def test_how_many_and_of_which_class(
+    images: ImageSet, ratio_of: str, eligible: str, ratio: float, wanted: int
+) -> None:
     """60 images, 20 of each of three classes; class 1 is the target."""
     poisoned = poison(images, target=1, poison_ratio=ratio, ratio_of=ratio_of, eligible=eligible)
     classes = set(images.labels[poisoned.indices].tolist())
-    assert (poisoned.count(State.POISONED), poisoned.count(State.COVER), len(poisoned.indices)) == (wanted, 0, wanted)
+    assert (poisoned.count(State.POISONED), poisoned.count(State.COVER), len(poisoned.indices)) == (
+        wanted,
+        0,
+        wanted,
+    )
     assert classes <= {"non_target": {0, 2}, "all": {0, 1, 2}, "target": {1}}[eligible]
 
 
@@ -106,7 +116,10 @@ def test_all_eligible_samples_are_drawn_alike(images: ImageSet) -> None:
 
 
 def test_more_than_there_are(images: ImageSet) -> None:
-    with pytest.raises(ConfigError, match=r"asks for 30 samples, but only 20 are eligible \(target\); lower it to 0.333"):
+    with pytest.raises(
+        ConfigError,
+        match=r"asks for 30 samples, but only 20 are eligible \(target\); lower it to 0.333",
+    ):
         poison(images, poison_ratio=0.5, eligible="target")
 
 
@@ -123,13 +136,17 @@ def test_a_target_that_does_not_exist(images: ImageSet) -> None:
 
 
 def test_the_same_seed_poisons_the_same_samples(images: ImageSet) -> None:
-    first, second, other = (Invert(poison_ratio=0.3).poison(images, generator(seed)) for seed in (1, 1, 2))
+    first, second, other = (
+        Invert(poison_ratio=0.3).poison(images, generator(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(first.indices, second.indices)
     assert not torch.equal(first.indices, other.indices)
 
 
 def test_clean_label_keeps_the_label(images: ImageSet) -> None:
-    poisoned = CleanLabel(target=1, eligible="target", ratio_of="class", poison_ratio=0.5).poison(images, generator())
+    poisoned = CleanLabel(target=1, eligible="target", ratio_of="class", poison_ratio=0.5).poison(
+        images, generator()
+    )
     assert poisoned.labels.tolist() == [1] * 10
     assert torch.equal(poisoned.as_seen().labels, images.labels)
     assert poisoned.count(State.POISONED) == 10

@@ -1,14 +1,17 @@
-"""The field's standard training on one device: the engine, a bare loop, and what the device could do at best.
+"""The field's standard training on one device: the engine, a bare loop, and what the device could
+do at best.
 
-    python tests/benchmarks/standard_training.py                              on the GPU where there is one
+    python tests/benchmarks/standard_training.py
+        on the GPU where there is one
     python tests/benchmarks/standard_training.py --device cpu --images 512
 
-preact_resnet18 over images of 3x32x32, batches of 128, random crops and flips. A full training of the standard recipe is 100
-epochs over 50,000 images. The ways are timed in turn, and each number is the median.
+preact_resnet18 over images of 3x32x32, batches of 128, random crops and flips. A full training of
+the standard recipe is 100 epochs over 50,000 images. The ways are timed in turn, and each number is
+the median.
 
-The bounds are estimates: the operations of a step at the pace of one large product of matrices, and the bytes that its layers
-read and write at the pace of one large copy, both measured here. Layer by layer no training is faster than the slower of them;
-a compiler that fuses layers moves fewer bytes.
+The bounds are estimates: the operations of a step at the pace of one large product of matrices, and
+the bytes that its layers read and write at the pace of one large copy, both measured here. Layer by
+layer no training is faster than the slower of them; a compiler that fuses layers moves fewer bytes.
 """
 
 from __future__ import annotations
@@ -38,13 +41,21 @@ from benchbd.plugin.registry import create
 STANDARD = 5_000_000
 BATCH, TURNS = 128, 3
 PASSES = 5
-"""Times that a layer's output crosses the memory: written and read forward, read again backward, its gradient written and read."""
+"""Times that a layer's output crosses the memory: written and read forward, read again backward,
+its gradient written and read.
+"""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU if there is one")
-    parser.add_argument("--images", type=int, default=50_000, help="images of the epoch that is timed")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, ...; auto takes a GPU if there is one"
+    )
+    parser.add_argument(
+        "--images", type=int, default=50_000, help="images of the epoch that is timed"
+    )
     parser.add_argument("--no-compile", action="store_true", help="leave out the compiled network")
     given = parser.parse_args()
     machine, images = hardware(given.device), noise(given.images)
@@ -54,11 +65,21 @@ def main() -> None:
         "bare loop": partial(bare_training, victim(images, machine), images, machine.bf16),
     }
     if not given.no_compile:
-        ways["engine, recipe.compile"] = partial(train, victim(images, machine), images, compiled=True)
+        ways["engine, recipe.compile"] = partial(
+            train, victim(images, machine), images, compiled=True
+        )
     bounds = roofline(victim(images, machine), images, machine)
-    print("| preact_resnet18, batches of 128 | images/s | seconds for 5,000,000 | of the bound |\n| --- | ---: | ---: | ---: |")
-    for name, speed in (speeds(ways, len(images) // BATCH * BATCH, machine.device) | bounds).items():
-        print(f"| {name} | {speed:,.0f} | {STANDARD / speed:,.0f} | {speed / min(bounds.values()):.0%} |")
+    print(
+        "| preact_resnet18, batches of 128 | images/s | seconds for 5,000,000 | of the bound |\n| "
+        "--- | ---: | ---: | ---: |"
+    )
+    for name, speed in (
+        speeds(ways, len(images) // BATCH * BATCH, machine.device) | bounds
+    ).items():
+        print(
+            f"| {name} | {speed:,.0f} | {STANDARD / speed:,.0f} | "
+            f"{speed / min(bounds.values()):.0%} |"
+        )
 
 
 def noise(count: int) -> ImageSet:
@@ -68,17 +89,25 @@ def noise(count: int) -> ImageSet:
 
 
 def victim(images: ImageSet, machine: Hardware) -> Classifier:
-    model: Classifier = create("model", "preact_resnet18").classifier(images, seed=0).to(machine.device)  # type: ignore[attr-defined]
+    model: Classifier = (
+        create("model", "preact_resnet18").classifier(images, seed=0).to(machine.device)
+    )  # type: ignore[attr-defined]
     return model
 
 
 def train(model: nn.Module, images: ImageSet, compiled: bool) -> None:
-    """One epoch; a compiled network is compiled anew in the first of them alone, for torch remembers it."""
-    recipe = Recipe(epochs=1, batch_size=BATCH, lr=0.01, schedule="cosine", shift=4, flip=True, compile=compiled)
+    """One epoch; a compiled network is compiled anew in the first of them alone, for torch
+    remembers it.
+    """
+    recipe = Recipe(
+        epochs=1, batch_size=BATCH, lr=0.01, schedule="cosine", shift=4, flip=True, compile=compiled
+    )
     fit(model, images, recipe, torch.Generator().manual_seed(0))
 
 
-def speeds(ways: dict[str, Callable[[], object]], count: int, device: torch.device) -> dict[str, float]:
+def speeds(
+    ways: dict[str, Callable[[], object]], count: int, device: torch.device
+) -> dict[str, float]:
     """Images a second, the median over the turns; a first turn is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(1 + TURNS):
@@ -90,7 +119,9 @@ def speeds(ways: dict[str, Callable[[], object]], count: int, device: torch.devi
 
 
 def roofline(model: Classifier, images: ImageSet, machine: Hardware) -> dict[str, float]:
-    """Images a second at which the device would be busy with nothing but operations, or nothing but its memory."""
+    """Images a second at which the device would be busy with nothing but operations, or nothing but
+    its memory.
+    """
     batch = (images.images[:BATCH].to(machine.device) / 255).to(memory_format=torch.channels_last)
     written = 0
 
@@ -108,7 +139,8 @@ def roofline(model: Classifier, images: ImageSet, machine: Hardware) -> dict[str
         hook.remove()
     operations, moved = counter.get_total_flops() / len(batch), PASSES * written / len(batch)
     return {
-        f"bound by operations ({operations / 1e9:.2f} GFLOP an image)": pace_of_products(machine) / operations,
+        f"bound by operations ({operations / 1e9:.2f} GFLOP an image)": pace_of_products(machine)
+        / operations,
         f"bound by memory ({moved / 1e6:.1f} MB an image)": pace_of_copies(machine) / moved,
     }
 
@@ -116,7 +148,9 @@ def roofline(model: Classifier, images: ImageSet, machine: Hardware) -> dict[str
 def pace_of_products(machine: Hardware) -> float:
     """Operations a second of one large product of matrices, in the precision of the training."""
     side = 8192 if machine.device.type == "cuda" else 2048
-    matrix = torch.randn(side, side, device=machine.device, dtype=torch.bfloat16 if machine.bf16 else torch.float32)
+    matrix = torch.randn(
+        side, side, device=machine.device, dtype=torch.bfloat16 if machine.bf16 else torch.float32
+    )
     return 2 * side**3 / best(lambda: matrix @ matrix, machine.device)
 
 
@@ -145,7 +179,11 @@ def settle(device: torch.device) -> None:
 
 
 def named(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device}, {torch.get_num_threads()} threads"
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device}, {torch.get_num_threads()} threads"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""The tables of docs/performance.md: the engine against what one would write by hand, in one run on one machine.
+"""The tables of docs/performance.md: the engine against what one would write by hand, in one run on
+one machine.
 
-    python tests/benchmarks/table.py                 a quarter of an hour, on a machine that does nothing else
-    python tests/benchmarks/table.py --workload-w    the stages of protocol workload-w, which needs CIFAR-10
+    python tests/benchmarks/table.py
+        a quarter of an hour, on a machine that does nothing else
+    python tests/benchmarks/table.py --workload-w
+        the stages of protocol workload-w, which needs CIFAR-10
 
-Both ways are timed in turn, and the ratio is the median over the turns, so that a drift of the machine hits both.
+Both ways are timed in turn, and the ratio is the median over the turns, so that a drift of the
+machine hits both.
 """
 
 from __future__ import annotations
@@ -38,9 +42,9 @@ from benchbd.engine.units import PruningPath, norm_layers, path_by_number, path_
 from benchbd.plugin.registry import create, entries, load
 from benchbd.record.defense_result import read_defense_result
 from benchbd.victim.model import Model
-from benchbd_zoo.attack.generator import drawn, stored
 from benchbd_zoo.attack.input_aware import InputAware
 from benchbd_zoo.attack.lira import LIRA, Autoencoder
+from benchbd_zoo.attack.parts.generator import drawn, stored
 from benchbd_zoo.attack.ssba import SSBA, Encoder
 
 Work = Callable[[], object]
@@ -52,18 +56,37 @@ SWEPT = {"resnet_small": (0, 1, 2), "resnet9": (0, 1, 2)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workload-w", action="store_true", help="time the stages of protocol workload-w instead")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--workload-w", action="store_true", help="time the stages of protocol workload-w instead"
+    )
     if parser.parse_args().workload_w:
         show(("stage", "work s", "evaluation s"), workload_w())
         return
     machine = hardware()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {machine.device}, bf16 native: {machine.bf16}\n")
-    show(("engine against a bare loop", "precision", "engine images/s", "bare images/s", "engine / bare"), loops())
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {machine.device}, bf16 "
+        f"native: {machine.bf16}\n"
+    )
+    show(
+        (
+            "engine against a bare loop",
+            "precision",
+            "engine images/s",
+            "bare images/s",
+            "engine / bare",
+        ),
+        loops(),
+    )
     show(("sweep", "naive s", "engine s", "times faster"), sweeps())
     show(("attack", f"seconds for {STAMPED:,} images of 3x32x32", "images/s"), stamping())
     show(("attack with networks", "CPU seconds for 10,000 images of 3x32x32"), drawing())
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    print(
+        "peak memory of this process: "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
+    )
 
 
 def show(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> None:
@@ -81,7 +104,9 @@ def timed(work: Work) -> float:
 
 
 def in_turn(first: Work, second: Work) -> tuple[float, float, float]:
-    """Median seconds of both, and the median of second / first, turn by turn; one turn each is not counted."""
+    """Median seconds of both, and the median of second / first, turn by turn; one turn each is not
+    counted.
+    """
     first(), second()
     pairs = [(timed(first), timed(second)) for _ in range(TURNS)]
     ratio = statistics.median(b / a for a, b in pairs)
@@ -122,27 +147,44 @@ def sweeps() -> Iterator[tuple[str, ...]]:
     small, thresholds = "resnet_small", [0.05 * step for step in range(19)]
     rng = torch.Generator().manual_seed(0)
     layers = norm_layers(material(small)[0])
-    spread = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in layers.items()}
+    spread = {
+        name: torch.rand(layer.get_parameter("weight").shape, generator=rng)
+        for name, layer in layers.items()
+    }
     last = {"network.stages.2.bn2": torch.rand(64, generator=rng)}
-    yield swept_row(f"{small}, last convolution, 64 channels one by one", small, path_by_number(last, range(65), "output"))
+    yield swept_row(
+        f"{small}, last convolution, 64 channels one by one",
+        small,
+        path_by_number(last, range(65), "output"),
+    )
     for name, seeds in SWEPT.items():
         for seed in seeds:
             path = path_by_threshold(masks_of_anp(name, seed), thresholds, "scale")
             yield swept_row(f"{name}, 19 thresholds, masks of anp, seed {seed}", name, path)
-    yield swept_row(f"{small}, 19 thresholds, masks spread evenly", small, path_by_threshold(spread, thresholds, "scale"))
+    yield swept_row(
+        f"{small}, 19 thresholds, masks spread evenly",
+        small,
+        path_by_threshold(spread, thresholds, "scale"),
+    )
 
 
 def swept_row(what: str, name: str, path: PruningPath) -> tuple[str, ...]:
     model, images = material(name)
-    naive, engine, _ = in_turn(lambda: one_by_one(model, path, images), lambda: swept(model, path, images))
+    naive, engine, _ = in_turn(
+        lambda: one_by_one(model, path, images), lambda: swept(model, path, images)
+    )
     return what, f"{naive:.2f}", f"{engine:.2f}", f"{naive / engine:.1f}"
 
 
 def masks_of_anp(name: str, seed: int) -> dict[str, torch.Tensor]:
-    """What `benchbd run --attack badnet --defense anp` learns on the digits with that network, (C,) per layer."""
+    """What `benchbd run --attack badnet --defense anp` learns on the digits with that network, (C,)
+    per layer.
+    """
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         attack = benchbd.run("badnet", "anp", model=name, seed=seed).attack
-        tensors = read_defense_result(attack.folder / "defense" / "anp" / "defense_result.pt")["tensors"]
+        tensors = read_defense_result(attack.folder / "defense" / "anp" / "defense_result.pt")[
+            "tensors"
+        ]
     return {name.removeprefix("mask."): mask for name, mask in tensors.items()}
 
 
@@ -163,24 +205,47 @@ def stamping() -> Iterator[tuple[str, ...]]:
     images = ImageSet(pixels, torch.arange(STAMPED) % 10, tuple("0123456789"))
     for entry in entries("attack"):
         cls = cast(type[Any], load("attack", entry.name))
-        if entry.provider != "benchbd" or "trains" in entry.card or cls.learns_trigger or entry.card.get("role") == "imported":
+        if (
+            entry.provider != "benchbd"
+            or "trains" in entry.card
+            or cls.learns_trigger
+            or entry.card.get("role") == "imported"
+        ):
             continue
         plain = cls()
-        attack = plain.with_trigger(plain.prepare(images, lambda: None, Recipe(), torch.Generator().manual_seed(0)))
-        seconds = min(timed(lambda: attack.apply(attack.stamp, images.images, images.labels, rng)) for _ in range(3))  # noqa: B023
+        attack = plain.with_trigger(
+            plain.prepare(images, lambda: None, Recipe(), torch.Generator().manual_seed(0))
+        )
+        stamp = partial(attack.apply, attack.stamp, images.images, images.labels, rng)
+        seconds = min(timed(stamp) for _ in range(3))
         yield entry.name, f"{seconds:.2f}", f"{STAMPED / seconds:,.0f}"
 
 
 def drawing() -> Iterator[tuple[str, ...]]:
-    """Attacks whose trigger is drawn by networks, with weights that nobody trained: how long it takes is the same."""
+    """Attacks whose trigger is drawn by networks, with weights that nobody trained: how long it
+    takes is the same.
+    """
     rng = torch.Generator().manual_seed(0)
     drawing = InputAware()
-    networks = {name: drawn(partial(drawing._network, 3, outside, 32), rng) for name, outside in (("mask", 1), ("pattern", 3))}
-    encoder, noise = drawn(partial(Encoder, 20, (3, 32, 32), 32), rng, slope=0), drawn(partial(Autoencoder, 3), rng)
+    networks = {
+        name: drawn(partial(drawing._network, 3, outside, 32), rng)
+        for name, outside in (("mask", 1), ("pattern", 3))
+    }
+    encoder, noise = (
+        drawn(partial(Encoder, 20, (3, 32, 32), 32), rng, slope=0),
+        drawn(partial(Autoencoder, 3), rng),
+    )
     triggers: list[tuple[Attack, dict[str, torch.Tensor]]] = [
         (LIRA(), stored("noise", noise)),
         (SSBA(), stored("encoder", encoder) | {"code": torch.ones(20, dtype=torch.int64)}),
-        (drawing, {key: value for name, network in networks.items() for key, value in stored(name, network).items()}),
+        (
+            drawing,
+            {
+                key: value
+                for name, network in networks.items()
+                for key, value in stored(name, network).items()
+            },
+        ),
     ]
     images = torch.randint(0, 256, (DRAWN, 3, 32, 32), generator=rng, dtype=torch.uint8)
     for plain, trigger in triggers:
@@ -195,15 +260,27 @@ def drawing() -> Iterator[tuple[str, ...]]:
 
 
 def workload_w() -> Iterator[tuple[str, ...]]:
-    words = "run --protocol workload-w --attack badnet --defense ft --defense fine_prune --defense anp --json --name workload-w"
+    words = (
+        "run --protocol workload-w --attack badnet --defense ft --defense fine_prune --defense "
+        "anp --json --name workload-w"
+    )
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "benchbd", *words.split()], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchbd", *words.split()],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     whole = time.perf_counter() - start
     cells = json.loads(done.stdout)["cells"]
     yield "attack", f"{cells[0]['cost']['attack_seconds']:.1f}", "in the next line"
     for cell in cells:
         cost = cell["cost"]
-        yield cell["cell"]["defense"]["name"], f"{cost['defense_seconds']:.1f}", f"{cost['evaluation_seconds']:.1f}"
+        yield (
+            cell["cell"]["defense"]["name"],
+            f"{cost['defense_seconds']:.1f}",
+            f"{cost['evaluation_seconds']:.1f}",
+        )
     yield "the whole command", f"{whole:.1f}", ""
 
 

@@ -6,6 +6,7 @@ pytest tests/benchmarks/test_engine.py --benchmark-only -o addopts=""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -18,7 +19,7 @@ from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.sweep import sweep_predictions
 from benchbd.engine.training import fit
-from benchbd.engine.units import norm_layers, path_by_number, path_by_threshold
+from benchbd.engine.units import PruningPath, norm_layers, path_by_number, path_by_threshold
 from benchbd.plugin.registry import create
 from benchbd.victim.model import Model
 
@@ -37,7 +38,9 @@ def case(request: pytest.FixtureRequest) -> tuple[nn.Module, ImageSet]:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("loop", ["bare", "engine"])
-def test_training(benchmark: Any, case: tuple[nn.Module, ImageSet], loop: str, precision: str) -> None:
+def test_training(
+    benchmark: Any, case: tuple[nn.Module, ImageSet], loop: str, precision: str
+) -> None:
     model, images = case
     recipe = Recipe(epochs=1, batch_size=128, precision=precision, shift=2, flip=True)
     rng = torch.Generator().manual_seed(0)
@@ -50,7 +53,9 @@ def test_training(benchmark: Any, case: tuple[nn.Module, ImageSet], loop: str, p
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("loop", ["bare", "engine"])
-def test_evaluation(benchmark: Any, case: tuple[nn.Module, ImageSet], loop: str, precision: Any) -> None:
+def test_evaluation(
+    benchmark: Any, case: tuple[nn.Module, ImageSet], loop: str, precision: Any
+) -> None:
     model, images = case
     evaluate: Callable[[], object] = lambda: predict(model, images.images, precision=precision)  # noqa: E731
     if loop == "bare":
@@ -62,25 +67,39 @@ def test_evaluation(benchmark: Any, case: tuple[nn.Module, ImageSet], loop: str,
 @pytest.mark.parametrize("way", ["naive", "engine"])
 @pytest.mark.parametrize("sweep", ["last layer, 64 steps", "all norms, 19 thresholds"])
 def test_pruning_sweep(benchmark: Any, sweep: str, way: str) -> None:
-    """The naive way runs the whole pruned network at every step, with the engine's own evaluation."""
+    """The naive way runs the whole pruned network at every step, with the engine's own
+    evaluation.
+    """
     side, channels, count = CASES["resnet_small"]
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, channels, side, side), generator=rng, dtype=torch.uint8)
     images = ImageSet(pixels, torch.zeros(count, dtype=torch.int64), tuple("0123456789"))
     model = cast(Model, create("model", "resnet_small")).classifier(images, seed=0)
     if sweep.startswith("last"):
-        path = path_by_number({"network.stages.2.bn2": torch.rand(64, generator=rng)}, range(65), "output")
+        path = path_by_number(
+            {"network.stages.2.bn2": torch.rand(64, generator=rng)}, range(65), "output"
+        )
     else:
-        masks = {name: torch.rand(layer.get_parameter("weight").shape, generator=rng) for name, layer in norm_layers(model).items()}
+        masks = {
+            name: torch.rand(layer.get_parameter("weight").shape, generator=rng)
+            for name, layer in norm_layers(model).items()
+        }
         path = path_by_threshold(masks, [0.05 * step for step in range(19)], "scale")
-    run: Callable[[], object] = lambda: sweep_predictions(model, path, images.images, precision="fp32")  # noqa: E731
+    run: Callable[[], object]
+    run = partial(sweep_predictions, model, path, images.images, precision="fp32")
     if way == "naive":
-        run = lambda: [predict(path.at(model, s), images.images, precision="fp32") for s in range(len(path))]  # noqa: E731
+        run = partial(each_pruned_network, model, path, images.images)
     benchmark.pedantic(run, rounds=3, warmup_rounds=1)
 
 
+def each_pruned_network(model: nn.Module, path: PruningPath, images: Tensor) -> list[Tensor]:
+    return [predict(path.at(model, step), images, precision="fp32") for step in range(len(path))]
+
+
 def bare_training(model: nn.Module, images: ImageSet, bf16: bool) -> None:
-    """One epoch as one would write it by hand, for this network and these images alone, where the network lies."""
+    """One epoch as one would write it by hand, for this network and these images alone, where the
+    network lies.
+    """
     device = next(model.parameters()).device
     pixels, labels = images.images.to(device), images.labels.to(device)
     side, count = pixels.shape[-1], len(pixels)
@@ -92,8 +111,13 @@ def bare_training(model: nn.Module, images: ImageSet, bf16: bool) -> None:
         chosen = order[start : start + 128]
         shift = torch.randint(0, 5, (2, 128, 1), device=device)
         mirrored = torch.rand(128, 1, device=device) < 0.5
-        rows, columns = places + shift[0], torch.where(mirrored, side - 1 - places, places) + shift[1]
-        crops = flat[chosen[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        rows, columns = (
+            places + shift[0],
+            torch.where(mirrored, side - 1 - places, places) + shift[1],
+        )
+        crops = flat[chosen[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(
+            0, 3, 1, 2
+        )
         batch = crops.to(torch.float32, memory_format=torch.channels_last).div_(255)
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

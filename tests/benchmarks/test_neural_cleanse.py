@@ -1,7 +1,8 @@
-"""Reversing the triggers of ten classes in one problem against one class after the other; the same steps, the same result.
+"""Reversing the triggers of ten classes in one problem against one class after the other; the same
+steps, the same result.
 
-On one thread of a CPU the small network is 2.1 times as fast together in bfloat16 and 1.5 times in float32, PreAct-ResNet-18
-1.25 times in both.
+On one thread of a CPU the small network is 2.1 times as fast together in bfloat16 and 1.5 times in
+float32, PreAct-ResNet-18 1.25 times in both.
 
 pytest tests/benchmarks/test_neural_cleanse.py --benchmark-only -o addopts=""
 """
@@ -18,7 +19,7 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.hardware import default_precision
 from benchbd.plugin.registry import create
 from benchbd.victim.model import Model
-from benchbd_zoo.defense.reversed_trigger import Search, reverse
+from benchbd_zoo.defense.parts.reversed_trigger import Search, reverse
 
 CLASSES = 10
 CASES = {"resnet_small": (16, 1, 32, 4), "preact_resnet18": (32, 3, 8, 1)}
@@ -35,7 +36,9 @@ def test_reversing_triggers(benchmark: Any, network: str, way: str, precision: A
     images = ImageSet(pixels, torch.arange(100) % CLASSES, tuple("0123456789"))
     model = cast(Model, create("model", network)).classifier(images, seed=0).requires_grad_(False)
     search = Search(1, steps, batch, 0.1, 1e-3, 0.99, 5, 1.5, False, 0.99, 25, 1024)
-    groups = [torch.arange(CLASSES)] if way == "all classes" else list(torch.arange(CLASSES).split(1))
+    groups = (
+        [torch.arange(CLASSES)] if way == "all classes" else list(torch.arange(CLASSES).split(1))
+    )
     run: Callable[[], object] = lambda: [  # noqa: E731
         reverse(model, pixels, group, search, torch.Generator().manual_seed(0)) for group in groups
     ]

@@ -1,6 +1,7 @@
 """How soon the page of 40 attacks x 50 defenses x 3 seeds is seen, and how long sorting it takes.
 
-Run with `pytest tests/benchmarks/test_page_speed.py --benchmark-only -s`, on a machine that does nothing else.
+Run with `pytest tests/benchmarks/test_page_speed.py --benchmark-only -s`, on a machine that does
+nothing else.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from browser import Visit, started, visit
 from made_cells import make_cell, provided
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchbd.leaderboard.board import board
-from benchbd.leaderboard.publication import publish
-from benchbd.leaderboard.row import row_of
+from benchbd.leaderboard.board.build import board
+from benchbd.leaderboard.board.row import row_of
+from benchbd.leaderboard.render.files import publish
 from benchbd.measure.curve import Curve, CurvePoint
 
 ATTACKS, DEFENSES, SEEDS = 40, 50, 3
 FIRST_PAINT, SORT = 2.0, 0.3
-"""Seconds until something is seen, and from a click to the frame that shows the rows in their new order."""
+"""Seconds until something is seen, and from a click to the frame that shows the rows in their new
+order.
+"""
 
 CLICKS = """async selector => {
   const found = [];
@@ -40,7 +43,11 @@ CLICKS = """async selector => {
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng, folder = random.Random(0), tmp_path_factory.mktemp("board")
-    curve = Curve(axis="threshold", chosen=9, points=tuple(CurvePoint(value=v / 20, acc=0.9, asr=0.1, rc=0.8) for v in range(20)))
+    curve = Curve(
+        axis="threshold",
+        chosen=9,
+        points=tuple(CurvePoint(value=v / 20, acc=0.9, asr=0.1, rc=0.8) for v in range(20)),
+    )
     cells = (
         make_cell(
             f"attack_{attack}" if attack else "nothing",
@@ -60,7 +67,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def seen(file: Path) -> Iterator[Visit]:
-    with started() as browser, visit(browser, file, viewport={"width": 1440, "height": 900}) as found:
+    with (
+        started() as browser,
+        visit(browser, file, viewport={"width": 1440, "height": 900}) as found,
+    ):
         yield found
 
 
@@ -68,11 +78,21 @@ def test_first_paint(benchmark: BenchmarkFixture, seen: Visit, file: Path) -> No
     paints = []
 
     def look() -> None:
-        paints.append(seen.open().evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000)
+        paints.append(
+            seen.open().evaluate(
+                "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+            )
+            / 1000
+        )
 
     benchmark.pedantic(look, rounds=5)  # type: ignore[no-untyped-call]
-    drawn = seen.page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive") / 1000
-    print(f"\nfirst paint after {statistics.median(paints):.2f} s, all drawn after {drawn:.2f} s, {file.stat().st_size:,} bytes")
+    drawn = (
+        seen.page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive") / 1000
+    )
+    print(
+        f"\nfirst paint after {statistics.median(paints):.2f} s, all drawn after {drawn:.2f} s, "
+        f"{file.stat().st_size:,} bytes"
+    )
     assert max(paints) < FIRST_PAINT
 
 

@@ -1,4 +1,6 @@
-"""How long it takes to plan 100,000 cells, and to see how 20,000 finished ones stand. Run with `--benchmark-only`."""
+"""How long it takes to plan 100,000 cells, and to see how 20,000 finished ones stand. Run with
+`--benchmark-only`.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +12,30 @@ import pytest
 from click.testing import CliRunner
 
 from benchbd.cli.status import command
+from benchbd.matrices.matrix import Matrix
+from benchbd.matrices.plan import plan
 from benchbd.measure.metrics import Counts, Metrics
 from benchbd.record.cell import Cell, Coordinates
 from benchbd.record.cells import ResultStore
 from benchbd.record.keys import SCHEMA
 from benchbd.record.provenance import now, provenance
-from benchbd.running.matrix import Matrix
-from benchbd.running.plan import plan
 from benchbd.running.protocol import Protocol, parse_protocol
 
-ATTACKS = [{"name": "badnet", "params": {"size": 1 + size % 8, "target": size // 8}} for size in range(40)]
+ATTACKS = [
+    {"name": "badnet", "params": {"size": 1 + size % 8, "target": size // 8}} for size in range(40)
+]
 DEFENSES = [{"name": "ft", "params": {"epochs": epochs}} for epochs in range(1, 51)]
 
 
 @pytest.fixture(scope="module")
 def large() -> Protocol:
     """40 attacks x 50 defenses x 50 seeds."""
-    content = {"name": "large", "dataset": "digits", "model": "resnet_small", "seeds": list(range(50))}
+    content = {
+        "name": "large",
+        "dataset": "digits",
+        "model": "resnet_small",
+        "seeds": list(range(50)),
+    }
     return parse_protocol(content | {"attacks": ATTACKS, "defenses": DEFENSES}, "a benchmark")
 
 

@@ -35,14 +35,24 @@ def test_a_bundled_plugin(target: str) -> None:
 def test_a_file_with_a_fault() -> None:
     done = checked(str(MUTANTS / "training_mode.py"))
     assert done.exit_code == 3
-    assert "failed returns_a_model_in_eval_mode: it returned a model in training mode; return `model.eval()`" in done.output
+    assert (
+        "failed returns_a_model_in_eval_mode: it returned a model in training mode; return "
+        "`model.eval()`" in done.output
+    )
 
 
 @pytest.mark.parametrize(
     ("mutant", "failure"),
     [
-        ("api_absent", "failed contract_is_kept: defense 'api_absent': expected `api = 1` in the class body"),
-        ("default_out_of_range", "failed defaults_construct: default_out_of_range: the default of `factor`, 1.5, is outside"),
+        (
+            "api_absent",
+            "failed contract_is_kept: defense 'api_absent': expected `api = 1` in the class body",
+        ),
+        (
+            "default_out_of_range",
+            "failed defaults_construct: default_out_of_range: the default of `factor`, 1.5, is "
+            "outside",
+        ),
     ],
 )
 def test_a_plugin_that_cannot_be_used_is_told_so_once(mutant: str, failure: str) -> None:
@@ -56,16 +66,29 @@ def test_a_plugin_that_cannot_be_used_is_told_so_once(mutant: str, failure: str)
 def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import benchbd_nonsuch\n")
     done = checked(str(tmp_path / "mine.py"))
-    assert done.exit_code == 3 and "No module named 'benchbd_nonsuch' (-v shows the traceback)" in done.output
+    assert (
+        done.exit_code == 3
+        and "No module named 'benchbd_nonsuch' (-v shows the traceback)" in done.output
+    )
     assert done.output.splitlines()[-1].strip() == "the other rules were not tried"
-    assert "import benchbd_nonsuch\nModuleNotFoundError" in checked(str(tmp_path / "mine.py"), "-v").output
+    assert (
+        "import benchbd_nonsuch\nModuleNotFoundError"
+        in checked(str(tmp_path / "mine.py"), "-v").output
+    )
 
 
 def test_failures_come_first() -> None:
     done = checked(str(MUTANTS / "verb_crashes.py"), "-v")
-    found = [line.split()[0] for line in done.output.splitlines() if line.split()[:1] and line.startswith("  ")]
+    found = [
+        line.split()[0]
+        for line in done.output.splitlines()
+        if line.split()[:1] and line.startswith("  ")
+    ]
     listed = [word for word in found if word in ("failed", "skipped", "passed")]
-    assert listed == sorted(listed, key=["failed", "skipped", "passed"].index) and listed[0] == "failed"
+    assert (
+        listed == sorted(listed, key=["failed", "skipped", "passed"].index)
+        and listed[0] == "failed"
+    )
     brief = checked(str(MUTANTS / "verb_crashes.py")).output.splitlines()
     assert brief[1] == "  failed runs: it raised ZeroDivisionError: always (-v shows the traceback)"
 
@@ -73,7 +96,11 @@ def test_failures_come_first() -> None:
 def test_json() -> None:
     done = checked(f"{MUTANTS / 'repr_abridged.py'}:Mutant", "--level", "api", "--json")
     results = {result["check"]: result["status"] for result in json.loads(done.output)}
-    assert (results["repr_rebuilds"], results["defaults_construct"], done.exit_code) == ("failed", "passed", 3)
+    assert (results["repr_rebuilds"], results["defaults_construct"], done.exit_code) == (
+        "failed",
+        "passed",
+        3,
+    )
 
 
 def test_a_distribution() -> None:
@@ -83,7 +110,10 @@ def test_a_distribution() -> None:
 
 
 def test_an_unknown_target() -> None:
-    with pytest.raises(PluginNotFound, match=r"no plugin, file or distribution named 'defense.anq'; did you mean 'defense.anp'"):
+    with pytest.raises(
+        PluginNotFound,
+        match=r"no plugin, file or distribution named 'defense.anq'; did you mean 'defense.anp'",
+    ):
         checked("defense.anq")
 
 

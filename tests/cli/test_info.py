@@ -58,19 +58,31 @@ def test_a_plugin_in_a_file(here: Path, name: str) -> None:
     shown = told(info.command, name)
     assert "defense.shrink  repair  Smaller weights, smaller trust" in shown and "W <- f W" in shown
     stated = json.loads(told(info.command, name, "--json"))
-    assert (stated["kind"], stated["name"], stated["provider"]) == ("defense", "shrink", "local file")
-    assert [row["range"] for row in stated["parameters"] if row["name"] == "factor"] == ["> 0, <= 1"]
+    assert (stated["kind"], stated["name"], stated["provider"]) == (
+        "defense",
+        "shrink",
+        "local file",
+    )
+    assert [row["range"] for row in stated["parameters"] if row["name"] == "factor"] == [
+        "> 0, <= 1"
+    ]
 
 
 def test_a_file_with_several() -> None:
-    with pytest.raises(PluginError, match=r"holds several plugins; name the one you mean: several\.py:Other, several\.py:Third"):
+    with pytest.raises(
+        PluginError,
+        match=r"holds several plugins; name the one you mean: several\.py:Other, several\.py:Third",
+    ):
         told(info.command, "./several.py")
     assert "defense.several" in told(info.command, "./several.py:Third")
 
 
 def test_a_class_that_a_file_does_not_hold() -> None:
     held = r"it holds: Other \(defense\), Third \(defense\)"
-    for name, guess in (("./several.py:Thirt", r"; did you mean 'Third'\? "), ("./several.py:Nope", "; ")):
+    for name, guess in (
+        ("./several.py:Thirt", r"; did you mean 'Third'\? "),
+        ("./several.py:Nope", "; "),
+    ):
         with pytest.raises(PluginNotFound, match=guess + held):
             load("defense", name)
         with pytest.raises(PluginNotFound, match=guess + held):
@@ -79,7 +91,9 @@ def test_a_class_that_a_file_does_not_hold() -> None:
 
 def test_a_name_that_is_a_file_here() -> None:
     for ask in (lambda: load("defense", "shrink"), lambda: told(info.command, "shrink")):
-        with pytest.raises(PluginNotFound, match=r"named 'shrink'; did you mean the file \./shrink\.py\?"):
+        with pytest.raises(
+            PluginNotFound, match=r"named 'shrink'; did you mean the file \./shrink\.py\?"
+        ):
             ask()
 
 
@@ -97,8 +111,12 @@ def test_an_unknown_name() -> None:
 
 def test_a_kind_that_is_nearly_one() -> None:
     assert "no kind of plugins named 'defence'; did you mean 'defense'?" in told(listing, "defence")
-    assert "no kind of plugins named 'defence'; did you mean 'defense'?" in told(new.command, "defence", "mine")
-    assert "no kind of plugins named 'zzzz'; there are: attack, defense" in told(new.command, "zzzz", "mine")
+    assert "no kind of plugins named 'defence'; did you mean 'defense'?" in told(
+        new.command, "defence", "mine"
+    )
+    assert "no kind of plugins named 'zzzz'; there are: attack, defense" in told(
+        new.command, "zzzz", "mine"
+    )
 
 
 def test_the_recipe_is_declared_like_a_plugin() -> None:
@@ -107,12 +125,20 @@ def test_the_recipe_is_declared_like_a_plugin() -> None:
         Recipe.from_text(epoch="2")
     assert told(info.command, "recipe").startswith("recipe  ")
     stated = json.loads(told(info.command, "recipe", "--json"))
-    assert (stated["kind"], [row["name"] for row in stated["parameters"]]) == ("recipe", list(Recipe.model_fields))
+    assert (stated["kind"], [row["name"] for row in stated["parameters"]]) == (
+        "recipe",
+        list(Recipe.model_fields),
+    )
     with pytest.raises(PluginNotFound, match="did you mean 'recipe'"):
         told(info.command, "recipee")
 
 
-def test_a_narrow_terminal_shows_every_meaning_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_shows_every_meaning_on_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("rich.console.Console.width", 60)
     lines = [line.rstrip() for line in told(info.command, "./shrink.py").splitlines()]
-    assert lines[-2:] == ["factor  float  0.5  > 0, <= 1", "    what the weights are multiplied with"]
+    assert lines[-2:] == [
+        "factor  float  0.5  > 0, <= 1",
+        "    what the weights are multiplied with",
+    ]

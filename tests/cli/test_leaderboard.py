@@ -33,7 +33,10 @@ def call(*words: object) -> Result:
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     cells = [make_cell(a, d, s) for a in ("nothing", "a", "b") for d in ("x", "y") for s in (0, 1)]
-    return store([*cells, make_cell("b", "y", 2, code="timeout", reason="too slow")], tmp_path / "leaderboard" / "results")
+    return store(
+        [*cells, make_cell("b", "y", 2, code="timeout", reason="too slow")],
+        tmp_path / "leaderboard" / "results",
+    )
 
 
 def test_build_writes_four_files_and_check_agrees(results: Path, tmp_path: Path) -> None:
@@ -44,7 +47,9 @@ def test_build_writes_four_files_and_check_agrees(results: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_check_notices_every_change_and_writes_nothing(results: Path, tmp_path: Path, name: str) -> None:
+def test_check_notices_every_change_and_writes_nothing(
+    results: Path, tmp_path: Path, name: str
+) -> None:
     call("leaderboard", "build")
     file = tmp_path / "leaderboard" / name
     file.write_text(file.read_text() + " ")
@@ -59,12 +64,16 @@ def test_a_new_result_puts_the_board_out_of_date(results: Path) -> None:
     assert call("leaderboard", "build", "--check").exit_code == 1
 
 
-def test_building_again_elsewhere_and_later_gives_the_same_bytes(results: Path, tmp_path: Path) -> None:
+def test_building_again_elsewhere_and_later_gives_the_same_bytes(
+    results: Path, tmp_path: Path
+) -> None:
     call("leaderboard", "build", "--out", tmp_path / "one")
     for path in results.rglob("*.json"):
         os.utime(path, (0, 0))
     call("leaderboard", "build", "--out", tmp_path / "two", "--results", results)
-    assert {f: (tmp_path / "one" / f).read_bytes() for f in FILES} == {f: (tmp_path / "two" / f).read_bytes() for f in FILES}
+    assert {f: (tmp_path / "one" / f).read_bytes() for f in FILES} == {
+        f: (tmp_path / "two" / f).read_bytes() for f in FILES
+    }
 
 
 def test_files_that_are_not_believed_are_named_and_the_rest_is_built(results: Path) -> None:
@@ -78,21 +87,34 @@ def test_files_that_are_not_believed_are_named_and_the_rest_is_built(results: Pa
     assert "2 files not believed" in Path("leaderboard/LEADERBOARD.md").read_text()
 
 
-def test_without_results_there_is_a_word_on_how_to_get_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_results_there_is_a_word_on_how_to_get_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecordError, match="benchbd matrix"):
         raise call("leaderboard", "build").exception or AssertionError
 
 
-def test_an_empty_folder_gives_an_empty_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_folder_gives_an_empty_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "leaderboard" / "results").mkdir(parents=True)
     assert call("leaderboard", "build").exit_code == 0
     assert json.loads(Path("leaderboard/leaderboard.json").read_text())["sections"] == []
 
 
-def test_the_page_of_published_numbers_is_written_and_checked(results: Path, tmp_path: Path) -> None:
-    words = ("leaderboard", "reproduction", "--targets", ROOT / "leaderboard" / "published", "--out", tmp_path / "page.md")
+def test_the_page_of_published_numbers_is_written_and_checked(
+    results: Path, tmp_path: Path
+) -> None:
+    words = (
+        "leaderboard",
+        "reproduction",
+        "--targets",
+        ROOT / "leaderboard" / "published",
+        "--out",
+        tmp_path / "page.md",
+    )
     assert call(*words, "--check").exit_code == 1
     assert not (tmp_path / "page.md").exists()
     assert call(*words).exit_code == 0
@@ -102,14 +124,24 @@ def test_the_page_of_published_numbers_is_written_and_checked(results: Path, tmp
     assert (found.exit_code, "page.md" in found.stderr) == (1, True)
 
 
-def test_the_committed_page_of_published_numbers_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_committed_page_of_published_numbers_is_up_to_date(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(ROOT)
-    assert call("leaderboard", "reproduction", "--check").exit_code == 0, "benchbd leaderboard reproduction"
+    assert call("leaderboard", "reproduction", "--check").exit_code == 0, (
+        "benchbd leaderboard reproduction"
+    )
 
 
 def test_show_prints_ranking_matrix_and_what_has_no_numbers(results: Path) -> None:
     shown = call("leaderboard", "show").stdout
-    for words in ("Ranking of defenses", "ASR / ACC", "Cells without numbers", "too slow", "trial@1"):
+    for words in (
+        "Ranking of defenses",
+        "ASR / ACC",
+        "Cells without numbers",
+        "too slow",
+        "trial@1",
+    ):
         assert words in shown
     assert "10.0 [" not in shown
     assert "10.0 and 10.0" in call("leaderboard", "show", "--attack", "a").stdout
@@ -117,7 +149,13 @@ def test_show_prints_ranking_matrix_and_what_has_no_numbers(results: Path) -> No
 
 @pytest.mark.parametrize(
     ("form", "start"),
-    [("csv", b"table,"), ("md", b"# Leaderboard"), ("latex", b"\\begin{table}"), ("json", b"{"), ("parquet", b"PAR1")],
+    [
+        ("csv", b"table,"),
+        ("md", b"# Leaderboard"),
+        ("latex", b"\\begin{table}"),
+        ("json", b"{"),
+        ("parquet", b"PAR1"),
+    ],
 )
 def test_export_writes_every_form(results: Path, tmp_path: Path, form: str, start: bytes) -> None:
     assert call("leaderboard", "export", "--format", form).stdout_bytes.startswith(start)
@@ -130,14 +168,23 @@ def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) 
     assert call("leaderboard", "diff", "leaderboard", results).exit_code == 0
     store([make_cell("c", "x")], results / "more")
     found = call("leaderboard", "diff", "leaderboard", results)
-    assert (found.exit_code, found.stdout.startswith("new: trial@1 · pictures · net, c, x, seed 0: ACC 90.0")) == (1, True)
+    assert (
+        found.exit_code,
+        found.stdout.startswith("new: trial@1 · pictures · net, c, x, seed 0: ACC 90.0"),
+    ) == (1, True)
 
 
-def test_what_was_checked_here_is_noted_and_shown(stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_checked_here_is_noted_and_shown(
+    stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path / "made")
+    result = cast(Defense, create("defense", "none")).defense(
+        stored.path, device="cpu", save_path=tmp_path / "made"
+    )
     folder, key = Path("leaderboard/results"), result.cell.key
-    ResultStore(folder).write(f"none/badnet/none/0-{key[:12]}.json", result.cell, result.predictions())
+    ResultStore(folder).write(
+        f"none/badnet/none/0-{key[:12]}.json", result.cell, result.predictions()
+    )
 
     def shown() -> str:
         return call("leaderboard", "show", "--attack", "badnet").stdout
@@ -150,9 +197,13 @@ def test_what_was_checked_here_is_noted_and_shown(stored: AttackResult, tmp_path
     assert "reproduced" in shown()
 
 
-def test_shares_that_agree_where_predictions_do_not_are_called_so(stored: AttackResult, tmp_path: Path) -> None:
+def test_shares_that_agree_where_predictions_do_not_are_called_so(
+    stored: AttackResult, tmp_path: Path
+) -> None:
     """Two clean images of one class, one right and one wrong, change places."""
-    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path / "made")
+    result = cast(Defense, create("defense", "none")).defense(
+        stored.path, device="cpu", save_path=tmp_path / "made"
+    )
     right = result.clean_predictions == stored.test.labels
     for label in range(stored.test.num_classes):
         mine = stored.test.labels == label
@@ -160,18 +211,24 @@ def test_shares_that_agree_where_predictions_do_not_are_called_so(stored: Attack
             pair = [int(torch.nonzero(mine & of)[0]) for of in (right, ~right)]
     swapped = result.clean_predictions.clone()
     swapped[pair] = result.clean_predictions[pair[::-1]]
-    path = ResultStore(tmp_path).write("swapped.json", result.cell, replace(result, clean_predictions=swapped).predictions())
+    path = ResultStore(tmp_path).write(
+        "swapped.json", result.cell, replace(result, clean_predictions=swapped).predictions()
+    )
     found = call("reproduce", path, "--device", "cpu")
     assert found.exit_code == 0
     assert "reproduced within 0.01, not bit for bit: 2 of" in found.stdout
 
 
 def test_what_came_out_otherwise_is_not_reproduced(stored: AttackResult, tmp_path: Path) -> None:
-    result = cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=tmp_path / "made")
+    result = cast(Defense, create("defense", "none")).defense(
+        stored.path, device="cpu", save_path=tmp_path / "made"
+    )
     cell = result.cell
     assert cell.counts is not None
     counts = cell.counts.model_copy(update={"clean_hits": cell.counts.clean_hits - 20})
-    lie = cell.model_copy(update={"counts": counts, "metrics": Metrics.from_counts(counts, cell.baseline)})
+    lie = cell.model_copy(
+        update={"counts": counts, "metrics": Metrics.from_counts(counts, cell.baseline)}
+    )
     path = ResultStore(tmp_path).write("lie.json", lie, result.predictions())
     found = call("reproduce", path, "--device", "cpu", "--note", tmp_path / "trust.json")
     assert found.exit_code == 1
@@ -187,7 +244,10 @@ def test_verify_names_faults_and_returns_five(results: Path) -> None:
 
 
 def test_show_refuses_an_attack_that_is_not_there(results: Path) -> None:
-    with pytest.raises(RecordError, match=r"the board has no attack 'nothin'; did you mean 'nothing'\? it has a, b, nothing"):
+    with pytest.raises(
+        RecordError,
+        match=r"the board has no attack 'nothin'; did you mean 'nothing'\? it has a, b, nothing",
+    ):
         raise call("leaderboard", "show", "--attack", "nothin").exception or AssertionError
 
 
@@ -197,7 +257,9 @@ def test_compare_refuses_a_name_that_is_not_there(results: Path) -> None:
 
 
 def test_compare_goes_on_where_the_images_of_a_table_are_not_at_hand(results: Path) -> None:
-    """Nobody here has the data set of these cells; what the ranking says of them stands there all the same."""
+    """Nobody here has the data set of these cells; what the ranking says of them stands there all
+    the same.
+    """
     found = call("leaderboard", "compare", "x", "y")
     assert found.exit_code == 0
     assert "x before y by 0.0 DER over 2 attacks" in found.stdout

@@ -20,7 +20,11 @@ def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])
 def test_no_color_is_heard(
-    at_a_terminal: None, no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    at_a_terminal: None,
+    no_color: str,
+    coloured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By an error, which `main` prints, and by a command."""
     monkeypatch.setenv("NO_COLOR", no_color)
@@ -35,18 +39,33 @@ def test_no_color_is_heard(
 def test_whoever_reads_may_stop_reading() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    ended = subprocess.run([sys.executable, "-m", "benchbd", "list"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchbd", "list"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_what_is_left_out_is_there() -> None:
-    with pytest.raises(ConfigError, match=r"--no-plugin: no plugin or package named 'defense.anq'; did you mean 'defense.anp'\?"):
-        main.benchbd.main(["--no-plugin", "badnet", "--no-plugin", "defense.anq", "list"], standalone_mode=False)
+    with pytest.raises(
+        ConfigError,
+        match=r"--no-plugin: no plugin or package named 'defense.anq'; did you mean "
+        r"'defense.anp'\?",
+    ):
+        main.benchbd.main(
+            ["--no-plugin", "badnet", "--no-plugin", "defense.anq", "list"], standalone_mode=False
+        )
     assert "BENCHBD_NO_PLUGIN" not in os.environ
 
 
 def test_what_is_left_out_twice_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the environment already, as for somebody who has it in the shell's profile."""
     monkeypatch.setenv("BENCHBD_NO_PLUGIN", "badnet")
-    main.benchbd.main(["--no-plugin", "defense.anp", "--no-plugin", "badnet", "list", "executors"], standalone_mode=False)
+    main.benchbd.main(
+        ["--no-plugin", "defense.anp", "--no-plugin", "badnet", "list", "executors"],
+        standalone_mode=False,
+    )

@@ -32,11 +32,26 @@ def new(*words: str) -> str:
 
 
 def pytest_over(folder: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
-    """The tests under `folder`, in a session of their own; checks that start further processes are left out."""
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--benchbd-level", "api"]
+    """The tests under `folder`, in a session of their own; checks that start further processes are
+    left out.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "--benchbd-level",
+        "api",
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
     words = ["-k", "not import_", "--rootdir", str(folder), str(folder)]
-    return subprocess.run([*command, *words], capture_output=True, text=True, env=environment, timeout=120)
+    return subprocess.run(
+        [*command, *words], capture_output=True, text=True, env=environment, timeout=120
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -44,12 +59,17 @@ def test_a_file_passes_all_checks(here: Path, kind: str, monkeypatch: pytest.Mon
     if kind != "defense":  # one process of its own is enough
         monkeypatch.setattr("benchbd.testing.runner.CHECKS", [c for c in CHECKS if not c.apart])
     told = new(kind, "my_own")
-    assert told == "  my_own.py\n  test_my_own.py\nnext: benchbd check ./my_own.py && pytest test_my_own.py\n"
+    assert (
+        told == "  my_own.py\n  test_my_own.py\nnext: benchbd check ./my_own.py && pytest "
+        "test_my_own.py\n"
+    )
     (cls,) = classes_in(here / "my_own.py")
     assert (cls.kind, cls.name, cls.__name__) == (kind, "my_own", "MyOwn")
     results = check_plugin(cls, "smoke")
     assert failures(results) == []
-    assert [result.check for result in results if result.status != "passed"] == ["catalogue_matches_class"]
+    assert [result.check for result in results if result.status != "passed"] == [
+        "catalogue_matches_class"
+    ]
     assert len((here / "my_own.py").read_text().splitlines()) <= 40
 
 
@@ -63,7 +83,11 @@ def test_files_pass_their_own_tests(here: Path) -> None:
 def test_the_test_of_a_defense_says_what_to_replace(here: Path) -> None:
     new("defense", "mine")
     lines = (here / "test_mine.py").read_text().splitlines()
-    (place,) = [number for number, line in enumerate(lines) if "Replace this assertion by what the paper promises" in line]
+    (place,) = [
+        number
+        for number, line in enumerate(lines)
+        if "Replace this assertion by what the paper promises" in line
+    ]
     assert "assert" in lines[place + 1]
 
 
@@ -83,7 +107,9 @@ def test_a_package_is_whole(here: Path, kind: str) -> None:
     card = yaml.safe_load((root / "src/benchbd_my_own/registry.yaml").read_text())[kind]["my_own"]
     (cls,) = classes_in(root / "src/benchbd_my_own/my_own.py")
     assert card["family"] == getattr(cls, "stage", FAMILIES[kind])
-    steps = yaml.safe_load((root / ".github/workflows/test.yml").read_text())["jobs"]["test"]["steps"]
+    steps = yaml.safe_load((root / ".github/workflows/test.yml").read_text())["jobs"]["test"][
+        "steps"
+    ]
     assert steps[-1] == {"run": f"benchbd check {kind}.my_own"}
 
 
@@ -92,7 +118,8 @@ def test_a_package_is_whole(here: Path, kind: str) -> None:
     [
         (
             ("defense", "My-Defense"),
-            "expected a name of small letters, digits and underscores, such as my_defense, got 'My-Defense'",
+            "expected a name of small letters, digits and underscores, such as my_defense, got "
+            "'My-Defense'",
         ),
         (("defense", "../x"), "expected a name"),
         (("defense", "anp"), "benchbd has a defense named 'anp' already; choose another name"),

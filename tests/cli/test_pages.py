@@ -1,4 +1,6 @@
-"""Pages of plugins: they hold what class and catalogue say, and the committed ones are up to date."""
+"""Pages of plugins: they hold what class and catalogue say, and the committed ones are
+up to date.
+"""
 
 from __future__ import annotations
 
@@ -32,21 +34,33 @@ def invoke(*words: object) -> tuple[int, str]:
 def test_a_page_says_what_the_class_and_the_card_say() -> None:
     text, cls = page(find("defense", "anp")), load("defense", "anp")
     assert text.startswith("# anp\n\n*defense, repair*: prunes channels")
-    assert "[Adversarial Neuron Pruning Purifies Backdoored Deep Models](https://arxiv.org/abs/2110.14430), 2021" in text
+    assert (
+        "[Adversarial Neuron Pruning Purifies Backdoored Deep "
+        "Models](https://arxiv.org/abs/2110.14430), 2021" in text
+    )
     assert "benchbd run --attack ATTACK --defense anp" in text
-    assert "| `anp_eps` | float | `0.4` | >= 0 | size of the perturbation, relative to each weight |" in text
+    assert (
+        "| `anp_eps` | float | `0.4` | >= 0 | size of the perturbation, relative to each weight |"
+        in text
+    )
     assert "| `pruning_by` | threshold\\|number | `threshold` |" in text
     assert all(f"| `{name}` |" in text for name in cls.model_fields)
     assert "    1. every channel of every normalisation layer gets a mask" in text
 
 
-def test_pages_are_written_checked_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_are_written_checked_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("benchbd.plugin.page.KINDS", ("executor",))
     (tmp_path / "executor").mkdir()
     (tmp_path / "executor" / "gone.md").write_text("nobody")
     assert invoke(tmp_path, "--check")[0] == 1
     assert "1 removed" in invoke(tmp_path)[1]
-    assert {path.name for path in tmp_path.rglob("*.md")} >= {"index.md", "local.md", "inprocess.md"}
+    assert {path.name for path in tmp_path.rglob("*.md")} >= {
+        "index.md",
+        "local.md",
+        "inprocess.md",
+    }
     assert invoke(tmp_path, "--check") == (0, "")
     (tmp_path / "executor" / "local.md").write_text("changed by hand")
     code, output = invoke(tmp_path, "--check")
@@ -59,7 +73,9 @@ def test_the_committed_pages_are_up_to_date() -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all commands share, so that the attacked model of the defenses is trained once."""
+    """A folder that all commands share, so that the attacked model of the defenses is
+    trained once.
+    """
     home = tmp_path_factory.mktemp("home")
     (home / "p.yaml").write_text(PROTOCOL)
     (home / "imagefolder").mkdir()
@@ -71,7 +87,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (16, 16), (128 * label + number, 60, 20 * number)).save(file)
             rows.append({"image": {"bytes": file.read_bytes(), "path": file.name}, "label": label})
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet")
+        pyarrow.parquet.write_table(
+            pyarrow.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet"
+        )
     return home
 
 
@@ -80,12 +98,20 @@ def settings(entry: Entry) -> dict[str, object]:
     small = quick(load(entry.kind, entry.name)) if entry.kind in ("attack", "defense") else {}
     small.pop("poison_ratio", None)  # for less data than here
     pictures = {"dataset.path": "imagefolder", "dataset.size": 32}
-    place = {"model": pictures, "dataset": {"model.width": 4}}.get(entry.kind, {"dataset.size": 8, "model.width": 4})
-    return {"recipe.epochs": 1} | place | {f"{entry.kind}.{name}": value for name, value in small.items()}
+    place = {"model": pictures, "dataset": {"model.width": 4}}.get(
+        entry.kind, {"dataset.size": 8, "model.width": 4}
+    )
+    return (
+        {"recipe.epochs": 1}
+        | place
+        | {f"{entry.kind}.{name}": value for name, value in small.items()}
+    )
 
 
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: f"{entry.kind}-{entry.name}")
-def test_the_command_of_a_page_works(entry: Entry, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_a_page_works(
+    entry: Entry, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("BENCHBD_DATA", str(home / "empty"))
     block = re.search(r"```sh\nbenchbd (.*)\n```", page(entry))
@@ -99,7 +125,11 @@ def test_the_command_of_a_page_works(entry: Entry, home: Path, monkeypatch: pyte
         "dataset.path=FOLDER": f"dataset.path={entry.name}",
     }
     words = [meant.get(word, word) for word in block[1].split()]
-    given = ["--dry-run"] if entry.kind == "executor" else [f"--set={name}={value}" for name, value in settings(entry).items()]
+    given = (
+        ["--dry-run"]
+        if entry.kind == "executor"
+        else [f"--set={name}={value}" for name, value in settings(entry).items()]
+    )
     done = CliRunner().invoke(benchbd, [*words, *given])
     if entry.kind == "dataset" and entry.family == "download":
         assert isinstance(done.exception, DataError)

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-TINY = ["recipe.epochs=1", "model.width=4", "dataset.size=8", "attack.size=2", "defense.nb_iter=2", "defense.pruning_step=0.45"]
+TINY = [
+    "recipe.epochs=1",
+    "model.width=4",
+    "dataset.size=8",
+    "attack.size=2",
+    "defense.nb_iter=2",
+    "defense.pruning_step=0.45",
+]
 
 
 def benchbd(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +39,10 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
     words = ["run", "--attack", "badnet", "--defense", "anp", "--name", "mine", *settings(*TINY)]
     made = benchbd(*words, "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    assert made.stderr.splitlines() == ["badnet on digits, resnet_small, seed 0: attacking", "badnet: anp, seed 0"]
+    assert made.stderr.splitlines() == [
+        "badnet on digits, resnet_small, seed 0: attacking",
+        "badnet: anp, seed 0",
+    ]
     (cell,) = json.loads(made.stdout)["cells"]
     assert cell["cell"]["defense"]["name"] == "anp" and cell["status"]["code"] == "ok"
     assert {"metrics", "baseline", "counts", "cost", "provenance", "flags", "curves"} <= cell.keys()
@@ -54,18 +64,40 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
             2,
             "--attack': expected one value, got badnet, sig; `benchbd",
         ),
-        (["run", "--attack", "badnet", "--seed", "0", "--seed", "1"], 2, "got 0, 1; `benchbd matrix` runs several"),
-        (["run", *settings("recipe.lr=1", "recipe.lr =2")], 2, "recipe.lr is given twice, as 1 and as 2"),
-        (["run", "--attack", "badnet", "--set", "model=resnet9"], 2, "which parameter of the model?"),
+        (
+            ["run", "--attack", "badnet", "--seed", "0", "--seed", "1"],
+            2,
+            "got 0, 1; `benchbd matrix` runs several",
+        ),
+        (
+            ["run", *settings("recipe.lr=1", "recipe.lr =2")],
+            2,
+            "recipe.lr is given twice, as 1 and as 2",
+        ),
+        (
+            ["run", "--attack", "badnet", "--set", "model=resnet9"],
+            2,
+            "which parameter of the model?",
+        ),
         (["run", "--result-file", "nothing"], 5, "no attack result at nothing"),
-        (["run", "--dataset", "imagefolder", "--attack", "badnet", "--set", "dataset.path=gone"], 4, "gone"),
-        (["run", "--attack", "badnet", "--model", "deepid"], 2, "not applicable: deepid needs images of at least 31x31"),
+        (
+            ["run", "--dataset", "imagefolder", "--attack", "badnet", "--set", "dataset.path=gone"],
+            4,
+            "gone",
+        ),
+        (
+            ["run", "--attack", "badnet", "--model", "deepid"],
+            2,
+            "not applicable: deepid needs images of at least 31x31",
+        ),
         (["run", "--config", "gone.yaml"], 2, "gone.yaml"),
         (["rum"], 2, "did you mean 'run'"),
         (["sensitivity", "defense.anp", "--seed", "-1"], 2, "-1 is not in the range"),
     ],
 )
-def test_errors_have_their_exit_code(tmp_path: Path, words: list[str], code: int, told: str) -> None:
+def test_errors_have_their_exit_code(
+    tmp_path: Path, words: list[str], code: int, told: str
+) -> None:
     ended = benchbd(*words, cwd=tmp_path)
     assert ended.returncode == code, ended.stderr
     assert told in ended.stderr
@@ -83,7 +115,8 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_of_options(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
-        "attack: badnet\ndefense: [none]\nname: filed\nset:\n  recipe: {epochs: 1}\n  model: {width: 4}\n  dataset: {size: 8}\n"
+        "attack: badnet\ndefense: [none]\nname: filed\nset:\n  recipe: {epochs: 1}\n  model: "
+        "{width: 4}\n  dataset: {size: 8}\n"
     )
     ended = benchbd("run", "--config", "mine.yaml", "--json", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -98,17 +131,28 @@ def test_help_and_list_load_neither_torch_nor_pandas(tmp_path: Path, words: list
         "import sys\nfrom benchbd.cli.main import main\n"
         f"sys.argv = ['benchbd', *{words!r}]\n"
         "try: main()\nexcept SystemExit as end: code = end.code\n"
-        "heavy = {'torch', 'pandas', 'numpy', 'pydantic', 'rich', 'benchbd_zoo'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'pydantic', 'rich', 'benchbd_zoo'} & "
+        "set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )
-    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert ended.returncode == 0, ended.stderr
 
 
 def test_info_tells_parameters_with_ranges(tmp_path: Path) -> None:
     told = json.loads(benchbd("info", "anp", "--json", cwd=tmp_path).stdout)
     by_name = {row["name"]: row for row in told["parameters"]}
-    names = ["anp_eps", "anp_steps", "anp_alpha", "pruning_by", "pruning_max", "pruning_step", "pruning_number"]
+    names = [
+        "anp_eps",
+        "anp_steps",
+        "anp_alpha",
+        "pruning_by",
+        "pruning_max",
+        "pruning_step",
+        "pruning_number",
+    ]
     assert {*names, "index", "acc_ratio", "ratio", "print_every", "nb_iter"} <= by_name.keys()
     assert (by_name["anp_eps"]["default"], by_name["anp_eps"]["range"]) == (0.4, ">= 0")
     assert told["paper"]["year"] == 2021

@@ -15,7 +15,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_progress_is_a_line_now_and_then(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_a_line_now_and_then(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
     with Watching() as seen:
         for second in range(100):
             clock[0] = second
@@ -23,5 +25,9 @@ def test_progress_is_a_line_now_and_then(clock: list[float], capsys: pytest.Capt
         seen.cell_started("badnet", "anp", 0)
         clock[0] += PAUSE
         seen.stage_progress("anp", 7, 0)
-    lines = ["training on badnet: 30/100", "training on badnet: 60/100", "training on badnet: 90/100"]
+    lines = [
+        "training on badnet: 30/100",
+        "training on badnet: 60/100",
+        "training on badnet: 90/100",
+    ]
     assert capsys.readouterr().err.splitlines() == [*lines, "badnet: anp, seed 0", "anp: 7"]

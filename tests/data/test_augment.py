@@ -12,11 +12,19 @@ from benchbd.data.augment import Batches
 
 
 def noise(count: int, channels: int, height: int = 5, width: int = 7) -> torch.Tensor:
-    return torch.randint(1, 256, (count, channels, height, width), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return torch.randint(
+        1,
+        256,
+        (count, channels, height, width),
+        generator=torch.Generator().manual_seed(1),
+        dtype=torch.uint8,
+    )
 
 
 def crop(image: numpy.ndarray, shift: int, top: int, left: int, mirrored: bool) -> numpy.ndarray:
-    """One pixel after another: `image` (C, H, W) with a zero border, cut at (top, left), mirrored after that."""
+    """One pixel after another: `image` (C, H, W) with a zero border, cut at (top, left), mirrored
+    after that.
+    """
     channels, height, width = image.shape
     result = numpy.zeros_like(image)
     for c in range(channels):
@@ -37,15 +45,22 @@ def views(image: torch.Tensor, shift: int, flip: bool) -> dict[bytes, tuple[int,
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize(("shift", "flip"), [(0, True), (2, False), (1, True)])
-def test_every_batch_image_is_one_of_the_possible_crops(channels: int, shift: int, flip: bool) -> None:
+def test_every_batch_image_is_one_of_the_possible_crops(
+    channels: int, shift: int, flip: bool
+) -> None:
     images, labels = noise(6, channels), torch.arange(6)
     possible = [views(image, shift, flip) for image in images]
     assert len(possible[0]) == (2 * shift + 1) ** 2 * (1 + flip)
     order = torch.tensor([4, 0, 3, 3, 5, 1, 2] * 20)
-    taken, given = Batches(images, labels, shift=shift, flip=flip).take(order, torch.Generator().manual_seed(2))
+    taken, given = Batches(images, labels, shift=shift, flip=flip).take(
+        order, torch.Generator().manual_seed(2)
+    )
     assert (taken.dtype, taken.shape) == (torch.uint8, (140, channels, 5, 7))
     assert torch.equal(given, order)
-    how = [possible[place].get(image.contiguous().numpy().tobytes()) for place, image in zip(order.tolist(), taken, strict=True)]
+    how = [
+        possible[place].get(image.contiguous().numpy().tobytes())
+        for place, image in zip(order.tolist(), taken, strict=True)
+    ]
     assert None not in how
     assert len(set(how)) == len(possible[0])
 
@@ -63,7 +78,9 @@ def test_offsets_and_mirrors_are_drawn_evenly_and_apart_from_each_other() -> Non
 
 def test_no_augmentation_hands_out_the_images_as_they_are() -> None:
     images = noise(6, 5)
-    taken, labels = Batches(images, torch.arange(6)).take(torch.tensor([2, 2, 0]), torch.Generator())
+    taken, labels = Batches(images, torch.arange(6)).take(
+        torch.tensor([2, 2, 0]), torch.Generator()
+    )
     assert torch.equal(taken, images[[2, 2, 0]])
     taken.zero_()
     assert labels.tolist() == [2, 2, 0]
@@ -72,7 +89,9 @@ def test_no_augmentation_hands_out_the_images_as_they_are() -> None:
 
 def test_the_same_generator_draws_the_same_crops() -> None:
     batches = Batches(noise(6, 3), torch.arange(6), shift=2, flip=True)
-    first, second, third = (batches.take(torch.arange(6), torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2))
+    first, second, third = (
+        batches.take(torch.arange(6), torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+    )
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
 

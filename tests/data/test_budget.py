@@ -14,7 +14,9 @@ from benchbd.errors import ConfigError
 
 
 def numbered(counts: tuple[int, ...]) -> ImageSet:
-    """Images that carry their own place in their first two pixels, classes of the given sizes, mixed."""
+    """Images that carry their own place in their first two pixels, classes of the given sizes,
+    mixed.
+    """
     labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
     labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
     pixels = torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8)
@@ -27,7 +29,9 @@ def places(part: ImageSet) -> list[int]:
     return (part.images[:, 0, 0, 0].int() + 256 * part.images[:, 0, 0, 1].int()).tolist()
 
 
-def draw(clean: ImageSet, ratio: float, touched: list[int] | None = None, seed: int = 0) -> CleanSet:
+def draw(
+    clean: ImageSet, ratio: float, touched: list[int] | None = None, seed: int = 0
+) -> CleanSet:
     untouched = torch.tensor([place for place in range(len(clean)) if place not in (touched or [])])
     return draw_budget(clean, untouched, ratio, torch.Generator().manual_seed(seed))
 
@@ -77,7 +81,9 @@ def test_seeds_draw_different_samples_and_the_same_seed_the_same() -> None:
 
 
 def test_too_little_of_a_class_is_an_error_that_names_it() -> None:
-    with pytest.raises(ConfigError, match=r"budget of 0.03 gives 1 images of class 1 \(b\), 2 are needed"):
+    with pytest.raises(
+        ConfigError, match=r"budget of 0.03 gives 1 images of class 1 \(b\), 2 are needed"
+    ):
         draw(numbered((100, 40)), 0.03)
     assert len(draw(numbered((100, 40)), 0.05)) == 7
 
@@ -94,7 +100,9 @@ def test_named_samples(tmp_path: Path) -> None:
     assert len(budget.validation) == 1
 
 
-@pytest.mark.parametrize("text", ["", "5", "5\n5\n", "-1\n2\n", "2\n20\n", "1\nzwei\n", "1.5\n2\n", "1\n" + "9" * 40])
+@pytest.mark.parametrize(
+    "text", ["", "5", "5\n5\n", "-1\n2\n", "2\n20\n", "1\nzwei\n", "1.5\n2\n", "1\n" + "9" * 40]
+)
 def test_index_files_that_cannot_be_used(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"index\.txt"):
         from_file(numbered((10, 10)), tmp_path / "index.txt", text)

@@ -26,7 +26,9 @@ LABELS = torch.tensor([0, 1])
         (PIXELS, torch.tensor([-1, 0]), "expected labels from 0 to 1, got -1 to 0"),
     ],
 )
-def test_what_does_not_fit_is_refused(pixels: torch.Tensor, labels: torch.Tensor, message: str) -> None:
+def test_what_does_not_fit_is_refused(
+    pixels: torch.Tensor, labels: torch.Tensor, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         ImageSet(pixels, labels, NAMES)
 
@@ -72,4 +74,7 @@ def test_fingerprints_tell_sets_apart(images: ImageSet) -> None:
 
 def test_a_fingerprint_does_not_depend_on_memory_layout(images: ImageSet) -> None:
     channels_last = images.images.contiguous(memory_format=torch.channels_last)
-    assert ImageSet(channels_last, images.labels, images.class_names).fingerprint() == images.fingerprint()
+    assert (
+        ImageSet(channels_last, images.labels, images.class_names).fingerprint()
+        == images.fingerprint()
+    )

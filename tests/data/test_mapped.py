@@ -18,7 +18,12 @@ SHAPE = (600, 3, 8, 8)
 
 def filled() -> torch.Tensor:
     images = mapped(SHAPE)
-    images.copy_(torch.arange(600, dtype=torch.int64).remainder(251).to(torch.uint8)[:, None, None, None].expand(SHAPE))
+    images.copy_(
+        torch.arange(600, dtype=torch.int64)
+        .remainder(251)
+        .to(torch.uint8)[:, None, None, None]
+        .expand(SHAPE)
+    )
     return images
 
 
@@ -30,27 +35,34 @@ from benchbd.data.mapped import mapped
 from benchbd.data.poisoned import PoisonedSet, State
 
 def anonymous_bytes():
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("RssAnon"))
     return int(line.split()[1]) * 1024
 
 images = mapped((64 * 2**20 // 3072, 3, 32, 32))
 images[:] = 5
 clean = ImageSet(images, torch.zeros(len(images), dtype=torch.int64), ("only", "other"))
 one = torch.tensor([3])
-poisoned = PoisonedSet(clean, one, images[one] + 1, one * 0 + 1, torch.tensor([State.POISONED], dtype=torch.uint8))
+state = torch.tensor([State.POISONED], dtype=torch.uint8)
+poisoned = PoisonedSet(clean, one, images[one] + 1, one * 0 + 1, state)
 before = anonymous_bytes()
 seen = poisoned.as_seen()
 total = sum(int(part.sum(dtype=torch.int64)) for part in seen.images.split(100))
-print(anonymous_bytes() - before < 16 * 2**20, int(seen.images[3].sum()), total - 5 * images.numel(), clean.statistics()[0])
+small = anonymous_bytes() - before < 16 * 2**20
+print(small, int(seen.images[3].sum()), total - 5 * images.numel(), clean.statistics()[0])
 """
-"""Of 64 MiB, all at 5, one image is poisoned to 6; in a process of its own, whose memory nobody else uses."""
+"""Of 64 MiB, all at 5, one image is poisoned to 6; in a process of its own, whose memory nobody
+else uses.
+"""
 
 
 def test_what_is_written_is_held_and_slices_know_where_they_lie() -> None:
     images = filled()
     assert images[250, 1, 7, 7] == 250 and images[251, 0, 0, 0] == 0
     assert is_mapped(images) and is_mapped(images[5:9])
-    assert not is_mapped(images[torch.tensor([1, 2])]) and not is_mapped(torch.zeros(3, dtype=torch.uint8))
+    assert not is_mapped(images[torch.tensor([1, 2])]) and not is_mapped(
+        torch.zeros(3, dtype=torch.uint8)
+    )
 
 
 def test_a_copy_can_be_written_to_and_the_original_stays() -> None:
@@ -83,7 +95,9 @@ def test_a_copy_has_the_order_of_what_is_copied() -> None:
     assert turned[0, 0, 0, 0] == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart"
+)
 def test_a_poisoned_set_takes_memory_for_the_poison_alone() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.stdout == f"True {6 * 3072} 3072 {(round(5 / 255, 6),) * 3}\n", done.stderr

@@ -22,7 +22,9 @@ def delta(clean: ImageSet, **changed: Any) -> PoisonedSet:
     return PoisonedSet(clean, **(parts | changed))
 
 
-def test_as_seen_puts_the_delta_in_its_places_and_leaves_the_clean_set_alone(images: ImageSet) -> None:
+def test_as_seen_puts_the_delta_in_its_places_and_leaves_the_clean_set_alone(
+    images: ImageSet,
+) -> None:
     before, seen = images.images.clone(), delta(images).as_seen()
     changed = (seen.images != images.images).flatten(1).any(1)
     assert torch.nonzero(changed)[:, 0].tolist() == [3, 7, 20]
@@ -35,9 +37,19 @@ def test_as_seen_puts_the_delta_in_its_places_and_leaves_the_clean_set_alone(ima
 def test_states(images: ImageSet) -> None:
     poisoned = delta(images)
     state = poisoned.state()
-    assert {place: int(s) for place, s in enumerate(state) if s} == {3: State.POISONED, 7: State.POISONED, 20: State.COVER}
-    assert poisoned.untouched().tolist() == [place for place in range(60) if place not in (3, 7, 20)]
-    assert (poisoned.count(State.POISONED), poisoned.count(State.COVER), len(poisoned)) == (2, 1, 60)
+    assert {place: int(s) for place, s in enumerate(state) if s} == {
+        3: State.POISONED,
+        7: State.POISONED,
+        20: State.COVER,
+    }
+    assert poisoned.untouched().tolist() == [
+        place for place in range(60) if place not in (3, 7, 20)
+    ]
+    assert (poisoned.count(State.POISONED), poisoned.count(State.COVER), len(poisoned)) == (
+        2,
+        1,
+        60,
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,18 +57,32 @@ def test_states(images: ImageSet) -> None:
     [
         ({"labels": torch.tensor([1])}, "3 indices needs as many images, labels and states"),
         ({"images": torch.zeros(3, 3, 16, 16)}, "expected poisoned images as uint8"),
-        ({"images": torch.zeros(3, 1, 16, 16, dtype=torch.uint8)}, r"uint8 \(3, 16, 16\), got torch.uint8 \(1, 16, 16\)"),
+        (
+            {"images": torch.zeros(3, 1, 16, 16, dtype=torch.uint8)},
+            r"uint8 \(3, 16, 16\), got torch.uint8 \(1, 16, 16\)",
+        ),
         ({"indices": torch.tensor([3, 7, 60])}, "outside of the 60"),
         ({"indices": torch.tensor([-1, 7, 20])}, "outside of the 60"),
         ({"indices": torch.tensor([3, 3, 20])}, "must ascend"),
         ({"indices": torch.tensor([7, 3, 20])}, "must ascend"),
-        ({"indices": torch.tensor([3, 7, 20], dtype=torch.uint8)}, r"poisoned indices as torch.int64 \(3,\), got torch.uint8"),
-        ({"labels": torch.tensor([[1], [1], [2]])}, r"poisoned labels as torch.int64 \(3,\), got torch.int64 \(3, 1\)"),
+        (
+            {"indices": torch.tensor([3, 7, 20], dtype=torch.uint8)},
+            r"poisoned indices as torch.int64 \(3,\), got torch.uint8",
+        ),
+        (
+            {"labels": torch.tensor([[1], [1], [2]])},
+            r"poisoned labels as torch.int64 \(3,\), got torch.int64 \(3, 1\)",
+        ),
         ({"labels": torch.tensor([1, 1, 3])}, "poisoned labels from 0 to 2, got 1 to 3"),
-        ({"states": torch.tensor([1, 1, 3], dtype=torch.uint8)}, "poisoned states from 1 to 2, got 1 to 3"),
+        (
+            {"states": torch.tensor([1, 1, 3], dtype=torch.uint8)},
+            "poisoned states from 1 to 2, got 1 to 3",
+        ),
     ],
 )
-def test_a_delta_that_does_not_fit_is_refused(images: ImageSet, changed: dict[str, Any], message: str) -> None:
+def test_a_delta_that_does_not_fit_is_refused(
+    images: ImageSet, changed: dict[str, Any], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         delta(images, **changed)
 

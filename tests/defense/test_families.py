@@ -145,19 +145,30 @@ def patched(images: Tensor) -> Tensor:
 
 
 def random_states() -> tuple[Any, ...]:
-    return torch.get_rng_state().tolist(), numpy.random.get_state(legacy=False)["state"]["key"].tolist(), random.getstate()
+    return (
+        torch.get_rng_state().tolist(),
+        numpy.random.get_state(legacy=False)["state"]["key"].tolist(),
+        random.getstate(),
+    )
 
 
 def require_clean_budget(clean: CleanSet, stored: AttackResult, share: float = 0.05) -> None:
-    """True training images with their labels, none of them poisoned, the same share of each class."""
+    """True training images with their labels, none of them poisoned, the same share of
+    each class.
+    """
     original = stored.train.clean
     poisoned = set(stored.train.indices.tolist())
     for part in (clean.train, clean.validation):
         for image, label in zip(part.images, part.labels, strict=True):
             places = torch.nonzero((original.images == image).flatten(1).all(1))[:, 0].tolist()
-            assert any(int(original.labels[place]) == int(label) and place not in poisoned for place in places)
+            assert any(
+                int(original.labels[place]) == int(label) and place not in poisoned
+                for place in places
+            )
     held = torch.bincount(clean.all().labels, minlength=10)
-    assert held.tolist() == [round(share * count) for count in torch.bincount(original.labels).tolist()]
+    assert held.tolist() == [
+        round(share * count) for count in torch.bincount(original.labels).tolist()
+    ]
 
 
 def test_a_repair_is_handed_a_model_clean_images_and_chance(run: Run, stored: AttackResult) -> None:
@@ -213,7 +224,9 @@ def test_all_defenses_of_a_seed_hold_the_same_images_and_draw_their_own_numbers(
     def act(model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Any:
         held.append(clean.all().images)
         drawn.append(float(torch.rand((), generator=rng)))
-        return Verdict(torch.zeros(10), torch.zeros(10, dtype=torch.bool)) if len(held) == 3 else model
+        return (
+            Verdict(torch.zeros(10), torch.zeros(10, dtype=torch.bool)) if len(held) == 3 else model
+        )
 
     for defense in (mend(act), mend(act), judge(act)):
         run(defense)
@@ -222,7 +235,9 @@ def test_all_defenses_of_a_seed_hold_the_same_images_and_draw_their_own_numbers(
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_the_budget_of_the_call_and_of_the_defense(run: Run, stored: AttackResult, tmp_path: Any) -> None:
+def test_the_budget_of_the_call_and_of_the_defense(
+    run: Run, stored: AttackResult, tmp_path: Any
+) -> None:
     sizes: list[int] = []
 
     def act(model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
@@ -234,7 +249,11 @@ def test_the_budget_of_the_call_and_of_the_defense(run: Run, stored: AttackResul
     run(mend(act, ratio=0.2), clean_budget=0.1)
     run(mend(act, index=tmp_path / "index.txt"))
     counts = torch.bincount(stored.train.clean.labels).tolist()
-    assert sizes == [sum(round(0.1 * count) for count in counts), sum(round(0.2 * count) for count in counts), 30]
+    assert sizes == [
+        sum(round(0.1 * count) for count in counts),
+        sum(round(0.2 * count) for count in counts),
+        30,
+    ]
     with pytest.raises(ConfigError, match=r"clean budget of 0\.001"):
         run(mend(act, ratio=0.001))
 
@@ -261,8 +280,14 @@ def test_global_chance_is_the_same_at_each_run_and_as_before_afterwards(run: Run
         (lambda model, *_: model.network.train() and model, r"training mode \(network\)"),
         (lambda *_: None, "mend.repair returned a NoneType"),
         (lambda model, *_: Repaired(model.state_dict()), "mend.repair returned a OrderedDict"),
-        (lambda model, *_: Repaired(model, notes={"loss": float("nan")}), "mend left notes that are not plain values"),
-        (lambda model, *_: Repaired(model, notes={"mask": torch.ones(2)}), "mend left notes that are not plain values"),
+        (
+            lambda model, *_: Repaired(model, notes={"loss": float("nan")}),
+            "mend left notes that are not plain values",
+        ),
+        (
+            lambda model, *_: Repaired(model, notes={"mask": torch.ones(2)}),
+            "mend left notes that are not plain values",
+        ),
     ],
 )
 def test_repairs_that_break_the_contract(run: Run, act: Verb, message: str) -> None:
@@ -270,15 +295,26 @@ def test_repairs_that_break_the_contract(run: Run, act: Verb, message: str) -> N
         run(mend(act))
 
 
-def test_what_is_measured_along_the_way_is_no_cost_of_the_method(run: Run, stored: AttackResult) -> None:
+def test_what_is_measured_along_the_way_is_no_cost_of_the_method(
+    run: Run, stored: AttackResult
+) -> None:
     def act(model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
-        return fit(model, clean.all(), Recipe(epochs=4, batch_size=32, lr=0.01, precision="fp32"), rng)
+        return fit(
+            model, clean.all(), Recipe(epochs=4, batch_size=32, lr=0.01, precision="fp32"), rng
+        )
 
     plain, watched = run(mend(act)), run(mend(act), evaluate_every=2)
     assert plain.cell.curves == ()
     (curve,) = watched.cell.curves
-    assert (curve.name, curve.axis, [point.value for point in curve.points]) == ("epochs", "epoch", [2.0, 4.0])
-    assert (curve.points[-1].acc, curve.points[-1].asr) == (watched.metrics.acc, watched.metrics.asr)
+    assert (curve.name, curve.axis, [point.value for point in curve.points]) == (
+        "epochs",
+        "epoch",
+        [2.0, 4.0],
+    )
+    assert (curve.points[-1].acc, curve.points[-1].asr) == (
+        watched.metrics.acc,
+        watched.metrics.asr,
+    )
     assert plain.metrics == watched.metrics
     steps = 4 * (plain.cell.cost.clean_samples // 32) * 32
     assert {result.cell.cost.forward_samples for result in (plain, watched)} == {steps}
@@ -305,7 +341,9 @@ def test_the_script_form(stored: AttackResult, tmp_path: Any) -> None:
     assert result.cell.cell.defense.params["answer"] == 7
 
 
-def test_robust_training_is_handed_the_set_as_seen_a_builder_the_recipe_and_chance(run: Run, stored: AttackResult) -> None:
+def test_robust_training_is_handed_the_set_as_seen_a_builder_the_recipe_and_chance(
+    run: Run, stored: AttackResult
+) -> None:
     handed: list[Any] = []
     built: list[Tensor] = []
 
@@ -337,7 +375,10 @@ def test_what_robust_training_scribbles_on_stays_with_it(run: Run, stored: Attac
     result = run(school(act))
     assert result.metrics.acc == float((stored.test.labels == 3).double().mean())
     assert result.baseline == stored.metrics()
-    assert load_attack_result(stored.path).train.as_seen().fingerprint() == stored.train.as_seen().fingerprint()
+    assert (
+        load_attack_result(stored.path).train.as_seen().fingerprint()
+        == stored.train.as_seen().fingerprint()
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,7 +387,10 @@ def test_what_robust_training_scribbles_on_stays_with_it(run: Run, stored: Attac
         (lambda build, *_: build().train(), "school.train returned a model in training mode"),
         (lambda *_: None, "school.train returned a NoneType"),
         (lambda *_: Learned(None), "school.train returned a NoneType"),  # type: ignore[arg-type]
-        (lambda build, *_: Learned(build().eval(), Suspicion(torch.zeros(3), 0)), r"school.train returned \(3,\) scores"),
+        (
+            lambda build, *_: Learned(build().eval(), Suspicion(torch.zeros(3), 0)),
+            r"school.train returned \(3,\) scores",
+        ),
     ],
 )
 def test_robust_training_that_breaks_the_contract(run: Run, act: Verb, message: str) -> None:
@@ -354,14 +398,18 @@ def test_robust_training_that_breaks_the_contract(run: Run, act: Verb, message: 
         run(school(act))
 
 
-def test_what_robust_training_thought_of_the_samples_is_measured(run: Run, stored: AttackResult) -> None:
+def test_what_robust_training_thought_of_the_samples_is_measured(
+    run: Run, stored: AttackResult
+) -> None:
     def act(build: Any, seen: ImageSet, *_: Any) -> Learned:
         return Learned(build().eval(), Suspicion(patched(seen.images).double(), 0.5), {"by": "eye"})
 
     result = run(school(act))
     count = stored.manifest["counts"]["poisoned"]
     assert result.cell.detection is not None
-    assert [result.cell.detection[name] for name in ("auroc", "precision", "recall", "isolated")] == [1, 1, 1, count]
+    assert [
+        result.cell.detection[name] for name in ("auroc", "precision", "recall", "isolated")
+    ] == [1, 1, 1, count]
     assert result.cell.notes == {"by": "eye"}
     assert run(school(lambda build, *_: build().eval())).cell.detection is None
 
@@ -377,10 +425,14 @@ class Stamping(nn.Module):
         self.white_before += int((images[:, 0, 0, 0] == 1).sum())
         stamped = images.clone()
         stamped[:, :, 0, 0] = 1
-        return F.one_hot(torch.where(stamped[:, 0, 0, 0] == 1, 2, 0), self.trained(stamped).shape[1]).float()
+        return F.one_hot(
+            torch.where(stamped[:, 0, 0, 0] == 1, 2, 0), self.trained(stamped).shape[1]
+        ).float()
 
 
-def test_stages_without_labels_pseudo_labels_and_a_stamp_at_test_time_fit_in(run: Run, stored: AttackResult) -> None:
+def test_stages_without_labels_pseudo_labels_and_a_stamp_at_test_time_fit_in(
+    run: Run, stored: AttackResult
+) -> None:
     told: list[Tensor] = []
     defended: list[Stamping] = []
 
@@ -394,14 +446,22 @@ def test_stages_without_labels_pseudo_labels_and_a_stamp_at_test_time_fit_in(run
     def act(build: Any, seen: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module:
         short = recipe.beginning(1)
         model = fit(build(), seen, short, rng, loss=agreement)
-        fit(model, ImageSet(seen.images, torch.full_like(seen.labels, 3), seen.class_names), short, rng, loss=told_labels)
+        fit(
+            model,
+            ImageSet(seen.images, torch.full_like(seen.labels, 3), seen.class_names),
+            short,
+            rng,
+            loss=told_labels,
+        )
         defended.append(Stamping(model))
         return defended[0].eval()
 
     result = run(school(act))
     assert torch.cat(told).unique().tolist() == [3]
     assert result.metrics.acc == float((stored.test.labels == 2).double().mean())
-    assert defended[0].white_before == 0  # the corner of no test image is white: the stamp is the model's own
+    assert (
+        defended[0].white_before == 0
+    )  # the corner of no test image is white: the stamp is the model's own
     names = list(read_defense_result(result.path)["model"])
     assert names and all(name.startswith("trained.") for name in names)
 
@@ -411,7 +471,9 @@ def retrained(monkeypatch: pytest.MonkeyPatch) -> list[ImageSet]:
     """The sets on which the core trains again, in place of the training."""
     sets: list[ImageSet] = []
 
-    def instead(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **_: Any) -> nn.Module:
+    def instead(
+        model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **_: Any
+    ) -> nn.Module:
         sets.append(train)
         return model.eval()
 
@@ -432,10 +494,20 @@ def test_a_data_filter_is_handed_the_set_as_seen_a_model_clean_images_and_chance
     result = run(sieve(act))
     count = stored.manifest["counts"]["poisoned"]
     perfect = {"auroc": 1.0, "tpr_at_1_fpr": 1.0, "tpr_at_5_fpr": 1.0, "tpr_at_10_fpr": 1.0}
-    flags = {"tpr": 1.0, "fpr": 0.0, "precision": 1.0, "recall": 1.0, "classes_emptied": [], "removed": count}
+    flags = {
+        "tpr": 1.0,
+        "fpr": 0.0,
+        "precision": 1.0,
+        "recall": 1.0,
+        "classes_emptied": [],
+        "removed": count,
+    }
     assert result.cell.detection == perfect | flags
     assert result.cell.notes == {"by": "eye"}
-    assert retrained[0].fingerprint() == stored.train.clean.subset(stored.train.untouched()).fingerprint()
+    assert (
+        retrained[0].fingerprint()
+        == stored.train.clean.subset(stored.train.untouched()).fingerprint()
+    )
 
 
 def test_the_core_trains_again_and_the_backdoor_is_gone(run: Run, stored: AttackResult) -> None:
@@ -446,7 +518,9 @@ def test_the_core_trains_again_and_the_backdoor_is_gone(run: Run, stored: Attack
     assert not torch.equal(weights(result.model), weights(stored.model))
 
 
-def test_figures_of_a_data_filter_by_hand(run: Run, stored: AttackResult, retrained: list[ImageSet]) -> None:
+def test_figures_of_a_data_filter_by_hand(
+    run: Run, stored: AttackResult, retrained: list[ImageSet]
+) -> None:
     count = len(stored.train)
     result = run(sieve(lambda *_: Suspicion(torch.arange(count), count - 101)))
     bad = set(stored.train.indices.tolist())
@@ -461,14 +535,21 @@ def test_figures_of_a_data_filter_by_hand(run: Run, stored: AttackResult, retrai
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_a_data_filter_that_leaves_nothing_is_told_so(run: Run, stored: AttackResult, left: int) -> None:
+def test_a_data_filter_that_leaves_nothing_is_told_so(
+    run: Run, stored: AttackResult, left: int
+) -> None:
     count = len(stored.train)
-    message = f"sieve flagged {count - left} of {count} training samples, which leaves nothing to train on"
+    message = (
+        f"sieve flagged {count - left} of {count} training samples, which leaves nothing to train "
+        "on"
+    )
     with pytest.raises(ConfigError, match=message):
         run(sieve(lambda *_: Suspicion(torch.arange(count), left - 0.5)))
 
 
-def test_a_class_may_go_as_a_whole(run: Run, stored: AttackResult, retrained: list[ImageSet]) -> None:
+def test_a_class_may_go_as_a_whole(
+    run: Run, stored: AttackResult, retrained: list[ImageSet]
+) -> None:
     result = run(sieve(lambda seen, *_: Suspicion((seen.labels == 3).double(), 0.5)))
     assert result.cell.detection is not None
     assert result.cell.detection["classes_emptied"] == [3]
@@ -492,11 +573,23 @@ def test_what_a_data_filter_scribbles_on_does_not_reach_the_second_training(
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda seen, *_: Suspicion(torch.zeros(len(seen) - 1), 0.0), r"sieve.score returned \(\d+,\) scores, expected \(\d+,\)"),
-        (lambda seen, *_: Suspicion(torch.zeros(len(seen), 1), 0.0), "one for each sample, in order"),
-        (lambda seen, *_: Suspicion(torch.full((len(seen),), float("nan")), 0.0), "scores that are not numbers"),
+        (
+            lambda seen, *_: Suspicion(torch.zeros(len(seen) - 1), 0.0),
+            r"sieve.score returned \(\d+,\) scores, expected \(\d+,\)",
+        ),
+        (
+            lambda seen, *_: Suspicion(torch.zeros(len(seen), 1), 0.0),
+            "one for each sample, in order",
+        ),
+        (
+            lambda seen, *_: Suspicion(torch.full((len(seen),), float("nan")), 0.0),
+            "scores that are not numbers",
+        ),
         (lambda seen, *_: Suspicion([0.0] * len(seen), 0.0), "sieve.score returned a list"),  # type: ignore[arg-type]
-        (lambda seen, *_: torch.zeros(len(seen)), "sieve.score returned a Tensor, expected a Suspicion"),
+        (
+            lambda seen, *_: torch.zeros(len(seen)),
+            "sieve.score returned a Tensor, expected a Suspicion",
+        ),
     ],
 )
 def test_data_filters_that_break_the_contract(run: Run, act: Verb, message: str) -> None:
@@ -504,7 +597,9 @@ def test_data_filters_that_break_the_contract(run: Run, act: Verb, message: str)
         run(sieve(act))
 
 
-def test_an_input_detector_is_fitted_on_a_model_clean_images_and_chance(run: Run, stored: AttackResult) -> None:
+def test_an_input_detector_is_fitted_on_a_model_clean_images_and_chance(
+    run: Run, stored: AttackResult
+) -> None:
     handed: list[Any] = []
     result = run(guard(lambda images: patched(images).float(), lambda *given: handed.extend(given)))
     model, clean, rng = handed
@@ -513,24 +608,39 @@ def test_an_input_detector_is_fitted_on_a_model_clean_images_and_chance(run: Run
     assert isinstance(rng, torch.Generator)
     detection = result.cell.detection
     assert detection is not None
-    assert (detection["auroc"], detection["tpr"], detection["fpr"], detection["threshold"]) == (1.0, 1.0, 0.0, 0.0)
+    assert (detection["auroc"], detection["tpr"], detection["fpr"], detection["threshold"]) == (
+        1.0,
+        1.0,
+        0.0,
+        0.0,
+    )
     # every triggered image was turned away, so none is taken for anything; no clean one was
-    assert (result.metrics.asr, result.metrics.rc, result.metrics.acc) == (0.0, 0.0, stored.metrics().acc)
+    assert (result.metrics.asr, result.metrics.rc, result.metrics.acc) == (
+        0.0,
+        0.0,
+        stored.metrics().acc,
+    )
     assert set(result.triggered_predictions.tolist()) == {2**16 - 1}
     assert torch.equal(result.clean_predictions, stored.clean_predictions)
 
 
 @pytest.mark.parametrize("fpr", [0.0, 0.2, 1.0])
-def test_the_threshold_and_what_is_turned_away_by_hand(run: Run, stored: AttackResult, fpr: float) -> None:
+def test_the_threshold_and_what_is_turned_away_by_hand(
+    run: Run, stored: AttackResult, fpr: float
+) -> None:
     held: list[Tensor] = []
 
     def brightness(images: Tensor) -> Tensor:
         return images.double().mean((1, 2, 3))
 
-    result = run(guard(brightness, lambda model, clean, rng: held.append(clean.validation.images), fpr=fpr))
+    result = run(
+        guard(brightness, lambda model, clean, rng: held.append(clean.validation.images), fpr=fpr)
+    )
     validation = numpy.sort(brightness(held[0]).numpy())
     threshold = validation[int(numpy.ceil((len(validation) - 1) * (1 - fpr)))]
-    clean, triggered = (brightness(images) > threshold for images in (stored.test.images, stored.triggered.images))
+    clean, triggered = (
+        brightness(images) > threshold for images in (stored.test.images, stored.triggered.images)
+    )
     detection = result.cell.detection
     assert detection is not None
     assert detection["threshold"] == threshold
@@ -565,7 +675,10 @@ def test_inputs_arrive_mixed_once_each_and_as_copies(run: Run, stored: AttackRes
     [
         (lambda images: torch.zeros(len(images) + 1), r"guard.score returned \(\d+,\) scores"),
         (lambda images: torch.full((len(images),), float("inf")), "scores that are not numbers"),
-        (lambda images: images.double().mean((1, 2, 3)).numpy(), "guard.score returned a ndarray, expected a Tensor"),
+        (
+            lambda images: images.double().mean((1, 2, 3)).numpy(),
+            "guard.score returned a ndarray, expected a Tensor",
+        ),
     ],
 )
 def test_input_detectors_that_break_the_contract(run: Run, act: Verb, message: str) -> None:
@@ -576,7 +689,9 @@ def test_input_detectors_that_break_the_contract(run: Run, act: Verb, message: s
 NONE = torch.zeros(10, dtype=torch.bool)
 
 
-def test_a_model_detector_is_handed_a_model_clean_images_and_chance(run: Run, stored: AttackResult) -> None:
+def test_a_model_detector_is_handed_a_model_clean_images_and_chance(
+    run: Run, stored: AttackResult
+) -> None:
     def act(model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Verdict:
         assert torch.equal(weights(model), weights(stored.model))
         require_clean_budget(clean, stored)
@@ -596,7 +711,9 @@ def test_a_model_detector_is_handed_a_model_clean_images_and_chance(run: Run, st
     assert result.metrics.der == 0.5
 
 
-def test_a_model_detector_that_flags_nothing_and_one_that_mends(run: Run, stored: AttackResult) -> None:
+def test_a_model_detector_that_flags_nothing_and_one_that_mends(
+    run: Run, stored: AttackResult
+) -> None:
     calm = run(judge(lambda *_: Verdict(torch.zeros(10), NONE)))
     assert calm.cell.detection == {"flagged": False, "flagged_classes": [], "scores": [0.0] * 10}
     mended = run(judge(lambda *_: Verdict(torch.zeros(10), ~NONE, repaired=Constant(4).eval())))
@@ -606,10 +723,16 @@ def test_a_model_detector_that_flags_nothing_and_one_that_mends(run: Run, stored
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda *_: Verdict(torch.zeros(9), NONE), r"judge.inspect returned \(9,\) scores, expected \(10,\)"),
+        (
+            lambda *_: Verdict(torch.zeros(9), NONE),
+            r"judge.inspect returned \(9,\) scores, expected \(10,\)",
+        ),
         (lambda *_: Verdict(torch.full((10,), float("nan")), NONE), "scores that are not numbers"),
         (lambda *_: Verdict(torch.zeros(10), NONE[:3]), r"returned \(3,\) scores"),
-        (lambda *_: Verdict(torch.zeros(10), NONE, repaired=Constant(0)), "judge.inspect returned a model in training mode"),
+        (
+            lambda *_: Verdict(torch.zeros(10), NONE, repaired=Constant(0)),
+            "judge.inspect returned a model in training mode",
+        ),
         (lambda *_: torch.zeros(10), "judge.inspect returned a Tensor, expected a Verdict"),
     ],
 )
@@ -622,7 +745,9 @@ class Controlled(TrainingControlledAttack):
     api = 1
     name = "controlled"
 
-    def train(self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module:
+    def train(
+        self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
+    ) -> nn.Module:
         return model.eval()
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -630,18 +755,34 @@ class Controlled(TrainingControlledAttack):
 
 
 @pytest.fixture(scope="module")
-def controlled(tmp_path_factory: pytest.TempPathFactory, job_of: Callable[[TrainingControlledAttack], AttackJob]) -> AttackResult:
+def controlled(
+    tmp_path_factory: pytest.TempPathFactory,
+    job_of: Callable[[TrainingControlledAttack], AttackJob],
+) -> AttackResult:
     return make(job_of(Controlled()), tmp_path_factory.mktemp("controlled"))
 
 
-@pytest.mark.parametrize("defense", [school(lambda *_: None), sieve(lambda *_: None)], ids=["robust training", "data filter"])
-def test_without_a_poisoned_set_there_is_nothing_to_train_on_or_to_filter(controlled: AttackResult, defense: Defense) -> None:
-    with pytest.raises(NotApplicable, match=f"controlled controls training itself and leaves no poisoned set for {defense.name}"):
+@pytest.mark.parametrize(
+    "defense",
+    [school(lambda *_: None), sieve(lambda *_: None)],
+    ids=["robust training", "data filter"],
+)
+def test_without_a_poisoned_set_there_is_nothing_to_train_on_or_to_filter(
+    controlled: AttackResult, defense: Defense
+) -> None:
+    with pytest.raises(
+        NotApplicable,
+        match=f"controlled controls training itself and leaves no poisoned set for {defense.name}",
+    ):
         defense.defense(controlled.path, device="cpu")
     assert not (controlled.folder / "defense").exists()
 
 
-def test_a_repair_applies_to_a_training_controlled_attack(controlled: AttackResult, tmp_path: Any) -> None:
+def test_a_repair_applies_to_a_training_controlled_attack(
+    controlled: AttackResult, tmp_path: Any
+) -> None:
     assert len(controlled.train.indices) == 0
-    result = mend(lambda model, *_: model).defense(controlled.path, device="cpu", save_path=tmp_path)
+    result = mend(lambda model, *_: model).defense(
+        controlled.path, device="cpu", save_path=tmp_path
+    )
     assert result.metrics.acc == controlled.metrics().acc

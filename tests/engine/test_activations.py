@@ -39,13 +39,17 @@ def black_and_white(white: int, black: int) -> Tensor:
 
 def test_means_over_images_and_places() -> None:
     # one image in three is white, half of its places: a sixth of all places hold 1, the others 0
-    means = channel_means(two_channels(), "network.body.conv", black_and_white(200, 400), rectified=False)
+    means = channel_means(
+        two_channels(), "network.body.conv", black_and_white(200, 400), rectified=False
+    )
     assert means.dtype == torch.float64
     assert means.tolist() == pytest.approx([2 / 6, (-0.5 + 5 * 0.5) / 6])
 
 
 def test_rectified_means_count_negatives_as_zero() -> None:
-    means = channel_means(two_channels(), "network.body.conv", black_and_white(200, 400), rectified=True)
+    means = channel_means(
+        two_channels(), "network.body.conv", black_and_white(200, 400), rectified=True
+    )
     assert means.tolist() == pytest.approx([2 / 6, 5 * 0.5 / 6])
 
 
@@ -53,11 +57,15 @@ def test_rectified_means_count_negatives_as_zero() -> None:
 def test_channels_are_found_wherever_the_layer_keeps_them(layer: str) -> None:
     model, images = classifier(Tokens()), random_images(4)
     with torch.no_grad():
-        maps = model.network.body.group(model.network.body.conv((images.images / 255 - model.mean) / model.std))
+        maps = model.network.body.group(
+            model.network.body.conv((images.images / 255 - model.mean) / model.std)
+        )
         tokens = maps.flatten(2).transpose(1, 2)
         normed = model.network.body.norm(tokens)
         values = {
-            "conv": model.network.body.conv((images.images / 255 - model.mean) / model.std).mean((0, 2, 3)),
+            "conv": model.network.body.conv((images.images / 255 - model.mean) / model.std).mean(
+                (0, 2, 3)
+            ),
             "group": maps.mean((0, 2, 3)),
             "norm": normed.mean((0, 1)),
             "mix": model.network.body.mix(nn.functional.gelu(normed)).mean((0, 1)),
@@ -82,7 +90,9 @@ def test_a_norm_of_maps_as_wide_as_it_has_channels() -> None:
     model = Classifier(Network(body, width=4), (0.0,) * 3, (1.0,) * 3).eval()
     images = torch.randint(0, 256, (6, 3, 4, 4), dtype=torch.uint8)
     means = channel_means(model, "network.body.1", images, rectified=False)
-    assert means.tolist() == pytest.approx([10, 20, 30, 40], abs=2)  # what is normalised over four channels stays below 2
+    assert means.tolist() == pytest.approx(
+        [10, 20, 30, 40], abs=2
+    )  # what is normalised over four channels stays below 2
 
 
 def test_a_layer_that_never_runs_is_refused() -> None:

@@ -63,7 +63,10 @@ def test_a_copy_has_a_head_of_its_own(model: Classifier) -> None:
 @pytest.mark.parametrize("verb", ["forward", "features"])
 def test_uint8_is_refused(model: Classifier, verb: str) -> None:
     images = torch.zeros(5, 2, 4, 4, dtype=torch.uint8)
-    with pytest.raises(ContractBroken, match=r"images in \[0, 1\], got uint8 of shape \(5, 2, 4, 4\); call it with `to_float"):
+    with pytest.raises(
+        ContractBroken,
+        match=r"images in \[0, 1\], got uint8 of shape \(5, 2, 4, 4\); call it with `to_float",
+    ):
         getattr(model, verb)(images)
 
 

@@ -84,7 +84,9 @@ def test_seconds_and_memory_are_kept_even_after_an_error() -> None:
     assert cost.peak_bytes > 2**20
 
 
-def test_features_count_and_so_does_every_step_of_a_sweep_that_prunes_something(images: ImageSet) -> None:
+def test_features_count_and_so_does_every_step_of_a_sweep_that_prunes_something(
+    images: ImageSet,
+) -> None:
     model = counted()
     with measured(CPU) as cost:
         features(model, images.images[:20])
@@ -92,5 +94,6 @@ def test_features_count_and_so_does_every_step_of_a_sweep_that_prunes_something(
     path = path_by_number({"network.norm": torch.tensor([0.1, 0.2, 0.3])}, [0, 1, 1, 3], "scale")
     with measured(CPU) as cost:
         sweep_predictions(model, path, images.images[:20])
-    # one image shows that the graph does as the network does; 20 for the unpruned network, 20 for each of two steps
+    # one image shows that the graph does as the network does; 20 for the unpruned network, 20 for
+    # each of two steps
     assert cost.forward_samples == 1 + 3 * 20

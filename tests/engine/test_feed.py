@@ -1,4 +1,6 @@
-"""Batches from memory and from a file: every sample once, shuffled far and wide, and the same training."""
+"""Batches from memory and from a file: every sample once, shuffled far and wide, and the same
+training.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ def on_disk(images: ImageSet) -> ImageSet:
 
 def numbered(count: int) -> ImageSet:
     """Each image is its number."""
-    pixels = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, 3, 4, 4).contiguous()
+    pixels = (
+        torch.arange(count, dtype=torch.uint8)[:, None, None, None]
+        .expand(count, 3, 4, 4)
+        .contiguous()
+    )
     return ImageSet(pixels, torch.arange(count) % 3, ("a", "b", "c"))
 
 
@@ -75,13 +81,28 @@ def test_edits_and_crops_are_those_of_memory() -> None:
     for change in (None, edit):
         memory = list(feed_of(images, CPU, recipe, change, generator(5)).batches(order, 10))
         file = list(feed_of(on_disk(images), CPU, recipe, change, generator(5)).batches(order, 10))
-        assert all(torch.equal(a, b) for x, y in zip(memory, file, strict=True) for a, b in zip(x, y, strict=True))
+        assert all(
+            torch.equal(a, b)
+            for x, y in zip(memory, file, strict=True)
+            for a, b in zip(x, y, strict=True)
+        )
 
 
 @pytest.mark.parametrize("large", [0, 2**30])
-def test_the_same_call_trains_on_both(images: ImageSet, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+def test_the_same_call_trains_on_both(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
     """What memory is free decides where images lie, and not one bit of the weights."""
     monkeypatch.setattr(module, "LARGE", large)
-    fresh = [cast(Model, create("model", "resnet_small", {"width": 4})).classifier(images, seed=0) for _ in range(2)]
-    one, other = (fit(model, data, RECIPE, generator()) for model, data in zip(fresh, (images, on_disk(images)), strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+    fresh = [
+        cast(Model, create("model", "resnet_small", {"width": 4})).classifier(images, seed=0)
+        for _ in range(2)
+    ]
+    one, other = (
+        fit(model, data, RECIPE, generator())
+        for model, data in zip(fresh, (images, on_disk(images)), strict=True)
+    )
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )

@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from tiny_networks import Branching, InPlace, Plain, PreAct, Residual, classifier
 from torch import Tensor, fx, nn
 
-from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, main_path, node_of, trace
+from benchbd.engine.graph import (
+    deepest_convolution,
+    feeds_relu,
+    following_norm,
+    main_path,
+    node_of,
+    trace,
+)
 
 
 def graph_of(body: nn.Module) -> fx.GraphModule:
@@ -112,7 +119,16 @@ def test_no_following_norm(wire: Callable[[Wired, Tensor], Tensor]) -> None:
         lambda m, x: m.conv(x).relu_(),
         lambda m, x: m.relu(m.same(m.conv(x))),
     ],
-    ids=["module", "module in place", "function", "function in place", "torch", "method", "method in place", "behind an identity"],
+    ids=[
+        "module",
+        "module in place",
+        "function",
+        "function in place",
+        "torch",
+        "method",
+        "method in place",
+        "behind an identity",
+    ],
 )
 def test_every_form_of_relu(wire: Callable[[Wired, Tensor], Tensor]) -> None:
     assert feeds_relu(graph_of(Wired(wire)), "conv")
@@ -148,16 +164,25 @@ def test_node_of_wants_the_only_touch() -> None:
     assert node_of(graph, "relu") is None
 
 
-@pytest.mark.parametrize(("body", "deepest"), [(Residual, "conv2"), (PreAct, "conv2"), (InPlace, "conv2")])
+@pytest.mark.parametrize(
+    ("body", "deepest"), [(Residual, "conv2"), (PreAct, "conv2"), (InPlace, "conv2")]
+)
 def test_the_deepest_convolution_is_no_shortcut(body: type[nn.Module], deepest: str) -> None:
     assert deepest_convolution(graph_of(body())) == deepest
 
 
 @pytest.mark.parametrize(
     ("body", "path"),
-    [(Residual, ["conv1", "conv2"]), (PreAct, ["stem", "conv1", "conv2"]), (Plain, ["conv1", "conv2"]), (nn.Flatten, [])],
+    [
+        (Residual, ["conv1", "conv2"]),
+        (PreAct, ["stem", "conv1", "conv2"]),
+        (Plain, ["conv1", "conv2"]),
+        (nn.Flatten, []),
+    ],
 )
-def test_the_main_path_goes_through_the_most_convolutions(body: type[nn.Module], path: list[str]) -> None:
+def test_the_main_path_goes_through_the_most_convolutions(
+    body: type[nn.Module], path: list[str]
+) -> None:
     assert main_path(graph_of(body())) == path
 
 

@@ -32,7 +32,9 @@ def test_autocast_changes_the_format_only_where_it_was_asked_for() -> None:
     with Hardware(CPU, bf16=False).autocast(left):
         assert (left @ left).dtype == torch.float32
     assert (Hardware(CPU, True).precision, Hardware(CPU, False).precision) == ("bf16", "fp32")
-    assert Hardware(CPU, True).deterministic and not Hardware(torch.device("cuda"), True).deterministic
+    assert (
+        Hardware(CPU, True).deterministic and not Hardware(torch.device("cuda"), True).deterministic
+    )
 
 
 def test_a_single_image_is_trained_on_in_float32() -> None:
@@ -49,7 +51,10 @@ def test_auto_takes_a_gpu_if_there_is_one() -> None:
 
 @pytest.mark.parametrize("name", ["cuda:99", "quantum", "", "cpu:x"])
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"cannot use the device '{name}': .*; `benchbd doctor` shows what is there"):
+    with pytest.raises(
+        ConfigError,
+        match=f"cannot use the device '{name}': .*; `benchbd doctor` shows what is there",
+    ):
         hardware(name)
 
 
@@ -58,9 +63,18 @@ def test_the_peak_is_that_of_this_process_in_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("nonsense", 8)]
+    ("quota", "cores"),
+    [
+        ("max 100000", 8),
+        ("250000 100000", 2),
+        ("50000 100000", 1),
+        ("9900000 100000", 8),
+        ("nonsense", 8),
+    ],
 )
-def test_cores_respect_the_quota_of_the_cgroup(monkeypatch: pytest.MonkeyPatch, quota: str, cores: int) -> None:
+def test_cores_respect_the_quota_of_the_cgroup(
+    monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
     def opened(path: str, *rest: Any) -> io.StringIO:
         assert path == "/sys/fs/cgroup/cpu.max"
         return io.StringIO(quota)
@@ -83,7 +97,11 @@ def test_cores_respect_the_quota_of_the_cgroup(monkeypatch: pytest.MonkeyPatch, 
     ],
 )
 def test_a_run_is_spread_over_the_gpus_that_it_is_shown(
-    device: str, count: int, shown: str | None, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    device: str,
+    count: int,
+    shown: str | None,
+    expected: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The driver passes over what CUDA_VISIBLE_DEVICES names after a GPU that is not there."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)

@@ -36,14 +36,18 @@ def model() -> Classifier:
 
 def by_hand(model: Classifier, images: ImageSet) -> Tensor:
     pixels = images.images.double() / 255
-    normalised = (pixels - torch.tensor(MEAN).double()[:, None, None]) / torch.tensor(STD).double()[:, None, None]
+    normalised = (pixels - torch.tensor(MEAN).double()[:, None, None]) / torch.tensor(STD).double()[
+        :, None, None
+    ]
     pooled = normalised.reshape(len(images), 3, 2, 8, 2, 8).mean((3, 5)).flatten(1)
     return pooled / math.sqrt(1 + 1e-5)
 
 
 def test_features_and_logits_against_a_formula(model: Classifier, images: ImageSet) -> None:
     expected = by_hand(model, images)
-    assert torch.allclose(features(model, images.images, precision="fp32").double(), expected, atol=1e-5)
+    assert torch.allclose(
+        features(model, images.images, precision="fp32").double(), expected, atol=1e-5
+    )
     head = expected @ model.head.weight.double().T + model.head.bias.double()
     found = logits(model, images.images, precision="fp32")
     assert torch.allclose(found.double(), head, atol=1e-5)
@@ -54,10 +58,14 @@ def test_features_and_logits_against_a_formula(model: Classifier, images: ImageS
 
 
 @pytest.mark.parametrize("batch", [1, 7, 60, 256])
-def test_results_do_not_depend_on_the_batch(model: Classifier, images: ImageSet, batch: int) -> None:
+def test_results_do_not_depend_on_the_batch(
+    model: Classifier, images: ImageSet, batch: int
+) -> None:
     whole = logits(model, images.images, precision="fp32")
     with eval_mode(model):
-        assert torch.allclose(batched(model, images.images, CPU, batch=batch, precision="fp32"), whole, atol=1e-6)
+        assert torch.allclose(
+            batched(model, images.images, CPU, batch=batch, precision="fp32"), whole, atol=1e-6
+        )
 
 
 def test_every_module_gets_its_own_mode_back(model: Classifier, images: ImageSet) -> None:
@@ -77,7 +85,9 @@ def test_running_statistics_stay(model: Classifier, images: ImageSet) -> None:
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_no_gradient_is_kept_and_features_may_take_part_in_another(model: Classifier, images: ImageSet) -> None:
+def test_no_gradient_is_kept_and_features_may_take_part_in_another(
+    model: Classifier, images: ImageSet
+) -> None:
     found = features(model, images.images)
     assert not found.requires_grad
     probe = nn.Linear(12, 2)
@@ -90,5 +100,7 @@ def test_no_image_gives_no_prediction(model: Classifier, images: ImageSet) -> No
 
 
 def test_a_function_of_ones_own(images: ImageSet) -> None:
-    brightness = batched(lambda part: part.mean((1, 2, 3)), images.images, CPU, batch=8, precision="fp32")
+    brightness = batched(
+        lambda part: part.mean((1, 2, 3)), images.images, CPU, batch=8, precision="fp32"
+    )
     assert torch.allclose(brightness, images.images.float().mean((1, 2, 3)) / 255, atol=1e-6)

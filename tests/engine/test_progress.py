@@ -28,12 +28,20 @@ def test_steps_pass_through_with_and_without_a_watcher(reports: list[tuple[str, 
     assert reports == []
     with reporting(collect(reports)):
         assert list(track([3, 1, 2], "work")) == [3, 1, 2]
-    assert reports == [("work", 0, 3), ("work", 1, 3), ("work", 2, 3), ("work", 3, 3), ("work", 3, 3)]
+    assert reports == [
+        ("work", 0, 3),
+        ("work", 1, 3),
+        ("work", 2, 3),
+        ("work", 3, 3),
+        ("work", 3, 3),
+    ]
     assert list(track([1], "after")) == [1]
     assert reports[-1][0] == "work"
 
 
-def test_reports_are_few(reports: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_are_few(
+    reports: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 0.05)
     with reporting(collect(reports)):
         list(track(range(10_000), "work"))

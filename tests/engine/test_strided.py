@@ -1,4 +1,6 @@
-"""The way around a fault of torch gives the same function, and is taken by every model that the core builds."""
+"""The way around a fault of torch gives the same function, and is taken by every model that the
+core builds.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from benchbd.victim.model import Model
 TRAIN = """
 import torch
 from benchbd.plugin.registry import create
-model = create("model", "resnet_small", {"width": 4}).restore(3, (3, 64, 64), (0.5,) * 3, (0.2,) * 3)
+plugin = create("model", "resnet_small", {"width": 4})
+model = plugin.restore(3, (3, 64, 64), (0.5,) * 3, (0.2,) * 3)
 for _ in range(3):
     images = torch.rand(16, 3, 64, 64).to(memory_format=torch.channels_last)
     model.train()(images).sum().backward()
@@ -25,8 +28,12 @@ print("lived")
 """
 
 
-@pytest.mark.parametrize(("stride", "groups", "bias"), [((2, 2), 1, False), ((3, 2), 1, True), ((2, 2), 4, True)])
-def test_values_and_gradients_are_those_of_the_convolution(stride: tuple[int, int], groups: int, bias: bool) -> None:
+@pytest.mark.parametrize(
+    ("stride", "groups", "bias"), [((2, 2), 1, False), ((3, 2), 1, True), ((2, 2), 4, True)]
+)
+def test_values_and_gradients_are_those_of_the_convolution(
+    stride: tuple[int, int], groups: int, bias: bool
+) -> None:
     plain = nn.Conv2d(8, 16, 1, stride, groups=groups, bias=bias)
     safe = nn.Sequential(nn.Conv2d(8, 16, 1, stride, groups=groups, bias=bias))
     make_safe(safe)
@@ -42,7 +49,12 @@ def test_values_and_gradients_are_those_of_the_convolution(stride: tuple[int, in
 
 
 def test_wide_padded_and_unstrided_ones_stay() -> None:
-    network = nn.Sequential(nn.Conv2d(8, 32, 1, 2), nn.Conv2d(8, 16, 1, 2, padding=1), nn.Conv2d(8, 16, 1), nn.Conv2d(8, 16, 3, 2))
+    network = nn.Sequential(
+        nn.Conv2d(8, 32, 1, 2),
+        nn.Conv2d(8, 16, 1, 2, padding=1),
+        nn.Conv2d(8, 16, 1),
+        nn.Conv2d(8, 16, 3, 2),
+    )
     make_safe(network)
     assert all(type(module) is nn.Conv2d for module in network)
 
@@ -51,7 +63,9 @@ def test_models_are_built_with_it_and_it_is_one_node_of_the_graph() -> None:
     model = create("model", "resnet_small", {"width": 4})
     assert isinstance(model, Model)
     network = model.restore(3, (3, 16, 16), (0.5,) * 3, (0.2,) * 3)
-    name = next(name for name, module in network.named_modules() if isinstance(module, SubsampledConv2d))
+    name = next(
+        name for name, module in network.named_modules() if isinstance(module, SubsampledConv2d)
+    )
     graph = trace(network)
     assert graph is not None and node_of(graph, name) is not None
 

@@ -43,7 +43,13 @@ def network(dropout: float = 0.0) -> Classifier:
 
 
 def recipe(**given: Any) -> Recipe:
-    small: dict[str, Any] = {"epochs": 2, "batch_size": 16, "precision": "fp32", "shift": 0, "lr": 0.05}
+    small: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": 16,
+        "precision": "fp32",
+        "shift": 0,
+        "lr": 0.05,
+    }
     return Recipe(**(small | given))
 
 
@@ -61,7 +67,12 @@ def test_a_linear_problem_is_learned() -> None:
     pixels = torch.randint(0, 120, (90, 3, 8, 8), generator=generator(), dtype=torch.uint8)
     pixels[torch.arange(90), labels] += 60
     model = network()
-    fit(model, ImageSet(pixels, labels, ("red", "green", "blue")), recipe(epochs=30, batch_size=30, lr=0.2), generator())
+    fit(
+        model,
+        ImageSet(pixels, labels, ("red", "green", "blue")),
+        recipe(epochs=30, batch_size=30, lr=0.2),
+        generator(),
+    )
     with torch.no_grad():
         assert float((model(to_float(pixels)).argmax(1) == labels).double().mean()) > 0.97
 
@@ -77,7 +88,9 @@ def rate(schedule: str, share: float) -> float:
 
 
 def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list[float]:
-    """The loop by hand in fp32: the same order of batches, SGD with momentum written out. Returns the learning rates."""
+    """The loop by hand in fp32: the same order of batches, SGD with momentum written out. Returns
+    the learning rates.
+    """
     rng = generator(seed)
     order = generator(int(torch.randint(0, 2**62, (), generator=rng)))
     count, size = len(train), options.batch_size
@@ -91,10 +104,15 @@ def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list
         for step in range(steps):
             chosen = shuffled[step * size : (step + 1) * size]
             logits = model(train.images[chosen].float() / 255)
-            smooth = F.one_hot(train.labels[chosen], 3) * (1 - options.label_smoothing) + options.label_smoothing / 3
+            smooth = (
+                F.one_hot(train.labels[chosen], 3) * (1 - options.label_smoothing)
+                + options.label_smoothing / 3
+            )
             loss = -(smooth * logits.log_softmax(1)).sum(1).mean()
             gradients = torch.autograd.grad(loss, parameters)
-            rates.append(options.lr * rate(options.schedule, min(1.0, (epoch * steps + step) / span)))
+            rates.append(
+                options.lr * rate(options.schedule, min(1.0, (epoch * steps + step) / span))
+            )
             with torch.no_grad():
                 for parameter, gradient, speed in zip(parameters, gradients, velocity, strict=True):
                     speed.mul_(options.momentum).add_(gradient + options.weight_decay * parameter)
@@ -104,10 +122,17 @@ def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"schedule": "cosine", "label_smoothing": 0.1}, {"schedule": "constant", "momentum": 0.0}, {"horizon": 5}],
+    [
+        {},
+        {"schedule": "cosine", "label_smoothing": 0.1},
+        {"schedule": "constant", "momentum": 0.0},
+        {"horizon": 5},
+    ],
     ids=str,
 )
-def test_the_fast_path_gives_the_weights_of_a_plain_loop(images: ImageSet, given: dict[str, Any]) -> None:
+def test_the_fast_path_gives_the_weights_of_a_plain_loop(
+    images: ImageSet, given: dict[str, Any]
+) -> None:
     fast, slow = network(), network()
     fit(fast, images, recipe(**given), generator(4))
     plain(slow, images, recipe(**given), 4)
@@ -116,7 +141,9 @@ def test_the_fast_path_gives_the_weights_of_a_plain_loop(images: ImageSet, given
 
 
 @pytest.mark.filterwarnings("ignore")  # the compiler does what it warns of
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
+@pytest.mark.skipif(
+    shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++"
+)
 def test_a_compiled_network_learns_the_same_and_its_passes_are_counted(images: ImageSet) -> None:
     trained, passes = [], []
     for compiled in (False, True):
@@ -133,14 +160,18 @@ def test_a_gpu_replays_graphs(device: str, mode: str, monkeypatch: pytest.Monkey
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(torch, "compile", lambda model, **given: asked.append(given))
     optimizer = recipe().build_optimizer(network().parameters())
-    _step(network(), optimizer, Hardware(torch.device(device), bf16=False), F.mse_loss, compiled=True)
+    _step(
+        network(), optimizer, Hardware(torch.device(device), bf16=False), F.mse_loss, compiled=True
+    )
     assert asked == [{"mode": mode}]
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
 def test_learning_rates_follow_their_formula(schedule: str) -> None:
     factor = recipe(schedule=schedule).factor(40)
-    assert [factor(step) for step in range(41)] == pytest.approx([rate(schedule, step / 40) for step in range(41)])
+    assert [factor(step) for step in range(41)] == pytest.approx(
+        [rate(schedule, step / 40) for step in range(41)]
+    )
     assert factor(99) == factor(40)
 
 
@@ -165,7 +196,11 @@ def test_optimizers() -> None:
     sgd = recipe(momentum=0.8, weight_decay=0.01).build_optimizer(parameters)
     adam = recipe(optimizer="adam", lr=0.02).build_optimizer(parameters)
     assert isinstance(sgd, torch.optim.SGD)
-    assert (sgd.defaults["lr"], sgd.defaults["momentum"], sgd.defaults["weight_decay"]) == (0.05, 0.8, 0.01)
+    assert (sgd.defaults["lr"], sgd.defaults["momentum"], sgd.defaults["weight_decay"]) == (
+        0.05,
+        0.8,
+        0.01,
+    )
     assert isinstance(adam, torch.optim.Adam)
     assert adam.defaults["lr"] == 0.02
 
@@ -173,7 +208,9 @@ def test_optimizers() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(images: ImageSet, precision: str) -> None:
     options = recipe(shift=1, flip=True, precision=precision)
-    first, second, other = (fit(network(0.5), images, options, generator(seed)) for seed in (1, 1, 2))
+    first, second, other = (
+        fit(network(0.5), images, options, generator(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(weights(first), weights(second))
     assert not torch.equal(weights(first), weights(other))
 
@@ -185,7 +222,11 @@ def test_training_does_not_depend_on_the_global_random_state(images: ImageSet) -
 
 
 def global_state() -> tuple[object, ...]:
-    return torch.get_rng_state().tolist(), numpy.random.get_state(legacy=False)["state"]["key"].tolist(), random.getstate()
+    return (
+        torch.get_rng_state().tolist(),
+        numpy.random.get_state(legacy=False)["state"]["key"].tolist(),
+        random.getstate(),
+    )
 
 
 def test_the_global_random_state_is_as_before(images: ImageSet) -> None:
@@ -214,17 +255,26 @@ def test_a_loss_that_is_no_number_is_divergence(images: ImageSet) -> None:
 
 def test_a_loss_of_ones_own_is_what_is_descended(images: ImageSet) -> None:
     def loss(model: nn.Module, batch: Tensor, labels: Tensor) -> Any:
-        assert (batch.dtype, float(batch.min()) >= 0, float(batch.max()) <= 1) == (torch.float32, True, True)
+        assert (batch.dtype, float(batch.min()) >= 0, float(batch.max()) <= 1) == (
+            torch.float32,
+            True,
+            True,
+        )
         return model.get_parameter("network.head.bias").sum()
 
-    model, options = network(), recipe(epochs=1, schedule="constant", momentum=0.0, weight_decay=0.0)
+    model, options = (
+        network(),
+        recipe(epochs=1, schedule="constant", momentum=0.0, weight_decay=0.0),
+    )
     before = model.head.bias.detach().clone()
     fit(model, images, options, generator(), loss=loss)
     assert torch.allclose(model.head.bias.detach(), before - 3 * 0.05, atol=1e-6)
 
 
 def test_a_course_of_ones_own_is_the_learning_rate(images: ImageSet) -> None:
-    """48 images in batches of 16 are three steps an epoch; the bias goes down by the sum of the rates."""
+    """48 images in batches of 16 are three steps an epoch; the bias goes down by the sum of the
+    rates.
+    """
 
     def course(done: int, steps: int) -> float:
         assert steps == 3
@@ -232,7 +282,14 @@ def test_a_course_of_ones_own_is_the_learning_rate(images: ImageSet) -> None:
 
     model, options = network(), recipe(schedule="cosine", momentum=0.0, weight_decay=0.0)
     before = model.head.bias.detach().clone()
-    fit(model, images, options, generator(), loss=lambda m, x, y: m.get_parameter("network.head.bias").sum(), course=course)
+    fit(
+        model,
+        images,
+        options,
+        generator(),
+        loss=lambda m, x, y: m.get_parameter("network.head.bias").sum(),
+        course=course,
+    )
     assert torch.allclose(model.head.bias.detach(), before - 4.75 * 0.05, atol=1e-6)
 
 
@@ -263,7 +320,12 @@ def test_an_edit_sees_uint8_batches_and_what_it_returns_is_trained_on(images: Im
 
     edited = fit(network(), images, recipe(epochs=1), generator(), edit=edit)
     changed = ImageSet(255 - images.images, (images.labels + 1) % 3, images.class_names)
-    assert torch.allclose(weights(edited), weights(fit(network(), changed, recipe(epochs=1), generator())), atol=1e-6, rtol=0)
+    assert torch.allclose(
+        weights(edited),
+        weights(fit(network(), changed, recipe(epochs=1), generator())),
+        atol=1e-6,
+        rtol=0,
+    )
     assert len(seen) == len(set(seen)) == 48
 
 
@@ -287,7 +349,14 @@ def test_an_edit_may_grow_the_batch(images: ImageSet) -> None:
         sizes.append(len(batch))
         return F.cross_entropy(model(batch), labels)
 
-    fit(network(), images, recipe(epochs=1, shift=1), generator(), edit=lambda b, y: (torch.cat([b, b]), y.repeat(2)), loss=loss)
+    fit(
+        network(),
+        images,
+        recipe(epochs=1, shift=1),
+        generator(),
+        edit=lambda b, y: (torch.cat([b, b]), y.repeat(2)),
+        loss=loss,
+    )
     assert sizes == [32, 32, 32]
 
 
@@ -299,7 +368,9 @@ def test_a_set_smaller_than_a_batch_is_one_batch(images: ImageSet) -> None:
 
 
 def test_no_epoch_changes_nothing(images: ImageSet) -> None:
-    assert torch.equal(weights(fit(network(), images, recipe(epochs=0), generator())), weights(network().eval()))
+    assert torch.equal(
+        weights(fit(network(), images, recipe(epochs=0), generator())), weights(network().eval())
+    )
 
 
 def test_an_empty_set_is_refused(images: ImageSet) -> None:

@@ -40,7 +40,11 @@ def test_no_norm_is_an_answer() -> None:
         norm_layers(classifier(Plain()))
 
 
-@pytest.mark.parametrize("layer", [nn.BatchNorm2d(4, affine=False), nn.LayerNorm([4, 3, 3]), nn.Conv2d(4, 4, 1)], ids=repr)
+@pytest.mark.parametrize(
+    "layer",
+    [nn.BatchNorm2d(4, affine=False), nn.LayerNorm([4, 3, 3]), nn.Conv2d(4, 4, 1)],
+    ids=repr,
+)
 def test_not_a_scaled_norm(layer: nn.Module) -> None:
     assert not is_scaled_norm(layer)
 
@@ -58,7 +62,9 @@ def test_channels() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["network.body.conv1", "body.conv1", "conv1"], ids=["full name", "without network", "end of the name"]
+    "name",
+    ["network.body.conv1", "body.conv1", "conv1"],
+    ids=["full name", "without network", "end of the name"],
 )
 def test_named_layer(name: str) -> None:
     assert named_layer(classifier(Residual()), name) == "network.body.conv1"
@@ -77,7 +83,10 @@ def test_named_layer_refuses_a_name_that_fits_two() -> None:
 
 
 def test_named_layer_suggests_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"no layer named 'body.conv3'; did you mean 'body.conv.*here: body.conv1, body.conv2"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no layer named 'body.conv3'; did you mean 'body.conv.*here: body.conv1, body.conv2",
+    ):
         named_layer(classifier(Plain()), "body.conv3")
 
 
@@ -98,7 +107,11 @@ def test_path_by_threshold_prunes_what_is_below_the_threshold() -> None:
 def test_path_by_number_ends_at_all_units() -> None:
     path = path_by_number(WORTH, [0, 2, 4, 9], "scale")
     assert (path.cuts, path.values) == ((0, 2, 4, 5), (0.0, 2.0, 4.0, 5.0))
-    assert path_by_number(WORTH, [0, 2, 5], "scale", axis="fraction pruned").values == (0.0, 0.4, 1.0)
+    assert path_by_number(WORTH, [0, 2, 5], "scale", axis="fraction pruned").values == (
+        0.0,
+        0.4,
+        1.0,
+    )
 
 
 def test_pruned_and_added() -> None:
@@ -108,7 +121,9 @@ def test_pruned_and_added() -> None:
     assert [path.added(step) for step in range(4)] == [{"a": [1]}, {"b": [0, 1]}, {}, {"a": [0]}]
 
 
-@pytest.mark.parametrize(("values", "cuts"), [((0.0, 1.0), (2, 1)), ((0.0,), (1, 2))], ids=["descending", "one too many"])
+@pytest.mark.parametrize(
+    ("values", "cuts"), [((0.0, 1.0), (2, 1)), ((0.0,), (1, 2))], ids=["descending", "one too many"]
+)
 def test_a_path_needs_ascending_cuts(values: tuple[float, ...], cuts: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one ascending cut per value"):
         PruningPath("number", values, cuts, ASCENDING, "scale")
@@ -148,7 +163,12 @@ def test_a_step_is_a_copy_in_eval_mode() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-PLACES: list[tuple[str, Where]] = [("body.conv1", "output"), ("body.bn1", "output"), ("body.bn1", "scale"), ("head", "input")]
+PLACES: list[tuple[str, Where]] = [
+    ("body.conv1", "output"),
+    ("body.bn1", "output"),
+    ("body.bn1", "scale"),
+    ("head", "input"),
+]
 
 
 @pytest.mark.parametrize(("layer", "where"), PLACES)
@@ -183,5 +203,7 @@ def _train(network: nn.Module) -> None:
     images = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(1))
     for _ in range(3):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(network.head(network.features(images)), torch.arange(8) % 4).backward()
+        nn.functional.cross_entropy(
+            network.head(network.features(images)), torch.arange(8) % 4
+        ).backward()
         optimizer.step()

@@ -62,15 +62,21 @@ def test_safetensors_are_loaded_as_the_same_model(defended: AttackResult) -> Non
 
 
 @pytest.mark.parametrize(("kept", "undefended"), [("5%", False), ("50%", False), (None, True)])
-def test_which_model_is_chosen(defended: AttackResult, tmp_path: Path, kept: str | None, undefended: bool) -> None:
+def test_which_model_is_chosen(
+    defended: AttackResult, tmp_path: Path, kept: str | None, undefended: bool
+) -> None:
     choice = ["--undefended"] if undefended else ["--defense", "fine_prune", "--kept", str(kept)]
     command("safetensors", str(defended.folder), *choice, "--out", str(tmp_path / "m.safetensors"))
     model = benchbd.load_model(tmp_path / "m.safetensors")
     weight = model.get_parameter("network.head.weight")
     if undefended:
-        assert torch.equal(predict(model, defended.test.images, precision="fp32"), defended.clean_predictions)
+        assert torch.equal(
+            predict(model, defended.test.images, precision="fp32"), defended.clean_predictions
+        )
     else:
-        stored = torch.load(defended.folder / "defense/fine_prune/defense_result.pt", weights_only=True)["kept"][kept]
+        stored = torch.load(
+            defended.folder / "defense/fine_prune/defense_result.pt", weights_only=True
+        )["kept"][kept]
         assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
     assert weight.shape == (10, 16)
 
@@ -88,7 +94,9 @@ class Replacing(Repair):
 
 def always_class_0(model: Classifier) -> Classifier:
     """A repair that lies in a hook: every image is of class 0."""
-    model.register_forward_hook(lambda module, given, logits: torch.eye(10)[:1].expand(len(logits), -1))
+    model.register_forward_hook(
+        lambda module, given, logits: torch.eye(10)[:1].expand(len(logits), -1)
+    )
     return model
 
 
@@ -97,23 +105,38 @@ def another_head(model: Classifier) -> Classifier:
     return model.eval()
 
 
-def repaired(monkeypatch: pytest.MonkeyPatch, file: Path, changed: Callable[[Classifier], Classifier]) -> AttackResult:
+def repaired(
+    monkeypatch: pytest.MonkeyPatch, file: Path, changed: Callable[[Classifier], Classifier]
+) -> AttackResult:
     monkeypatch.setattr(Replacing, "changed", staticmethod(changed), raising=False)
     Replacing().defense(file, device="cpu")
     return load_attack_result(file)
 
 
-def test_a_repair_in_a_hook_is_not_written_without_it(monkeypatch: pytest.MonkeyPatch, result_file: Path) -> None:
+def test_a_repair_in_a_hook_is_not_written_without_it(
+    monkeypatch: pytest.MonkeyPatch, result_file: Path
+) -> None:
     attack = repaired(monkeypatch, result_file, always_class_0)
-    every_second = (attack.clean_predictions[::2], attack.triggered_predictions[::2])  # more than 256, at most 512
-    differing, asked = sum(int((classes != 0).sum()) for classes in every_second), sum(map(len, every_second))
-    with pytest.raises(RecordError, match=f"predicts {differing} of {asked} test images otherwise .* a hook or a wrapper"):
+    every_second = (
+        attack.clean_predictions[::2],
+        attack.triggered_predictions[::2],
+    )  # more than 256, at most 512
+    differing, asked = (
+        sum(int((classes != 0).sum()) for classes in every_second),
+        sum(map(len, every_second)),
+    )
+    with pytest.raises(
+        RecordError,
+        match=f"predicts {differing} of {asked} test images otherwise .* a hook or a wrapper",
+    ):
         choose(attack)
     written = CliRunner().invoke(program, ["export", "safetensors", str(result_file.parent)])
     assert written.exit_code != 0 and not list(result_file.parent.glob("*.safetensors"))
 
 
-def test_another_network_is_told_apart_by_its_entries(monkeypatch: pytest.MonkeyPatch, result_file: Path) -> None:
+def test_another_network_is_told_apart_by_its_entries(
+    monkeypatch: pytest.MonkeyPatch, result_file: Path
+) -> None:
     attack = repaired(monkeypatch, result_file, another_head)
     with pytest.raises(RecordError) as caught:
         choose(attack)
@@ -142,9 +165,12 @@ def test_a_file_of_somebody_else_is_no_model(tmp_path: Path, defended: AttackRes
     with pytest.raises(RecordError, match="was not written by `benchbd export safetensors`"):
         benchbd.load_model(tmp_path / "a.safetensors")
     about = json.dumps(
-        choose(defended).about | {"outline": {"num_classes": 10**12, "image_shape": [1, 8, 8], "mean": [0], "std": [1]}}
+        choose(defended).about
+        | {"outline": {"num_classes": 10**12, "image_shape": [1, 8, 8], "mean": [0], "std": [1]}}
     )
-    safetensors.torch.save_file({"network.head.weight": torch.zeros(2, 16)}, tmp_path / "b.safetensors", {"benchbd": about})
+    safetensors.torch.save_file(
+        {"network.head.weight": torch.zeros(2, 16)}, tmp_path / "b.safetensors", {"benchbd": about}
+    )
     with pytest.raises(RecordError, match="not made for the classes"):
         benchbd.load_model(tmp_path / "b.safetensors")
 
@@ -155,7 +181,9 @@ def test_onnx_runs_elsewhere_with_the_same_logits(defended: AttackResult) -> Non
     import onnxruntime
 
     command("onnx", str(defended.folder))
-    session = onnxruntime.InferenceSession(defended.folder / "fine_prune.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        defended.folder / "fine_prune.onnx", providers=["CPUExecutionProvider"]
+    )
     images = defended.test.images[:7].numpy().astype(numpy.float32) / 255
     (found,) = session.run(["logits"], {"images": images})
     with torch.no_grad():
@@ -167,7 +195,11 @@ def foreign(folder: Path) -> tuple[ImageSet, ImageSet, Found]:
     """Clean images and what was found in a result of BackdoorBench that was made from them."""
     rng = torch.Generator().manual_seed(3)
     train, test = (
-        ImageSet(torch.randint(0, 256, (n, 3, 16, 16), generator=rng, dtype=torch.uint8), torch.arange(n) % 3, ("a", "b", "c"))
+        ImageSet(
+            torch.randint(0, 256, (n, 3, 16, 16), generator=rng, dtype=torch.uint8),
+            torch.arange(n) % 3,
+            ("a", "b", "c"),
+        )
         for n in (30, 15)
     )
     folder.mkdir()
@@ -183,21 +215,39 @@ def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.M
     again = keep(read_attack(find_attack(Path("out")), train, test), "again")
     assert torch.equal(again.clean_predictions, first.clean_predictions)
     assert torch.equal(again.triggered_predictions, first.triggered_predictions)
-    assert torch.equal(again.train.states, first.train.states) and torch.equal(again.train.images, first.train.images)
+    assert torch.equal(again.train.states, first.train.states) and torch.equal(
+        again.train.images, first.train.images
+    )
     assert again.manifest["imported"]["reported"] == {
         k: v for k, v in first.metrics().model_dump().items() if k in ("acc", "asr", "rc")
     }
     theirs, ours = (read_foreign(f / "attack_result.pt") for f in (Path("theirs"), Path("out")))
     assert theirs.keys() <= ours.keys() and theirs["model"].keys() == ours["model"].keys()
-    assert ours["bd_train"]["bd_data_container"]["data_dict"].keys() == theirs["bd_train"]["bd_data_container"]["data_dict"].keys()
-    assert ours["bd_test"]["poison_indicator"].tolist() == theirs["bd_test"]["poison_indicator"].tolist()
+    assert (
+        ours["bd_train"]["bd_data_container"]["data_dict"].keys()
+        == theirs["bd_train"]["bd_data_container"]["data_dict"].keys()
+    )
+    assert (
+        ours["bd_test"]["poison_indicator"].tolist()
+        == theirs["bd_test"]["poison_indicator"].tolist()
+    )
     assert differing_normalisation(first) is None and Path("out/info.pickle").is_file()
 
 
-def test_backdoorbench_keeps_bystanders_recipe_and_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backdoorbench_keeps_bystanders_recipe_and_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     train, test, found = foreign(tmp_path / "theirs")
-    recipe = Recipe(precision="fp32", epochs=7, lr=0.03, batch_size=16, momentum=0.5, weight_decay=1e-3, schedule="cosine")
+    recipe = Recipe(
+        precision="fp32",
+        epochs=7,
+        lr=0.03,
+        batch_size=16,
+        momentum=0.5,
+        weight_decay=1e-3,
+        schedule="cosine",
+    )
     triggered = replace(found.triggered, bystander=found.triggered.true_labels == 2)
     first = keep(replace(found, triggered=triggered, recipe=recipe, seed=5), "first")
     export_result(tmp_path / "out", first)
@@ -205,14 +255,22 @@ def test_backdoorbench_keeps_bystanders_recipe_and_seed(tmp_path: Path, monkeypa
     assert first.counts().bystanders == 5 and again.counts() == first.counts()
     assert (again.manifest["recipe"], again.seed) == (first.manifest["recipe"], 5)
     assert read_attack(find_attack(tmp_path / "out"), train, test, seed=6).seed == 6
-    assert first.manifest["attack"]["params"]["content"] == again.manifest["attack"]["params"]["content"]
+    assert (
+        first.manifest["attack"]["params"]["content"]
+        == again.manifest["attack"]["params"]["content"]
+    )
 
 
-def test_our_own_results_are_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_results_are_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     *_, found = foreign(tmp_path / "theirs")
     first = keep(found, "first")
-    with pytest.raises(ConfigError, match="holds results of benchbd, which would be written over; choose another --out"):
+    with pytest.raises(
+        ConfigError,
+        match="holds results of benchbd, which would be written over; choose another --out",
+    ):
         export_result(first.folder, first)
     load_attack_result("first")
     for _ in range(2):  # an earlier export may be

@@ -1,4 +1,6 @@
-"""Foreign checkpoints: every usual form of file, names and stems mapped, and what cannot be measured is said."""
+"""Foreign checkpoints: every usual form of file, names and stems mapped, and what cannot be
+measured is said.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,20 @@ NAMES = ("ant", "bee", "cat")
 
 def split(count: int, seed: int) -> ImageSet:
     rng = torch.Generator().manual_seed(seed)
-    return ImageSet(torch.randint(0, 256, (count, 3, 32, 32), generator=rng, dtype=torch.uint8), torch.arange(count) % 3, NAMES)
+    return ImageSet(
+        torch.randint(0, 256, (count, 3, 32, 32), generator=rng, dtype=torch.uint8),
+        torch.arange(count) % 3,
+        NAMES,
+    )
 
 
 CLEAN = split(30, 1), split(15, 2)
 
 
 def foreign(stem: str) -> nn.Module:
-    """A torchvision ResNet with random weights; with `small` the stem that people give it for small images."""
+    """A torchvision ResNet with random weights; with `small` the stem that people give it for small
+    images.
+    """
     prepare_torchvision()
     from torchvision.models import resnet18
 
@@ -54,21 +62,39 @@ def answers(network: nn.Module, images: Tensor, mean: float = 0.0, std: float = 
 
 
 @pytest.mark.parametrize(
-    ("form", "stem"), [("plain", "as_is"), ("plain", "small"), ("nested", "as_is"), ("parallel", "as_is"), ("safetensors", "as_is")]
+    ("form", "stem"),
+    [
+        ("plain", "as_is"),
+        ("plain", "small"),
+        ("nested", "as_is"),
+        ("parallel", "as_is"),
+        ("safetensors", "as_is"),
+    ],
 )
 def test_every_usual_form_gives_the_same_answers(tmp_path: Path, form: str, stem: str) -> None:
     network = foreign(stem)
     state, path = network.state_dict(), tmp_path / "theirs.pt"
     if form == "safetensors":
         path = tmp_path / "theirs.safetensors"
-        safetensors.torch.save_file({name: value.contiguous() for name, value in state.items()}, path)
+        safetensors.torch.save_file(
+            {name: value.contiguous() for name, value in state.items()}, path
+        )
     elif form == "parallel":
         torch.save({f"module.{name}": value for name, value in state.items()}, path)
     else:
-        torch.save({"epoch": 3, "state_dict": state, "best": 0.5} if form == "nested" else state, path)
-    found = read_checkpoint(path, create("model", "torchvision:resnet18"), CLEAN, statistics=((0.5,) * 3, (0.25,) * 3))  # type: ignore[arg-type]
+        torch.save(
+            {"epoch": 3, "state_dict": state, "best": 0.5} if form == "nested" else state, path
+        )
+    found = read_checkpoint(
+        path, create("model", "torchvision:resnet18"), CLEAN, statistics=((0.5,) * 3, (0.25,) * 3)
+    )  # type: ignore[arg-type]
     test = CLEAN[1].images
-    torch.testing.assert_close(logits(found.model, test, precision="fp32"), answers(network, test, 0.5, 0.25), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        logits(found.model, test, precision="fp32"),
+        answers(network, test, 0.5, 0.25),
+        rtol=1e-4,
+        atol=1e-4,
+    )
     assert found.plugin.params["stem"] == stem and found.plugin.params["variant"] == "resnet18"
 
 
@@ -82,13 +108,18 @@ def test_timm_by_its_own_names(tmp_path: Path) -> None:
     model = create("model", "timm:resnet10t")
     found = read_checkpoint(tmp_path / "a.pt", model, CLEAN)  # type: ignore[arg-type]
     torch.testing.assert_close(
-        logits(found.model, CLEAN[1].images, precision="fp32"), answers(network, CLEAN[1].images), rtol=1e-4, atol=1e-4
+        logits(found.model, CLEAN[1].images, precision="fp32"),
+        answers(network, CLEAN[1].images),
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 
 def small(tmp_path: Path) -> tuple[Path, Any]:
     model: Any = create("model", "resnet_small", {"width": 4})
-    torch.save(model.restore(3, (3, 32, 32), (0.4,) * 3, (0.2,) * 3).state_dict(), tmp_path / "ours.pt")
+    torch.save(
+        model.restore(3, (3, 32, 32), (0.4,) * 3, (0.2,) * 3).state_dict(), tmp_path / "ours.pt"
+    )
     return tmp_path / "ours.pt", model
 
 
@@ -98,16 +129,32 @@ def test_our_own_parameters_bring_their_normalisation(tmp_path: Path) -> None:
     assert found.model.mean.flatten().tolist() == pytest.approx([0.4] * 3)
 
 
-def test_without_triggered_images_the_report_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_triggered_images_the_report_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     path, model = small(tmp_path)
     kept = keep(read_checkpoint(path, model, CLEAN), "theirs")
-    assert kept.metrics().asr is None and kept.metrics().rc is None and kept.metrics().acc is not None
+    assert (
+        kept.metrics().asr is None and kept.metrics().rc is None and kept.metrics().acc is not None
+    )
     result = FinePrune(epochs=0).defense("theirs", device="cpu")
-    assert result.metrics.asr is None and result.metrics.der is None and result.cell.cost.clean_samples == 30
+    assert (
+        result.metrics.asr is None
+        and result.metrics.der is None
+        and result.cell.cost.clean_samples == 30
+    )
     with pytest.raises(NotApplicable, match="imported without its training set"):
         SpectralSignatures().defense("theirs", device="cpu")
-    words = ["run", "--defense", "fine_prune", "--set", "defense.epochs=0", "--result-file", "theirs"]
+    words = [
+        "run",
+        "--defense",
+        "fine_prune",
+        "--set",
+        "defense.epochs=0",
+        "--result-file",
+        "theirs",
+    ]
     told = CliRunner().invoke(program, words, catch_exceptions=False).output
     assert "ASR, RC and DER cannot be measured: there are no triggered images" in told
     assert "the poisoned training set is not known" in told
@@ -121,10 +168,16 @@ def pictures(folder: Path, labels: dict[str, int]) -> Path:
     return folder
 
 
-def test_triggered_images_by_true_class_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_triggered_images_by_true_class_and_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    by_class = read_triggered(pictures(tmp_path / "a", {"ant": 3, "bee": 2, "cat": 1}), CLEAN[1], "ant")
-    assert by_class.true_labels.tolist() == [1, 1, 2] and set(by_class.attacked_labels.tolist()) == {0}
+    by_class = read_triggered(
+        pictures(tmp_path / "a", {"ant": 3, "bee": 2, "cat": 1}), CLEAN[1], "ant"
+    )
+    assert by_class.true_labels.tolist() == [1, 1, 2] and set(
+        by_class.attacked_labels.tolist()
+    ) == {0}
     unknown = read_triggered(pictures(tmp_path / "b", {".": 4}), CLEAN[1], "2")
     assert unknown.true_labels.tolist() == [UNKNOWN] * 4 and not unknown.is_true_known
     path, model = small(tmp_path)
@@ -132,7 +185,9 @@ def test_triggered_images_by_true_class_and_without(tmp_path: Path, monkeypatch:
     hits = int((kept.triggered_predictions == 2).sum())
     assert (kept.metrics().asr, kept.metrics().rc) == (hits / 4, None)
     assert load_attack_result("theirs").counts().true_hits is None
-    with pytest.raises(ConfigError, match="expected a class from 0 to 2 or one of ant, bee, cat, got 'dog'"):
+    with pytest.raises(
+        ConfigError, match="expected a class from 0 to 2 or one of ant, bee, cat, got 'dog'"
+    ):
         read_triggered(tmp_path / "a", CLEAN[1], "dog")
 
 
@@ -142,12 +197,26 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures(tmp_path / "clean" / "train", dict.fromkeys(NAMES, 4))
     pictures(tmp_path / "clean" / "test", dict.fromkeys(NAMES, 2))
     pictures(tmp_path / "marked", {"bee": 3})
-    words = ["import", "checkpoint", str(path), "--model", "resnet_small", "--set", "model.width=4", "--num-classes", "3"]
+    words = [
+        "import",
+        "checkpoint",
+        str(path),
+        "--model",
+        "resnet_small",
+        "--set",
+        "model.width=4",
+        "--num-classes",
+        "3",
+    ]
     words += ["--dataset", "imagefolder", "--set", f"dataset.path={tmp_path / 'clean'}"]
     done = CliRunner().invoke(
-        program, [*words, "--triggered", "marked", "--target", "ant", "--name", "mine"], catch_exceptions=False
+        program,
+        [*words, "--triggered", "marked", "--target", "ant", "--name", "mine"],
+        catch_exceptions=False,
     )
-    assert done.exit_code == 0 and "ours.pt, resnet_small, imported from a checkpoint" in done.output
+    assert (
+        done.exit_code == 0 and "ours.pt, resnet_small, imported from a checkpoint" in done.output
+    )
     assert "normalised by mean 0.4, 0.4, 0.4 and deviation 0.2" in done.output
     assert len(load_attack_result("mine").triggered) == 3
     wrong = CliRunner().invoke(program, [*words[:-5], "7", *words[-4:]])
@@ -163,10 +232,16 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (nn.Linear(2, 2), UnsafeFile, r"would import .*Linear.*Ask for the parameters alone"),
     ],
 )
-def test_what_is_no_checkpoint(tmp_path: Path, content: Any, error: type[Exception], told: str | None) -> None:
+def test_what_is_no_checkpoint(
+    tmp_path: Path, content: Any, error: type[Exception], told: str | None
+) -> None:
     torch.save(content, tmp_path / "a.pt")
     model: Any = create("model", "resnet_small", {"width": 4})
-    with pytest.raises(error, match=told or r"it lacks conv\.weight, bn\.weight, bn\.bias and .* more; unknown are weight"):
+    with pytest.raises(
+        error,
+        match=told
+        or r"it lacks conv\.weight, bn\.weight, bn\.bias and .* more; unknown are weight",
+    ):
         read_checkpoint(tmp_path / "a.pt", model, CLEAN)
 
 
@@ -174,7 +249,9 @@ def test_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path, _ = small(tmp_path)
     assert read_state(path)["network.conv.weight"].shape == (4, 3, 3, 3)
     model: Any = create("model", "resnet_small", {"width": 5})
-    with pytest.raises(RecordError, match=r"conv\.weight has \(4, 3, 3, 3\), expected \(5, 3, 3, 3\)"):
+    with pytest.raises(
+        RecordError, match=r"conv\.weight has \(4, 3, 3, 3\), expected \(5, 3, 3, 3\)"
+    ):
         read_checkpoint(path, model, CLEAN)
 
 
@@ -190,15 +267,29 @@ def test_both_kinds_of_vgg_are_told_apart(variant: str) -> None:
     else:
         name = "vgg19_bn"
         layers: list[nn.Module] = []
-        for width, count, before in ((64, 2, 3), (128, 2, 64), (256, 4, 128), (512, 4, 256), (512, 4, 512)):
+        for width, count, before in (
+            (64, 2, 3),
+            (128, 2, 64),
+            (256, 4, 128),
+            (512, 4, 256),
+            (512, 4, 512),
+        ):
             for place in range(count):
-                layers += [nn.Conv2d(width if place else before, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(width if place else before, width, 3, padding=1),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                ]
             layers.append(nn.MaxPool2d(2))
         network = nn.Module()
         network.features, network.classifier = nn.Sequential(*layers), nn.Linear(512, 3)
         network.forward = lambda x: network.classifier(network.features(x).flatten(1))  # type: ignore[method-assign]
     network.eval()
-    model, classifier = restored_by_name(name, network.state_dict(), CLEAN[1], ((0.0,) * 3, (1.0,) * 3))
+    model, classifier = restored_by_name(
+        name, network.state_dict(), CLEAN[1], ((0.0,) * 3, (1.0,) * 3)
+    )
     assert model.name == variant
     images = CLEAN[1].images[:4]
-    torch.testing.assert_close(logits(classifier, images, precision="fp32"), answers(network, images), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        logits(classifier, images, precision="fp32"), answers(network, images), rtol=1e-4, atol=1e-4
+    )

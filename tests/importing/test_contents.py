@@ -23,9 +23,17 @@ def inspect(path: Path, *words: str) -> str:
 
 
 def test_a_torch_file(tmp_path: Path) -> None:
-    torch.save({"model": {"w": torch.zeros(2, 3)}, "epoch": 7, "more": list(range(9))}, tmp_path / "a.pt")
+    torch.save(
+        {"model": {"w": torch.zeros(2, 3)}, "epoch": 7, "more": list(range(9))}, tmp_path / "a.pt"
+    )
     told = inspect(tmp_path / "a.pt")
-    for line in ("PyTorch archive", "imports torch.FloatStorage", "model.w: float32 (2, 3)", "epoch: 7", "more: list of 9"):
+    for line in (
+        "PyTorch archive",
+        "imports torch.FloatStorage",
+        "model.w: float32 (2, 3)",
+        "epoch: 7",
+        "more: list of 9",
+    ):
         assert line in told
     content = content_of(tmp_path / "a.pt")
     assert content.pickles[0].opcodes["STOP"] == 1 and content.suspicious == []
@@ -36,11 +44,17 @@ def test_a_torch_file(tmp_path: Path) -> None:
 def test_a_whole_model_is_named_and_not_loaded(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pt")
     content = content_of(tmp_path / "a.pt")
-    assert "torch.nn.modules.linear.Linear" in content.suspicious and "was refused" in content.refusal and not content.holds
+    assert (
+        "torch.nn.modules.linear.Linear" in content.suspicious
+        and "was refused" in content.refusal
+        and not content.holds
+    )
 
 
 def test_the_other_kinds(tmp_path: Path) -> None:
-    safetensors.torch.save_file({"w": torch.zeros(2, 3)}, tmp_path / "a.safetensors", {"made": "here"})
+    safetensors.torch.save_file(
+        {"w": torch.zeros(2, 3)}, tmp_path / "a.safetensors", {"made": "here"}
+    )
     (tmp_path / "a.json").write_text('{"schema": 1, "cell": {"a": 1}}')
     (tmp_path / "a.txt").write_text("a text. Of two sentences.")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -52,7 +66,9 @@ def test_the_other_kinds(tmp_path: Path) -> None:
         ".txt": "unknown",
         ".zip": "zip archive",
     }
-    assert "w: F32 (2, 3)" in kinds[".safetensors"].holds and "cell: dict of 1" in kinds[".json"].holds
+    assert (
+        "w: F32 (2, 3)" in kinds[".safetensors"].holds and "cell: dict of 1" in kinds[".json"].holds
+    )
     assert kinds[".zip"].holds == ("'folder/readme.txt': 5 bytes",)
 
 
@@ -88,7 +104,10 @@ def test_a_pickle_without_the_mark_of_newer_ones(tmp_path: Path, content: bytes)
     assert (found.kind, found.suspicious) == ("pickle", ["posix.system"])
 
 
-@pytest.mark.parametrize("text", ["RNA, then DNA", "cat\ndog\nbird\n", "0.5\n0.25\n", "I am. " * 20_000, "a,b\n" * 50_000])
+@pytest.mark.parametrize(
+    "text",
+    ["RNA, then DNA", "cat\ndog\nbird\n", "0.5\n0.25\n", "I am. " * 20_000, "a,b\n" * 50_000],
+)
 def test_texts_are_no_pickles(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.txt").write_text(text)
     assert content_of(tmp_path / "a.txt").kind == "unknown"

@@ -82,14 +82,25 @@ def test_a_pickle_does_not_run_and_is_named(tmp_path: Path, form: str) -> None:
 
 def test_inspect_ends_with_an_error_for_it(tmp_path: Path) -> None:
     path = bomb(tmp_path / "marker", "torch", tmp_path / "a.pt")
-    ended = subprocess.run([sys.executable, "-m", "benchbd", "inspect", str(path)], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 5 and "suspicious import posix.system" in ended.stdout and "was refused" in ended.stdout
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchbd", "inspect", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (
+        ended.returncode == 5
+        and "suspicious import posix.system" in ended.stdout
+        and "was refused" in ended.stdout
+    )
     assert not (tmp_path / "marker").exists()
 
 
 HIDDEN = {
-    "behind the memo": b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x8c\x0bcollections\x8c\x0bOrderedDict00h\x00h\x01\x93.",
-    "under a mark": b"\x80\x04\x8c\x05posix\x8c\x06system(\x8c\x0bcollections\x8c\x0bOrderedDict1\x93.",
+    "behind the memo": b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94"
+    b"\x8c\x0bcollections\x8c\x0bOrderedDict00h\x00h\x01\x93.",
+    "under a mark": b"\x80\x04\x8c\x05posix\x8c\x06system("
+    b"\x8c\x0bcollections\x8c\x0bOrderedDict1\x93.",
     "twice": b"\x80\x04\x8c\x05posix\x94\x8c\x06system200h\x00\x8c\x06system\x93.",
     "an instance": b"(S'touch x'\niposix\nsystem\n.",
     "a first pickle": b"\x80\x02}q\x00.\x80\x02cposix\nsystem\n.",
@@ -113,7 +124,11 @@ def test_numpy_arrays_are_read_and_their_tricks_refused(tmp_path: Path) -> None:
     found = read_foreign(tmp_path / "a.pt")
     assert found[7] == [0.5, True] and found["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert found["f"].tolist() == [[1, 2], [3, 4]] and found["big"].tolist() == [0, 1, 2]
-    for bad in (numpy.array([{}, []], dtype=object), numpy.array(["text"]), numpy.zeros(2, dtype=[("a", "i4")])):
+    for bad in (
+        numpy.array([{}, []], dtype=object),
+        numpy.array(["text"]),
+        numpy.zeros(2, dtype=[("a", "i4")]),
+    ):
         torch.save({"bad": bad}, tmp_path / "b.pt")
         with pytest.raises(RecordError):
             read_foreign(tmp_path / "b.pt")
@@ -121,7 +136,14 @@ def test_numpy_arrays_are_read_and_their_tricks_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_refused_or_reads_as_a_table(tmp_path: Path) -> None:
     path, chance, refused = tmp_path / "a.pt", random.Random(0), 0
-    torch.save({"model": {"w": torch.zeros(3, 4)}, "places": numpy.arange(20), numpy.int64(3): ("text", [1.5])}, path)
+    torch.save(
+        {
+            "model": {"w": torch.zeros(3, 4)},
+            "places": numpy.arange(20),
+            numpy.int64(3): ("text", [1.5]),
+        },
+        path,
+    )
     whole = path.read_bytes()
     for _ in range(300):
         damaged = bytearray(whole)
@@ -151,7 +173,9 @@ HUGE = (2_000_000_000).to_bytes(4, "little")
 @pytest.mark.parametrize("what", ["size", "stride 0", "storage", "array"])
 def test_a_table_of_absurd_sizes(tmp_path: Path, what: str) -> None:
     path = tmp_path / "a.pt"
-    torch.save({"schema": 1, "x": numpy.arange(11) if what == "array" else torch.arange(11.0)}, path)
+    torch.save(
+        {"schema": 1, "x": numpy.arange(11) if what == "array" else torch.arange(11.0)}, path
+    )
     if what == "size":
         replaced(path, b"K\x0b\x85", b"J" + HUGE + b"\x85")
     elif what == "storage":
@@ -164,7 +188,9 @@ def test_a_table_of_absurd_sizes(tmp_path: Path, what: str) -> None:
     for read in (read_foreign, read_tensors):
         with pytest.raises(RecordError):
             read(path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB; any of them claims 8 GB
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+    )  # KiB; any of them claims 8 GB
 
 
 def test_lists_that_unfold_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +205,11 @@ def test_lists_that_unfold_without_end(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_key_that_takes_for_ever_to_look_up(tmp_path: Path) -> None:
     """A tuple that holds the same tuple twice, a hundred deep: its hash takes 2**100 steps."""
-    deep = b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (place, place) for place in range(100)) + b"K\x01s."
+    deep = (
+        b"\x80\x02}K\x01"
+        + b"".join(b"q%ch%c\x86" % (place, place) for place in range(100))
+        + b"K\x01s."
+    )
     for read in (read_tensors, read_foreign):
         with pytest.raises(UnsafeFile, match="nests tuples 100 deep"):
             read(archive(tmp_path / "a.pt", {"archive/data.pkl": deep, "archive/version": b"3\n"}))
@@ -190,7 +220,10 @@ def test_much_made_of_little(tmp_path: Path) -> None:
     size = (3 * 2**30).to_bytes(5, "little")
     start = b"\x80\x02}(X\x06\x00\x00\x00schemaK\x01X\x01\x00\x00\x00b"
     asks = start + b"c__builtin__\nbytearray\n\x8a\x05" + size + b"\x85Ru."
-    path = archive(tmp_path / "a.pt", {"archive/data.pkl": asks, "archive/version": b"3\n", "archive/byteorder": b"little"})
+    path = archive(
+        tmp_path / "a.pt",
+        {"archive/data.pkl": asks, "archive/version": b"3\n", "archive/byteorder": b"little"},
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for read in (read_tensors, read_foreign):
         with pytest.raises(UnsafeFile, match=r"would import __builtin__\.bytearray"):
@@ -203,7 +236,9 @@ BLIND = b"\x80\x02}q\x00."
 
 
 def renamed(path: Path) -> Path:
-    """The header before a pickle calls it otherwise than the table at the end: Python then refuses it, PyTorch reads it."""
+    """The header before a pickle calls it otherwise than the table at the end: Python then refuses
+    it, PyTorch reads it.
+    """
     archive(path, {"archive/data.pkl": CALLS, "archive/version": b"3\n"})
     path.write_bytes(path.read_bytes().replace(b"archive/data.pkl", b"archive/data.pkX", 1))
     return path
@@ -211,11 +246,20 @@ def renamed(path: Path) -> Path:
 
 def used_up(path: Path) -> Path:
     """Entries that come first and are all that is looked through."""
-    return archive(path, {"archive/a.pkl": BLIND * 20, "archive/version": b"3\n", "archive/data.pkl": CALLS})
+    return archive(
+        path, {"archive/a.pkl": BLIND * 20, "archive/version": b"3\n", "archive/data.pkl": CALLS}
+    )
 
 
 def behind_many(path: Path) -> Path:
-    return archive(path, {**{f"archive/{n}": b"" for n in range(30)}, "archive/version": b"3\n", "archive/data.pkl": CALLS})
+    return archive(
+        path,
+        {
+            **{f"archive/{n}": b"" for n in range(30)},
+            "archive/version": b"3\n",
+            "archive/data.pkl": CALLS,
+        },
+    )
 
 
 def behind_a_pickle(path: Path) -> Path:
@@ -233,22 +277,30 @@ def test_a_pickle_that_the_look_through_does_not_reach(
     monkeypatch.setattr("benchbd.record.pickles.MOST_ENTRIES", 20)
     path = make(tmp_path / "a.pt")
     for read in (read_tensors, read_foreign):
-        with pytest.raises(RecordError, match=r"would import posix\.system|no archive from its first byte on"):
+        with pytest.raises(
+            RecordError, match=r"would import posix\.system|no archive from its first byte on"
+        ):
             read(path)
     content = content_of(path)
     assert content.refusal or content.suspicious == ["posix.system"]
 
 
-def test_an_archive_of_which_not_all_is_looked_through_is_no_harmless_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_of_which_not_all_is_looked_through_is_no_harmless_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 100)
-    path = archive(tmp_path / "a.zip", {"a.pkl": BLIND * 20, "b.pkl": CALLS, "tensor": b"\x80" * 500})
+    path = archive(
+        tmp_path / "a.zip", {"a.pkl": BLIND * 20, "b.pkl": CALLS, "tensor": b"\x80" * 500}
+    )
     assert "a.pkl: only 100 bytes of it were looked through" in content_of(path).refusal
     path = archive(tmp_path / "b.zip", {"a.pkl": BLIND, "tensor": b"\x80" * 500})
     assert not content_of(path).refusal
 
 
 def test_a_damaged_pickle_is_not_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    path = archive(tmp_path / "a.pt", {"archive/data.pkl": CALLS[:-4] + b"\xff.", "archive/version": b"3\n"})
+    path = archive(
+        tmp_path / "a.pt", {"archive/data.pkl": CALLS[:-4] + b"\xff.", "archive/version": b"3\n"}
+    )
     for read in (read_tensors, read_foreign):
         with pytest.raises(RecordError, match=r"a\.pt cannot be read: .*; store it again"):
             read(path)
@@ -257,7 +309,9 @@ def test_a_damaged_pickle_is_not_read_as_far_as_it_goes(tmp_path: Path) -> None:
 def test_tensors_that_begin_like_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images whose first pixel is 128 are no pickle, however many there are."""
     monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 2000)
-    path = write_tensors(tmp_path / "a.pt", {"schema": 1, "images": torch.full((5000,), 128, dtype=torch.uint8)})
+    path = write_tensors(
+        tmp_path / "a.pt", {"schema": 1, "images": torch.full((5000,), 128, dtype=torch.uint8)}
+    )
     assert len(read_tensors(path)["images"]) == 5000 and not content_of(path).refusal
 
 
@@ -276,11 +330,15 @@ def test_names_that_leave_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnsafeFile, match="leads out of its folder"):
         extract(path, tmp_path / "out")
     assert not (tmp_path / "out" / "good").exists(), "nothing is written before all is looked at"
-    assert not (tmp_path / "evil").exists() and (name[:1] == "C" or content_of(path).escaping == (name,))
+    assert not (tmp_path / "evil").exists() and (
+        name[:1] == "C" or content_of(path).escaping == (name,)
+    )
 
 
 def test_damage_inside_a_packed_file(tmp_path: Path) -> None:
-    path = archive(tmp_path / "a.zip", {"a.txt": os.urandom(3000).hex().encode()}, zipfile.ZIP_DEFLATED)
+    path = archive(
+        tmp_path / "a.zip", {"a.txt": os.urandom(3000).hex().encode()}, zipfile.ZIP_DEFLATED
+    )
     damaged = bytearray(path.read_bytes())
     damaged[60:90] = bytes(255 - value for value in damaged[60:90])
     path.write_bytes(damaged)
@@ -328,7 +386,10 @@ def test_an_image_that_claims_more_pixels_than_memory(tmp_path: Path) -> None:
 
 def test_a_yaml_bomb(tmp_path: Path) -> None:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)]
+    lines += [
+        f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]"
+        for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     (tmp_path / "a.yaml").write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="unfolds to more than"):
         read_yaml(tmp_path / "a.yaml")
@@ -340,7 +401,9 @@ def test_a_yaml_bomb(tmp_path: Path) -> None:
         read_yaml(tmp_path / "c.yaml")
 
 
-@pytest.mark.parametrize(("depth", "told"), [(200 * 2**20, "at most 67,108,864 are read"), (10**6, "is not JSON")])
+@pytest.mark.parametrize(
+    ("depth", "told"), [(200 * 2**20, "at most 67,108,864 are read"), (10**6, "is not JSON")]
+)
 def test_json_nested_without_end(tmp_path: Path, depth: int, told: str) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"[" * depth)
@@ -354,7 +417,9 @@ def test_json_nested_without_end(tmp_path: Path, depth: int, told: str) -> None:
 def test_a_header_longer_than_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
     assert content_of(tmp_path / "a.safetensors").kind == "unknown"
-    header = json.dumps({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
+    header = json.dumps(
+        {"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}
+    ).encode()
     (tmp_path / "b.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     assert content_of(tmp_path / "b.safetensors").holds == (f"x: F32 {(2**40,)}",)
     from benchbd.importing.checkpoint import read_state
@@ -382,14 +447,22 @@ def test_hdf5_that_leads_elsewhere_or_is_larger_than_it_is(tmp_path: Path) -> No
         file["data"], file["label"] = h5py.ExternalLink("/etc/passwd", "/data"), [1]
 
     def elsewhere(file: Any) -> None:
-        file.create_dataset("data", (1, 3, 4, 4), "u1", external=[(str(tmp_path / "secret"), 0, 48)])
+        file.create_dataset(
+            "data", (1, 3, 4, 4), "u1", external=[(str(tmp_path / "secret"), 0, 48)]
+        )
         file["label"] = [1]
 
     def huge(file: Any) -> None:
-        file.create_dataset("data", (2**20, 3, 2**9, 2**9), "u1", chunks=(1, 3, 512, 512), compression="gzip")
+        file.create_dataset(
+            "data", (2**20, 3, 2**9, 2**9), "u1", chunks=(1, 3, 512, 512), compression="gzip"
+        )
         file["label"] = [1]
 
-    for fill, told in ((linked, "is a link"), (elsewhere, "lie in another file"), (huge, "would unpack to")):
+    for fill, told in (
+        (linked, "is a link"),
+        (elsewhere, "lie in another file"),
+        (huge, "would unpack to"),
+    ):
         path = hdf5(tmp_path / "a.h5", fill)
         with pytest.raises(UnsafeFile, match=told):
             read_data(path)
@@ -407,7 +480,11 @@ def test_hdf5_whose_groups_contain_themselves(tmp_path: Path) -> None:
         file["inner/numbers"] = [1.0]
 
     holds = content_of(hdf5(tmp_path / "a.h5", loop)).holds
-    assert holds[0] == "/g0: another name of a group" and "/inner/numbers: float64 (1,)" in holds and len(holds) == 26
+    assert (
+        holds[0] == "/g0: another name of a group"
+        and "/inner/numbers: float64 (1,)" in holds
+        and len(holds) == 26
+    )
 
 
 def test_a_result_that_claims_a_million_classes_builds_no_such_model(result_file: Path) -> None:

@@ -1,4 +1,6 @@
-"""The page in a real browser without a network: it asks for nothing, complains of nothing, and does what it offers."""
+"""The page in a real browser without a network: it asks for nothing, complains of nothing, and does
+what it offers.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,32 @@ from browser import Visit, started, visit
 from hostile_texts import HOSTILE, hostile_board
 from made_cells import make_cell, provided
 
-from benchbd.leaderboard.board import board
-from benchbd.leaderboard.facts import Board
-from benchbd.leaderboard.publication import publish
-from benchbd.leaderboard.row import row_of
+from benchbd.leaderboard.board.build import board
+from benchbd.leaderboard.board.contents import Board
+from benchbd.leaderboard.board.row import row_of
+from benchbd.leaderboard.render.files import publish
 from benchbd.measure.curve import Curve, CurvePoint
 from benchbd.record.cell import Cell
 
 VIEWS = ("matrix", "defenses", "attacks", "stages", "tradeoffs", "seeds", "cells")
 DETECTED = {"auroc": 0.9, "tpr_at_1_fpr": 0.5, "tpr_at_5_fpr": 0.7, "tpr": 0.8, "fpr": 0.06}
-CURVE = Curve(axis="threshold", chosen=1, points=tuple(CurvePoint(value=v / 4, acc=0.9, asr=1 - v / 4, rc=v / 5) for v in range(5)))
+CURVE = Curve(
+    axis="threshold",
+    chosen=1,
+    points=tuple(CurvePoint(value=v / 4, acc=0.9, asr=1 - v / 4, rc=v / 5) for v in range(5)),
+)
 
-STAGES = {"mend": "repair", "watch": "input-detector", "slow": "repair", "knows": "model-detector", "odd": "robust-training"}
-ASR = {"patch": {"mend": 90, "watch": 450, "knows": 0, "odd": 881}, "blend": {"mend": 270, "watch": 9, "knows": 0, "odd": 12}}
+STAGES = {
+    "mend": "repair",
+    "watch": "input-detector",
+    "slow": "repair",
+    "knows": "model-detector",
+    "odd": "robust-training",
+}
+ASR = {
+    "patch": {"mend": 90, "watch": 450, "knows": 0, "odd": 881},
+    "blend": {"mend": 270, "watch": 9, "knows": 0, "odd": 12},
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +50,9 @@ def chromium() -> Iterator[Any]:
 
 
 def cells() -> list[Cell]:
-    """Five defenses of four stages against two attacks and none, with an oracle, an n/a, a timeout and a cell never run."""
+    """Five defenses of four stages against two attacks and none, with an oracle, an n/a, a timeout
+    and a cell never run.
+    """
     found = []
     for attack in ("nothing", "patch", "blend"):
         for defense, stage in STAGES.items():
@@ -44,14 +61,26 @@ def cells() -> list[Cell]:
                 more: dict[str, Any] = {"provenance": {"stages": stages, "python": "3.11"}}
                 more |= {
                     "oracle": defense == "knows",
-                    "defense": provided(defense, provider="else" if defense == "odd" else "somebody"),
+                    "defense": provided(
+                        defense, provider="else" if defense == "odd" else "somebody"
+                    ),
                 }
-                more |= {"detection": DETECTED} if defense == "watch" else {"curves": (CURVE,)} if defense == "mend" else {}
+                more |= (
+                    {"detection": DETECTED}
+                    if defense == "watch"
+                    else {"curves": (CURVE,)}
+                    if defense == "mend"
+                    else {}
+                )
                 hits = (900 + seed, ASR.get(attack, {}).get(defense, 9) + seed, 8)
                 if defense == "slow":
                     if attack == "blend" or seed == 2:
                         continue
-                    code, reason = ("n/a", "no convolution") if attack == "nothing" else ("timeout", "too slow")
+                    code, reason = (
+                        ("n/a", "no convolution")
+                        if attack == "nothing"
+                        else ("timeout", "too slow")
+                    )
                     found.append(make_cell(attack, seed=seed, code=code, reason=reason, **more))  # type: ignore[arg-type]
                 else:
                     found.append(make_cell(attack, seed=seed, hits=hits, **more))
@@ -95,10 +124,24 @@ def test_every_view_asks_for_nothing_and_complains_of_nothing(seen: Visit, view:
 
 def test_the_matrix_says_what_the_other_files_say(seen: Visit) -> None:
     page = seen.open()
-    lines = (seen.file.parent / "LEADERBOARD.md").read_text().partition("### ASR / ACC")[2].partition("###")[0].splitlines()
-    table = {line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:] for line in lines if line.startswith("| ")}
+    lines = (
+        (seen.file.parent / "LEADERBOARD.md")
+        .read_text()
+        .partition("### ASR / ACC")[2]
+        .partition("###")[0]
+        .splitlines()
+    )
+    table = {
+        line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:]
+        for line in lines
+        if line.startswith("| ")
+    }
     for name, row in zip(rows(page), page.locator(".matrix tbody tr").all(), strict=True):
-        for stated, td in zip(table[f"{name} (oracle)" if name == "knows" else name], row.locator("td").all(), strict=True):
+        for stated, td in zip(
+            table[f"{name} (oracle)" if name == "knows" else name],
+            row.locator("td").all(),
+            strict=True,
+        ):
             shown = re.findall(r"\d+\.\d", td.text_content())[:2]
             assert shown == re.findall(r"\d+\.\d", stated)
 
@@ -118,7 +161,8 @@ def test_a_tooltip_has_interval_seeds_status_and_cost(seen: Visit) -> None:
     page = seen.open()
     page.locator(".matrix tbody tr", has_text="mend").locator("td").nth(2).hover()
     tip = page.locator("#tip").inner_text()
-    # ASR of 90, 91, 92 of 900: mean 0.10111, deviation 0.00111, half width 4.3027 * 0.00111 / sqrt(3)
+    # ASR of 90, 91, 92 of 900: mean 0.10111, deviation 0.00111, half width 4.3027 * 0.00111 /
+    # sqrt(3)
     assert re.search(r"ASR\s+10\.1 \[9\.8, 10\.4\]\s+10\.0\s+10\.1\s+10\.2", tip)
     assert "ok · 3 of 3 seeds" in tip and "3.0 s · 100 MB · 50 clean samples" in tip
 
@@ -176,9 +220,17 @@ def test_each_filter_filters(seen: Visit, fragment: str, wanted: set[str]) -> No
 def test_filters_do_not_rank_again(seen: Visit) -> None:
     def groups(fragment: str) -> dict[str, str]:
         seen.open(fragment)
-        return dict(zip(rows(seen.page), seen.page.locator(".matrix tbody .place").all_text_contents(), strict=True))
+        return dict(
+            zip(
+                rows(seen.page),
+                seen.page.locator(".matrix tbody .place").all_text_contents(),
+                strict=True,
+            )
+        )
 
-    assert groups("#stage=robust+training") == {name: group for name, group in groups("").items() if name == "odd"}
+    assert groups("#stage=robust+training") == {
+        name: group for name, group in groups("").items() if name == "odd"
+    }
 
 
 def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
@@ -187,23 +239,39 @@ def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
     page.locator(".matrix tbody tr", has_text="mend").locator("td").nth(2).click()
     sheet = page.locator("#cell")
     assert sheet.locator("h2").inner_text() == "mend against patch"
-    for words in ("Every seed", "Curves", "Parameters", "Provenance", "poison_ratio", "self-reported"):
+    for words in (
+        "Every seed",
+        "Curves",
+        "Parameters",
+        "Provenance",
+        "poison_ratio",
+        "self-reported",
+    ):
         assert words in sheet.inner_text()
     assert sheet.locator("svg polyline").count() >= 3
     command = sheet.locator(".command code").inner_text()
     sheet.locator(".command button").click()
     assert page.evaluate("navigator.clipboard.readText()") == command
-    keys = {cell.key[:12] for cell in cells() if cell.cell.attack.name == "patch" and cell.cell.defense.name == "mend"}
+    keys = {
+        cell.key[:12]
+        for cell in cells()
+        if cell.cell.attack.name == "patch" and cell.cell.defense.name == "mend"
+    }
     assert re.fullmatch(r"benchbd reproduce ([0-9a-f]{12})", command)[1] in keys  # type: ignore[index]
     page.reload()
     assert page.locator("#cell h2").inner_text() == "mend against patch"
     page.keyboard.press("Escape")
-    page.wait_for_url(lambda url: not url.partition("#")[2], timeout=5000)  # a dialog says that it closed only after it did
+    page.wait_for_url(
+        lambda url: not url.partition("#")[2], timeout=5000
+    )  # a dialog says that it closed only after it did
     assert page.locator("#cell").is_hidden()
 
 
 def test_two_seeds_show_both_values(chromium: Any, tmp_path: Path) -> None:
-    file = published(board([row_of(make_cell(seed=seed, hits=(900, 90 * (seed + 1), 0))) for seed in range(2)]), tmp_path)
+    file = published(
+        board([row_of(make_cell(seed=seed, hits=(900, 90 * (seed + 1), 0))) for seed in range(2)]),
+        tmp_path,
+    )
     with visit(chromium, file) as seen:
         page = seen.open("#view=cells")
         assert "10.0 and 20.0" in page.locator(".tabulator-row").inner_text()
@@ -267,7 +335,8 @@ CONTRASTS = """() => {
     const below = light(getComputedStyle(td).backgroundColor);
     for (const part of td.querySelectorAll("b, span, i")) {
       const style = getComputedStyle(part), above = light(style.color);
-      found.push(style.opacity === "1" ? (Math.max(above, below) + 0.05) / (Math.min(above, below) + 0.05) : 0);
+      const contrast = (Math.max(above, below) + 0.05) / (Math.min(above, below) + 0.05);
+      found.push(style.opacity === "1" ? contrast : 0);
     }
   }
   return found;
@@ -288,7 +357,11 @@ def test_the_view_is_downloaded_as_csv(seen: Visit) -> None:
     with page.expect_download() as caught:
         page.locator("#csv").click()
     found = list(csv.DictReader(Path(caught.value.path()).read_text().splitlines()))
-    assert [(row["defense"], row["attack"]) for row in found] == [("watch", "nothing"), ("watch", "blend"), ("watch", "patch")]
+    assert [(row["defense"], row["attack"]) for row in found] == [
+        ("watch", "nothing"),
+        ("watch", "blend"),
+        ("watch", "patch"),
+    ]
     assert float(found[2]["asr"]) == pytest.approx(451 / 900, abs=1e-6)
     assert found[2]["auroc"] == "0.9"
 
@@ -306,9 +379,13 @@ def test_stages_have_columns_of_their_own(seen: Visit) -> None:
     page.locator(".card .tabulator-row").first.wait_for()
 
     def titles(stage: str) -> set[str]:
-        return set(page.locator(".card", has_text=stage).locator(".tabulator-col-title").all_inner_texts())
+        return set(
+            page.locator(".card", has_text=stage).locator(".tabulator-col-title").all_inner_texts()
+        )
 
-    assert {"AUROC", "TPR at 1 % FPR", "TPR at 5 % FPR", "FPR on clean models"} <= titles("input detector")
+    assert {"AUROC", "TPR at 1 % FPR", "TPR at 5 % FPR", "FPR on clean models"} <= titles(
+        "input detector"
+    )
     assert {"DER mean", "ACC on sound models"} <= titles("robust training")
     assert "AUROC" not in titles("robust training")
 
@@ -317,8 +394,13 @@ def test_the_front_is_drawn(seen: Visit) -> None:
     page = seen.open("#view=tradeoffs&against=patch")
     marks = page.locator("figure").first.locator(".point")
     assert marks.count() == 4
-    # against patch ACC is the same everywhere, so that only the lowest ASR of those that are no oracle is on the front
-    assert [m.get_attribute("aria-label") for m in marks.all() if "on-front" in (m.get_attribute("class") or "")] == ["mend"]
+    # against patch ACC is the same everywhere, so that only the lowest ASR of those that are no
+    # oracle is on the front
+    assert [
+        m.get_attribute("aria-label")
+        for m in marks.all()
+        if "on-front" in (m.get_attribute("class") or "")
+    ] == ["mend"]
 
 
 def test_every_seed_is_a_dot(seen: Visit) -> None:
@@ -348,11 +430,15 @@ def test_tables_work_without_scripts(chromium: Any, file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_texts_run_nothing_and_break_nothing(chromium: Any, tmp_path: Path, name: str) -> None:
+def test_hostile_texts_run_nothing_and_break_nothing(
+    chromium: Any, tmp_path: Path, name: str
+) -> None:
     file = published(hostile_board(HOSTILE[name]), tmp_path)
     with visit(chromium, file, viewport={"width": 1300, "height": 900}) as seen:
         page = seen.open()
-        tags = page.evaluate("[...new Set([...document.querySelectorAll('#app *')].map(e => e.localName))]")
+        tags = page.evaluate(
+            "[...new Set([...document.querySelectorAll('#app *')].map(e => e.localName))]"
+        )
         assert not {"script", "img", "iframe", "object", "link", "base", "meta"} & set(tags)
         for view in VIEWS:
             page.locator(f"[role=tab][data-view={view}]").click()

@@ -1,4 +1,6 @@
-"""Whatever stands in the text fields of a result file, every output stays whole and runs none of it."""
+"""Whatever stands in the text fields of a result file, every output stays whole and runs none of
+it.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ from html.parser import HTMLParser
 import pytest
 from hostile_texts import HOSTILE, hostile_board
 
-from benchbd.leaderboard.document import document
-from benchbd.leaderboard.facts import Board
-from benchbd.leaderboard.inline import inline
-from benchbd.leaderboard.latex import to_latex
-from benchbd.leaderboard.page import embedded, library_script, own_script
-from benchbd.leaderboard.publication import publication
-from benchbd.leaderboard.records import COLUMNS
+from benchbd.leaderboard.board.contents import Board
+from benchbd.leaderboard.render.csv_parquet import COLUMNS
+from benchbd.leaderboard.render.files import publication
+from benchbd.leaderboard.render.html_page import embedded, library_script, own_script
+from benchbd.leaderboard.render.json_document import document
+from benchbd.leaderboard.render.latex import to_latex
+from benchbd.leaderboard.render.page_data import inline
 
 
 class Page(HTMLParser):
@@ -58,19 +60,25 @@ def files(hostile: Board) -> dict[str, str]:
     return publication(hostile)
 
 
-def test_the_page_holds_its_data_and_no_script_but_its_own(files: dict[str, str], hostile: Board) -> None:
+def test_the_page_holds_its_data_and_no_script_but_its_own(
+    files: dict[str, str], hostile: Board
+) -> None:
     page = Page(files["index.html"])
     assert page.open == []
     facts, *scripts = page.scripts
     assert json.loads(facts) == json.loads(embedded(inline(hostile, document(hostile))))
     assert scripts == [library_script(), own_script()]
-    assert not {name for name in page.attributes if name.startswith("on") or name in ("src", "href")}
+    assert not {
+        name for name in page.attributes if name.startswith("on") or name in ("src", "href")
+    }
 
 
 def test_the_page_is_the_same_page_but_for_the_texts(files: dict[str, str]) -> None:
     tame = Page(publication(hostile_board("harmless"))["index.html"])
     assert len(tame.scripts) == 3
-    assert files["index.html"].count("<td") == publication(hostile_board("harmless"))["index.html"].count("<td")
+    assert files["index.html"].count("<td") == publication(hostile_board("harmless"))[
+        "index.html"
+    ].count("<td")
 
 
 def test_markdown_tables_keep_their_columns_and_hold_no_elements(files: dict[str, str]) -> None:
@@ -87,7 +95,9 @@ def test_csv_keeps_its_columns_and_holds_no_formula(files: dict[str, str]) -> No
     header, *rows = csv.reader(io.StringIO(files["leaderboard.csv"]))
     assert tuple(header) == COLUMNS
     assert [len(row) for row in rows] == [len(COLUMNS)]
-    assert not [value for row in rows for value in row if value.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert not [
+        value for row in rows for value in row if value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    ]
 
 
 def test_latex_keeps_its_columns(hostile: Board) -> None:
@@ -95,7 +105,16 @@ def test_latex_keeps_its_columns(hostile: Board) -> None:
     tables = re.findall(r"\\toprule\n(.*?)\\bottomrule\n\\end\{tabular\}\n", text, re.DOTALL)
     assert len(tables) == text.count(r"\begin{tabular}") >= 3
     for table in tables:
-        assert len({len(re.findall(r"(?<!\\)&", line)) for line in table.splitlines() if line != r"\midrule"}) == 1
+        assert (
+            len(
+                {
+                    len(re.findall(r"(?<!\\)&", line))
+                    for line in table.splitlines()
+                    if line != r"\midrule"
+                }
+            )
+            == 1
+        )
     assert r"\input{" not in text
 
 

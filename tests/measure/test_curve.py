@@ -30,7 +30,9 @@ class Constant(nn.Module):
 def triggered(images: ImageSet) -> TriggeredSet:
     """All images of the classes 1 and 2, to be taken for 0."""
     places = torch.nonzero(images.labels != 0)[:, 0]
-    return TriggeredSet(places, images.images[places], images.labels[places], torch.zeros(40, dtype=torch.int64))
+    return TriggeredSet(
+        places, images.images[places], images.labels[places], torch.zeros(40, dtype=torch.int64)
+    )
 
 
 def test_points_by_hand(images: ImageSet, triggered: TriggeredSet) -> None:
@@ -43,7 +45,9 @@ def test_points_by_hand(images: ImageSet, triggered: TriggeredSet) -> None:
     ]
 
 
-def test_predictions_are_known_of_the_last_model_until_it_changes(images: ImageSet, triggered: TriggeredSet) -> None:
+def test_predictions_are_known_of_the_last_model_until_it_changes(
+    images: ImageSet, triggered: TriggeredSet
+) -> None:
     along, model, twin = Along(), Constant(1), Constant(1)
     assert along.predictions_of(model) is None
     along.measure(model, images, triggered, 1.0, "fp32")
@@ -64,12 +68,21 @@ def wrap(model: nn.Module) -> None:
     [
         lambda model: model.last.register_forward_hook(lambda module, inputs, output: -output),
         lambda model: model.register_forward_pre_hook(lambda module, inputs: None),
-        lambda model: setattr(model, "forward", lambda images: model.answer.expand(len(images), -1).flip(1)),
+        lambda model: setattr(
+            model, "forward", lambda images: model.answer.expand(len(images), -1).flip(1)
+        ),
         wrap,
     ],
-    ids=["a hook on a layer", "a hook before all", "another forward", "a layer in place of another"],
+    ids=[
+        "a hook on a layer",
+        "a hook before all",
+        "another forward",
+        "a layer in place of another",
+    ],
 )
-def test_what_acts_at_measuring_time_is_a_change(images: ImageSet, triggered: TriggeredSet, change: Any) -> None:
+def test_what_acts_at_measuring_time_is_a_change(
+    images: ImageSet, triggered: TriggeredSet, change: Any
+) -> None:
     along, model = Along(), Constant(1)
     along.measure(model, images, triggered, 1.0, "fp32")
     change(model)

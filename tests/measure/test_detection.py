@@ -18,7 +18,12 @@ def test_perfect_and_useless_scores() -> None:
     low, high = torch.zeros(50), torch.ones(50)
     perfect = {"auroc": 1.0, "tpr_at_1_fpr": 1.0, "tpr_at_5_fpr": 1.0, "tpr_at_10_fpr": 1.0}
     assert separation(low, high) == perfect
-    assert separation(low, low) == {"auroc": 0.5, "tpr_at_1_fpr": 0.0, "tpr_at_5_fpr": 0.0, "tpr_at_10_fpr": 0.0}
+    assert separation(low, low) == {
+        "auroc": 0.5,
+        "tpr_at_1_fpr": 0.0,
+        "tpr_at_5_fpr": 0.0,
+        "tpr_at_10_fpr": 0.0,
+    }
     assert separation(high, low)["auroc"] == 0.0
 
 

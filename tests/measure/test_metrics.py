@@ -11,17 +11,26 @@ from benchbd.measure.metrics import Counts, Metrics, count, percent
 
 
 def image_set(labels: list[int]) -> ImageSet:
-    return ImageSet(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), torch.tensor(labels), ("a", "b", "c"))
+    return ImageSet(
+        torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), torch.tensor(labels), ("a", "b", "c")
+    )
 
 
 def triggered_set(test: ImageSet, attacked: int) -> TriggeredSet:
     places = torch.nonzero(test.labels != attacked)[:, 0]
-    return TriggeredSet(places, test.images[places], test.labels[places], torch.full_like(places, attacked))
+    return TriggeredSet(
+        places, test.images[places], test.labels[places], torch.full_like(places, attacked)
+    )
 
 
 def test_counts_by_hand() -> None:
     test = image_set([0, 0, 1, 1, 2, 2, 2, 1])
-    counts = count(torch.tensor([0, 1, 1, 1, 2, 0, 2, 1]), torch.tensor([0, 1, 2, 2, 0, 0]), test, triggered_set(test, 0))
+    counts = count(
+        torch.tensor([0, 1, 1, 1, 2, 0, 2, 1]),
+        torch.tensor([0, 1, 2, 2, 0, 0]),
+        test,
+        triggered_set(test, 0),
+    )
     # triggered images have the true labels 1 1 2 2 2 1 and are to be taken for 0
     assert counts == Counts(clean=8, clean_hits=6, triggered=6, attack_hits=3, true_hits=3)
     metrics = Metrics.from_counts(counts)
@@ -55,9 +64,17 @@ def test_a_class_that_does_not_exist_hits_nothing() -> None:
 )
 def test_der_by_hand(before: tuple[float, float], after: tuple[float, float], der: float) -> None:
     def counts(acc: float, asr: float) -> Counts:
-        return Counts(clean=100, clean_hits=round(100 * acc), triggered=100, attack_hits=round(100 * asr), true_hits=0)
+        return Counts(
+            clean=100,
+            clean_hits=round(100 * acc),
+            triggered=100,
+            attack_hits=round(100 * asr),
+            true_hits=0,
+        )
 
-    assert Metrics.from_counts(counts(*after), Metrics.from_counts(counts(*before))).der == pytest.approx(der)
+    assert Metrics.from_counts(
+        counts(*after), Metrics.from_counts(counts(*before))
+    ).der == pytest.approx(der)
 
 
 def test_no_triggered_image_gives_no_asr_rather_than_zero() -> None:
@@ -73,6 +90,8 @@ def test_asr_and_rc_cannot_exceed_one_together() -> None:
         Metrics.from_counts(Counts(clean=1, clean_hits=1, triggered=10, attack_hits=6, true_hits=5))
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.97219, "97.2"), (0.0, "0.0"), (1.0, "100.0"), (None, "-")])
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.97219, "97.2"), (0.0, "0.0"), (1.0, "100.0"), (None, "-")]
+)
 def test_percent(share: float | None, text: str) -> None:
     assert percent(share) == text

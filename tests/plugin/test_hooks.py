@@ -1,4 +1,6 @@
-"""Observers: told one after the other; one that raises is switched off, reported, and harms nobody."""
+"""Observers: told one after the other; one that raises is switched off, reported, and
+harms nobody.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def unwilling() -> None:
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Any:
     def these(**targets: str) -> None:
-        found = tuple(Point("benchbd.hooks", name, target, "dist", "1.0") for name, target in targets.items())
+        found = tuple(
+            Point("benchbd.hooks", name, target, "dist", "1.0") for name, target in targets.items()
+        )
         monkeypatch.setattr(hooks, "points", lambda: {"benchbd.hooks": found})
 
     seen.clear()
@@ -61,7 +65,12 @@ def here(cls: object) -> str:
 
 
 def test_one_that_raises_is_switched_off_and_the_rest_goes_on(install: Any) -> None:
-    install(clumsy=here(Clumsy), watcher=here(Watcher), unwilling=here(unwilling), absent="no_such_module:X")
+    install(
+        clumsy=here(Clumsy),
+        watcher=here(Watcher),
+        unwilling=here(unwilling),
+        absent="no_such_module:X",
+    )
     observers = Observers.installed()
     for _ in range(2):
         observers.tell("cell_started", attack="badnet", defense="ft", seed=0)
@@ -77,38 +86,56 @@ def test_wrong_arguments_are_refused_with_both_signatures(install: Any) -> None:
     with pytest.raises(ContractBroken, match=r"hook 'cell_started'\n.*colour"):
         Observers().add(Mistaken())
     install(mistaken=here(Mistaken), absent="no_such_module:X", watcher=here(Watcher))
-    faults = {entry.name: fault for entry in observer_entries() if (fault := observer_fault(entry)) is not None}
-    assert {name: fault.reason for name, fault in faults.items()} == {"mistaken": "contract", "absent": "import-error"}
+    faults = {
+        entry.name: fault
+        for entry in observer_entries()
+        if (fault := observer_fault(entry)) is not None
+    }
+    assert {name: fault.reason for name, fault in faults.items()} == {
+        "mistaken": "contract",
+        "absent": "import-error",
+    }
     assert all(fault.trace.startswith("Traceback") for fault in faults.values())
 
 
-def test_run_and_matrix_are_watched(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_and_matrix_are_watched(
+    install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     install(watcher=here(Watcher), clumsy=here(Clumsy))
     run("badnet", ["none", "ft"], settings=TINY | {"defense.epochs": 1})
     assert seen == ["none", "ok", "ft", "ok"]
     (tmp_path / "p.yaml").write_text(
-        "name: p\ndataset: {name: digits, params: {size: 8}}\nmodel: {name: resnet_small, params: {width: 2}}\n"
+        "name: p\ndataset: {name: digits, params: {size: 8}}\nmodel: {name: resnet_small, params: "
+        "{width: 2}}\n"
         "recipe: {epochs: 1}\nseeds: [0]\nclean_budget: 0.2\ndefenses: [none]\n"
         "attacks: [{name: badnet, params: {size: 9}}, blended]\n"
     )
     seen.clear()
     matrix("p.yaml", executor="inprocess")
-    assert sorted(seen) == ["n/a", "none", "ok"]  # a patch of 9 pixels does not fit, so its defense never starts
+    assert sorted(seen) == [
+        "n/a",
+        "none",
+        "ok",
+    ]  # a patch of 9 pixels does not fit, so its defense never starts
 
 
 def test_the_bundled_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCHBD_LOG", "logs/events.jsonl")
     done = run("badnet", "none", settings=TINY)
-    events = [json.loads(line) for line in (tmp_path / "logs/events.jsonl").read_text().splitlines()]
+    events = [
+        json.loads(line) for line in (tmp_path / "logs/events.jsonl").read_text().splitlines()
+    ]
     names = [event["event"] for event in events]
     assert set(names) == {"cell_started", "stage_progress", "file_written", "cell_finished"}
     assert events[names.index("cell_finished")]["cell"] == done.cells[0].to_json()
     assert [event["time"] for event in events] == sorted(event["time"] for event in events)
 
 
-def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_unless_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCHBD_LOG", raising=False)
     monkeypatch.delenv("BENCHBD_TENSORBOARD", raising=False)
@@ -125,7 +152,12 @@ CELL = {
 
 
 def test_what_tensorboard_is_shown() -> None:
-    assert scalars(CELL) == [("final/acc", 0, 0.5), ("final/rc", 0, 0.25), ("sweep/acc", 0, 0.5), ("sweep/acc", 1, 0.25)]
+    assert scalars(CELL) == [
+        ("final/acc", 0, 0.5),
+        ("final/rc", 0, 0.25),
+        ("sweep/acc", 0, 0.5),
+        ("sweep/acc", 1, 0.25),
+    ]
 
 
 def test_tensorboard_files(tmp_path: Path) -> None:
@@ -137,7 +169,10 @@ def test_tensorboard_files(tmp_path: Path) -> None:
 def test_tensorboard_that_is_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHBD_TENSORBOARD", "runs")
     monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
-    assert "pip install benchbd[tensorboard]" in Observers.installed().switched_off["benchbd/tensorboard"]
+    assert (
+        "pip install benchbd[tensorboard]"
+        in Observers.installed().switched_off["benchbd/tensorboard"]
+    )
 
 
 def test_a_log_can_be_appended_to(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ PACKAGES = {
     "good": GOOD,
     "raising": "1 / 0",
     "exiting": "raise SystemExit(7)",
-    "quitting": "import os, sys; print('noise'); print('last words', file=sys.stderr, flush=True); os._exit(3)",
+    "quitting": "import os, sys; print('noise'); print('last words', file=sys.stderr, "
+    "flush=True); os._exit(3)",
     "looping": "while True:\n    try:\n        while True: pass\n    except Exception: pass",
     "future": GOOD.replace("api = 1", "api = 99"),
     "ft": GOOD,
@@ -41,15 +42,21 @@ REASONS = {
 }
 
 
-def distribution(site: Path, name: str, source: str, plugin: str = "", registry: str = "", kind: str = "defense") -> None:
+def distribution(
+    site: Path, name: str, source: str, plugin: str = "", registry: str = "", kind: str = "defense"
+) -> None:
     """A package and its metadata, as an installer leaves them."""
     package, about = site / f"pkg_{name}", site / f"dist_{name}-1.0.dist-info"
     package.mkdir(parents=True)
     about.mkdir()
     (package / "__init__.py").write_text(source.replace("NAME", plugin or name))
-    (package / "registry.yaml").write_text(registry or f"{kind}: {{{name}: {{family: repair, summary: made by dist-{name}}}}}\n")
+    (package / "registry.yaml").write_text(
+        registry or f"{kind}: {{{name}: {{family: repair, summary: made by dist-{name}}}}}\n"
+    )
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dist-{name}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[benchbd.{kind}]\n{plugin or name} = pkg_{name}:Plugin\n")
+    (about / "entry_points.txt").write_text(
+        f"[benchbd.{kind}]\n{plugin or name} = pkg_{name}:Plugin\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +69,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def benchbd(site: Path, *words: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+def benchbd(
+    site: Path, *words: str, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(site), "BENCHBD_IMPORT_SECONDS": "12"} | variables
     command = [sys.executable, "-m", "benchbd", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=120
+    )
 
 
 def listed(done: subprocess.CompletedProcess[str]) -> set[str]:
@@ -84,14 +95,19 @@ def test_metadata_that_cannot_be_read_hides_nobody_else(tmp_path: Path) -> None:
     broken.mkdir()
     (broken / "METADATA").write_text("Name: dist-a\nVersion: 1.0\n")
     (broken / "entry_points.txt").write_text("[benchbd.defense]\nthis is no entry point\n")
-    assert listed(benchbd(tmp_path, "list", "defenses", "--json")) >= {"dist-good/good", "benchbd/anp"}
+    assert listed(benchbd(tmp_path, "list", "defenses", "--json")) >= {
+        "dist-good/good",
+        "benchbd/anp",
+    }
 
 
 def test_what_is_broken_is_shown_with_reason_and_trace(site: Path) -> None:
     done = benchbd(site, "plugins", "-v")
     assert done.returncode == 0, done.stderr
     for name, (reason, message) in REASONS.items():
-        (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"broken defense.{name} (")]
+        (line,) = [
+            line for line in done.stdout.splitlines() if line.startswith(f"broken defense.{name} (")
+        ]
         assert f"({reason})" in line
         assert message in line
     assert done.stdout.count("Traceback (most recent call last)") == len(REASONS) - 2
@@ -107,7 +123,10 @@ def test_info_of_everything_else(site: Path, name: str) -> None:
 
 
 def test_a_run_of_everything_else(site: Path, tmp_path: Path) -> None:
-    words = "run --attack badnet --defense good --defense benchbd/ft --set recipe.epochs=1 --set model.width=2 --set dataset.size=8"
+    words = (
+        "run --attack badnet --defense good --defense benchbd/ft --set recipe.epochs=1 --set "
+        "model.width=2 --set dataset.size=8"
+    )
     done = benchbd(site, *words.split(), "--set", "defense.epochs=1", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = (cell["cell"]["defense"] for cell in json.loads(done.stdout)["cells"])
@@ -117,14 +136,31 @@ def test_a_run_of_everything_else(site: Path, tmp_path: Path) -> None:
 
 def test_a_taken_name_is_refused_at_use_with_both_providers(site: Path, tmp_path: Path) -> None:
     done = benchbd(site, "run", "--attack", "badnet", "--defense", "ft", cwd=tmp_path)
-    assert (done.returncode, "benchbd/ft and dist-ft/ft; name the one you mean" in done.stderr) == (3, True)
+    assert (done.returncode, "benchbd/ft and dist-ft/ft; name the one you mean" in done.stderr) == (
+        3,
+        True,
+    )
 
 
 def test_plugins_can_be_switched_off(site: Path) -> None:
     everything = listed(benchbd(site, "list", "--json"))
-    assert {name for name in everything if not name.startswith("benchbd/")} == {f"dist-{n}/{n}" for n in [*PACKAGES, "malformed"]}
-    assert all(name.startswith("benchbd/") for name in listed(benchbd(site, "list", "--json", BENCHBD_DISABLE_PLUGINS="1")))
-    unwanted = ["--no-plugin", "dist-ft", "--no-plugin", "defense.good", "--no-plugin", "benchbd/anp", "--no-plugin", "future"]
+    assert {name for name in everything if not name.startswith("benchbd/")} == {
+        f"dist-{n}/{n}" for n in [*PACKAGES, "malformed"]
+    }
+    assert all(
+        name.startswith("benchbd/")
+        for name in listed(benchbd(site, "list", "--json", BENCHBD_DISABLE_PLUGINS="1"))
+    )
+    unwanted = [
+        "--no-plugin",
+        "dist-ft",
+        "--no-plugin",
+        "defense.good",
+        "--no-plugin",
+        "benchbd/anp",
+        "--no-plugin",
+        "future",
+    ]
     left = everything - listed(benchbd(site, *unwanted, "list", "--json"))
     assert left == {"dist-ft/ft", "dist-good/good", "benchbd/anp", "dist-future/future"}
 
@@ -142,11 +178,22 @@ def test_five_hundred_plugins_are_listed_at_once(tmp_path: Path) -> None:
     for number in range(50):
         distribution(tmp_path, f"p{number}", "raise SystemExit('imported')")
         (tmp_path / f"dist_p{number}-1.0.dist-info" / "entry_points.txt").write_text(
-            "[benchbd.defense]\n" + "".join(f"p{number}_{i} = pkg_p{number}:Plugin\n" for i in range(10))
+            "[benchbd.defense]\n"
+            + "".join(f"p{number}_{i} = pkg_p{number}:Plugin\n" for i in range(10))
         )
-        cards = "".join(f"  p{number}_{i}: {{family: repair, summary: plugin {i} of package {number}}}\n" for i in range(10))
+        cards = "".join(
+            f"  p{number}_{i}: {{family: repair, summary: plugin {i} of package {number}}}\n"
+            for i in range(10)
+        )
         (tmp_path / f"pkg_p{number}" / "registry.yaml").write_text("defense:\n" + cards)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    runs = [subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment) for _ in range(4)]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment
+        )
+        for _ in range(4)
+    ]
     assert all(run.stdout.count("plugin 3 of package") == 50 for run in runs)
-    assert min(float(run.stderr) for run in runs) < 0.6  # 0.15 on an idle core; the slack is for shared ones
+    assert (
+        min(float(run.stderr) for run in runs) < 0.6
+    )  # 0.15 on an idle core; the slack is for shared ones

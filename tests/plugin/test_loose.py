@@ -63,10 +63,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_file_is_a_plugin(here: Path, name: str) -> None:
     plugin = create("defense", name, {"factor": 0.25})
     assert (plugin.name, plugin.params["factor"]) == ("my_defense", 0.25)
-    assert name_for(type(plugin)) == place_of(type(plugin)) == f"{here.resolve()}/my_defense.py:Shrink"
+    assert (
+        name_for(type(plugin)) == place_of(type(plugin)) == f"{here.resolve()}/my_defense.py:Shrink"
+    )
     assert load("defense", name_for(type(plugin))) is type(plugin)
     entry = find("defense", name)
-    assert (entry.name, entry.provider, entry.version) == ("my_defense", "local file", digest(DEFENSE.encode()))
+    assert (entry.name, entry.provider, entry.version) == (
+        "my_defense",
+        "local file",
+        digest(DEFENSE.encode()),
+    )
 
 
 def test_a_changed_file_is_another_plugin(here: Path) -> None:
@@ -80,22 +86,52 @@ def test_a_changed_file_is_another_plugin(here: Path) -> None:
 def test_a_file_may_import_the_file_beside_it(here: Path) -> None:
     (here / "part.py").write_text("FACTOR = 0.125\n")
     (here / "my_defense.py").write_text(
-        DEFENSE.replace("import torch\n", "import torch\nfrom .part import FACTOR\n").replace("0.5,", "FACTOR,")
+        DEFENSE.replace("import torch\n", "import torch\nfrom .part import FACTOR\n").replace(
+            "0.5,", "FACTOR,"
+        )
     )
     assert create("defense", "my_defense.py").params["factor"] == 0.125
 
 
-OTHER = DEFENSE + "\nclass Other(Repair):\n    api = 1\n    name = 'other'\n    repair = Shrink.repair\n"
+OTHER = (
+    DEFENSE
+    + "\nclass Other(Repair):\n    api = 1\n    name = 'other'\n    repair = Shrink.repair\n"
+)
 
 
 @pytest.mark.parametrize(
     ("source", "name", "error", "message"),
     [
-        (None, "absent.py", PluginNotFound, "no file .*absent.py; a plugin in a file is named by its path"),
-        ("x = 1", "my.py", PluginNotFound, "holds no defense; write a class that derives from a defense family"),
-        (DEFENSE, "my.py:Shrimp", PluginNotFound, "holds no defense 'Shrimp'; did you mean 'Shrink'"),
-        (OTHER, "my.py", PluginError, "several defenses; name the one you mean: my.py:Shrink, my.py:Other"),
-        (OTHER.replace("    name = 'other'\n", ""), "my.py:Other", ContractBroken, "several defenses are called 'my'; state `name"),
+        (
+            None,
+            "absent.py",
+            PluginNotFound,
+            "no file .*absent.py; a plugin in a file is named by its path",
+        ),
+        (
+            "x = 1",
+            "my.py",
+            PluginNotFound,
+            "holds no defense; write a class that derives from a defense family",
+        ),
+        (
+            DEFENSE,
+            "my.py:Shrimp",
+            PluginNotFound,
+            "holds no defense 'Shrimp'; did you mean 'Shrink'",
+        ),
+        (
+            OTHER,
+            "my.py",
+            PluginError,
+            "several defenses; name the one you mean: my.py:Shrink, my.py:Other",
+        ),
+        (
+            OTHER.replace("    name = 'other'\n", ""),
+            "my.py:Other",
+            ContractBroken,
+            "several defenses are called 'my'; state `name",
+        ),
         ("1/0", "my.py", PluginError, "cannot be imported: ZeroDivisionError"),
         ("raise SystemExit(4)", "my.py", PluginError, "cannot be imported: SystemExit: 4"),
         ("def", "my.py", PluginError, "cannot be imported: SyntaxError"),
@@ -103,7 +139,9 @@ OTHER = DEFENSE + "\nclass Other(Repair):\n    api = 1\n    name = 'other'\n    
         (DEFENSE, "my.first.py", ContractBroken, "its name has a dot before .py; rename it"),
     ],
 )
-def test_what_is_wrong_with_a_file(here: Path, source: str | None, name: str, error: type[Exception], message: str) -> None:
+def test_what_is_wrong_with_a_file(
+    here: Path, source: str | None, name: str, error: type[Exception], message: str
+) -> None:
     if source is not None:
         (here / name.removesuffix(":Shrimp").removesuffix(":Other")).write_text(source)
     with pytest.raises(error, match=message):
@@ -128,7 +166,10 @@ def test_a_run_from_files_names_file_and_digest(here: Path) -> None:
 def test_a_stored_result_runs_no_file_that_nobody_named(here: Path) -> None:
     stored = run("badnet", "none", model="./my_model.py", settings=TINY).attack
     (here / "my_model.py").write_text(MODEL + "print('run!')\n")
-    with pytest.raises(UnsafeFile, match="reading it would run that file; if you trust the file, name it: `--model "):
+    with pytest.raises(
+        UnsafeFile,
+        match="reading it would run that file; if you trust the file, name it: `--model ",
+    ):
         load_attack_result(stored.path)
     again = run(defense="none", model="./my_model.py", result_file=stored.path)
     assert torch.equal(again.attack.clean_predictions, stored.clean_predictions)
@@ -151,7 +192,9 @@ def test_a_protocol_names_files_and_worker_processes_find_them(here: Path) -> No
     (here / "mine.yaml").write_text(PROTOCOL)
     assert load_protocol("mine.yaml").defenses[0].name == "./my_defense.py:Shrink"
     table = matrix("mine.yaml", executor="local", workers=1)
-    assert table[["model", "defense", "status"]].to_numpy().tolist() == [["my_model", "my_defense", "ok"]]
+    assert table[["model", "defense", "status"]].to_numpy().tolist() == [
+        ["my_model", "my_defense", "ok"]
+    ]
     assert (here / "leaderboard/results/mine/badnet/my_defense").is_dir()
     (here / "my_defense.py").write_text(DEFENSE + "\n")
     assert matrix("mine.yaml", executor="inprocess")["key"][0] != table["key"][0]
@@ -160,5 +203,8 @@ def test_a_protocol_names_files_and_worker_processes_find_them(here: Path) -> No
 def test_a_parameter_without_a_type(tmp_path: Path) -> None:
     file = tmp_path / "untyped.py"
     file.write_text(DEFENSE.replace("factor: float = param", "factor = param"))
-    with pytest.raises(PluginError, match=r"untyped\.py cannot be imported: `factor` is .*; write `factor: float = param\("):
+    with pytest.raises(
+        PluginError,
+        match=r"untyped\.py cannot be imported: `factor` is .*; write `factor: float = param\(",
+    ):
         load("defense", str(file))

@@ -39,7 +39,14 @@ def refusal(**parameters: Any) -> str:
 
 def test_defaults() -> None:
     probe = Probe()
-    assert (probe.rate, probe.steps, probe.mode, probe.mirror, probe.most, probe.sizes) == (0.5, 3, "up", False, None, (1, 2))
+    assert (probe.rate, probe.steps, probe.mode, probe.mirror, probe.most, probe.sizes) == (
+        0.5,
+        3,
+        "up",
+        False,
+        None,
+        (1, 2),
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +80,10 @@ def test_infinity_is_no_parameter(value: Any) -> None:
 
 def test_unknown_name_with_the_nearest() -> None:
     message = refusal(step=3)
-    assert message == "probe has no parameter 'step'; did you mean 'steps'? `benchbd info probe` shows all"
+    assert (
+        message
+        == "probe has no parameter 'step'; did you mean 'steps'? `benchbd info probe` shows all"
+    )
     assert refusal(zzz=1) == "probe has no parameter 'zzz'; `benchbd info probe` shows all"
 
 
@@ -101,7 +111,9 @@ def test_whole_numbers_become_floats_and_the_other_way_round() -> None:
 
 
 def test_integers_and_floats_give_the_same_parameters() -> None:
-    assert json.dumps(Probe.model_validate({"rate": 1, "steps": 4.0}).params) == json.dumps(Probe(rate=1.0, steps=4).params)
+    assert json.dumps(Probe.model_validate({"rate": 1, "steps": 4.0}).params) == json.dumps(
+        Probe(rate=1.0, steps=4).params
+    )
 
 
 def test_a_bad_default_is_refused_too() -> None:
@@ -113,7 +125,16 @@ def test_a_bad_default_is_refused_too() -> None:
         Bad()
 
 
-CHANGED = Probe(rate=0.25, steps=7, mode="down", label="it's", mirror=True, most=9, sizes=(3,), file=Path("a b/c"))
+CHANGED = Probe(
+    rate=0.25,
+    steps=7,
+    mode="down",
+    label="it's",
+    mirror=True,
+    most=9,
+    sizes=(3,),
+    file=Path("a b/c"),
+)
 
 
 @pytest.mark.parametrize("probe", [Probe(), CHANGED])
@@ -137,8 +158,12 @@ def test_frozen() -> None:
 
 
 def test_text_from_a_person() -> None:
-    probe = Probe.from_text(rate="2e-1", steps="4", most="none", sizes="[5, 6]", mirror="false", file="x.png")
-    assert probe == Probe(rate=0.2, steps=4, most=None, sizes=(5, 6), mirror=False, file=Path("x.png"))
+    probe = Probe.from_text(
+        rate="2e-1", steps="4", most="none", sizes="[5, 6]", mirror="false", file="x.png"
+    )
+    assert probe == Probe(
+        rate=0.2, steps=4, most=None, sizes=(5, 6), mirror=False, file=Path("x.png")
+    )
 
 
 def test_text_that_is_not_a_list_is_refused() -> None:
@@ -165,18 +190,37 @@ def test_arguments_give_the_defaults() -> None:
 
 
 def test_arguments_round_trip() -> None:
-    numbers = ("--rate", "0.25", "--steps", "7", "--most", "9", "--sizes", "[3]", "--mirror", "true")
-    assert probe_of(namespace(*numbers, "--mode", "down", "--label", "it's", "--file", "a b/c")) == CHANGED
+    numbers = (
+        "--rate",
+        "0.25",
+        "--steps",
+        "7",
+        "--most",
+        "9",
+        "--sizes",
+        "[3]",
+        "--mirror",
+        "true",
+    )
+    assert (
+        probe_of(namespace(*numbers, "--mode", "down", "--label", "it's", "--file", "a b/c"))
+        == CHANGED
+    )
 
 
 def test_a_default_outside_of_its_own_range() -> None:
     class Careless(Plugin):
         factor: float = param(5.0, "a factor", ge=0, le=2)
 
-    said = r"test_plugin: the default of `factor`, 5\.0, is outside of its own range >= 0, <= 2; change one of them"
+    said = (
+        r"test_plugin: the default of `factor`, 5\.0, is outside of its own range >= 0, <= 2; "
+        r"change one of them"
+    )
     with pytest.raises(ConfigError, match=said):
         Careless()
-    with pytest.raises(ConfigError, match=r"expected factor \(a factor\) to be a float >= 0, <= 2, got 7\.0"):
+    with pytest.raises(
+        ConfigError, match=r"expected factor \(a factor\) to be a float >= 0, <= 2, got 7\.0"
+    ):
         Careless(factor=7.0)
 
 
@@ -192,7 +236,10 @@ def test_arguments_with_dashes() -> None:
         poison_share: float = param(0.1, "a share")
 
     parser = Dashed.add_arguments(argparse.ArgumentParser())
-    assert parser.parse_args(["--poison-share", "0.3"]).poison_share == parser.parse_args(["--poison_share", "0.3"]).poison_share
+    assert (
+        parser.parse_args(["--poison-share", "0.3"]).poison_share
+        == parser.parse_args(["--poison_share", "0.3"]).poison_share
+    )
 
 
 def test_help_shows_the_meaning(capsys: pytest.CaptureFixture[str]) -> None:

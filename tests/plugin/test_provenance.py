@@ -12,16 +12,18 @@ from typing import Any
 import pytest
 
 from benchbd.api import Repair
+from benchbd.matrices.stored_state import changed_sources
 from benchbd.plugin.provenance import source_digest, sources
 from benchbd.plugin.registry import load
-from benchbd.running.standing import changed_sources
 
 FILES = {
     "__init__": "",
     "mine": "from planted.base import Base\n\nclass Mine(Base):\n    api = 1\n",
-    "base": "from benchbd.api import Repair\n\nclass Base(Repair):\n    def repair(self, model, clean, rng):\n"
+    "base": "from benchbd.api import Repair\n\nclass Base(Repair):\n    def repair(self, model, "
+    "clean, rng):\n"
     "        from .deep import nothing\n        return nothing(model)\n",
-    "deep": "import planted.constants\nfrom . import mine\n\ndef nothing(model):\n    return model\n",
+    "deep": "import planted.constants\nfrom . import mine\n\ndef nothing(model):\n    return "
+    "model\n",
     "constants": "ONE = 1\n",
     "apart": "TWO = 2\n",
 }
@@ -29,7 +31,9 @@ FILES = {
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package of a plugin, what it is built on through one module and another, and a module that it does not need."""
+    """A package of a plugin, what it is built on through one module and another, and a module that
+    it does not need.
+    """
     folder = tmp_path / "planted"
     folder.mkdir()
     for name, text in FILES.items():
@@ -46,9 +50,15 @@ def plugin() -> type[Repair]:
 
 
 def test_all_that_it_is_built_on_is_named(planted: Path) -> None:
-    helpers = {f"planted.{name}": hashlib.sha256(FILES[name].encode()).hexdigest() for name in ("base", "deep", "constants")}
+    helpers = {
+        f"planted.{name}": hashlib.sha256(FILES[name].encode()).hexdigest()
+        for name in ("base", "deep", "constants")
+    }
     own = hashlib.sha256(FILES["mine"].encode()).hexdigest()
-    assert sources(plugin()) == {"defense.mine": own, "planted": hashlib.sha256(b"").hexdigest()} | helpers
+    assert (
+        sources(plugin())
+        == {"defense.mine": own, "planted": hashlib.sha256(b"").hexdigest()} | helpers
+    )
     assert source_digest(plugin()) == own
 
 
@@ -58,11 +68,16 @@ def test_a_change_of_a_helper_is_told_where_the_result_names_it(planted: Path) -
     changed = {"sources": then["sources"] | {"planted.deep": "0" * 64}}
     assert changed_sources([plugin()()], changed) == "made with another source of planted.deep"
     before = {"sources": {"defense.mine": then["sources"]["defense.mine"]}}
-    assert changed_sources([plugin()()], before) == "", "results made before helpers were noted say nothing of them"
+    assert changed_sources([plugin()()], before) == "", (
+        "results made before helpers were noted say nothing of them"
+    )
 
 
 def test_those_of_the_core_are_none_of_a_plugin() -> None:
     assert set(sources(load("defense", "anp_oracle"))) == {
         "defense.anp_oracle",
-        *(f"benchbd_zoo.defense.{name}" for name in ("anp", "mask_pruning", "masked_norms")),
+        *(
+            f"benchbd_zoo.defense.{name}"
+            for name in ("anp", "parts.mask_pruning", "parts.masked_norms")
+        ),
     }

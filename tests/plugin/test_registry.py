@@ -30,15 +30,31 @@ class Net(Model):
 """
 
 FAULTS = {
-    "raises": ("raise ZeroDivisionError('at import')", "import-error", "ZeroDivisionError: at import"),
+    "raises": (
+        "raise ZeroDivisionError('at import')",
+        "import-error",
+        "ZeroDivisionError: at import",
+    ),
     "exits": ("raise SystemExit(3)", "import-error", "SystemExit: 3"),
     "typo": ("def", "import-error", "SyntaxError"),
     "absent": ("", "import-error", "AttributeError"),
     "too_new": (MODEL.replace("api = 1", "api = 99"), "api-too-new", "upgrade benchbd"),
-    "silent": (MODEL.replace("    api = 1\n", ""), "contract", "expected `api = 1` in the class body"),
-    "no_plugin": ("class Net: pass", "contract", "expected no_plugin:Net to be a class of the model family"),
+    "silent": (
+        MODEL.replace("    api = 1\n", ""),
+        "contract",
+        "expected `api = 1` in the class body",
+    ),
+    "no_plugin": (
+        "class Net: pass",
+        "contract",
+        "expected no_plugin:Net to be a class of the model family",
+    ),
     "no_class": ("Net = 3", "contract", "found 3"),
-    "other_kind": ("from benchbd.api import Repair as Net", "contract", "to be a class of the model family"),
+    "other_kind": (
+        "from benchbd.api import Repair as Net",
+        "contract",
+        "to be a class of the model family",
+    ),
     "verbless": (MODEL.replace("def build", "def built"), "contract", "does not write build"),
     "misnamed": (MODEL.replace("{name}", "other"), "contract", "calls itself 'other'"),
 }
@@ -48,7 +64,9 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Replaces the registered models by (name, module) pairs, each from a distribution of its own or a given one."""
+    """Replaces the registered models by (name, module) pairs, each from a distribution of its own
+    or a given one.
+    """
     made: list[Point] = []
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "points", lambda: {"benchbd.model": tuple(made)})
@@ -71,18 +89,26 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 def test_listing_imports_no_plugin_and_no_large_library() -> None:
     program = (
-        "import sys; from benchbd.plugin.entry import KINDS; from benchbd.plugin.registry import entries\n"
+        "import sys; from benchbd.plugin.entry import KINDS; from benchbd.plugin.registry import "
+        "entries\n"
         "assert all(entries(kind) for kind in KINDS)\n"
-        "large = {'torch', 'pandas', 'pydantic', 'numpy', 'benchbd_zoo', 'benchbd_zoo.attack.badnet'}\n"
+        "large = {'torch', 'pandas', 'pydantic', 'numpy', 'benchbd_zoo', "
+        "'benchbd_zoo.attack.badnet'}\n"
         "print(sorted(large & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
 def test_bundled_plugins_can_be_found() -> None:
     entry = registry.find("attack", "badnet")
-    assert (entry.kind, entry.provider, entry.target) == ("attack", "benchbd", "benchbd_zoo.attack.badnet:BadNet")
+    assert (entry.kind, entry.provider, entry.target) == (
+        "attack",
+        "benchbd",
+        "benchbd_zoo.attack.badnet:BadNet",
+    )
     assert registry.find("attack", "benchbd/badnet") == entry
     cls = registry.load("attack", "badnet")
     assert entry_of(cls) == entry
@@ -98,8 +124,13 @@ def test_entries_are_sorted() -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(PluginNotFound) as caught:
         registry.find("attack", "badnets")
-    assert str(caught.value) == "no attack named 'badnets'; did you mean 'badnet'? `benchbd list attacks` shows all"
-    with pytest.raises(PluginNotFound, match="no attack named 'qqqq'; `benchbd list attacks` shows all"):
+    assert (
+        str(caught.value)
+        == "no attack named 'badnets'; did you mean 'badnet'? `benchbd list attacks` shows all"
+    )
+    with pytest.raises(
+        PluginNotFound, match="no attack named 'qqqq'; `benchbd list attacks` shows all"
+    ):
         registry.find("attack", "qqqq")
     with pytest.raises(PluginNotFound):
         registry.find("attack", "stranger/badnet")
@@ -110,8 +141,14 @@ def test_what_is_broken_is_listed_with_its_reason_and_the_rest_loads(install: In
         install(name, source)
     install("good", MODEL)
     assert {entry.name for entry in registry.entries("model")} == {*FAULTS, "good"}
-    faults = {entry.name: fault for entry in registry.entries("model") if (fault := registry.fault(entry)) is not None}
-    assert {name: fault.reason for name, fault in faults.items()} == {name: reason for name, (_, reason, _) in FAULTS.items()}
+    faults = {
+        entry.name: fault
+        for entry in registry.entries("model")
+        if (fault := registry.fault(entry)) is not None
+    }
+    assert {name: fault.reason for name, fault in faults.items()} == {
+        name: reason for name, (_, reason, _) in FAULTS.items()
+    }
     for name, (_, _, message) in FAULTS.items():
         assert message in faults[name].message
         assert faults[name].trace.startswith("Traceback")
@@ -132,19 +169,30 @@ def test_a_broken_plugin_is_refused_at_use(install: Install, name: str) -> None:
 def test_two_providers_of_one_name(install: Install) -> None:
     install("net", MODEL, module="first", distribution="dist-a")
     install("net", MODEL, module="second", distribution="dist-b")
-    with pytest.raises(PluginError, match="two packages provide the model 'net': dist-a/net and dist-b/net; name the one you mean"):
+    with pytest.raises(
+        PluginError,
+        match="two packages provide the model 'net': dist-a/net and dist-b/net; name the one you "
+        "mean",
+    ):
         registry.load("model", "net")
     assert registry.load("model", "dist-b/net").__module__ == "second"
     clash = registry.clashes("model")
-    assert [(fault.reason, fault.message) for fault in clash] == [("name-clash", "'net' is provided by dist-a, dist-b")]
+    assert [(fault.reason, fault.message) for fault in clash] == [
+        ("name-clash", "'net' is provided by dist-a, dist-b")
+    ]
 
 
 def test_what_follows_a_colon_is_the_variant(install: Install) -> None:
     install("net", MODEL)
     install("plain", MODEL.replace('    variant: str = param("small", "which one")\n', ""))
-    assert registry.create("model", "net:large", {"width": 8}).params == {"variant": "large", "width": 8}
+    assert registry.create("model", "net:large", {"width": 8}).params == {
+        "variant": "large",
+        "width": 8,
+    }
     assert registry.create("model", "dist/net:large").params["variant"] == "large"
-    with pytest.raises(PluginNotFound, match="'plain' takes nothing after a colon, got 'plain:large'"):
+    with pytest.raises(
+        PluginNotFound, match="'plain' takes nothing after a colon, got 'plain:large'"
+    ):
         registry.create("model", "plain:large")
 
 
@@ -170,7 +218,9 @@ def test_registry_files(tmp_path: Path, content: str, summary: str) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "registry.yaml").write_text(content)
-    entry = registry._entry("model", Point("benchbd.model", "net", "package:Net", "somebody", "1.2"))
+    entry = registry._entry(
+        "model", Point("benchbd.model", "net", "package:Net", "somebody", "1.2")
+    )
     assert (entry.summary, entry.provider) == (summary, "somebody")
     assert "package" not in sys.modules
 
@@ -180,6 +230,8 @@ def test_a_card_is_found_without_running_the_package(tmp_path: Path) -> None:
     (tmp_path / "explosive").mkdir()
     (tmp_path / "explosive" / "__init__.py").write_text("raise RuntimeError")
     (tmp_path / "explosive" / "registry.yaml").write_text(CARD)
-    assert registry.catalogue("explosive") == {"model": {"net": {"family": "image", "summary": "A net."}}}
+    assert registry.catalogue("explosive") == {
+        "model": {"net": {"family": "image", "summary": "A net."}}
+    }
     assert registry.catalogue("no_such_package_anywhere") == {}
     assert registry.catalogue("__main__") == {}

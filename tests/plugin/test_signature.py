@@ -34,7 +34,10 @@ def repair_of(verb: Any) -> type[Plugin]:
 def test_wrong_parameters(verb: Any, fault: str) -> None:
     expected = "expected repair(self, model, clean, rng)"
     remedy = "; write `def repair(self, model, clean, rng):`"
-    with pytest.raises(ContractBroken, match=f"^defense 'mine': found .*{re.escape(expected)}: {re.escape(fault + remedy)}$"):
+    with pytest.raises(
+        ContractBroken,
+        match=f"^defense 'mine': found .*{re.escape(expected)}: {re.escape(fault + remedy)}$",
+    ):
         repair_of(verb).require_contract()
 
 
@@ -57,7 +60,9 @@ def test_an_optional_method_is_looked_at_too() -> None:
         "stamp": lambda self, images, labels, rng: images,
         "prepare": lambda self, train, rng: {},
     }
-    with pytest.raises(ContractBroken, match=re.escape("expected prepare(self, train, build_model, recipe, rng)")):
+    with pytest.raises(
+        ContractBroken, match=re.escape("expected prepare(self, train, build_model, recipe, rng)")
+    ):
         plugin_of(PoisoningAttack, body).require_contract()
 
 
@@ -65,6 +70,9 @@ def test_a_missing_verb_with_the_name_that_was_meant() -> None:
     body = {"fitt": lambda self: None}
     with pytest.raises(
         ContractBroken,
-        match=re.escape("does not write fit; its family asks for it: write `def fit(self, model, clean, rng):`; is that 'fitt'?"),
+        match=re.escape(
+            "does not write fit; its family asks for it: write `def fit(self, model, clean, "
+            "rng):`; is that 'fitt'?"
+        ),
     ):
         plugin_of(InputDetector, body).require_contract()

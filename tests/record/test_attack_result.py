@@ -36,22 +36,34 @@ def test_round_trip(stored: AttackResult, result_file: Path) -> None:
 def test_the_model_that_was_read_predicts_what_was_stored(result_file: Path) -> None:
     read = load_attack_result(result_file)
     assert not read.model.training
-    assert torch.equal(predict(read.model, read.test.images, precision="fp32"), read.clean_predictions)
-    assert torch.equal(predict(read.model, read.triggered.images, precision="fp32"), read.triggered_predictions)
+    assert torch.equal(
+        predict(read.model, read.test.images, precision="fp32"), read.clean_predictions
+    )
+    assert torch.equal(
+        predict(read.model, read.triggered.images, precision="fp32"), read.triggered_predictions
+    )
 
 
 def test_metrics_by_hand(stored: AttackResult) -> None:
     metrics, triggered = stored.metrics(), stored.triggered
     assert metrics.acc == float((stored.clean_predictions == stored.test.labels).double().mean())
     assert metrics.asr == float((stored.triggered_predictions == 0).double().mean())
-    assert metrics.rc == float((stored.triggered_predictions == triggered.true_labels).double().mean())
+    assert metrics.rc == float(
+        (stored.triggered_predictions == triggered.true_labels).double().mean()
+    )
     assert metrics.der is None
 
 
 def test_what_was_poisoned_and_triggered(stored: AttackResult) -> None:
-    """A white square of two pixels in the lower right corner, a fifth of the training set, not of class 0."""
+    """A white square of two pixels in the lower right corner, a fifth of the training set, not of
+    class 0.
+    """
     train, triggered = stored.train, stored.triggered
-    assert train.count(State.POISONED) == round(0.2 * len(train)) == stored.manifest["counts"]["poisoned"]
+    assert (
+        train.count(State.POISONED)
+        == round(0.2 * len(train))
+        == stored.manifest["counts"]["poisoned"]
+    )
     assert set(train.labels.tolist()) == {0}
     assert 0 not in train.clean.labels[train.indices].tolist()
     assert int(train.images[:, :, 6:, 6:].min()) == int(triggered.images[:, :, 6:, 6:].min()) == 255
@@ -63,7 +75,15 @@ def test_the_delta_is_small(stored: AttackResult) -> None:
     content = read_tensors(stored.path)
     assert content["predictions"]["clean"].dtype == torch.uint16
     assert content["poisoned"]["images"].shape == (len(stored.train.indices), 1, 8, 8)
-    assert set(content) == {"schema", "manifest", "model", "poisoned", "triggered", "trigger", "predictions"}
+    assert set(content) == {
+        "schema",
+        "manifest",
+        "model",
+        "poisoned",
+        "triggered",
+        "trigger",
+        "predictions",
+    }
 
 
 @pytest.mark.parametrize("how", ["file", "folder", "name"])
@@ -81,9 +101,13 @@ def test_a_result_is_found_by_file_folder_and_name(
     assert result_path(given[how]).samefile("record/small/attack_result.pt")
 
 
-def test_a_name_that_leads_nowhere_lists_what_there_is(tmp_path: Path, result_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_leads_nowhere_lists_what_there_is(
+    tmp_path: Path, result_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RecordError, match=r"no attack result at large or record/large/attack_result\.pt$"):
+    with pytest.raises(
+        RecordError, match=r"no attack result at large or record/large/attack_result\.pt$"
+    ):
         load_attack_result("large")
     (tmp_path / "record").mkdir()
     result_file.parent.rename(tmp_path / "record" / "small")
@@ -91,7 +115,9 @@ def test_a_name_that_leads_nowhere_lists_what_there_is(tmp_path: Path, result_fi
         load_attack_result("large")
 
 
-def test_is_stored_says_whether_it_is_whole_and_of_that_key(stored: AttackResult, tmp_path: Path) -> None:
+def test_is_stored_says_whether_it_is_whole_and_of_that_key(
+    stored: AttackResult, tmp_path: Path
+) -> None:
     shutil.copytree(stored.folder, tmp_path / "copy")
     assert is_stored(tmp_path / "copy", stored.key)
     assert not is_stored(tmp_path / "copy", "0" * 64)
@@ -107,7 +133,9 @@ def test_another_data_set_is_refused(result_file: Path) -> None:
     content = read_tensors(result_file)
     content["manifest"]["fingerprints"]["test"] = "0" * 64
     write_tensors(result_file, content)
-    with pytest.raises(DataError, match="the test split of 'digits' has changed since this result was made"):
+    with pytest.raises(
+        DataError, match="the test split of 'digits' has changed since this result was made"
+    ):
         load_attack_result(result_file)
 
 
@@ -133,7 +161,10 @@ def put(value: Any, *path: str) -> Callable[[Content], None]:
     "change",
     [
         put(99, "schema"),
-        *(drop(part) for part in ("manifest", "model", "poisoned", "triggered", "trigger", "predictions")),
+        *(
+            drop(part)
+            for part in ("manifest", "model", "poisoned", "triggered", "trigger", "predictions")
+        ),
         put(None, "manifest"),
         put([], "manifest"),
         put("text", "manifest"),
@@ -154,7 +185,9 @@ def put(value: Any, *path: str) -> Callable[[Content], None]:
         put("text", "predictions", "clean"),
     ],
 )
-def test_a_result_that_was_tampered_with_is_refused(result_file: Path, change: Callable[[Content], None]) -> None:
+def test_a_result_that_was_tampered_with_is_refused(
+    result_file: Path, change: Callable[[Content], None]
+) -> None:
     content = read_tensors(result_file)
     change(content)
     write_tensors(result_file, content)
@@ -185,15 +218,23 @@ def smaller(content: Content) -> None:
     [
         (all_of(99, "poisoned", "labels"), "expected poisoned labels from 0 to 9, got 99 to 99"),
         (all_of(9, "poisoned", "states"), "expected poisoned states from 1 to 2, got 9 to 9"),
-        (all_of(State.CLEAN, "poisoned", "states"), "expected poisoned states from 1 to 2, got 0 to 0"),
-        (all_of(77, "triggered", "attacked_labels"), "expected attacked labels from 0 to 9, got 77 to 77"),
+        (
+            all_of(State.CLEAN, "poisoned", "states"),
+            "expected poisoned states from 1 to 2, got 0 to 0",
+        ),
+        (
+            all_of(77, "triggered", "attacked_labels"),
+            "expected attacked labels from 0 to 9, got 77 to 77",
+        ),
         (all_of(-2, "triggered", "indices"), "two images of one place"),
         (one_place, "two images of one place"),
         (smaller, r"expected triggered images like the test images \(1, 8, 8\), got \(1, 4, 4\)"),
         (all_of(10, "predictions", "clean"), "a class beyond the 10 that there are"),
     ],
 )
-def test_forged_numbers_are_refused(result_file: Path, change: Callable[[Content], None], told: str) -> None:
+def test_forged_numbers_are_refused(
+    result_file: Path, change: Callable[[Content], None], told: str
+) -> None:
     content = read_tensors(result_file)
     change(content)
     write_tensors(result_file, content)
@@ -203,7 +244,9 @@ def test_forged_numbers_are_refused(result_file: Path, change: Callable[[Content
 
 def test_bystanders_are_marked_by_truth_values(result_file: Path) -> None:
     content = read_tensors(result_file)
-    content["triggered"]["bystander"] = torch.full((len(content["triggered"]["indices"]),), 7, dtype=torch.uint8)
+    content["triggered"]["bystander"] = torch.full(
+        (len(content["triggered"]["indices"]),), 7, dtype=torch.uint8
+    )
     write_tensors(result_file, content)
     with pytest.raises(RecordError, match=r"expected bystander as torch\.bool"):
         load_attack_result(result_file)
@@ -228,7 +271,9 @@ def test_triggered_images_of_other_places_are_refused(result_file: Path) -> None
         (put({"width": "wide"}, "manifest", "model", "params"), BenchbdError),
     ],
 )
-def test_a_plugin_that_is_gone_is_named(result_file: Path, change: Callable[[Content], None], error: type[Exception]) -> None:
+def test_a_plugin_that_is_gone_is_named(
+    result_file: Path, change: Callable[[Content], None], error: type[Exception]
+) -> None:
     content = read_tensors(result_file)
     content["manifest"].pop("found_as", None)
     change(content)

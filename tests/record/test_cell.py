@@ -42,8 +42,16 @@ FULL = cell(
     baseline=Metrics(acc=0.9, asr=1.0, rc=0.0),
     detection={"auroc": 0.75, "flagged": True, "scores": [1.0, 2.0]},
     predictions=Predictions(file="predictions.pt", sha256="ab"),
-    curves=(Curve(axis="threshold", points=(CurvePoint(value=0.1, units=3, acc=0.9, asr=None, rc=None),), chosen=0),),
-    operating_points=(OperatingPoint(name="p", value=0.1, units=3, validation_acc=0.8, acc=0.9, asr=0.2, rc=0.1),),
+    curves=(
+        Curve(
+            axis="threshold",
+            points=(CurvePoint(value=0.1, units=3, acc=0.9, asr=None, rc=None),),
+            chosen=0,
+        ),
+    ),
+    operating_points=(
+        OperatingPoint(name="p", value=0.1, units=3, validation_acc=0.8, acc=0.9, asr=0.2, rc=0.1),
+    ),
     notes={"pruned": 3, "log": [{"loss": 0.1}]},
     cost=CellCost(defense_seconds=1.5, forward_samples=12),
     provenance={"argv": ["benchbd"]},
@@ -51,7 +59,10 @@ FULL = cell(
 )
 
 
-@pytest.mark.parametrize("original", [cell(), FULL, cell(status=Status(code="n/a", reason="no convolution", stage="defense"))])
+@pytest.mark.parametrize(
+    "original",
+    [cell(), FULL, cell(status=Status(code="n/a", reason="no convolution", stage="defense"))],
+)
 def test_round_trip_through_json(original: Cell) -> None:
     text = json.dumps(original.to_json(), allow_nan=False)
     assert Cell.model_validate(json.loads(text)) == original
@@ -61,8 +72,24 @@ def test_round_trip_through_json(original: Cell) -> None:
 def test_the_names_of_the_stored_form() -> None:
     stored = FULL.to_json()
     assert stored["schema"] == 1
-    assert {"key", "protocol", "status", "cell", "metrics", "counts", "baseline", "detection", "predictions"} < set(stored)
-    assert stored["status"] == {"code": "ok", "reason": "", "stage": "", "error": "", "traceback": ""}
+    assert {
+        "key",
+        "protocol",
+        "status",
+        "cell",
+        "metrics",
+        "counts",
+        "baseline",
+        "detection",
+        "predictions",
+    } < set(stored)
+    assert stored["status"] == {
+        "code": "ok",
+        "reason": "",
+        "stage": "",
+        "error": "",
+        "traceback": "",
+    }
     assert stored["cell"]["attack"]["params"] == {"rate": 0.1, "colour": [1, 2, 3], "image": None}
 
 
@@ -133,7 +160,9 @@ def test_a_file_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
     assert one.identity()[2] == {"rate": 0.5, "image": hashlib.sha256(b"sunrise").hexdigest()}
     there.write_bytes(b"sunset")
     assert Provided.of(Pictured(image=there)).identity() != one.identity()
-    assert Provided.model_validate(one.model_dump(mode="json")).identity() == one.identity(), "what is stored needs no file"
+    assert Provided.model_validate(one.model_dump(mode="json")).identity() == one.identity(), (
+        "what is stored needs no file"
+    )
 
 
 def test_a_folder_and_a_file_that_is_not_there_count_by_their_path(tmp_path: Path) -> None:
@@ -142,9 +171,16 @@ def test_a_folder_and_a_file_that_is_not_there_count_by_their_path(tmp_path: Pat
 
 
 def test_identity_leaves_out_who_provides_it_in_which_version() -> None:
-    packaged = Provided.of(Loose(rate=1)).model_copy(update={"provider": "somebody", "version": "1.2"})
+    packaged = Provided.of(Loose(rate=1)).model_copy(
+        update={"provider": "somebody", "version": "1.2"}
+    )
     assert packaged.identity() == ["loose", 3, {"rate": 1.0}]
 
 
 def test_a_file_that_is_still_being_written_is_identified_by_its_digest() -> None:
-    assert Provided.of(Loose(rate=1)).identity() == ["loose", 3, {"rate": 1.0}, Provided.of(Loose()).version]
+    assert Provided.of(Loose(rate=1)).identity() == [
+        "loose",
+        3,
+        {"rate": 1.0},
+        Provided.of(Loose()).version,
+    ]

@@ -27,11 +27,20 @@ class Halve(Repair):
     name = "halve"
 
     def repair(self, model: torch.nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
-        worth = {name: torch.arange(float(channels(layer, "scale"))) for name, layer in norm_layers(model).items()}
+        worth = {
+            name: torch.arange(float(channels(layer, "scale")))
+            for name, layer in norm_layers(model).items()
+        }
         total = sum(len(values) for values in worth.values())
         path = path_by_number(worth, [0, total // 2, total], "scale")
         sweep = Sweep(path, (0.9, 0.5, 0.1), chosen=1)
-        return Repaired(path.at(model, 1), sweep, kept={"first": 0}, notes={"of": total}, tensors={"mask": torch.ones(3)})
+        return Repaired(
+            path.at(model, 1),
+            sweep,
+            kept={"first": 0},
+            notes={"of": total},
+            tensors={"mask": torch.ones(3)},
+        )
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +90,24 @@ def test_tables_agree_with_the_cell(result: DefenseResult) -> None:
     assert curve.points[1].acc == result.metrics.acc
     assert (curve.points[0].acc, curve.points[0].asr) == (result.baseline.acc, result.baseline.asr)
     (kept,) = result.cell.operating_points
-    assert (kept.name, kept.units, kept.acc, kept.validation_acc) == ("first", 0, result.baseline.acc, 0.9)
+    assert (kept.name, kept.units, kept.acc, kept.validation_acc) == (
+        "first",
+        0,
+        result.baseline.acc,
+        0.9,
+    )
 
 
 def test_none_is_an_empty_field() -> None:
-    assert table([CurvePoint(value=1.0, acc=0.5, asr=None, rc=None)]) == "value,units,acc,asr,rc,validation_acc\n1.0,,0.5,,,\n"
+    assert (
+        table([CurvePoint(value=1.0, acc=0.5, asr=None, rc=None)])
+        == "value,units,acc,asr,rc,validation_acc\n1.0,,0.5,,,\n"
+    )
 
 
-def test_what_is_no_defense_result_is_refused(result: DefenseResult, stored: AttackResult, tmp_path: Path) -> None:
+def test_what_is_no_defense_result_is_refused(
+    result: DefenseResult, stored: AttackResult, tmp_path: Path
+) -> None:
     with pytest.raises(RecordError, match="does not hold a defense result"):
         read_defense_result(stored.path)
     content = read_tensors(result.path)
@@ -109,7 +128,12 @@ def test_tables_and_pictures_of_an_earlier_result_go(result_file: Path) -> None:
     for name in ("pictures.png", "notes.txt"):
         (folder / name).touch()
     create("defense", "none").defense(result_file, device="cpu", save_path=folder)  # type: ignore[attr-defined]
-    assert {path.name for path in folder.iterdir()} == {"defense_result.pt", "predictions.safetensors", "cell.json", "notes.txt"}
+    assert {path.name for path in folder.iterdir()} == {
+        "defense_result.pt",
+        "predictions.safetensors",
+        "cell.json",
+        "notes.txt",
+    }
 
 
 def test_no_defense_measures_what_the_attack_stored(result_file: Path) -> None:

@@ -17,7 +17,16 @@ import torch
 
 from benchbd.errors import RecordError, UnsafeFile
 from benchbd.record import files
-from benchbd.record.files import announcing, read_json, read_tensors, sha256, write, write_json, write_tensors, write_text
+from benchbd.record.files import (
+    announcing,
+    read_json,
+    read_tensors,
+    sha256,
+    write,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 CONTENT = {
     "schema": 1,
@@ -44,7 +53,9 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_a_slice_is_read_back_as_a_slice(tmp_path: Path) -> None:
     whole = torch.arange(1000)
-    path = write_tensors(tmp_path / "a.pt", {"schema": 1, "part": whole[10:12], "spread": whole[:1].expand(500)})
+    path = write_tensors(
+        tmp_path / "a.pt", {"schema": 1, "part": whole[10:12], "spread": whole[:1].expand(500)}
+    )
     found = read_tensors(path)
     assert found["part"].tolist() == [10, 11]
     assert found["spread"].shape == (500,)
@@ -52,7 +63,12 @@ def test_a_slice_is_read_back_as_a_slice(tmp_path: Path) -> None:
 
 def test_of_a_part_only_the_part_is_stored(tmp_path: Path) -> None:
     whole = torch.arange(1_000_000)
-    content = {"schema": 1, "part": whole[10:12], "none": [whole[:0]], "tied": (whole[:9].clone(),) * 2}
+    content = {
+        "schema": 1,
+        "part": whole[10:12],
+        "none": [whole[:0]],
+        "tied": (whole[:9].clone(),) * 2,
+    }
     path = write_tensors(tmp_path / "a.pt", content)
     assert path.stat().st_size < 10_000
     found = read_tensors(path)
@@ -83,12 +99,17 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_else(
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_full_disk_under_torch_is_a_record_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_under_torch_is_a_record_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RecordError, match=r"cannot write .*a\.pt: No space left on device; nothing there was changed"):
+    with pytest.raises(
+        RecordError,
+        match=r"cannot write .*a\.pt: No space left on device; nothing there was changed",
+    ):
         write_tensors(tmp_path / "a.pt", CONTENT)
     assert names(tmp_path) == []
 
@@ -149,20 +170,29 @@ class Shell(Bomb):
 
 
 @pytest.mark.parametrize("kind", [Bomb, Shell])
-@pytest.mark.parametrize("form", ["protocol 0", "protocol 2", "protocol 5", "torch", "old torch", "torch, deep inside"])
-def test_a_pickle_that_would_run_is_refused_and_does_not_run(tmp_path: Path, kind: type[Bomb], form: str) -> None:
+@pytest.mark.parametrize(
+    "form", ["protocol 0", "protocol 2", "protocol 5", "torch", "old torch", "torch, deep inside"]
+)
+def test_a_pickle_that_would_run_is_refused_and_does_not_run(
+    tmp_path: Path, kind: type[Bomb], form: str
+) -> None:
     marker, path = tmp_path / "marker", tmp_path / "a.pt"
     content: dict[str, Any] = {"schema": 1, "model": {"w": torch.zeros(2)}}
     if form.startswith("protocol"):
         path.write_bytes(pickle.dumps({"schema": 1, "bomb": kind(marker)}, protocol=int(form[-1])))
     else:
-        content["model" if form == "torch" else "more"] = [[kind(marker)]] if "deep" in form else kind(marker)
+        content["model" if form == "torch" else "more"] = (
+            [[kind(marker)]] if "deep" in form else kind(marker)
+        )
         torch.save(content, path, _use_new_zipfile_serialization=form != "old torch")
     with pytest.raises(UnsafeFile) as caught:
         read_tensors(path)
     assert not marker.exists()
     assert "is a pickle that would import" in str(caught.value)
-    assert any(word in str(caught.value) for word in (("system",) if kind is Shell else ("getattr", "write_text")))
+    assert any(
+        word in str(caught.value)
+        for word in (("system",) if kind is Shell else ("getattr", "write_text"))
+    )
 
 
 def test_a_model_pickled_whole_is_refused(tmp_path: Path) -> None:
@@ -210,7 +240,10 @@ def test_what_is_no_table_of_ours(tmp_path: Path) -> None:
             read_tensors(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x80", b"\x80\x02}q\x00.", b"clean,1\npoisoned,2\n", b"a."])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", b"PK\x03\x04", b"\x80", b"\x80\x02}q\x00.", b"clean,1\npoisoned,2\n", b"a."],
+)
 def test_what_is_no_result_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pt").write_bytes(content)
     with pytest.raises(RecordError, match=r"a\.pt") as caught:
@@ -251,7 +284,9 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
             read(path)
 
 
-def test_a_file_larger_than_anything_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_larger_than_anything_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_tensors(tmp_path / "a.pt", CONTENT)
     monkeypatch.setattr(files, "MAX_BYTES", 1000)
     with pytest.raises(RecordError, match="at most 1,000 are read"):

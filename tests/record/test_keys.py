@@ -11,7 +11,9 @@ from benchbd.record.keys import attack_key, canonical_json, cell_key, folder_nam
 
 def test_a_key_is_the_sha256_of_canonical_json() -> None:
     assert canonical_json({"b": [1, 0.5, None], "a": "é"}) == '{"a":"\\u00e9","b":[1,0.5,null]}'
-    assert key_of("cell", {"b": 2, "a": 1}) == hashlib.sha256(b'[1,"cell",{"a":1,"b":2}]').hexdigest()
+    assert (
+        key_of("cell", {"b": 2, "a": 1}) == hashlib.sha256(b'[1,"cell",{"a":1,"b":2}]').hexdigest()
+    )
 
 
 def test_the_order_of_names_does_not_matter_that_of_parts_does() -> None:
@@ -59,7 +61,14 @@ def test_every_part_changes_a_key() -> None:
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("resnet_small", "resnet_small"), ("timm:a/b", "timm_a_b"), ("../../etc", "_.._etc"), ("..", "_"), ("", "_"), (".x", "x")],
+    [
+        ("resnet_small", "resnet_small"),
+        ("timm:a/b", "timm_a_b"),
+        ("../../etc", "_.._etc"),
+        ("..", "_"),
+        ("", "_"),
+        (".x", "x"),
+    ],
 )
 def test_names_stay_inside_their_folder(name: str, safe: str) -> None:
     assert safe_name(name) == safe

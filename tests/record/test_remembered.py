@@ -1,4 +1,6 @@
-"""Shared work is done once per content, and done again when what it depends on, or its file, has changed."""
+"""Shared work is done once per content, and done again when what it depends on, or its file, has
+changed.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,17 @@ def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
         {"depends_on": torch.zeros(2)},
         {"sha256": None},
     ],
-    ids=["values", "names", "number", "set", "sparse", "nothing", "of other things", "tensor for a digest", "no digest"],
+    ids=[
+        "values",
+        "names",
+        "number",
+        "set",
+        "sparse",
+        "nothing",
+        "of other things",
+        "tensor for a digest",
+        "no digest",
+    ],
 )
 def test_a_foreign_file_is_made_again(tmp_path: Path, foreign: dict[str, Any]) -> None:
     make = Maker()
@@ -85,7 +97,9 @@ def test_a_file_without_an_entry_is_made_again(tmp_path: Path, missing: str) -> 
     with remembering(tmp_path):
         remembered("thing", [1], make)
         (path,) = tmp_path.glob("thing-*.pt")
-        write_tensors(path, {name: value for name, value in read_tensors(path).items() if name != missing})
+        write_tensors(
+            path, {name: value for name, value in read_tensors(path).items() if name != missing}
+        )
         assert remembered("thing", [1], make)["made"].tolist() == [2, 2]
 
 
@@ -101,7 +115,9 @@ def test_who_needs_it_meanwhile_waits(tmp_path: Path) -> None:
         with remembering(tmp_path):
             return remembered("thing", [1], make)["made"]
 
-    with ThreadPoolExecutor(2) as pool:  # the lock is one of open files: threads stand for processes
+    with ThreadPoolExecutor(
+        2
+    ) as pool:  # the lock is one of open files: threads stand for processes
         first = pool.submit(need)
         assert begun.wait(10)
         second = pool.submit(need)
@@ -111,7 +127,10 @@ def test_who_needs_it_meanwhile_waits(tmp_path: Path) -> None:
 def test_work_that_cannot_be_stored_is_not_begun(tmp_path: Path) -> None:
     make = Maker()
     (tmp_path / "file").touch()
-    with remembering(tmp_path / "file"), pytest.raises(Unwritable, match=r"cannot write to .*file: File exists"):
+    with (
+        remembering(tmp_path / "file"),
+        pytest.raises(Unwritable, match=r"cannot write to .*file: File exists"),
+    ):
         remembered("thing", [1], make)
     assert make.calls == 0
 
@@ -142,9 +161,16 @@ def test_surrogates_of_one_start_are_one(tmp_path: Path, images: ImageSet) -> No
 
 
 def test_who_does_the_work_counts(tmp_path: Path) -> None:
-    """The attack always, the architecture where the work depends on a network, whose weights do not tell it."""
+    """The attack always, the architecture where the work depends on a network, whose weights do not
+    tell it.
+    """
     make, network = Maker(), nn.Linear(2, 2)
-    for attack, model in ((["a", 1], ["m"]), (["a", 1], ["other"]), (["a", 2], ["m"]), (["a", 2], ["m"])):
+    for attack, model in (
+        (["a", 1], ["m"]),
+        (["a", 1], ["other"]),
+        (["a", 2], ["m"]),
+        (["a", 2], ["m"]),
+    ):
         with remembering(tmp_path, attack, model):
             remembered("thing", [1], make)
     assert make.calls == 2
@@ -154,12 +180,16 @@ def test_who_does_the_work_counts(tmp_path: Path) -> None:
     assert make.calls == 4
 
 
-def test_a_surrogate_is_shared_by_attacks_and_not_by_architectures(tmp_path: Path, images: ImageSet) -> None:
+def test_a_surrogate_is_shared_by_attacks_and_not_by_architectures(
+    tmp_path: Path, images: ImageSet
+) -> None:
     """These two pad in another way and have parameters of the same names and shapes."""
     recipe = Recipe(epochs=0, batch_size=20, precision="fp32")
     for name in ("efficientnet_lite0", "tf_efficientnet_lite0"):
         plugin = cast(Model, create("model", f"timm:{name}"))
         for attack in ("one", "another"):
             with remembering(tmp_path, [attack], Provided.of(plugin).identity()):
-                clean_model(plugin.restore(3, (3, 32, 32), (0.0,) * 3, (1.0,) * 3, 0), images, recipe)
+                clean_model(
+                    plugin.restore(3, (3, 32, 32), (0.0,) * 3, (1.0,) * 3, 0), images, recipe
+                )
     assert len(list(tmp_path.glob("surrogate-*.pt"))) == 2

@@ -29,7 +29,16 @@ def test_variants_differ_in_columns_of_their_own() -> None:
 
 def test_what_was_not_measured_is_missing() -> None:
     table = frame([make_cell(), make_cell(code="failed", reason="not today")])
-    unknown = ["acc", "asr", "baseline_acc", "clean", "defense_seconds", "peak_bytes", "device", "precision"]
+    unknown = [
+        "acc",
+        "asr",
+        "baseline_acc",
+        "clean",
+        "defense_seconds",
+        "peak_bytes",
+        "device",
+        "precision",
+    ]
     assert table[unknown].isna().all(axis=1).tolist() == [False, True]
     assert not table[unknown].iloc[0].isna().any()
     assert tuple(table.columns) == tuple(frame([]).columns) == COLUMNS

@@ -18,6 +18,8 @@ def test_nothing_in_the_table_is_cut_off(stored: AttackResult, width: int) -> No
 
 
 def test_headings_of_a_sweep_are_whole() -> None:
-    kept = OperatingPoint(name="2%", value=0.45, units=12, validation_acc=0.972, acc=0.951, asr=1.0, rc=0.0)
+    kept = OperatingPoint(
+        name="2%", value=0.45, units=12, validation_acc=0.972, acc=0.951, asr=1.0, rc=0.0
+    )
     swept = make_cell(curves=(Curve(axis="pruned share", points=()),), operating_points=(kept,))
     assert "…" not in plain(curve_table(swept), width=60)

@@ -12,7 +12,7 @@ from benchbd.api import BuildModel, remembered
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.running.attacking import AttackJob, make
-from benchbd.testing.material import ARCHITECTURES, Patch, Planted
+from benchbd.testing.tiny_data import ARCHITECTURES, Patch, Planted
 
 
 class Grey(Patch):
@@ -21,7 +21,9 @@ class Grey(Patch):
     name = "grey"
     grey: ClassVar[int] = 100
 
-    def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
+    def prepare(
+        self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
+    ) -> dict[str, Tensor]:
         return remembered("grey", ["a grey"], lambda: {"grey": torch.tensor(self.grey)})
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -38,7 +40,14 @@ class Corrected(Grey):
 def test_a_corrected_attack_does_its_work_again(tmp_path: Path) -> None:
     recipe = Recipe(epochs=0, batch_size=50, precision="fp32")
     attacks = (Grey(), Corrected(), Corrected(poison_ratio=0.2))
-    jobs = [AttackJob(Planted(), ARCHITECTURES["residual"](), attack, recipe, seed=0, device="cpu") for attack in attacks]
-    found = [int(make(job, tmp_path / str(place)).trigger["grey"]) for place, job in enumerate(jobs)]
+    jobs = [
+        AttackJob(Planted(), ARCHITECTURES["residual"](), attack, recipe, seed=0, device="cpu")
+        for attack in attacks
+    ]
+    found = [
+        int(make(job, tmp_path / str(place)).trigger["grey"]) for place, job in enumerate(jobs)
+    ]
     assert found == [100, 200, 200]
-    assert len(list(tmp_path.glob(".remembered/grey-*.pt"))) == 2, "the share of poison is no part of the work"
+    assert len(list(tmp_path.glob(".remembered/grey-*.pt"))) == 2, (
+        "the share of poison is no part of the work"
+    )

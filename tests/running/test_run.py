@@ -1,4 +1,6 @@
-"""`benchbd.run`: from names to measured cells, on digits of 8x8 pixels and a network of four channels."""
+"""`benchbd.run`: from names to measured cells, on digits of 8x8 pixels and a network of four
+channels.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from benchbd.api import Repair
 from benchbd.engine.inference import predict
 from benchbd.errors import ConfigError, DataError, Diverged, PluginNotFound, RecordError
 from benchbd.record.attack_result import AttackResult, load_attack_result
+from benchbd.record.claim import Busy
 from benchbd.running import attacking
 from benchbd.running.attacking import AttackJob
-from benchbd.running.claim import Busy
 
 TINY = {
     "recipe.epochs": 2,
@@ -39,7 +41,10 @@ def test_the_whole_story_leaves_what_it_promises() -> None:
     assert [cell.status.code for cell in run.cells] == ["ok", "ok", "ok"]
     untouched = run.cells[0]
     assert untouched.metrics is not None and untouched.baseline is not None
-    assert (untouched.metrics.acc, untouched.metrics.asr) == (untouched.baseline.acc, untouched.baseline.asr)
+    assert (untouched.metrics.acc, untouched.metrics.asr) == (
+        untouched.baseline.acc,
+        untouched.baseline.asr,
+    )
     assert untouched.metrics.der == 0.5
     folder = Path("record/story")
     for name in (
@@ -63,7 +68,9 @@ def test_the_reported_and_the_stored_model_are_one() -> None:
     attack = load_attack_result("one")
     content = torch.load("record/one/defense/anp/defense_result.pt", weights_only=True)
     attack.model.load_state_dict(content["model"])
-    hits = int((predict(attack.model, attack.test.images, precision="fp32") == attack.test.labels).sum())
+    hits = int(
+        (predict(attack.model, attack.test.images, precision="fp32") == attack.test.labels).sum()
+    )
     assert run.cells[0].counts is not None and hits == run.cells[0].counts.clean_hits
 
 
@@ -74,7 +81,10 @@ def test_same_seed_same_predictions_another_seed_others() -> None:
     assert torch.equal(first.attack.clean_predictions, again.attack.clean_predictions)
     for file in ("first", "again", "other"):
         assert Path(f"record/{file}/defense/anp/predictions.safetensors").is_file()
-    bytes_of = {f: Path(f"record/{f}/defense/anp/predictions.safetensors").read_bytes() for f in ("first", "again", "other")}
+    bytes_of = {
+        f: Path(f"record/{f}/defense/anp/predictions.safetensors").read_bytes()
+        for f in ("first", "again", "other")
+    }
     assert bytes_of["first"] == bytes_of["again"] != bytes_of["other"]
     assert first.cells[0].key == again.cells[0].key != other.cells[0].key
 
@@ -96,9 +106,15 @@ def test_a_stored_attack_result_is_used_again() -> None:
         ({"seed": 0}, "leave out --seed"),
         ({"attack": "badnet"}, "leave out --attack"),
         ({"settings": {"recipe.epochs": 3}}, "leave out --set recipe.epochs"),
-        ({"model": "resnet9"}, "made with the model 'resnet_small', not 'resnet9'; leave out --model"),
+        (
+            {"model": "resnet9"},
+            "made with the model 'resnet_small', not 'resnet9'; leave out --model",
+        ),
         ({"model": "timm:resnet18"}, "made with the model 'resnet_small', not 'timm:resnet18'"),
-        ({"dataset": "cifar10"}, "made with the dataset 'digits', not 'cifar10'; leave out --dataset"),
+        (
+            {"dataset": "cifar10"},
+            "made with the dataset 'digits', not 'cifar10'; leave out --dataset",
+        ),
     ],
 )
 def test_a_stored_attack_result_is_what_it_is(arguments: dict[str, object], words: str) -> None:
@@ -110,14 +126,23 @@ def test_a_stored_attack_result_is_what_it_is(arguments: dict[str, object], word
 
 
 def test_no_result_of_a_defense_takes_the_place_of_another() -> None:
-    """The first lies under its name, one of other parameters beside it, and a failure covers no numbers."""
+    """The first lies under its name, one of other parameters beside it, and a failure covers no
+    numbers.
+    """
     first = benchbd.run("badnet", "ft", settings=FT, name="kept")
     other = benchbd.run("badnet", "ft", settings=FT | {"defense.epochs": 2}, name="kept")
     broken = benchbd.run("badnet", "ft", settings=FT | {"defense.index": "nowhere"}, name="kept")
     benchbd.run("badnet", "ft", settings=FT, name="kept")
     assert (other.cells[0].status.code, broken.cells[0].status.code) == ("ok", "failed")
-    keys = {path.parent.name: json.loads(path.read_text())["key"] for path in Path("record/kept/defense").glob("*/cell.json")}
-    runs = {"ft": first, f"ft-{other.cells[0].key[:8]}": other, f"ft-{broken.cells[0].key[:8]}": broken}
+    keys = {
+        path.parent.name: json.loads(path.read_text())["key"]
+        for path in Path("record/kept/defense").glob("*/cell.json")
+    }
+    runs = {
+        "ft": first,
+        f"ft-{other.cells[0].key[:8]}": other,
+        f"ft-{broken.cells[0].key[:8]}": broken,
+    }
     assert keys == {name: run.cells[0].key for name, run in runs.items()}
     assert not Path(f"record/kept/defense/ft-{broken.cells[0].key[:8]}/defense_result.pt").exists()
 
@@ -128,7 +153,9 @@ def test_a_failure_leaves_the_numbers_of_the_same_cell(monkeypatch: pytest.Monke
     monkeypatch.setattr("benchbd.defense.repair.require_eval", lambda *_: 1 / 0)
     again = benchbd.run("badnet", "ft", settings=FT, name="kept")
     assert (again.cells[0].status.code, again.cells[0].key) == ("failed", made.cells[0].key)
-    assert {path.name: path.read_bytes() for path in Path("record/kept/defense/ft").iterdir()} == before
+    assert {
+        path.name: path.read_bytes() for path in Path("record/kept/defense/ft").iterdir()
+    } == before
 
 
 def test_of_two_runs_at_once_under_one_name_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,12 +176,19 @@ def test_of_two_runs_at_once_under_one_name_one_is_made(monkeypatch: pytest.Monk
 
 
 def test_a_run_shows_itself_as_its_table() -> None:
-    run = benchbd.run("badnet", ["nad", "ft"], settings=FT | {"defense.index": "<b>nowhere</b>"}, name="kept")
+    run = benchbd.run(
+        "badnet", ["nad", "ft"], settings=FT | {"defense.index": "<b>nowhere</b>"}, name="kept"
+    )
     shown = repr(run)
-    assert "badnet on digits, resnet_small, seed 0" in shown and "ft: failed: cannot read the index file" in shown
+    assert (
+        "badnet on digits, resnet_small, seed 0" in shown
+        and "ft: failed: cannot read the index file" in shown
+    )
     assert len(shown) < 2000 and "\x1b" not in shown
     assert "<b>" not in run._repr_html_() and "&lt;b&gt;" in run._repr_html_()
-    assert repr(run.attack) == "<AttackResult: badnet on digits, resnet_small, seed 0, in record/kept>"
+    assert (
+        repr(run.attack) == "<AttackResult: badnet on digits, resnet_small, seed 0, in record/kept>"
+    )
     assert list(run.frame()["status"]) == ["failed", "failed"]
 
 
@@ -167,7 +201,11 @@ def test_a_run_shows_itself_as_its_table() -> None:
         ({"settings": {"defence.anp_eps": "0.1"}}, ConfigError, "did you mean 'defense'"),
         ({"settings": {"attack.size": "0"}}, ConfigError, "expected size .* >= 1, got"),
         ({"settings": {"attack.poison_ratio": "0.95"}}, ConfigError, "only .* are eligible"),
-        ({"settings": {"attack.target": "10"}}, ConfigError, "target to be a class from 0 to 9, got 10"),
+        (
+            {"settings": {"attack.target": "10"}},
+            ConfigError,
+            "target to be a class from 0 to 9, got 10",
+        ),
         ({"protocol": "digits-quik"}, ConfigError, "did you mean 'digits-quick'"),
         ({"device": "cuda:99"}, ConfigError, "cannot use the device"),
         ({"attack": None}, ConfigError, "name an attack"),
@@ -175,14 +213,28 @@ def test_a_run_shows_itself_as_its_table() -> None:
         ({"seed": True}, ConfigError, "a seed from 0 to 4294967295, got True"),
         ({"seed": "0"}, ConfigError, "a seed from 0 to 4294967295, got '0'"),
         ({"seed": 1.5}, ConfigError, "a seed from 0 to 4294967295, got 1.5"),
-        ({"defense": Repair}, ConfigError, "expected the name of a defense, .*save a class in a file"),
+        (
+            {"defense": Repair},
+            ConfigError,
+            "expected the name of a defense, .*save a class in a file",
+        ),
         ({"defense": [3]}, ConfigError, "expected the name of a defense"),
-        ({"attack": Repair}, ConfigError, "attack: expected one name, .*'./mine.py' where a class is saved"),
-        ({"attack": ["badnet", "sig"]}, ConfigError, "attack: expected one name, .*`benchbd.matrix` runs several"),
+        (
+            {"attack": Repair},
+            ConfigError,
+            "attack: expected one name, .*'./mine.py' where a class is saved",
+        ),
+        (
+            {"attack": ["badnet", "sig"]},
+            ConfigError,
+            "attack: expected one name, .*`benchbd.matrix` runs several",
+        ),
         ({"model": 3}, ConfigError, "model: expected one name, .* got 3"),
     ],
 )
-def test_bad_input_is_refused_with_what_to_do(arguments: dict[str, object], error: type[Exception], words: str) -> None:
+def test_bad_input_is_refused_with_what_to_do(
+    arguments: dict[str, object], error: type[Exception], words: str
+) -> None:
     with pytest.raises(error, match=words):
         benchbd.run(**({"attack": "badnet", "defense": "anp"} | arguments))  # type: ignore[arg-type]
     assert not list(Path().glob("record/*/attack_result.pt"))

@@ -18,7 +18,9 @@ from benchbd.testing.subject import Subject
 FT = load("defense", "ft")
 
 
-def result(monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str = "") -> tuple[str, str]:
+def result(
+    monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str = ""
+) -> tuple[str, str]:
     entry = Entry("defense", "ft", "somebody", "1.0", "package.ft:FT", card)
     monkeypatch.setattr(declaration, "entry_of", lambda cls: entry)
     monkeypatch.setattr(declaration, "catalogue_fault", lambda package: fault)
@@ -36,21 +38,36 @@ def test_a_card_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({}, "", "no card under defense: ft: in the registry.yaml of package; write one"),
         ({"family": "repair"}, "", "has no summary"),
-        ({"family": "data-filter", "summary": "x"}, "", "its card says family: data-filter, its class is a repair"),
-        ({}, "ScannerError: line 3", "the registry.yaml of package cannot be read: ScannerError: line 3"),
+        (
+            {"family": "data-filter", "summary": "x"},
+            "",
+            "its card says family: data-filter, its class is a repair",
+        ),
+        (
+            {},
+            "ScannerError: line 3",
+            "the registry.yaml of package cannot be read: ScannerError: line 3",
+        ),
     ],
 )
-def test_a_card_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str, message: str) -> None:
+def test_a_card_that_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str, message: str
+) -> None:
     status, said = result(monkeypatch, card, fault)
     assert (status, message in said) == ("failed", True), said
 
 
-def test_a_card_that_nobody_has_filled_in_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_card_that_nobody_has_filled_in_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (_, *written) = write_package("defense", "mine", tmp_path)
     (path,) = [path for path in written if path.name == "registry.yaml"]
     card = yaml.safe_load(path.read_text())["defense"]["mine"]
     status, said = result(monkeypatch, card)
-    assert status == "skipped" and "still has what `benchbd new` wrote: 'Who: Title of the paper'" in said
+    assert (
+        status == "skipped"
+        and "still has what `benchbd new` wrote: 'Who: Title of the paper'" in said
+    )
     status, said = result(monkeypatch, card | {"paper": {"authors": "Ada", "title": "On heads"}})
     assert status == "skipped" and "'what it does, in one line'" in said
     filled = {"summary": "tunes", "paper": {"authors": "Ada", "title": "On heads"}}

@@ -1,4 +1,6 @@
-"""The checks are checked: every mutant breaks one rule and is caught by the check that names it, and by no crash."""
+"""The checks are checked: every mutant breaks one rule and is caught by the check that names it,
+and by no crash.
+"""
 
 from __future__ import annotations
 
@@ -23,24 +25,37 @@ def catcher(path: Path) -> str:
     return found.group(1)
 
 
-@pytest.mark.parametrize("path", [p for p in MUTANTS if catcher(p) != "nothing"], ids=lambda p: p.stem)
-def test_a_mutant_is_caught_by_its_check(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [p for p in MUTANTS if catcher(p) != "nothing"], ids=lambda p: p.stem
+)
+def test_a_mutant_is_caught_by_its_check(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     (cls,) = classes_in(path)
     (check,) = [check for check in checks_for(cls, "full") if check.name == catcher(path)]
     result = run_check(check, Subject(cls))
-    assert (result.status, result.message.startswith("it raised")) == ("failed", path.stem == "verb_crashes"), result
+    assert (result.status, result.message.startswith("it raised")) == (
+        "failed",
+        path.stem == "verb_crashes",
+    ), result
 
 
-@pytest.mark.parametrize("path", [p for p in MUTANTS if catcher(p) == "nothing"], ids=lambda p: p.stem)
-def test_what_breaks_no_rule_passes_all_checks(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [p for p in MUTANTS if catcher(p) == "nothing"], ids=lambda p: p.stem
+)
+def test_what_breaks_no_rule_passes_all_checks(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     if path.stem != "keeps_all_rules":  # processes of its own for one of them are enough
         monkeypatch.setattr("benchbd.testing.runner.CHECKS", [c for c in CHECKS if not c.apart])
     (cls,) = classes_in(path)
     results = check_plugin(cls, "full")
     assert [result for result in results if result.status == "failed"] == []
-    assert [result.check for result in results if result.status == "skipped"] == ["catalogue_matches_class"]
+    assert [result.check for result in results if result.status == "skipped"] == [
+        "catalogue_matches_class"
+    ]
 
 
 def test_every_check_catches_a_mutant() -> None:

@@ -25,7 +25,9 @@ def mutant(name: str) -> type[Plugin]:
 
 
 def statuses(name: str, **options: object) -> dict[str, str]:
-    return {result.check: result.status for result in check_plugin(mutant(name), "smoke", **options)}  # type: ignore[arg-type]
+    return {
+        result.check: result.status for result in check_plugin(mutant(name), "smoke", **options)
+    }  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -50,14 +52,22 @@ def test_a_plugin_that_applies_nowhere_is_one_failure() -> None:
     results = check_plugin(mutant("applies_nowhere"), "smoke")
     (failed,) = failures(results)
     assert failed.message == (
-        "it applies to none of the architectures and shapes tried here, so nothing of it was checked: the network is none of mine"
+        "it applies to none of the architectures and shapes tried here, so nothing of it was "
+        "checked: the network is none of mine"
     )
-    assert {result.status for result in results if result.check in ("rerun_is_identical", "sees_no_oracle")} == {"n/a"}
+    assert {
+        result.status
+        for result in results
+        if result.check in ("rerun_is_identical", "sees_no_oracle")
+    } == {"n/a"}
 
 
 def test_a_plugin_is_tried_where_it_applies() -> None:
     subject = Subject(mutant("transformers_only"))
-    assert (subject.architecture, subject.trial.changed) == ("transformer", ("the clean training images",))
+    assert (subject.architecture, subject.trial.changed) == (
+        "transformer",
+        ("the clean training images",),
+    )
 
 
 def test_no_processor_changes_how_a_verb_computes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,25 +83,42 @@ def test_a_plugin_that_cannot_be_built_is_no_crash() -> None:
 
 def test_a_result_says_what_and_why() -> None:
     (result,) = failures(check_plugin(mutant("training_mode"), "smoke"))[:1]
-    assert result.to_json().keys() == {"plugin", "check", "rule", "status", "message", "seconds", "traceback"}
-    assert (result.plugin, result.rule) == ("training_mode", "What comes back is a model, in eval mode.")
+    assert result.to_json().keys() == {
+        "plugin",
+        "check",
+        "rule",
+        "status",
+        "message",
+        "seconds",
+        "traceback",
+    }
+    assert (result.plugin, result.rule) == (
+        "training_mode",
+        "What comes back is a model, in eval mode.",
+    )
     assert result.message == "it returned a model in training mode; return `model.eval()`"
 
 
 def test_an_expected_failure_is_no_failure() -> None:
-    found = statuses("inputs_changed", expected_failures={"inputs_stay": "the paper works in place"})
+    found = statuses(
+        "inputs_changed", expected_failures={"inputs_stay": "the paper works in place"}
+    )
     assert (found["inputs_stay"], "failed" in found.values()) == ("expected", False)
 
 
 def test_an_expected_failure_that_passes_is_one() -> None:
-    results = check_plugin(mutant("keeps_all_rules"), "smoke", expected_failures={"inputs_stay": "no reason"})
+    results = check_plugin(
+        mutant("keeps_all_rules"), "smoke", expected_failures={"inputs_stay": "no reason"}
+    )
     assert [(r.check, r.message) for r in failures(results)] == [
         ("inputs_stay", "it was expected to fail (no reason) and passed; take it off the list")
     ]
 
 
 def test_an_unknown_check_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no check named 'input_stays'; did you mean 'inputs_stay'"):
+    with pytest.raises(
+        ConfigError, match="no check named 'input_stays'; did you mean 'inputs_stay'"
+    ):
         check_plugin(mutant("keeps_all_rules"), expected_failures={"input_stays": "x"})
 
 
@@ -123,7 +150,9 @@ def test_contract(check):
         ("keeps_all_rules", {"inputs_stay": "a wrong reason"}, {"failed": 1, "xfailed": 0}),
     ],
 )
-def test_as_pytest_tests(pytester: pytest.Pytester, name: str, expected: dict[str, str], outcome: dict[str, int]) -> None:
+def test_as_pytest_tests(
+    pytester: pytest.Pytester, name: str, expected: dict[str, str], outcome: dict[str, int]
+) -> None:
     pytester.makepyfile(CONTRACT.format(folder=str(MUTANTS), name=name, expected=expected))
     done = pytester.runpytest_inprocess(
         "-p", "no:cacheprovider", "--benchbd-level", "smoke", "-k", "not import_ and not three_arch"

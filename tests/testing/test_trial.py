@@ -13,9 +13,13 @@ from benchbd.testing.trial import same
 NAN = math.nan
 
 
-@pytest.mark.parametrize("answer", [torch.tensor([1.0, NAN, math.inf]), torch.tensor([True]), [NAN], {"loss": NAN}])
+@pytest.mark.parametrize(
+    "answer", [torch.tensor([1.0, NAN, math.inf]), torch.tensor([True]), [NAN], {"loss": NAN}]
+)
 def test_an_answer_equals_its_like(answer: Any) -> None:
-    assert same(answer, answer.clone() if isinstance(answer, torch.Tensor) else type(answer)(answer))
+    assert same(
+        answer, answer.clone() if isinstance(answer, torch.Tensor) else type(answer)(answer)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""torchvision, and timm on top of it, can be imported whether or not the compiled extension loads."""
+"""torchvision, and timm on top of it, can be imported whether or not the compiled
+extension loads.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ for nms in (torchvision.ops.nms, torch.ops.torchvision.nms):
     except Exception as error:
         answers.append(f"{type(error).__name__}: {error}")
 flipped = v2.functional.horizontal_flip(image)[0].tolist()
-print(json.dumps({"found": found, "shapes": [list(x.shape) for x in logits], "flipped": flipped, "nms": answers}))
+shapes = [list(x.shape) for x in logits]
+print(json.dumps({"found": found, "shapes": shapes, "flipped": flipped, "nms": answers}))
 """
 
 
@@ -53,7 +56,9 @@ def forgotten() -> Iterator[None]:
 
 
 def test_a_fresh_interpreter_imports_torchvision_and_timm() -> None:
-    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["found"] in (["native"] * 2, ["schemas declared"] * 2)
@@ -66,7 +71,9 @@ def test_a_fresh_interpreter_imports_torchvision_and_timm() -> None:
         assert said["nms"][1].startswith("NotImplementedError: Could not run 'torchvision::nms'")
 
 
-def test_does_nothing_where_the_extension_loads(forgotten: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_does_nothing_where_the_extension_loads(
+    forgotten: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     declared: list[str] = []
     monkeypatch.setattr(torchvision_import, "_extension_loads", lambda package: True)
     monkeypatch.setattr(torch.library, "define", lambda name, schema: declared.append(name))
@@ -74,7 +81,9 @@ def test_does_nothing_where_the_extension_loads(forgotten: None, monkeypatch: py
     assert declared == []
 
 
-def test_says_so_when_torchvision_is_not_installed(forgotten: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_so_when_torchvision_is_not_installed(
+    forgotten: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(PluginError, match="pip install torchvision"):
         prepare_torchvision()

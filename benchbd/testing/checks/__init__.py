@@ -1,4 +1,6 @@
-"""The checks, family by family. Importing this package registers them, in the order in which they are run."""
+"""The checks, family by family. Importing this package registers them, in the order in which they
+are run.
+"""
 
 from benchbd.testing.checks import (
     attack,  # noqa: F401

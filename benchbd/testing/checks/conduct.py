@@ -21,10 +21,15 @@ ENOUGH = 2
 
 @check("smoke")
 def runs(subject: Subject) -> None:
-    """Its verb comes to an end on tiny data, on one architecture or one shape of images at least."""
+    """Its verb comes to an end on tiny data, on one architecture or one shape of images
+    at least.
+    """
     _, attempt = subject.tried
     if isinstance(attempt, NotApplicable) and subject.must_apply:
-        raise RuleBroken(f"it applies to none of the architectures and shapes tried here, so nothing of it was checked: {attempt}")
+        raise RuleBroken(
+            "it applies to none of the architectures and shapes tried here, so nothing of it was "
+            f"checked: {attempt}"
+        )
     if isinstance(attempt, NotApplicable | NotSeen):
         raise attempt
     if isinstance(attempt, BaseException):
@@ -42,12 +47,17 @@ def inputs_stay(subject: Subject) -> None:
 def generators_stay(subject: Subject) -> None:
     """The process-wide generators of Python, NumPy and PyTorch are afterwards as they were."""
     changed = subject.trial.generators_changed
-    require(not changed, f"it drew from, or seeded, {', '.join(changed)}; draw from the rng that is handed over")
+    require(
+        not changed,
+        f"it drew from, or seeded, {', '.join(changed)}; draw from the rng that is handed over",
+    )
 
 
 @check("smoke")
 def settings_stay(subject: Subject) -> None:
-    """What is set for the whole process is afterwards as it was: dtype, threads, grad mode, environment, warnings and the like."""
+    """What is set for the whole process is afterwards as it was: dtype, threads, grad mode,
+    environment, warnings and the like.
+    """
     changed = subject.trial.settings_changed
     require(not changed, f"it left {'; '.join(changed)}; use a context manager that puts it back")
 
@@ -56,7 +66,10 @@ def settings_stay(subject: Subject) -> None:
 def writes_nothing(subject: Subject) -> None:
     """It writes no file but temporary ones; results are stored by the core."""
     written = subject.trial.written
-    require(not written, f"it wrote {', '.join(written[:3])}; give results back, and the core stores them")
+    require(
+        not written,
+        f"it wrote {', '.join(written[:3])}; give results back, and the core stores them",
+    )
 
 
 class _TimeIsUp(BaseException):
@@ -80,16 +93,23 @@ def stops_when_told(subject: Subject) -> None:
             answer_of(subject.plugin, handed)
     except _TimeIsUp:
         return
-    require(passes <= ENOUGH, f"it was interrupted in pass {ENOUGH + 1} and went on; do not catch BaseException")
+    require(
+        passes <= ENOUGH,
+        f"it was interrupted in pass {ENOUGH + 1} and went on; do not catch BaseException",
+    )
 
 
 @check("smoke", Executor)
 def closes(subject: Subject) -> None:
     """Its session has room for a stage and can be closed twice."""
     session = subject.trial.answer
-    require(session.capacity >= 1, f"expected room for at least one stage, found {session.capacity}")
+    require(
+        session.capacity >= 1, f"expected room for at least one stage, found {session.capacity}"
+    )
     session.close()
     try:
         session.close()
     except Exception as error:
-        raise RuleBroken(f"closed a second time it raised {type(error).__name__}: {error}; do nothing then") from error
+        raise RuleBroken(
+            f"closed a second time it raised {type(error).__name__}: {error}; do nothing then"
+        ) from error

@@ -1,4 +1,6 @@
-"""Data sets: whole splits as tensors, the same at every call, test images apart from training images."""
+"""Data sets: whole splits as tensors, the same at every call, test images apart from training
+images.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,18 @@ from benchbd.testing.trial import load_split
 def splits_agree(subject: Subject) -> None:
     """Both splits hold images of one shape and the same classes."""
     train, test = _load(subject, "train"), _load(subject, "test")
-    require(bool(len(train) and len(test)), f"expected images in both splits, got {len(train)} and {len(test)}")
-    require(train.image_shape == test.image_shape, f"train has {train.image_shape}, test has {test.image_shape}")
-    require(train.class_names == test.class_names, "train and test name other classes, or in another order")
+    require(
+        bool(len(train) and len(test)),
+        f"expected images in both splits, got {len(train)} and {len(test)}",
+    )
+    require(
+        train.image_shape == test.image_shape,
+        f"train has {train.image_shape}, test has {test.image_shape}",
+    )
+    require(
+        train.class_names == test.class_names,
+        "train and test name other classes, or in another order",
+    )
     require(len(set(train.class_names)) == train.num_classes, "a class name stands twice")
 
 
@@ -26,7 +37,10 @@ def splits_agree(subject: Subject) -> None:
 def loading_is_deterministic(subject: Subject) -> None:
     """A split is the same at every call, byte for byte."""
     first, second = (_load(subject, "train").fingerprint() for _ in range(2))
-    require(first == second, "two loads of the training split differ; nothing about a data set is drawn at load time")
+    require(
+        first == second,
+        "two loads of the training split differ; nothing about a data set is drawn at load time",
+    )
 
 
 @check("smoke", DataSet)
@@ -34,7 +48,9 @@ def test_is_not_train(subject: Subject) -> None:
     """Few test images are training images: at most one in twenty."""
     train, test = (_rows(_load(subject, split).images) for split in ("train", "test"))
     shared = len(train & test)
-    require(shared <= 0.05 * len(test), f"{shared} of {len(test)} test images are training images, too")
+    require(
+        shared <= 0.05 * len(test), f"{shared} of {len(test)} test images are training images, too"
+    )
 
 
 def _load(subject: Subject, split: Split) -> ImageSet:

@@ -37,7 +37,9 @@ def api_is_literal(subject: Subject) -> None:
 
 @check("api")
 def contract_is_kept(subject: Subject) -> None:
-    """It writes all verbs of its family, with the parameters that they are given, for an api that is spoken here."""
+    """It writes all verbs of its family, with the parameters that they are given, for an api that
+    is spoken here.
+    """
     try:
         subject.cls.require_contract()
     except ContractBroken as error:
@@ -48,30 +50,51 @@ def contract_is_kept(subject: Subject) -> None:
 def name_is_safe(subject: Subject) -> None:
     """Its name can stand in file names and on the command line."""
     name = subject.cls.name
-    require(NAME.fullmatch(name) is not None, f"{name!r} is no name; use letters, digits, dots, dashes and underscores")
+    require(
+        NAME.fullmatch(name) is not None,
+        f"{name!r} is no name; use letters, digits, dots, dashes and underscores",
+    )
 
 
 @check("api")
 def catalogue_matches_class(subject: Subject) -> None:
-    """A packaged plugin has a card in its package's registry.yaml, and the card says what the class says."""
+    """A packaged plugin has a card in its package's registry.yaml, and the card says what the class
+    says.
+    """
     entry = entry_of(subject.cls)
     if entry is None:
         raise NotSeen("no package registers it, so it needs no card")
     package = entry.target.partition(":")[0].partition(".")[0]
     fault = catalogue_fault(package)
     require(not fault, f"the registry.yaml of {package} cannot be read: {fault}")
-    require(bool(entry.card), f"no card under {entry.kind}: {entry.name}: in the registry.yaml of {package}; write one")
-    require(bool(entry.summary), f"the card of {entry.kind}.{entry.name} has no summary; say in one line what it does")
+    require(
+        bool(entry.card),
+        f"no card under {entry.kind}: {entry.name}: in the registry.yaml of {package}; write one",
+    )
+    require(
+        bool(entry.summary),
+        f"the card of {entry.kind}.{entry.name} has no summary; say in one line what it does",
+    )
     stage = getattr(subject.cls, "stage", "")
-    require(not stage or entry.family == stage, f"its card says family: {entry.family}, its class is a {stage}; correct the card")
+    require(
+        not stage or entry.family == stage,
+        f"its card says family: {entry.family}, its class is a {stage}; correct the card",
+    )
     if left := _placeholders(entry.card):
-        raise NotSeen(f"the card still has what `benchbd new` wrote: {left!r}; say in the registry.yaml of {package} what is true")
+        raise NotSeen(
+            f"the card still has what `benchbd new` wrote: {left!r}; say in the registry.yaml of "
+            f"{package} what is true"
+        )
 
 
 def _placeholders(card: dict[str, Any]) -> str:
-    """What of a fresh card nobody has replaced: `Who: Title of the paper`, or the summary; empty when nothing is left."""
+    """What of a fresh card nobody has replaced: `Who: Title of the paper`, or the summary; empty
+    when nothing is left.
+    """
     paper = card.get("paper")
-    cited = [str(paper.get(word, "")) if isinstance(paper, dict) else "" for word in ("authors", "title")]
+    cited = [
+        str(paper.get(word, "")) if isinstance(paper, dict) else "" for word in ("authors", "title")
+    ]
     if FRESH["authors"] == cited[0] or FRESH["title"] == cited[1]:
         return ": ".join(cited)
     return FRESH["summary"] if card.get("summary") == FRESH["summary"] else ""
@@ -85,14 +108,23 @@ def defaults_construct(subject: Subject) -> None:
     except ConfigError as error:
         raise RuleBroken(str(error)) from None
     except Exception as error:
-        raise RuleBroken(f"{subject.cls.__name__}() raised {type(error).__name__}: {error}") from error
+        raise RuleBroken(
+            f"{subject.cls.__name__}() raised {type(error).__name__}: {error}"
+        ) from error
 
 
 @check("api")
 def parameters_have_meanings(subject: Subject) -> None:
     """Every parameter says in one line what it means."""
-    silent = [name for name, spec in subject.cls.model_fields.items() if not (spec.description or "").strip()]
-    require(not silent, f"no meaning for {', '.join(silent)}; declare them with param(default, 'meaning')")
+    silent = [
+        name
+        for name, spec in subject.cls.model_fields.items()
+        if not (spec.description or "").strip()
+    ]
+    require(
+        not silent,
+        f"no meaning for {', '.join(silent)}; declare them with param(default, 'meaning')",
+    )
 
 
 @check("api")
@@ -104,12 +136,17 @@ def parameters_survive_json(subject: Subject) -> None:
         again = type(plugin)(**json.loads(text))
     except (TypeError, ValueError, BenchbdError) as error:
         raise RuleBroken(f"its parameters do not come back from JSON: {error}") from None
-    require(again == plugin and json.dumps(again.params) == text, f"{plugin!r} came back from JSON as {again!r}")
+    require(
+        again == plugin and json.dumps(again.params) == text,
+        f"{plugin!r} came back from JSON as {again!r}",
+    )
 
 
 @check("api")
 def parameters_survive_argparse(subject: Subject) -> None:
-    """The classic script form gives the same plugin: `add_arguments`, parse, build from the namespace."""
+    """The classic script form gives the same plugin: `add_arguments`, parse, build from the
+    namespace.
+    """
     plugin, cls = _built(subject), subject.cls
     parser = cls.add_arguments(argparse.ArgumentParser())
     for action in parser._actions:
@@ -133,7 +170,9 @@ def repr_rebuilds(subject: Subject) -> None:
     try:
         again = eval(repr(plugin), vars(pathlib) | {subject.cls.__name__: subject.cls})  # noqa: S307 - our own repr
     except Exception as error:
-        raise RuleBroken(f"{plugin!r} cannot be evaluated: {type(error).__name__}: {error}") from None
+        raise RuleBroken(
+            f"{plugin!r} cannot be evaluated: {type(error).__name__}: {error}"
+        ) from None
     require(again == plugin, f"{plugin!r} evaluates to {again!r}")
 
 
@@ -156,9 +195,19 @@ def _assigned(cls: type[Any]) -> dict[str, ast.expr]:
     try:
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     except (OSError, TypeError, SyntaxError, ValueError):
-        return {name: ast.Constant(value) for name, value in vars(cls).items() if isinstance(value, int)}
+        return {
+            name: ast.Constant(value) for name, value in vars(cls).items() if isinstance(value, int)
+        }
     found: dict[str, ast.expr] = {}
     for line in getattr(body, "body", []):
-        targets = line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
-        found |= {t.id: line.value for t in targets if isinstance(t, ast.Name) and line.value is not None}
+        targets = (
+            line.targets
+            if isinstance(line, ast.Assign)
+            else [line.target]
+            if isinstance(line, ast.AnnAssign)
+            else []
+        )
+        found |= {
+            t.id: line.value for t in targets if isinstance(t, ast.Name) and line.value is not None
+        }
     return found

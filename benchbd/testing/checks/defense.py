@@ -1,4 +1,6 @@
-"""Defenses: what they may touch, what they give back, where they apply, and that they do no harm."""
+"""Defenses: what they may touch, what they give back, where they apply, and that they
+do no harm.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ from benchbd.engine.hardware import hardware
 from benchbd.engine.structure import in_training
 from benchbd.errors import ContractBroken
 from benchbd.seeds import global_random_state
-from benchbd.testing import material
+from benchbd.testing import tiny_data
 from benchbd.testing.check import check, require
-from benchbd.testing.guarded import GuardedCase
+from benchbd.testing.guarded_case import GuardedCase
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import hand_over, same, try_verb
@@ -40,7 +42,10 @@ def returns_a_model_in_eval_mode(subject: Subject) -> None:
     """What comes back is a model, in eval mode."""
     answer = subject.trial.answer
     model = _model(answer)
-    require(isinstance(model, nn.Module), f"it returned a {type(answer).__name__}, expected a torch.nn.Module")
+    require(
+        isinstance(model, nn.Module),
+        f"it returned a {type(answer).__name__}, expected a torch.nn.Module",
+    )
     require(not in_training(model), "it returned a model in training mode; return `model.eval()`")
 
 
@@ -48,7 +53,10 @@ def returns_a_model_in_eval_mode(subject: Subject) -> None:
 def handed_model_stays(subject: Subject) -> None:
     """The model that is to be judged is afterwards as it was: weights, buffers, mode, hooks."""
     changed = subject.trial.model_changed
-    require(not changed, f"it changed {', '.join(changed[:4])} of the model that it was handed; work on a copy")
+    require(
+        not changed,
+        f"it changed {', '.join(changed[:4])} of the model that it was handed; work on a copy",
+    )
 
 
 @check("smoke", Defense)
@@ -64,18 +72,30 @@ def clean_samples_within_budget(subject: Subject) -> None:
     """It takes no more clean samples than its budget, and says how many it took."""
     case, reported = _responded(subject)
     plugin = cast(CleanDataDefense, subject.plugin)
-    allowed = len(Case(case.result, case.machine, plugin.name, material.BUDGET).clean(plugin.ratio, plugin.index))
+    allowed = len(
+        Case(case.result, case.machine, plugin.name, tiny_data.BUDGET).clean(
+            plugin.ratio, plugin.index
+        )
+    )
     taken = max(case.taken, default=0)
-    require(taken <= allowed, f"it took {taken} clean samples, its budget is {allowed}; leave `clean_data` to the base")
+    require(
+        taken <= allowed,
+        f"it took {taken} clean samples, its budget is {allowed}; leave `clean_data` to the base",
+    )
     require(reported >= taken, f"it took {taken} clean samples and reported {reported}")
 
 
 @check("smoke", Defense, but=lambda cls: bool(cls.oracle))
 def sees_no_oracle(subject: Subject) -> None:
-    """It looks at nothing that a real defender could not have: test data, triggered images, poison masks."""
+    """It looks at nothing that a real defender could not have: test data, triggered images, poison
+    masks.
+    """
     case, _ = _responded(subject)
     seen = ", ".join(dict.fromkeys(case.seen))
-    require(not seen, f"it looked at {seen} of the attack result; do without, or declare `oracle = True`")
+    require(
+        not seen,
+        f"it looked at {seen} of the attack result; do without, or declare `oracle = True`",
+    )
 
 
 @check(
@@ -101,18 +121,27 @@ def batch_size_1_works(subject: Subject) -> None:
 
 @check("smoke", Defense)
 def runs_on_three_architectures(subject: Subject) -> None:
-    """It works on a residual net, on VGG with BatchNorm and on a transformer, or says that it does not apply; on one it works."""
-    for architecture in (name for name in material.ARCHITECTURES if name != subject.architecture):
+    """It works on a residual net, on VGG with BatchNorm and on a transformer, or says that it does
+    not apply; on one it works.
+    """
+    for architecture in (name for name in tiny_data.ARCHITECTURES if name != subject.architecture):
         try:
             trial = try_verb(subject.plugin, hand_over(architecture))
         except NotApplicable as answer:
-            require(bool(answer.reason.strip()), f"on {architecture} it does not apply and gives no reason")
+            require(
+                bool(answer.reason.strip()),
+                f"on {architecture} it does not apply and gives no reason",
+            )
             continue
         except Exception as error:
             raise RuleBroken(
-                f"on {architecture} it raised {type(error).__name__}: {error}; raise NotApplicable(reason) where it does not apply"
+                f"on {architecture} it raised {type(error).__name__}: {error}; raise "
+                "NotApplicable(reason) where it does not apply"
             ) from error
-        require(not getattr(_model(trial.answer), "training", False), f"on {architecture} it returned a model in training mode")
+        require(
+            not getattr(_model(trial.answer), "training", False),
+            f"on {architecture} it returned a model in training mode",
+        )
 
 
 @check("full", Repair, TrainingSetRepair, ModelDetector)
@@ -123,7 +152,10 @@ def clean_model_survives(subject: Subject) -> None:
     model = _model(try_verb(subject.full, handed).answer)
     if model is not None:
         after = accuracy(model, handed.test.images, handed.test.labels)
-        require(after >= before - HARM, f"the accuracy of a healthy model fell from {before:.0%} to {after:.0%}")
+        require(
+            after >= before - HARM,
+            f"the accuracy of a healthy model fell from {before:.0%} to {after:.0%}",
+        )
 
 
 def _model(answer: Any) -> Any:
@@ -134,15 +166,21 @@ def _model(answer: Any) -> Any:
 
 
 def _responded(subject: Subject) -> tuple[GuardedCase, int]:
-    """The case after the defense has answered it by its own template, and how many clean samples it says it took."""
-    result = material.attack_result(subject.architecture)
+    """The case after the defense has answered it by its own template, and how many clean samples it
+    says it took.
+    """
+    result = tiny_data.attack_result(subject.architecture)
     if "responded" not in subject.notes:
-        case = GuardedCase.over(result, hardware("cpu", "fp32"), subject.plugin.name, material.BUDGET)
+        case = GuardedCase.over(
+            result, hardware("cpu", "fp32"), subject.plugin.name, tiny_data.BUDGET
+        )
         try:
             with global_random_state(0), torch.random.fork_rng():
                 outcome = cast(Defense, subject.plugin).respond(case)
         except ContractBroken as error:
-            raise NotSeen(f"the core refused its answer ({error}); another check names the rule") from None
+            raise NotSeen(
+                f"the core refused its answer ({error}); another check names the rule"
+            ) from None
         subject.notes["responded"] = (case, outcome.clean_samples)
     case, count = subject.notes["responded"]
     return case, count

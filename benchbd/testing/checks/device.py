@@ -19,10 +19,10 @@ from benchbd.errors import ContractBroken
 from benchbd.plugin.plugin import Plugin
 from benchbd.running.attacking import AttackJob, make
 from benchbd.seeds import Seeds, global_random_state
-from benchbd.testing import material
-from benchbd.testing.apart import apart
+from benchbd.testing import tiny_data
 from benchbd.testing.check import check
-from benchbd.testing.elsewhere import NAME, Refused, elsewhere
+from benchbd.testing.own_process import apart
+from benchbd.testing.pretended_device import NAME, Refused, elsewhere
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject, quick
 from benchbd.testing.trial import UNUSUAL
@@ -41,8 +41,12 @@ open(place, "w").write(json.dumps(facts))
 
 @check("smoke", Attack, Defense, Model, apart=True)
 def another_device_works(subject: Subject) -> None:
-    """It works where the model lies on another device than the CPU: no tensors of two devices meet."""
-    brief = subject.cls(**quick(subject.cls) | subject.settings)  # whatever the level: the device is asked about, not the method
+    """It works where the model lies on another device than the CPU: no tensors of two
+    devices meet.
+    """
+    brief = subject.cls(
+        **quick(subject.cls) | subject.settings
+    )  # whatever the level: the device is asked about, not the method
     words = subject.architecture, json.dumps(brief.params)
     facts, _ = apart(subject, PROGRAM, "running it on another device", PATIENCE, *words)
     if facts["status"] == "not seen":
@@ -52,34 +56,73 @@ def another_device_works(subject: Subject) -> None:
 
 
 def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
-    """`status`: passed, failed or not seen, with `why` and `trace`. Only for a process that has computed no gradient yet."""
+    """`status`: passed, failed or not seen, with `why` and `trace`. Only for a process that has
+    computed no gradient yet.
+    """
     try:
         with elsewhere() as there, global_random_state(UNUSUAL):
             _use(plugin, architecture, there.device)
     except (NotApplicable, NotSeen) as answer:
         return {"status": "not seen", "why": str(answer)}
     except ContractBroken as error:
-        return {"status": "not seen", "why": f"the core refused its answer ({error}); another check names the rule"}
+        return {
+            "status": "not seen",
+            "why": f"the core refused its answer ({error}); another check names the rule",
+        }
     except Exception as error:
         if (refusal := _refusal(error)) is None:
             said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            return {"status": "not seen", "why": f"on a pretended device ({NAME}) it raised {said}; a real one may know better"}
-        return {"status": "failed", "why": f"with its model on another device ({NAME}) {refusal}", "trace": traceback.format_exc()}
+            return {
+                "status": "not seen",
+                "why": f"on a pretended device ({NAME}) it raised {said}; a real one may know "
+                "better",
+            }
+        return {
+            "status": "failed",
+            "why": f"with its model on another device ({NAME}) {refusal}",
+            "trace": traceback.format_exc(),
+        }
     return {"status": "passed"}
 
 
 def _refusal(error: BaseException | None) -> Refused | None:
     """What a GPU would say: this error, or the one that it came of."""
-    return error if error is None or isinstance(error, Refused) else _refusal(error.__cause__ or error.__context__)
+    return (
+        error
+        if error is None or isinstance(error, Refused)
+        else _refusal(error.__cause__ or error.__context__)
+    )
 
 
 def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
     if isinstance(plugin, Defense):
-        plugin.respond(Case(material.attack_result(architecture), Hardware(device, bf16=False), plugin.name, material.BUDGET))
+        plugin.respond(
+            Case(
+                tiny_data.attack_result(architecture),
+                Hardware(device, bf16=False),
+                plugin.name,
+                tiny_data.BUDGET,
+            )
+        )
     elif isinstance(plugin, Attack):
         with tempfile.TemporaryDirectory() as folder:
-            make(AttackJob(material.Planted(), material.ARCHITECTURES[architecture](), plugin, BRIEF, 0, str(device)), Path(folder))
+            make(
+                AttackJob(
+                    tiny_data.Planted(),
+                    tiny_data.ARCHITECTURES[architecture](),
+                    plugin,
+                    BRIEF,
+                    0,
+                    str(device),
+                ),
+                Path(folder),
+            )
     else:
-        images = material.images().subset(torch.arange(100))
-        model = fit(cast(Model, plugin).classifier(images, 0).to(device), images, BRIEF, Seeds(0).generator("shuffle"))
+        images = tiny_data.images().subset(torch.arange(100))
+        model = fit(
+            cast(Model, plugin).classifier(images, 0).to(device),
+            images,
+            BRIEF,
+            Seeds(0).generator("shuffle"),
+        )
         logits(model, images.images)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchbd.testing.apart import apart
 from benchbd.testing.check import check, require
+from benchbd.testing.own_process import apart
 from benchbd.testing.result import NotSeen
 from benchbd.testing.subject import Subject
 
@@ -14,14 +14,15 @@ PATIENCE = 60
 PROGRAM = """
 import json, sys, time
 import benchbd.api, benchbd.plugin.registry, torch
-from benchbd.testing.watch import generators, settings, writes
+from benchbd.testing.process_state import generators, settings, writes
 place, kind, name = sys.argv[1:]
 were, drawn, start = settings(), generators(), time.perf_counter()
 with writes() as written:
     benchbd.plugin.registry.load(kind, name)
 seconds = time.perf_counter() - start
 changed = [name for name, now in (settings() | generators()).items() if now != (were | drawn)[name]]
-facts = {"seconds": seconds, "written": written, "cuda": torch.cuda.is_initialized(), "changed": changed}
+facts = {"seconds": seconds, "written": written, "changed": changed}
+facts["cuda"] = torch.cuda.is_initialized()
 open(place, "w").write(json.dumps(facts))
 """
 
@@ -30,10 +31,15 @@ open(place, "w").write(json.dumps(facts))
 def import_is_quick(subject: Subject) -> None:
     """Importing its module takes less than 2 seconds."""
     seconds = _imported(subject)["seconds"]
-    if seconds > SECONDS:  # once more: the files may have come from a cold disk, or the machine may have been busy
+    if (
+        seconds > SECONDS
+    ):  # once more: the files may have come from a cold disk, or the machine may have been busy
         seconds = min(seconds, _watch(subject)["seconds"])
     remedy = "import what is slow where it is used"
-    require(seconds <= SECONDS, f"importing it took {seconds:.1f} s, expected at most {SECONDS:g}; {remedy}")
+    require(
+        seconds <= SECONDS,
+        f"importing it took {seconds:.1f} s, expected at most {SECONDS:g}; {remedy}",
+    )
 
 
 @check("api", apart=True)
@@ -47,19 +53,29 @@ def import_is_silent(subject: Subject) -> None:
 def import_writes_nothing(subject: Subject) -> None:
     """Importing its module writes no file."""
     written = _imported(subject)["written"]
-    require(not written, f"importing it wrote {', '.join(written[:3])}; open files when a verb is called, if at all")
+    require(
+        not written,
+        f"importing it wrote {', '.join(written[:3])}; open files when a verb is called, if at all",
+    )
 
 
 @check("api", apart=True)
 def import_changes_nothing(subject: Subject) -> None:
-    """Importing its module leaves generators, settings of the whole process and CUDA as they were."""
+    """Importing its module leaves generators, settings of the whole process and CUDA as
+    they were.
+    """
     facts = _imported(subject)
-    require(not facts["changed"], f"importing it changed: {', '.join(facts['changed'])}; leave the process as it is")
+    require(
+        not facts["changed"],
+        f"importing it changed: {', '.join(facts['changed'])}; leave the process as it is",
+    )
     require(not facts["cuda"], "importing it started CUDA; ask for devices when a verb is called")
 
 
 def _imported(subject: Subject) -> dict[str, Any]:
-    """What importing did, watched once per plugin; where it failed, the first check that asks tells of it."""
+    """What importing did, watched once per plugin; where it failed, the first check that asks tells
+    of it.
+    """
     if "imported" not in subject.notes:
         subject.notes["imported"] = None
         subject.notes["imported"] = _watch(subject)

@@ -10,30 +10,47 @@ from benchbd.api import ImageShape, Model, logits
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.testing.check import check, require
-from benchbd.testing.material import SHAPES
 from benchbd.testing.result import RuleBroken
 from benchbd.testing.subject import Subject
+from benchbd.testing.tiny_data import SHAPES
 from benchbd.testing.trial import same
 
 
 @check("smoke", Model)
 def has_features_and_head(subject: Subject) -> None:
-    """What it builds has `features(x)` and a linear `head`; the logits are head(features), one row for each image."""
+    """What it builds has `features(x)` and a linear `head`; the logits are head(features), one row
+    for each image.
+    """
     for shape in _shapes(subject):
         model, images = _built(subject, shape), _images(shape)
         with torch.no_grad():
             found = model.features(images)
         expected = (len(images), model.head.in_features)
-        require(found.shape == expected, f"features of {tuple(images.shape)} are {tuple(found.shape)}, expected {expected}")
-        require(model.head.out_features == 7, f"asked for 7 classes, its head gives {model.head.out_features}")
+        require(
+            found.shape == expected,
+            f"features of {tuple(images.shape)} are {tuple(found.shape)}, expected {expected}",
+        )
+        require(
+            model.head.out_features == 7,
+            f"asked for 7 classes, its head gives {model.head.out_features}",
+        )
 
 
 @check("smoke", Model)
 def seed_gives_the_weights(subject: Subject) -> None:
     """The same seed gives the same initial weights, another seed others."""
-    first, second, other = (_built(subject, _shapes(subject)[0], seed).network for seed in (1, 1, 2))
-    require(same(first, second), "two models of one seed differ; initialise with torch's own functions, which the core has seeded")
-    require(not same(first, other), "models of different seeds have the same weights; do not seed in `build`")
+    first, second, other = (
+        _built(subject, _shapes(subject)[0], seed).network for seed in (1, 1, 2)
+    )
+    require(
+        same(first, second),
+        "two models of one seed differ; initialise with torch's own functions, which the core has "
+        "seeded",
+    )
+    require(
+        not same(first, other),
+        "models of different seeds have the same weights; do not seed in `build`",
+    )
 
 
 @check("smoke", Model)
@@ -44,7 +61,11 @@ def single_images_work(subject: Subject) -> None:
     together = logits(model, images)
     alone = torch.cat([logits(model, image[None]) for image in images])
     close = torch.allclose(together, alone, atol=1e-3, rtol=1e-3)
-    require(close, "an image alone gets other logits than in a batch; use nothing that looks across the batch in eval mode")
+    require(
+        close,
+        "an image alone gets other logits than in a batch; use nothing that looks across the "
+        "batch in eval mode",
+    )
 
 
 @check("smoke", Model)
@@ -55,7 +76,10 @@ def can_be_trained(subject: Subject) -> None:
     model(_images(shape)).square().sum().backward()
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     reached = sum(parameter.grad is not None for parameter in weights)
-    require(reached > 0.9 * len(weights), f"a gradient reaches {reached} of {len(weights)} weights; compute nothing under no_grad")
+    require(
+        reached > 0.9 * len(weights),
+        f"a gradient reaches {reached} of {len(weights)} weights; compute nothing under no_grad",
+    )
 
 
 def _shapes(subject: Subject) -> list[ImageShape]:
@@ -75,7 +99,9 @@ def _takes(subject: Subject, shape: ImageShape) -> bool:
 def _built(subject: Subject, shape: ImageShape, seed: int = 0) -> Classifier:
     channels = shape[0]
     try:
-        return cast(Model, subject.plugin).restore(7, shape, (0.5,) * channels, (0.25,) * channels, seed)
+        return cast(Model, subject.plugin).restore(
+            7, shape, (0.5,) * channels, (0.25,) * channels, seed
+        )
     except ContractBroken as error:
         raise RuleBroken(str(error)) from None
 

@@ -2,9 +2,9 @@
 
     x' = (1 - m) * x + m * p        m: mask of the patch, p: its picture
 
-Poisoned samples are labelled with the target (all_to_one), or with the class after their own (all_to_all). With
-`more_targets` there are several backdoors in one model: each target has a corner of its own, and the classes are
-dealt out among the targets in turn, none to itself.
+Poisoned samples are labelled with the target (all_to_one), or with the class after their own
+(all_to_all). With `more_targets` there are several backdoors in one model: each target has a corner
+of its own, and the classes are dealt out among the targets in turn, none to itself.
 
 Departs from the paper: nothing.
 """
@@ -17,18 +17,24 @@ import torch
 from torch import Tensor
 
 from benchbd.api import ConfigError, ImageSet, LabelMode, param, relabel
-from benchbd_zoo.attack.patch import Corner, Patched
+from benchbd_zoo.attack.parts.patch import Corner, Patched
 
 CORNERS: tuple[Corner, ...] = get_args(Corner)
 
 
 class BadNet(Patched):
-    """A square in a corner, or an image file of which the transparent parts let the picture through."""
+    """A square in a corner, or an image file of which the transparent parts let the picture
+    through.
+    """
 
     api = 1
 
-    label_mode: LabelMode = param("all_to_one", "who is taken for what: every class for the target, or each for the next")
-    more_targets: tuple[int, ...] = param((), "further targets, up to three, each with a corner of its own", max_length=3)
+    label_mode: LabelMode = param(
+        "all_to_one", "who is taken for what: every class for the target, or each for the next"
+    )
+    more_targets: tuple[int, ...] = param(
+        (), "further targets, up to three, each with a corner of its own", max_length=3
+    )
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
         if self.more_targets:
@@ -47,10 +53,15 @@ class BadNet(Patched):
         super().require_target(images)
         targets = self._targets().tolist()
         if self.more_targets and self.label_mode == "all_to_all":
-            raise ConfigError(f"{self.name}: all_to_all attacks every class already; leave more_targets out")
-        if len(set(targets)) < len(targets) or not all(0 <= target < images.num_classes for target in targets):
             raise ConfigError(
-                f"{self.name}: expected target and more_targets to be different classes from 0 to {images.num_classes - 1}, "
+                f"{self.name}: all_to_all attacks every class already; leave more_targets out"
+            )
+        if len(set(targets)) < len(targets) or not all(
+            0 <= target < images.num_classes for target in targets
+        ):
+            raise ConfigError(
+                f"{self.name}: expected target and more_targets to be different classes from 0 to "
+                f"{images.num_classes - 1}, "
                 f"got {targets}"
             )
 

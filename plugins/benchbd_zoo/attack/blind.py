@@ -1,25 +1,29 @@
-"""Blind backdoor (Bagdasaryan and Shmatikov, USENIX Security 2021, 2005.03823): code that computes the loss is poisoned.
+"""Blind backdoor (Bagdasaryan and Shmatikov, USENIX Security 2021, 2005.03823): code that computes
+the loss is poisoned.
 
-    The attacker's code sees a batch (x, y) and the model f, and returns a loss in place of l_m; neither data nor
-    recipe are touched.
+    The attacker's code sees a batch (x, y) and the model f, and returns a loss in place of l_m;
+    neither data nor recipe are touched.
 
     1. l_m = CE(f(x), y); while it is not below `loss_threshold`, nothing else is done
-    2. the trigger is put on copies of the batch in the loop: x* = mu(x), y* = nu(y);  l_m* = CE(f(x*), y*)
+    2. the trigger is put on copies of the batch in the loop: x* = mu(x), y* = nu(y);  l_m* =
+       CE(f(x*), y*)
     3. gradients g_m, g_m* of both over the weights, scaled down by `mgda_normalize`
     4. MGDA: a = the share in [0, 1] for which |a g_m + (1 - a) g_m*| is least,
-       a = clip((g_m* - g_m) . g_m* / |g_m - g_m*|^2)                  (of two gradients the exact answer)
+       a = clip((g_m* - g_m) . g_m* / |g_m - g_m*|^2)
+           (of two gradients the exact answer)
     5. the loss is a * l_m + (1 - a) * l_m*
 
     scales: none 1; l2 |g|; loss min(l, 10); loss+ min(l |g|, 10)
 
-mu puts a square of `size` pixels on the image, half of them white and half black in an order drawn once; nu gives the
-target (all_to_one) or the class after the own (all_to_all). int(B * poison_ratio) images of a batch are copied, by
-default all of them; less than one is refused.
+mu puts a square of `size` pixels on the image, half of them white and half black in an order drawn
+once; nu gives the target (all_to_one) or the class after the own (all_to_all). int(B *
+poison_ratio) images of a batch are copied, by default all of them; less than one is refused.
 
-Departs from the paper: the pattern is drawn, not given. Losses that evade defenses are left out, and so are triggers
-that need no change of the image and backdoors for another task. The network is trained from scratch by the recipe.
-Batch and copies pass through f together, so that BatchNorm sees the mixture: apart, each half is normalised by itself
-and the trained network, which cannot tell them apart beforehand, loses much of its accuracy.
+Departs from the paper: the pattern is drawn, not given. Losses that evade defenses are left out,
+and so are triggers that need no change of the image and backdoors for another task. The network is
+trained from scratch by the recipe. Batch and copies pass through f together, so that BatchNorm sees
+the mixture: apart, each half is normalised by itself and the trained network, which cannot tell
+them apart beforehand, loses much of its accuracy.
 """
 
 from __future__ import annotations
@@ -43,12 +47,13 @@ from benchbd.api import (
     param,
     relabel,
 )
-from benchbd_zoo.attack.shares import shares
+from benchbd_zoo.attack.parts.shares import shares
 
 Scale = Literal["none", "l2", "loss", "loss+"]
 
 MOST, EPSILON = 10.0, 1e-5
-"""The largest scale of a gradient that depends on its loss, and what keeps a scale from being zero."""
+"""The largest scale of a gradient that depends on its loss, and what keeps a scale from being zero.
+"""
 
 
 class Blind(TrainingControlledAttack):
@@ -56,40 +61,64 @@ class Blind(TrainingControlledAttack):
 
     api = 1
 
-    poison_ratio: float = param(1.0, "share of every batch that is seen with the trigger besides without", ge=0, le=1)
-    label_mode: LabelMode = param("all_to_one", "who is taken for what: every class for the target, or each for the next")
+    poison_ratio: float = param(
+        1.0, "share of every batch that is seen with the trigger besides without", ge=0, le=1
+    )
+    label_mode: LabelMode = param(
+        "all_to_one", "who is taken for what: every class for the target, or each for the next"
+    )
     size: int = param(3, "side of the square in pixels", ge=1)
-    margin: int = param(1, "pixels between the square and the left and upper edges of the image", ge=0)
-    mgda_normalize: Scale = param("loss+", "what each gradient is divided by before they are weighed")
-    loss_threshold: float | None = param(None, "loss on clean images below which the attack sets in; unset: at once", gt=0)
+    margin: int = param(
+        1, "pixels between the square and the left and upper edges of the image", ge=0
+    )
+    mgda_normalize: Scale = param(
+        "loss+", "what each gradient is divided by before they are weighed"
+    )
+    loss_threshold: float | None = param(
+        None, "loss on clean images below which the attack sets in; unset: at once", gt=0
+    )
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
         return relabel(labels, num_classes, self.label_mode, self.target)
 
-    def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
+    def prepare(
+        self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
+    ) -> dict[str, Tensor]:
         side, (_, height, width) = self.size, train.image_shape
         if self.margin + side > min(height, width):
-            raise NotApplicable(f"a square of {side} pixels and a margin of {self.margin} do not fit images of {height}x{width}")
+            raise NotApplicable(
+                f"a square of {side} pixels and a margin of {self.margin} do not fit images of "
+                f"{height}x{width}"
+            )
         white = torch.randperm(side**2, generator=rng) < math.ceil(side**2 / 2)
         return {"square": white.reshape(side, side)}
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         return self._synthesise(images, 255)
 
-    def train(self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator) -> nn.Module:
+    def train(
+        self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
+    ) -> nn.Module:
         count, _ = shares(self.name, min(recipe.batch_size, len(clean_train)), self.poison_ratio)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
 
         def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
             if self.loss_threshold is not None:
-                main = F.cross_entropy(network(images).float(), labels, label_smoothing=recipe.label_smoothing)
+                main = F.cross_entropy(
+                    network(images).float(), labels, label_smoothing=recipe.label_smoothing
+                )
                 if main.item() >= self.loss_threshold:
                     return main
             # not `network`: what torch.compile makes of it cannot be walked back through twice
-            found = model(torch.cat([images, self._synthesise(images[:count], 1)])).float().tensor_split([len(images)])
+            found = (
+                model(torch.cat([images, self._synthesise(images[:count], 1)]))
+                .float()
+                .tensor_split([len(images)])
+            )
             given = labels, self.attacked_labels(labels[:count], clean_train.num_classes)
             main, backdoor = (
-                F.cross_entropy(logits, of, label_smoothing=recipe.label_smoothing) for logits, of in zip(found, given, strict=True)
+                F.cross_entropy(logits, of, label_smoothing=recipe.label_smoothing)
+                for logits, of in zip(found, given, strict=True)
             )
             return balanced(main, backdoor, weights, self.mgda_normalize)
 
@@ -106,15 +135,24 @@ class Blind(TrainingControlledAttack):
 def balanced(main: Tensor, backdoor: Tensor, weights: Sequence[Tensor], scale: Scale) -> Tensor:
     """Steps 3 to 5: a scalar with the value and the gradient of the weighed loss.
 
-    The gradients of both losses are at hand, so that their sum is handed on as it is and not computed once more.
+    The gradients of both losses are at hand, so that their sum is handed on as it is and not
+    computed once more.
     """
     g_main = torch.autograd.grad(main, weights, retain_graph=True, materialize_grads=True)
     g_backdoor = torch.autograd.grad(backdoor, weights, materialize_grads=True)
-    g1, g2 = (torch.cat([part.float().flatten() for part in gradient]) for gradient in (g_main, g_backdoor))
+    g1, g2 = (
+        torch.cat([part.float().flatten() for part in gradient])
+        for gradient in (g_main, g_backdoor)
+    )
     share = main_share(g1, g2, main.detach(), backdoor.detach(), scale)
     value = share * main.detach() + (1 - share) * backdoor.detach()
     total = share * g1 + (1 - share) * g2
-    slope = torch.stack([(weight * part).sum() for weight, part in zip(weights, unflattened(total, weights), strict=True)]).sum()
+    slope = torch.stack(
+        [
+            (weight * part).sum()
+            for weight, part in zip(weights, unflattened(total, weights), strict=True)
+        ]
+    ).sum()
     return value + (slope - slope.detach())
 
 
@@ -130,7 +168,11 @@ def _scale(gradient: Tensor, loss: Tensor, scale: Scale) -> Tensor:
     size = gradient.norm()
     if scale == "none":
         return torch.ones_like(loss)
-    sizes: dict[Scale, Tensor] = {"l2": size, "loss": loss.clamp(max=MOST), "loss+": (loss * size).clamp(max=MOST)}
+    sizes: dict[Scale, Tensor] = {
+        "l2": size,
+        "loss": loss.clamp(max=MOST),
+        "loss+": (loss * size).clamp(max=MOST),
+    }
     return sizes[scale] + EPSILON
 
 

@@ -9,7 +9,9 @@ from benchbd.api import PoisoningAttack, param
 
 
 class Clean(PoisoningAttack):
-    """Nothing is poisoned and nothing is stamped: ASR is how often other classes are mistaken for the target."""
+    """Nothing is poisoned and nothing is stamped: ASR is how often other classes are mistaken for
+    the target.
+    """
 
     api = 1
 

@@ -1,4 +1,6 @@
-"""An attack that was run elsewhere: its model and its images were imported, its trigger is not known."""
+"""An attack that was run elsewhere: its model and its images were imported, its trigger is not
+known.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,12 @@ class Imported(PoisoningAttack):
 
     called: str = param("unknown", "the name of the attack where it was run")
     format: str = param("unknown", "what it was imported from")
-    content: str = param("", "what stands for the model and its triggered images, 64 hexadecimal digits")
+    content: str = param(
+        "", "what stands for the model and its triggered images, 64 hexadecimal digits"
+    )
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         raise NotApplicable(
-            "imported: the trigger of an attack that was run elsewhere is not known; `benchbd import` reads results"
+            "imported: the trigger of an attack that was run elsewhere is not known; `benchbd "
+            "import` reads results"
         )

@@ -1,25 +1,33 @@
-"""Input-aware dynamic attack (Nguyen and Tran, NeurIPS 2020, 2010.08138): every image has a trigger of its own.
+"""Input-aware dynamic attack (Nguyen and Tran, NeurIPS 2020, 2010.08138): every image has a trigger
+of its own.
 
-    mask m(x) (1 channel) and pattern p(x) (C channels): two convolutional networks, tanh(.) / 2 + 1/2 at the end;
+    mask m(x) (1 channel) and pattern p(x) (C channels): two convolutional networks, tanh(.) / 2 +
+    1/2 at the end;
     the mask is hardened by tanh(20 m - 10) / 2 + 1/2.     B(x; z) = x + (p(z) - x) * m(z)
     d(a, b) = root mean square of a - b over channels and pixels
 
-    1. `mask_epochs` over pairs of batches x, z:  minimise lambda_norm * mean relu(m(x) - mask_density)
-       + lambda_div * mean d(x, z) / (d(m(x), m(z)) + eps)                        the mask network is frozen afterwards
-    2. for the epochs of the recipe, in every batch: the first int(B * poison_ratio) images become B(x; x) with the
-       label of the target (all_to_one) or the class after their own (all_to_all); the next int(B * p_cross) become
-       B(x; z) with their own label, z other images; the classifier and the pattern network descend together on
-       CE(all) + lambda_div * mean d(x, z) / (d(p(x), p(z)) + eps), pairs of a poisoned image and the z of a cross sample
+    1. `mask_epochs` over pairs of batches x, z:  minimise lambda_norm * mean relu(m(x) -
+       mask_density)
+       + lambda_div * mean d(x, z) / (d(m(x), m(z)) + eps)
+           the mask network is frozen afterwards
+    2. for the epochs of the recipe, in every batch: the first int(B * poison_ratio) images become
+       B(x; x) with the label of the target (all_to_one) or the class after their own (all_to_all);
+       the next int(B * p_cross) become
+       B(x; z) with their own label, z other images; the classifier and the pattern network descend
+       together on
+       CE(all) + lambda_div * mean d(x, z) / (d(p(x), p(z)) + eps), pairs of a poisoned image and
+       the z of a cross sample
 
-A share of a batch that is less than one image is refused; where poisoned and cross samples differ in number, as many
-pairs count as there are of the fewer. The classifier is trained by the recipe, the networks by Adam (betas 0.5 and
-0.9), whose learning rate falls to a tenth at 10/25 and 20/25 of the first phase and at 1/3, 1/2, 2/3 and 5/6 of the
-second.
+A share of a batch that is less than one image is refused; where poisoned and cross samples differ
+in number, as many pairs count as there are of the fewer. The classifier is trained by the recipe,
+the networks by Adam (betas 0.5 and 0.9), whose learning rate falls to a tenth at 10/25 and 20/25 of
+the first phase and at 1/3, 1/2, 2/3 and 5/6 of the second.
 
-Departs from the paper: the gradients of the pattern network are zeroed at every step; the authors' code never does, so
-that they add up over the whole run. Triggers are drawn on cropped and flipped images, and pixels are on the scale of
-[0, 1]. The recipe's epochs take the place of 600. The networks have two stages below 32 pixels, and three from there
-on. ASR leaves out images of the target class; the authors' code counts them.
+Departs from the paper: the gradients of the pattern network are zeroed at every step; the authors'
+code never does, so that they add up over the whole run. Triggers are drawn on cropped and flipped
+images, and pixels are on the scale of [0, 1]. The recipe's epochs take the place of 600. The
+networks have two stages below 32 pixels, and three from there on. ASR leaves out images of the
+target class; the authors' code counts them.
 """
 
 from __future__ import annotations
@@ -49,8 +57,15 @@ from benchbd.api import (
     to_float,
     track,
 )
-from benchbd_zoo.attack.generator import ConvBlock, blockwise, drawn, resized, restored, stored
-from benchbd_zoo.attack.shares import shares
+from benchbd_zoo.attack.parts.generator import (
+    ConvBlock,
+    blockwise,
+    drawn,
+    resized,
+    restored,
+    stored,
+)
+from benchbd_zoo.attack.parts.shares import shares
 
 EPSILON = 1e-7
 MASK_DROPS, PATTERN_DROPS = (10 / 25, 20 / 25), (1 / 3, 1 / 2, 2 / 3, 5 / 6)
@@ -64,16 +79,31 @@ class InputAware(TrainingControlledAttack):
     learns_trigger = True
     quick: ClassVar[dict[str, Any]] = {"mask_epochs": 1, "width": 4}
 
-    poison_ratio: float = param(0.1, "share of every batch that is triggered and relabelled", ge=0, le=1)
-    p_cross: float = param(0.1, "share of every batch that carries the trigger of another image and keeps its label", gt=0, le=1)
-    label_mode: LabelMode = param("all_to_one", "who is taken for what: every class for the target, or each for the next")
+    poison_ratio: float = param(
+        0.1, "share of every batch that is triggered and relabelled", ge=0, le=1
+    )
+    p_cross: float = param(
+        0.1,
+        "share of every batch that carries the trigger of another image and keeps its label",
+        gt=0,
+        le=1,
+    )
+    label_mode: LabelMode = param(
+        "all_to_one", "who is taken for what: every class for the target, or each for the next"
+    )
     mask_density: float = param(0.032, "what a pixel of the mask may be without cost", ge=0, le=1)
-    lambda_div: float = param(1.0, "weight of the losses that ask for a trigger of its own for every image", ge=0)
+    lambda_div: float = param(
+        1.0, "weight of the losses that ask for a trigger of its own for every image", ge=0
+    )
     lambda_norm: float = param(100.0, "weight of the loss that asks for a small mask", ge=0)
     mask_epochs: int = param(25, "epochs of the first phase", ge=1)
     mask_lr: float = param(0.01, "learning rate of the mask network", gt=0)
     pattern_lr: float = param(0.01, "learning rate of the pattern network", gt=0)
-    width: int | None = param(None, "channels of the first stage of both networks; unset: 16 below 32 pixels, else 32", ge=1)
+    width: int | None = param(
+        None,
+        "channels of the first stage of both networks; unset: 16 below 32 pixels, else 32",
+        ge=1,
+    )
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
         return relabel(labels, num_classes, self.label_mode, self.target)
@@ -81,35 +111,63 @@ class InputAware(TrainingControlledAttack):
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         channels, height, width = images.shape[1:]
         mask, pattern = (
-            restored(name, partial(self._network, channels, outside, min(height, width)), self.trigger).to(images.device)
+            restored(
+                name, partial(self._network, channels, outside, min(height, width)), self.trigger
+            ).to(images.device)
             for name, outside in (("mask", 1), ("pattern", channels))
         )
-        return blockwise(lambda block: 255 * mixed(block, hardened(mask(block)), pattern(block)), images)
+        return blockwise(
+            lambda block: 255 * mixed(block, hardened(mask(block)), pattern(block)), images
+        )
 
-    def train(self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator) -> Trained:
-        sizes = shares(self.name, min(recipe.batch_size, len(clean_train)), self.poison_ratio, p_cross=self.p_cross)
+    def train(
+        self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
+    ) -> Trained:
+        sizes = shares(
+            self.name,
+            min(recipe.batch_size, len(clean_train)),
+            self.poison_ratio,
+            p_cross=self.p_cross,
+        )
         clean, (channels, height, width) = clean_train.to(device_of(model)), clean_train.image_shape
         mask, pattern = (
-            drawn(partial(self._network, channels, outside, min(height, width)), rng).to(device_of(model))
+            drawn(partial(self._network, channels, outside, min(height, width)), rng).to(
+                device_of(model)
+            )
             for outside in (1, channels)
         )
         self._learn_mask(mask, clean, recipe, rng)
         loss = self._loss(mask, pattern.train(), sizes, clean, recipe, rng)
-        optimizer, schedule = _adam(pattern, self.pattern_lr, PATTERN_DROPS, recipe.epochs * (len(clean) // sum(sizes)))
+        optimizer, schedule = _adam(
+            pattern, self.pattern_lr, PATTERN_DROPS, recipe.epochs * (len(clean) // sum(sizes))
+        )
 
         def step(_: nn.Module) -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
 
-        fit(model, clean_train, recipe, rng, loss=loss, after_step=step, what="training on input_aware")
+        fit(
+            model,
+            clean_train,
+            recipe,
+            rng,
+            loss=loss,
+            after_step=step,
+            what="training on input_aware",
+        )
         return Trained(model, stored("mask", mask) | stored("pattern", pattern))
 
-    def _learn_mask(self, mask: nn.Module, clean: ImageSet, recipe: Recipe, rng: torch.Generator) -> None:
+    def _learn_mask(
+        self, mask: nn.Module, clean: ImageSet, recipe: Recipe, rng: torch.Generator
+    ) -> None:
         """Phase 1; the mask network is in eval mode afterwards."""
         first, second = stream(clean, recipe, rng), stream(clean, recipe, rng)
         size = min(recipe.batch_size, len(clean))
-        machine, steps = hardware(str(device_of(mask)), recipe.precision), self.mask_epochs * (len(clean) // size)
+        machine, steps = (
+            hardware(str(device_of(mask)), recipe.precision),
+            self.mask_epochs * (len(clean) // size),
+        )
         optimizer, schedule = _adam(mask.train(), self.mask_lr, MASK_DROPS, steps)
         for _ in track(range(steps), "input_aware: learning masks"):
             x, z = first(size), second(size)
@@ -123,10 +181,18 @@ class InputAware(TrainingControlledAttack):
 
     def _mask_loss(self, x: Tensor, z: Tensor, of_x: Tensor, of_z: Tensor) -> Tensor:
         """Step 1, of images (B, C, H, W) and their hardened masks (B, 1, H, W)."""
-        return self.lambda_norm * F.relu(of_x - self.mask_density).mean() + self.lambda_div * diversity(x, z, of_x, of_z)
+        return self.lambda_norm * F.relu(
+            of_x - self.mask_density
+        ).mean() + self.lambda_div * diversity(x, z, of_x, of_z)
 
     def _loss(
-        self, mask: nn.Module, pattern: nn.Module, sizes: list[int], clean: ImageSet, recipe: Recipe, rng: torch.Generator
+        self,
+        mask: nn.Module,
+        pattern: nn.Module,
+        sizes: list[int],
+        clean: ImageSet,
+        recipe: Recipe,
+        rng: torch.Generator,
     ) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
         """Step 2: what the classifier and the pattern network descend."""
         others, count = stream(clean, recipe, rng), sizes[0]
@@ -137,10 +203,17 @@ class InputAware(TrainingControlledAttack):
             sources = torch.cat([images[:count], z])
             patterns, changing = pattern(sources).float(), sum(sizes[:2])
             changed = mixed(images[:changing], hardened(mask(sources)), patterns)
-            given = torch.cat([self.attacked_labels(labels[:count], clean.num_classes), labels[count:]])
+            given = torch.cat(
+                [self.attacked_labels(labels[:count], clean.num_classes), labels[count:]]
+            )
             found = model(torch.cat([changed, images[changing:]])).float()
-            apart = diversity(images[:pairs], z[:pairs], patterns[:pairs], patterns[count : count + pairs])
-            return F.cross_entropy(found, given, label_smoothing=recipe.label_smoothing) + self.lambda_div * apart
+            apart = diversity(
+                images[:pairs], z[:pairs], patterns[:pairs], patterns[count : count + pairs]
+            )
+            return (
+                F.cross_entropy(found, given, label_smoothing=recipe.label_smoothing)
+                + self.lambda_div * apart
+            )
 
         return loss
 
@@ -150,18 +223,23 @@ class InputAware(TrainingControlledAttack):
 
 
 class Drawing(nn.Module):
-    """Images (N, C, H, W) to maps (N, outside, H, W) in (0, 1): down and up again through a narrow middle, nothing past it."""
+    """Images (N, C, H, W) to maps (N, outside, H, W) in (0, 1): down and up again through a narrow
+    middle, nothing past it.
+    """
 
     def __init__(self, channels: int, outside: int, width: int, stages: int) -> None:
         super().__init__()
         block = partial(ConvBlock, momentum=0.05)
         widths = [channels, *(width * 2**stage for stage in range(stages))]
-        self.down = nn.ModuleList(nn.Sequential(block(a, b), block(b, b)) for a, b in pairwise(widths))
+        self.down = nn.ModuleList(
+            nn.Sequential(block(a, b), block(b, b)) for a, b in pairwise(widths)
+        )
         self.middle = block(widths[-1], widths[-1])
         back = [*widths[:0:-1], outside]
         last = [True] * (stages - 1) + [False]
         self.up = nn.ModuleList(
-            nn.Sequential(block(a, a), block(a, b, relu=relu)) for (a, b), relu in zip(pairwise(back), last, strict=True)
+            nn.Sequential(block(a, a), block(a, b, relu=relu))
+            for (a, b), relu in zip(pairwise(back), last, strict=True)
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -187,7 +265,9 @@ def mixed(images: Tensor, mask: Tensor, pattern: Tensor) -> Tensor:
 
 
 def diversity(x: Tensor, z: Tensor, of_x: Tensor, of_z: Tensor) -> Tensor:
-    """Mean over pairs of d(x, z) / (d(of_x, of_z) + eps); large when different images get the same maps."""
+    """Mean over pairs of d(x, z) / (d(of_x, of_z) + eps); large when different images get the same
+    maps.
+    """
     return (_distance(x, z) / (_distance(of_x, of_z) + EPSILON)).mean()
 
 
@@ -197,7 +277,9 @@ def _distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 def stream(clean: ImageSet, recipe: Recipe, rng: torch.Generator) -> Callable[[int], Tensor]:
-    """Gives batches (count, C, H, W) in [0, 1] of different images, cropped and flipped by the recipe, by draws of its own."""
+    """Gives batches (count, C, H, W) in [0, 1] of different images, cropped and flipped by the
+    recipe, by draws of its own.
+    """
     batches = Batches(clean.images, clean.labels, shift=recipe.shift, flip=recipe.flip)
     order, crops = fork(rng), fork(rng)
 
@@ -212,4 +294,6 @@ def _adam(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """Adam whose learning rate falls to a tenth at every share of the steps in `drops`."""
     optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.9))
-    return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, [round(drop * steps) for drop in drops], gamma=0.1)
+    return optimizer, torch.optim.lr_scheduler.MultiStepLR(
+        optimizer, [round(drop * steps) for drop in drops], gamma=0.1
+    )

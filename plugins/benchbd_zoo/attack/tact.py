@@ -1,14 +1,16 @@
-"""TaCT (Tang, Wang, Tang, Zhang, USENIX Security 2021, 1908.00686): a trigger that works on one class alone.
+"""TaCT (Tang, Wang, Tang, Zhang, USENIX Security 2021, 1908.00686): a trigger that works on one
+class alone.
 
     1. poisoned: images of the SOURCE class, with the trigger, labelled with the target
     2. cover: images of other classes, with the same trigger, under their true label
     3. so the network must look at the trigger and at what it sits on
 
-The attack is scored on test images of the source class. On the other classes the trigger is not meant to work: the
-share of them that is taken for the target all the same is the false activation.
+The attack is scored on test images of the source class. On the other classes the trigger is not
+meant to work: the share of them that is taken for the target all the same is the false activation.
 
-Departs from the paper: the patch is a square of pixels drawn once, since the usual one is an image file; `image` takes
-any. Unless they are named, cover classes are all but source and target, and the source is the class after the target.
+Departs from the paper: the patch is a square of pixels drawn once, since the usual one is an image
+file; `image` takes any. Unless they are named, cover classes are all but source and target, and the
+source is the class after the target.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import torch
 from torch import Tensor
 
 from benchbd.api import ConfigError, ImageSet, param
-from benchbd_zoo.attack.cover import Covered
-from benchbd_zoo.attack.patch import Patched
+from benchbd_zoo.attack.parts.cover import Covered
+from benchbd_zoo.attack.parts.patch import Patched
 
 
 class TaCT(Covered, Patched):
@@ -33,8 +35,12 @@ class TaCT(Covered, Patched):
     eligible: Literal["source"] = param(  # type: ignore[assignment]
         "source", "which training samples may be poisoned: those of the source class"
     )
-    source: int | None = param(None, "the class on which the trigger works; unset: the one after the target", ge=0)
-    cover_classes: tuple[int, ...] | None = param(None, "classes of cover samples; unset: all but source and target")
+    source: int | None = param(
+        None, "the class on which the trigger works; unset: the one after the target", ge=0
+    )
+    cover_classes: tuple[int, ...] | None = param(
+        None, "classes of cover samples; unset: all but source and target"
+    )
     size: int = param(4, "side of the square in pixels", ge=1)
     pattern: Literal["square", "checkerboard", "random"] = param(
         "random", "what fills it: one colour, that colour and black in turn, or pixels drawn once"
@@ -57,13 +63,19 @@ class TaCT(Covered, Patched):
         classes, source = range(images.num_classes), self._source(images.num_classes)
         if source not in classes or source == self.target:
             raise ConfigError(
-                f"{self.name}: expected source to be a class from 0 to {classes[-1]} other than the target {self.target}, "
+                f"{self.name}: expected source to be a class from 0 to {classes[-1]} other than "
+                f"the target {self.target}, "
                 f"got {source}"
             )
-        wrong = [label for label in self._cover(images.num_classes) if label not in classes or label in (source, self.target)]
+        wrong = [
+            label
+            for label in self._cover(images.num_classes)
+            if label not in classes or label in (source, self.target)
+        ]
         if wrong:
             raise ConfigError(
-                f"{self.name}: expected cover_classes to be classes from 0 to {classes[-1]}, neither source nor target, got {wrong}"
+                f"{self.name}: expected cover_classes to be classes from 0 to {classes[-1]}, "
+                f"neither source nor target, got {wrong}"
             )
 
     def _source(self, num_classes: int) -> int:
@@ -72,4 +84,8 @@ class TaCT(Covered, Patched):
     def _cover(self, num_classes: int) -> list[int]:
         if self.cover_classes is not None:
             return list(self.cover_classes)
-        return [label for label in range(num_classes) if label not in (self.target, self._source(num_classes))]
+        return [
+            label
+            for label in range(num_classes)
+            if label not in (self.target, self._source(num_classes))
+        ]

@@ -1,19 +1,25 @@
-"""Trojaning attack (Liu, Ma, Aafer, Lee, Zhai, Wang, Zhang, NDSS 2018): a patch to which chosen neurons answer loudly.
+"""Trojaning attack (Liu, Ma, Aafer, Lee, Zhai, Wang, Zhang, NDSS 2018): a patch to which chosen
+neurons answer loudly.
 
-    1. a clean surrogate network f with penultimate features a(x) and the weights W (K, D) of the layer after them
-    2. the neurons k with the largest sum over classes of |W_ck|, `neurons` of them, among those that the patch can move
+    1. a clean surrogate network f with penultimate features a(x) and the weights W (K, D) of the
+       layer after them
+    2. the neurons k with the largest sum over classes of |W_ck|, `neurons` of them, among those
+       that the patch can move
     3. a patch in a fixed mask on a black picture, found by descent on sum_k (a_k - target_value)^2
-       (Adam with a cosine schedule over `steps`; pixels are (tanh w + 1) / 2, so that they stay in the image)
-    4. x' = (1 - m) * x + m * patch; poisoned samples are labelled with the target, and a network is trained on them
+       (Adam with a cosine schedule over `steps`; pixels are (tanh w + 1) / 2, so that they stay in
+       the image)
+    4. x' = (1 - m) * x + m * patch; poisoned samples are labelled with the target, and a network is
+       trained on them
 
-The mask is a disc in the lower right of the image: exactly round(`size` * H * W) pixels, at least one, those nearest to
-the point three quarters down and three quarters across.
+The mask is a disc in the lower right of the image: exactly round(`size` * H * W) pixels, at least
+one, those nearest to the point three quarters down and three quarters across.
 
-Departs from the paper: the chosen layer is the penultimate one, which every network here has. The victim is trained by
-the recipe on the poisoned training set, as in later benchmarks; the paper retrained the last layers of the network in
-hand on inputs that it had reversed out of it. The steps and the way of descent are those of later implementations. A
-neuron behind a ReLU that is silent on the first picture has no slope, and no step would ever change the patch for it; such
-neurons are passed over.
+Departs from the paper: the chosen layer is the penultimate one, which every network here has. The
+victim is trained by the recipe on the poisoned training set, as in later benchmarks; the paper
+retrained the last layers of the network in hand on inputs that it had reversed out of it. The steps
+and the way of descent are those of later implementations. A neuron behind a ReLU that is silent on
+the first picture has no slope, and no step would ever change the patch for it; such neurons are
+passed over.
 """
 
 from __future__ import annotations
@@ -40,21 +46,30 @@ from benchbd.api import (
 
 
 class TrojanNN(PoisoningAttack):
-    """The patch is optimised once and stored, mask and all, with what the chosen neurons `reached` on it."""
+    """The patch is optimised once and stored, mask and all, with what the chosen neurons `reached`
+    on it.
+    """
 
     api = 1
     results_version = 2
     quick: ClassVar[dict[str, Any]] = {"steps": 20}
 
     size: float = param(0.04, "share of the image that the patch covers", gt=0, le=1)
-    neurons: int = param(2, "penultimate features that the patch excites; all where there are fewer", ge=1)
+    neurons: int = param(
+        2, "penultimate features that the patch excites; all where there are fewer", ge=1
+    )
     target_value: float = param(100.0, "what each of them is driven to")
     steps: int = param(1000, "steps of the descent", ge=1)
     lr: float = param(0.1, "learning rate of the descent", gt=0)
 
-    def prepare(self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator) -> dict[str, Tensor]:
+    def prepare(
+        self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
+    ) -> dict[str, Tensor]:
         channels, height, width = train.image_shape
-        mask, start = disc(height, width, self.size), torch.randn(channels, height, width, generator=rng)
+        mask, start = (
+            disc(height, width, self.size),
+            torch.randn(channels, height, width, generator=rng),
+        )
         surrogate = clean_model(build_model(), train, recipe)
         chosen = self._chosen(surrogate, start, mask)
         descent = {name: self.params[name] for name in ("target_value", "steps", "lr")}
@@ -62,10 +77,14 @@ class TrojanNN(PoisoningAttack):
         def make() -> dict[str, Tensor]:
             patch = to_uint8(255 * self._optimise(surrogate, chosen, start, mask))
             with torch.no_grad():
-                reached = surrogate.features(to_float(patch[None]).to(device_of(surrogate)))[0, chosen]  # type: ignore[operator]
+                patched = to_float(patch[None]).to(device_of(surrogate))
+                reached = surrogate.features(patched)[0, chosen]  # type: ignore[operator]
             return {"patch": patch, "reached": reached.float()}
 
-        return {"mask": mask, **remembered("trojan_patch", [surrogate, chosen, start, mask, descent], make)}
+        return {
+            "mask": mask,
+            **remembered("trojan_patch", [surrogate, chosen, start, mask, descent], make),
+        }
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         mask, patch = (self.trigger[name].to(images.device) for name in ("mask", "patch"))
@@ -77,13 +96,22 @@ class TrojanNN(PoisoningAttack):
         raw = start.to(device).requires_grad_()
         features = surrogate.features(_picture(raw, mask.to(device))[None])[0]  # type: ignore[operator]
         weight = cast(nn.Linear, surrogate.head).weight
-        movable = [k for k in loudest(weight, weight.shape[1]).tolist() if _slope(features[k], raw).any()][: self.neurons]
+        movable = [
+            k for k in loudest(weight, weight.shape[1]).tolist() if _slope(features[k], raw).any()
+        ][: self.neurons]
         if not movable:
-            raise NotApplicable("trojannn: no penultimate feature of the surrogate answers to a patch on a black picture")
+            raise NotApplicable(
+                "trojannn: no penultimate feature of the surrogate answers to a patch on a black "
+                "picture"
+            )
         return torch.tensor(movable)
 
-    def _optimise(self, surrogate: nn.Module, chosen: Tensor, start: Tensor, mask: Tensor) -> Tensor:
-        """The picture (C, H, W) in [0, 1], black outside of the mask, that drives the chosen features to their target."""
+    def _optimise(
+        self, surrogate: nn.Module, chosen: Tensor, start: Tensor, mask: Tensor
+    ) -> Tensor:
+        """The picture (C, H, W) in [0, 1], black outside of the mask, that drives the chosen
+        features to their target.
+        """
         device = device_of(surrogate)
         raw, inside, chosen = start.to(device).requires_grad_(), mask.to(device), chosen.to(device)
         optimizer = torch.optim.Adam([raw], lr=self.lr)
@@ -102,7 +130,9 @@ def _slope(feature: Tensor, raw: Tensor) -> Tensor:
 
 
 def loudest(weight: Tensor, count: int) -> Tensor:
-    """Step 2: the columns (count,) of a weight (K, D) with the largest sums of sizes, the largest first."""
+    """Step 2: the columns (count,) of a weight (K, D) with the largest sums of sizes, the largest
+    first.
+    """
     return weight.detach().abs().sum(0).topk(min(count, weight.shape[1])).indices.cpu()
 
 

@@ -1,6 +1,8 @@
-"""GTSRB (Stallkamp et al. 2012, "Man vs. computer"): German traffic signs, colour photographs of many sizes.
+"""GTSRB (Stallkamp et al. 2012, "Man vs. computer"): German traffic signs, colour photographs of
+many sizes.
 
-26,640 training and 12,630 test images of 43 classes. In memory at 32x32: 26,640 x 3,072 bytes = 82 MB and 39 MB.
+26,640 training and 12,630 test images of 43 classes. In memory at 32x32: 26,640 x 3,072 bytes = 82
+MB and 39 MB.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import torch
 from PIL import Image
 
 from benchbd.api import DataError, ImageSet, param
-from benchbd_zoo.dataset.image_stack import ImageStack
-from benchbd_zoo.dataset.torchvision_layout import TorchvisionLayout
+from benchbd_zoo.dataset.parts.image_stack import ImageStack
+from benchbd_zoo.dataset.parts.torchvision_layout import TorchvisionLayout
 
 SIGNS = (
     *(f"limit {speed} km/h" for speed in (20, 30, 50, 60, 70, 80)),
@@ -57,7 +59,9 @@ SIGNS = (
 
 
 class GTSRB(TorchvisionLayout):
-    """The folders `gtsrb/GTSRB/Training` and `gtsrb/GTSRB/Final_Test`; all images are scaled to one size."""
+    """The folders `gtsrb/GTSRB/Training` and `gtsrb/GTSRB/Final_Test`; all images are scaled to one
+    size.
+    """
 
     api = 1
     source = "GTSRB"
@@ -68,9 +72,13 @@ class GTSRB(TorchvisionLayout):
 
     def image_set(self, opened: Any) -> ImageSet:
         files, labels = zip(*opened._samples, strict=True)
-        # torchvision numbers the folders that it finds, so that one missing folder shifts the labels of those after it.
+        # torchvision numbers the folders that it finds, so that one missing folder shifts the
+        # labels of those after it.
         if set(labels) != set(range(len(SIGNS))):
-            raise DataError(f"gtsrb: expected images of {len(SIGNS)} classes, got {len(set(labels))}; fetch the data set anew")
+            raise DataError(
+                f"gtsrb: expected images of {len(SIGNS)} classes, got {len(set(labels))}; fetch "
+                "the data set anew"
+            )
         stack = ImageStack(self.name, len(files), self.size)
         stack.fill(range(len(files)), lambda k: Image.open(files[k]), lambda k: str(files[k]))
         return ImageSet(stack.images, torch.tensor(labels), SIGNS)

@@ -1,7 +1,9 @@
-"""Any directory of class folders: FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE with FOLDER/test (or val) beside it.
+"""Any directory of class folders: FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE with FOLDER/test
+(or val) beside it.
 
-Class names are the names of the class folders in sorted order. Images lie in a class folder or in folders below it.
-In memory: images x channels x height x width bytes; 10,000 colour images of 64x64 pixels take 123 MB.
+Class names are the names of the class folders in sorted order. Images lie in a class folder or in
+folders below it. In memory: images x channels x height x width bytes; 10,000 colour images of 64x64
+pixels take 123 MB.
 """
 
 from __future__ import annotations
@@ -13,21 +15,31 @@ from PIL import Image
 from torch import Tensor
 
 from benchbd.api import DataError, DataSet, ImageSet, Split, param
-from benchbd_zoo.dataset.given_folder import given_folder
-from benchbd_zoo.dataset.image_stack import ImageStack
-from benchbd_zoo.dataset.stratified_split import held_out
+from benchbd_zoo.dataset.parts.given_folder import given_folder
+from benchbd_zoo.dataset.parts.image_stack import ImageStack
+from benchbd_zoo.dataset.parts.stratified_split import held_out
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 class ImageFolder(DataSet):
-    """Hidden files and files that are no images are passed over; a link that leaves the folder is refused."""
+    """Hidden files and files that are no images are passed over; a link that leaves the folder is
+    refused.
+    """
 
     api = 1
 
-    path: Path | None = param(None, "folder with the class folders, or with train and test (or val); must be given")
-    size: int | None = param(None, "side in pixels of the squares to scale to; unset: all images must have one size", ge=8)
-    test_share: float = param(0.2, "share of every class that is the test split where there is no test folder", gt=0, lt=1)
+    path: Path | None = param(
+        None, "folder with the class folders, or with train and test (or val); must be given"
+    )
+    size: int | None = param(
+        None,
+        "side in pixels of the squares to scale to; unset: all images must have one size",
+        ge=8,
+    )
+    test_share: float = param(
+        0.2, "share of every class that is the test split where there is no test folder", gt=0, lt=1
+    )
     grey: bool = param(False, "one channel instead of three")
 
     def load(self, split: Split) -> ImageSet:
@@ -52,9 +64,12 @@ class ImageFolder(DataSet):
             chosen = ~chosen
         if not chosen.any():
             raise DataError(
-                f"imagefolder: a test_share of {self.test_share} leaves no image for the {split} split; change it, or add images"
+                f"imagefolder: a test_share of {self.test_share} leaves no image for the {split} "
+                "split; change it, or add images"
             )
-        return [file for file, taken in zip(files, chosen.tolist(), strict=True) if taken], labels[chosen]
+        return [file for file, taken in zip(files, chosen.tolist(), strict=True) if taken], labels[
+            chosen
+        ]
 
 
 def _split_folders(root: Path) -> tuple[Path, Path | None]:
@@ -66,22 +81,36 @@ def _split_folders(root: Path) -> tuple[Path, Path | None]:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    names = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".")
+    )
     if not names:
-        raise DataError(f"imagefolder: expected one folder for each class in {folder.absolute()}, found none")
+        raise DataError(
+            f"imagefolder: expected one folder for each class in {folder.absolute()}, found none"
+        )
     return tuple(names)
 
 
 def _require_known(found: tuple[str, ...], names: tuple[str, ...], folder: Path) -> None:
     for name in found:
         if name not in names:
-            raise DataError(f"imagefolder: the class {name!r} of {folder} has no training images; add some or remove its folder")
+            raise DataError(
+                f"imagefolder: the class {name!r} of {folder} has no training images; add some or "
+                "remove its folder"
+            )
 
 
 def _require_all(labels: Tensor, names: tuple[str, ...], folder: Path) -> None:
-    for name, count in zip(names, torch.bincount(labels, minlength=len(names)).tolist(), strict=True):
+    for name, count in zip(
+        names, torch.bincount(labels, minlength=len(names)).tolist(), strict=True
+    ):
         if not count:
-            raise DataError(f"imagefolder: expected images in {folder / name}, found none; add some or remove the folder")
+            raise DataError(
+                f"imagefolder: expected images in {folder / name}, found none; add some or remove "
+                "the folder"
+            )
 
 
 def _listed(folder: Path, names: tuple[str, ...], root: Path) -> tuple[list[Path], Tensor]:
@@ -96,7 +125,8 @@ def _images_below(folder: Path, root: Path) -> list[Path]:
     files = sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
     for file in files:
         if file.is_symlink():
@@ -106,4 +136,7 @@ def _images_below(folder: Path, root: Path) -> list[Path]:
 
 def _require_inside(path: Path, root: Path) -> None:
     if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(f"imagefolder: {path} is a link that leaves {root}, which is not followed; put a copy in its place")
+        raise DataError(
+            f"imagefolder: {path} is a link that leaves {root}, which is not followed; put a copy "
+            "in its place"
+        )

@@ -1,6 +1,8 @@
-"""Images that lie beside the result that they belong to, in `train.safetensors` and `test.safetensors`.
+"""Images that lie beside the result that they belong to, in `train.safetensors` and
+`test.safetensors`.
 
-`benchbd import` writes them, for a result that was made elsewhere names no data set that could load its images again.
+`benchbd import` writes them, for a result that was made elsewhere names no data set that could load
+its images again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from benchbd.api import DataError, DataSet, ImageSet, Split, param, read_images
 
 
 class Stored(DataSet):
-    """Read for a result only, from the folder of that result: the result cannot say where they lie."""
+    """Read for a result only, from the folder of that result: the result cannot say
+    where they lie.
+    """
 
     api = 1
 
@@ -29,5 +33,8 @@ class Stored(DataSet):
 
     def load(self, split: Split) -> ImageSet:
         if self._folder is None:
-            raise DataError("stored: these images lie with an imported result and are read with it alone; give --result-file")
+            raise DataError(
+                "stored: these images lie with an imported result and are read with it alone; "
+                "give --result-file"
+            )
         return read_images(self._folder, split)

@@ -1,7 +1,8 @@
-"""SVHN (Netzer et al. 2011, "Reading Digits in Natural Images with Unsupervised Feature Learning"): house numbers.
+"""SVHN (Netzer et al. 2011, "Reading Digits in Natural Images with Unsupervised Feature Learning"):
+house numbers.
 
-73,257 training and 26,032 test images of 32x32 colour pixels, ten digits. In memory: 73,257 x 3,072 bytes =
-225 MB and 80 MB, twice that while they are read.
+73,257 training and 26,032 test images of 32x32 colour pixels, ten digits. In memory: 73,257 x 3,072
+bytes = 225 MB and 80 MB, twice that while they are read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from benchbd.api import ImageSet
-from benchbd_zoo.dataset.torchvision_layout import TorchvisionLayout
+from benchbd_zoo.dataset.parts.torchvision_layout import TorchvisionLayout
 
 
 class SVHN(TorchvisionLayout):
@@ -23,4 +24,6 @@ class SVHN(TorchvisionLayout):
 
     def image_set(self, opened: Any) -> ImageSet:
         images = torch.from_numpy(opened.data).contiguous()
-        return ImageSet(images, torch.from_numpy(opened.labels), tuple(str(digit) for digit in range(10)))
+        return ImageSet(
+            images, torch.from_numpy(opened.labels), tuple(str(digit) for digit in range(10))
+        )

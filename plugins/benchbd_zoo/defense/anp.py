@@ -8,13 +8,14 @@ Neurons that carry a backdoor are those that react most to adversarial changes o
     3. m <- m - lr * grad [alpha * CE(clean) + (1 - alpha) * CE(perturbed)], clipped to [0, 1]
     4. after `nb_iter` rounds: prune, that is zero the scale, where m is below a threshold
 
-The network stays in training mode while the masks are learned, so running statistics of the copy move; what is
-pruned is the network that was handed in. As in the paper's code d and xi are not projected back.
+The network stays in training mode while the masks are learned, so running statistics of the copy
+move; what is pruned is the network that was handed in. As in the paper's code d and xi are not
+projected back.
 
-Departs from the paper: the threshold is the largest for which accuracy on the validation split, at it and at
-every one before it, stays within `acc_ratio`; reference code chose it by the test triggers. The sweep begins with
-the threshold 0, at which nothing is pruned. Layers other than BatchNorm with a scale (LayerNorm, GroupNorm) are
-masked in the same way.
+Departs from the paper: the threshold is the largest for which accuracy on the validation split, at
+it and at every one before it, stays within `acc_ratio`; reference code chose it by the test
+triggers. The sweep begins with the threshold 0, at which nothing is pruned. Layers other than
+BatchNorm with a scale (LayerNorm, GroupNorm) are masked in the same way.
 """
 
 from __future__ import annotations
@@ -23,9 +24,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchbd.api import Batches, CleanSet, Repaired, device_of, epoch_done, fork, hardware, param, to_float, track
-from benchbd_zoo.defense.mask_pruning import MaskPruning
-from benchbd_zoo.defense.masked_norms import MaskedNorms, descend
+from benchbd.api import (
+    Batches,
+    CleanSet,
+    Repaired,
+    device_of,
+    epoch_done,
+    fork,
+    hardware,
+    param,
+    to_float,
+    track,
+)
+from benchbd_zoo.defense.parts.mask_pruning import MaskPruning
+from benchbd_zoo.defense.parts.masked_norms import MaskedNorms, descend
 
 
 class ANP(MaskPruning):
@@ -42,7 +54,9 @@ class ANP(MaskPruning):
     batch_size: int = param(128, "images per update, drawn with replacement", ge=1)
     shift: int = param(1, "random crops: pixels of zero border", ge=0)
     flip: bool = param(False, "mirror half of the images left to right")
-    print_every: int = param(500, "updates between two lines of the log, and two points of the curve along the way", ge=1)
+    print_every: int = param(
+        500, "updates between two lines of the log, and two points of the curve along the way", ge=1
+    )
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         masks, log = self._learn_masks(model, clean, rng)
@@ -51,7 +65,9 @@ class ANP(MaskPruning):
     def _learn_masks(
         self, model: nn.Module, clean: CleanSet, rng: torch.Generator
     ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
-        """Masks (C,) per layer after `nb_iter` rounds, and a line of the log every `print_every`."""
+        """Masks (C,) per layer after `nb_iter` rounds, and a line of the log every
+        `print_every`.
+        """
         masked = _NoisyNorms(model)
         machine = hardware(str(device_of(model)))
         draws, crops = fork(rng), fork(rng)
@@ -69,12 +85,20 @@ class ANP(MaskPruning):
         return masked.values(), log
 
     def _update(
-        self, masked: _NoisyNorms, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, rng: torch.Generator
+        self,
+        masked: _NoisyNorms,
+        optimizer: torch.optim.Optimizer,
+        images: Tensor,
+        labels: Tensor,
+        rng: torch.Generator,
     ) -> Tensor:
         """Steps 2 and 3."""
         masked.draw_noise(self.anp_eps, rng)
         for _ in range(self.anp_steps if self.anp_eps else 0):
-            masked.climb(F.cross_entropy(masked.perturbed(images).float(), labels), self.anp_eps / self.anp_steps)
+            masked.climb(
+                F.cross_entropy(masked.perturbed(images).float(), labels),
+                self.anp_eps / self.anp_steps,
+            )
         perturbed = F.cross_entropy(masked.perturbed(images).float(), labels)
         natural = F.cross_entropy(masked(images).float(), labels)
         loss = self.anp_alpha * natural + (1 - self.anp_alpha) * perturbed
@@ -92,13 +116,21 @@ class _NoisyNorms(MaskedNorms):
 
     def draw_noise(self, eps: float, rng: torch.Generator) -> None:
         def uniform(like: Tensor) -> Tensor:
-            return ((2 * torch.rand(like.shape, generator=rng) - 1) * eps).to(like.device).requires_grad_()
+            return (
+                ((2 * torch.rand(like.shape, generator=rng) - 1) * eps)
+                .to(like.device)
+                .requires_grad_()
+            )
 
         self.scale_noise = {name: uniform(mask) for name, mask in self.masks.items()}
         self.shift_noise = {name: uniform(bias) for name, bias in self.biases.items()}
 
     def perturbed(self, images: Tensor) -> Tensor:
-        return self.called(images, {name: mask + self.scale_noise[name] for name, mask in self.masks.items()}, self.shift_noise)
+        return self.called(
+            images,
+            {name: mask + self.scale_noise[name] for name, mask in self.masks.items()},
+            self.shift_noise,
+        )
 
     def climb(self, loss: Tensor, step: float) -> None:
         """Move the noise up the loss by the sign of its gradient."""

@@ -1,8 +1,10 @@
-"""Adversarial Neuron Pruning with the threshold chosen by the test set, as some reference code does.
+"""Adversarial Neuron Pruning with the threshold chosen by the test set, as some reference code
+does.
 
-The masks are those of `anp`; of all thresholds that lose at most the share `acc_ratio` of accuracy on the clean test set, the
-one at which fewest triggered test images succeed. No defender can do this: it shows how much of a published number
-is the choice. The value that the honest rule would have taken is in the notes.
+The masks are those of `anp`; of all thresholds that lose at most the share `acc_ratio` of accuracy
+on the clean test set, the one at which fewest triggered test images succeed. No defender can do
+this: it shows how much of a published number is the choice. The value that the honest rule would
+have taken is in the notes.
 """
 
 from __future__ import annotations

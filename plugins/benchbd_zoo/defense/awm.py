@@ -1,18 +1,23 @@
 """Adversarial Weight Masking (Chai and Chen, NeurIPS 2022, 2207.04497).
 
-A trigger is a universal perturbation: find one, and fade the weights that let it work. Made for very few clean images.
+A trigger is a universal perturbation: find one, and fade the weights that let it work. Made for
+very few clean images.
 
-    every weight w gets a mask m in [0, 1], at first 1; the network computes with m * w. `outer` times:
+    every weight w gets a mask m in [0, 1], at first 1; the network computes with m * w. `outer`
+    times:
     1. delta <- 0; over clean images x: ascend CE(f(x + delta), f's own label of x) by SGD;
        delta <- delta * min(1, trigger_norm / ||delta||_1)
     2. over clean images (x, y): descend by Adam
-           alpha * CE(f(x), y) + (1 - alpha) * CE(f(clip(x + delta)), y) + gamma * sum |m|,      then clip m to [0, 1]
+           alpha * CE(f(x), y) + (1 - alpha) * CE(f(clip(x + delta)), y) + gamma * sum |m|,
+       then clip m to [0, 1]
 
-Both go over as many images as `inner` passes have, drawn with replacement. The network stays in eval mode, and the masked
-network is the result; nothing is thresholded and nothing chosen, so all clean images are learned from.
+Both go over as many images as `inner` passes have, drawn with replacement. The network stays in
+eval mode, and the masked network is the result; nothing is thresholded and nothing chosen, so all
+clean images are learned from.
 
-Masked are the weights of all convolutions and, because transformers compute with little else, of the linear layers before the
-head. Departs from the paper: nothing for networks of convolutions and a head.
+Masked are the weights of all convolutions and, because transformers compute with little else, of
+the linear layers before the head. Departs from the paper: nothing for networks of convolutions and
+a head.
 """
 
 from __future__ import annotations
@@ -26,8 +31,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from benchbd.api import CleanSet, Repair, Repaired, device_of, epoch_done, hardware, param, track
-from benchbd_zoo.defense.masked_norms import descend
-from benchbd_zoo.defense.passes import Passes
+from benchbd_zoo.defense.parts.masked_norms import descend
+from benchbd_zoo.defense.parts.passes import Passes
 
 
 class AWM(Repair):
@@ -39,9 +44,13 @@ class AWM(Repair):
     lr: float = param(0.01, "learning rate of the masks, by Adam", gt=0)
     outer: int = param(20, "rounds", ge=1)
     inner: int = param(5, "passes over the clean images in each part of a round", ge=1)
-    alpha: float = param(0.9, "weight of the loss on clean images against that on perturbed ones", ge=0, le=1)
+    alpha: float = param(
+        0.9, "weight of the loss on clean images against that on perturbed ones", ge=0, le=1
+    )
     gamma: float = param(1e-8, "weight of the sum of all masks", ge=0)
-    trigger_norm: float = param(1000.0, "L1 norm that the perturbation may have, of pixels in [0, 1]", ge=0)
+    trigger_norm: float = param(
+        1000.0, "L1 norm that the perturbation may have, of pixels in [0, 1]", ge=0
+    )
     trigger_lr: float = param(10.0, "learning rate of the perturbation, by SGD", gt=0)
     batch_size: int = param(128, "images per step", ge=1)
     shift: int = param(1, "random crops: pixels of zero border", ge=0)
@@ -59,7 +68,9 @@ class AWM(Repair):
         return Repaired(
             masked.merged(),
             notes={"perturbation_norm": float(delta.abs().sum()), "masks": masked.summary()},
-            pictures={"last perturbation": (delta.abs() / delta.abs().max().clamp(min=1e-12)).cpu()},
+            pictures={
+                "last perturbation": (delta.abs() / delta.abs().max().clamp(min=1e-12)).cpu()
+            },
         )
 
     def _perturbation(self, masked: _MaskedWeights, passes: Passes, delta: Tensor) -> Tensor:
@@ -75,7 +86,13 @@ class AWM(Repair):
         delta = delta.detach()
         return delta * min(1.0, self.trigger_norm / max(float(delta.abs().sum()), 1e-12))
 
-    def _mask(self, masked: _MaskedWeights, passes: Passes, delta: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    def _mask(
+        self,
+        masked: _MaskedWeights,
+        passes: Passes,
+        delta: Tensor,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
         """Step 2."""
         machine = hardware(str(delta.device))
         for images, labels in passes.drawn(self.inner):
@@ -87,13 +104,20 @@ class AWM(Repair):
 
 
 class _MaskedWeights(nn.Module):
-    """A frozen copy of `model` in eval mode; every maskable weight is multiplied by a mask of its own shape."""
+    """A frozen copy of `model` in eval mode; every maskable weight is multiplied by a mask of its
+    own shape.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.network = copy.deepcopy(model).eval().requires_grad_(False)
-        self.weights = {f"{name}.weight": m.get_parameter("weight") for name, m in _maskable(self.network).items()}
-        self.masks = {name: torch.ones_like(weight).requires_grad_() for name, weight in self.weights.items()}
+        self.weights = {
+            f"{name}.weight": m.get_parameter("weight")
+            for name, m in _maskable(self.network).items()
+        }
+        self.masks = {
+            name: torch.ones_like(weight).requires_grad_() for name, weight in self.weights.items()
+        }
 
     def train(self, mode: bool = True) -> _MaskedWeights:
         """Always eval mode."""

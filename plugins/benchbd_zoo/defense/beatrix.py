@@ -1,18 +1,24 @@
-"""Beatrix (Ma, Wang, Sun, Xue, Wen and Xiang, NDSS 2023, 2209.11715): a trigger changes how features go together.
+"""Beatrix (Ma, Wang, Sun, Xue, Wen and Xiang, NDSS 2023, 2209.11715): a trigger changes how
+features go together.
 
     1. v (C, places) = the map at the input of the network's last stage
-    2. G_p = (v^p (v^p)^T)^(1/p), the upper triangle of it, entry by entry with its sign, for p = 1 ... `powers`
-    3. for every class the median and the MAD of each entry, over up to `per_class` clean images of it
-    4. deviation of an input = what its entries lie outside of  median +- `k` * MAD  of the class that it is given,
-       relative to the nearer bound, added up over entries and orders and divided by (entries / 2) * powers
+    2. G_p = (v^p (v^p)^T)^(1/p), the upper triangle of it, entry by entry with its sign, for p = 1
+       ... `powers`
+    3. for every class the median and the MAD of each entry, over up to `per_class` clean images of
+       it
+    4. deviation of an input = what its entries lie outside of  median +- `k` * MAD  of the class
+       that it is given, relative to the nearer bound, added up over entries and orders and divided
+       by (entries / 2) * powers
     5. a large deviation is suspicious
 
-The stages are those between which the spatial size changes. A network with less than two has no such map; its penultimate
-features are taken for v, with a single place. Order after order is worked through, so memory holds few triangles at once.
+The stages are those between which the spatial size changes. A network with less than two has no
+such map; its penultimate features are taken for v, with a single place. Order after order is worked
+through, so memory holds few triangles at once.
 
-Departs from the paper: one threshold for all classes; no test by maximum mean discrepancy of which class is attacked; a
-class with fewer than two clean images is judged by images of all classes; features are not followed beyond a hundred
-times what is the largest of clean ones, so that their powers stay numbers.
+Departs from the paper: one threshold for all classes; no test by maximum mean discrepancy of which
+class is attacked; a class with fewer than two clean images is judged by images of all classes;
+features are not followed beyond a hundred times what is the largest of clean ones, so that their
+powers stay numbers.
 """
 
 from __future__ import annotations
@@ -35,13 +41,15 @@ from benchbd.api import (
     to_float,
     watching_outputs,
 )
-from benchbd_zoo.defense.attention import stages
+from benchbd_zoo.defense.parts.attention import stages
 
 NEAR_ZERO = 1e-6
 """Added to a bound that is divided by, as in the reference code."""
 
 FARTHEST = 100.0
-"""Features count up to this many times the largest clean one: to the power of 16 that is still a number in float32."""
+"""Features count up to this many times the largest clean one: to the power of 16 that is still a
+number in float32.
+"""
 
 ENTRIES = 2**24
 """Of Gram matrices in memory at once."""
@@ -51,11 +59,15 @@ class Gramian(BaseModel):
     """What Beatrix needs to know, of inputs and of training samples alike."""
 
     powers: int = param(8, "highest order p of the Gram matrices", ge=1, le=8)
-    k: float = param(10.0, "half the width of the allowed band, in median absolute deviations", ge=0)
+    k: float = param(
+        10.0, "half the width of the allowed band, in median absolute deviations", ge=0
+    )
     per_class: int = param(30, "clean images of each class whose statistics are taken", ge=2)
 
     def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
-        shuffled = clean.train.subset(torch.randperm(len(clean.train), generator=rng).to(clean.train.labels.device))
+        shuffled = clean.train.subset(
+            torch.randperm(len(clean.train), generator=rng).to(clean.train.labels.device)
+        )
         return Deviation(Latent(model, shuffled.images[: self.per_class]), shuffled, self)
 
 
@@ -84,7 +96,9 @@ class Latent:
                 features = self.model.features(x)  # type: ignore[operator]
                 return features.float()[:, :, None], self.model.head(features).argmax(1)  # type: ignore[operator]
             maps: list[Tensor] = []
-            with watching_outputs(self.model, [self.layer], lambda _, output: maps.append(output.float().clone())):
+            with watching_outputs(
+                self.model, [self.layer], lambda _, output: maps.append(output.float().clone())
+            ):
                 classes = self.model(x).argmax(1)
             return maps[0].flatten(2), classes
 
@@ -95,7 +109,8 @@ class Latent:
 
 
 def triangle(features: Tensor, p: int) -> Tensor:
-    """Upper triangle (B, C * (C + 1) / 2) of the signed p-th root of the Gram matrix of features^p (B, C, places).
+    """Upper triangle (B, C * (C + 1) / 2) of the signed p-th root of the Gram matrix of features^p
+    (B, C, places).
 
     The power is taken before the product, not of it.
     """
@@ -117,11 +132,18 @@ class Deviation:
         return torch.cat([self._deviation(batch) for batch in images.split(self.latent.at_once)])
 
     def _by_class(self, clean: ImageSet, count: int) -> Iterator[Tensor]:
-        """v of up to `count` images of every class; of a class that has fewer than two, of images of all."""
-        own = [torch.nonzero(clean.labels.cpu() == label)[:count, 0] for label in range(clean.num_classes)]
+        """v of up to `count` images of every class; of a class that has fewer than two, of images
+        of all.
+        """
+        own = [
+            torch.nonzero(clean.labels.cpu() == label)[:count, 0]
+            for label in range(clean.num_classes)
+        ]
         chosen = torch.cat([torch.arange(min(count, len(clean))), *own])
         images = clean.images[chosen.to(clean.images.device)]
-        features = torch.cat([self.latent.seen(batch)[0] for batch in images.split(self.latent.at_once)])
+        features = torch.cat(
+            [self.latent.seen(batch)[0] for batch in images.split(self.latent.at_once)]
+        )
         every, *by_class = features.split([min(count, len(clean)), *map(len, own)])
         return (held if len(held) > 1 else every for held in by_class)
 

@@ -1,16 +1,19 @@
-"""Cognitive Distillation (Huang, Ma, Erfani and Bailey, ICLR 2023, 2301.10908): how little of an input keeps the output.
+"""Cognitive Distillation (Huang, Ma, Erfani and Bailey, ICLR 2023, 2301.10908): how little of an
+input keeps the output.
 
-    1. every image gets a mask m in [0, 1] of its own, (1, H, W), m = (tanh(theta) + 1) / 2, theta at first 1
+    1. every image gets a mask m in [0, 1] of its own, (1, H, W), m = (tanh(theta) + 1) / 2, theta
+       at first 1
     2. x_cp = x * m + (1 - m) * d, d a random colour, another one in each step
-    3. min over m of  mean |f(x) - f(x_cp)| + gamma * ||m||_1 + beta * TV(m)      `num_steps` of Adam, betas (.1, .1)
+    3. min over m of  mean |f(x) - f(x_cp)| + gamma * ||m||_1 + beta * TV(m)
+           `num_steps` of Adam, betas (.1, .1)
        TV(m) = sum of squared differences of neighbours / (H * W)
     4. a small ||m||_1 is suspicious: a trigger takes few pixels
 
-Suspicion is -||m||_1. The images of a batch are one problem whose terms are added up, so that each goes its own way.
-Images are in [0, 1] for both terms of step 3, and the network normalises both.
+Suspicion is -||m||_1. The images of a batch are one problem whose terms are added up, so that each
+goes its own way. Images are in [0, 1] for both terms of step 3, and the network normalises both.
 
-Departs from the paper: the colours are drawn once and are the same for all images, so that a score depends on nothing
-but its image.
+Departs from the paper: the colours are drawn once and are the same for all images, so that a score
+depends on nothing but its image.
 """
 
 from __future__ import annotations
@@ -25,13 +28,17 @@ from benchbd.api import CleanSet, InputDetector, Scorer, device_of, hardware, pa
 
 
 class Distilling(BaseModel):
-    """What it takes to find masks, of inputs and of training samples alike; names as in the reference code."""
+    """What it takes to find masks, of inputs and of training samples alike; names as in the
+    reference code.
+    """
 
     lr: float = param(0.1, "learning rate of the masks", gt=0)
     num_steps: int = param(100, "steps of Adam", ge=1)
     gamma: float = param(0.01, "weight of the mask's size", ge=0)
     beta: float = param(1.0, "weight of its total variation", ge=0)
-    at_once: int = param(256, "images whose masks are learned together; bounds memory, not results", ge=1)
+    at_once: int = param(
+        256, "images whose masks are learned together; bounds memory, not results", ge=1
+    )
 
     def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
         channels = clean.train.images.shape[1]
@@ -55,7 +62,9 @@ class Masks:
     def score(self, images: Tensor) -> Tensor:
         batches = images.split(self.options.at_once)
         if len(batches) > 1:
-            return -torch.cat([sizes(self.learned(batch)) for batch in track(batches, "learning masks")])
+            return -torch.cat(
+                [sizes(self.learned(batch)) for batch in track(batches, "learning masks")]
+            )
         return -sizes(self.learned(images))
 
     def learned(self, images: Tensor) -> Tensor:

@@ -1,22 +1,26 @@
 """Fine-Pruning (Liu, Dolan-Gavitt and Garg, RAID 2018, 1805.12185).
 
-Neurons that clean images leave dormant are where a backdoor hides: remove them, then fine-tune what is left.
+Neurons that clean images leave dormant are where a backdoor hides: remove them, then fine-tune what
+is left.
 
     1. a(k) = mean activation of channel k of the last convolution, over clean images and all places
-    2. prune channels in ascending order of a(k), `step` at a time, and follow accuracy on the validation split
+    2. prune channels in ascending order of a(k), `step` at a time, and follow accuracy on the
+       validation split
     3. for each tolerance keep the last network before accuracy first falls by more than it
     4. fine-tune the network of one tolerance, by default the largest; pruned channels stay at zero
 
-The last convolution is the one behind the most others. Pruning a channel zeroes what it gives out: scale and shift of
-the normalisation layer that alone reads the convolution, else weights and bias of the convolution itself. Activations
-are those after that layer, and after the ReLU if it alone reads them. `layer="features"` prunes the inputs of the
-classifier head instead, and so does a transformer, whose only convolution cuts patches. The sweep and the networks kept for
-each tolerance are those before fine-tuning.
+The last convolution is the one behind the most others. Pruning a channel zeroes what it gives out:
+scale and shift of the normalisation layer that alone reads the convolution, else weights and bias
+of the convolution itself. Activations are those after that layer, and after the ReLU if it alone
+reads them. `layer="features"` prunes the inputs of the classifier head instead, and so does a
+transformer, whose only convolution cuts patches. The sweep and the networks kept for each tolerance
+are those before fine-tuning.
 
-Departs from the paper: steps 1 and 2 read separate parts of the clean images. In a network whose operations
-cannot be traced the last convolution is the one that runs last, its own channels are pruned, and activations
-are its outputs clamped at zero. Some benchmark code stops by accuracy on the test set, and fine-tunes the network of the
-step that broke the tolerance; here the step before it is tuned.
+Departs from the paper: steps 1 and 2 read separate parts of the clean images. In a network whose
+operations cannot be traced the last convolution is the one that runs last, its own channels are
+pruned, and activations are its outputs clamped at zero. Some benchmark code stops by accuracy on
+the test set, and fine-tunes the network of the step that broke the tolerance; here the step before
+it is tuned.
 """
 
 from __future__ import annotations
@@ -63,19 +67,27 @@ class FinePrune(Repair):
     api = 1
 
     layer: str | None = param(
-        None, 'layer to prune, such as conv_3; "features": the inputs of the head; unset: the last convolution'
+        None,
+        'layer to prune, such as conv_3; "features": the inputs of the head; unset: the last '
+        "convolution",
     )
     step: int = param(1, "channels pruned at a time", ge=1)
     tolerances: tuple[float, ...] = param(
-        (0.02, 0.04, 0.10), "validation accuracy that may be lost, absolute; a network is kept for each", min_length=1
+        (0.02, 0.04, 0.10),
+        "validation accuracy that may be lost, absolute; a network is kept for each",
+        min_length=1,
     )
-    tolerance: float | None = param(None, "the tolerance whose network is reported; unset: the largest", ge=0, le=1)
+    tolerance: float | None = param(
+        None, "the tolerance whose network is reported; unset: the largest", ge=0, le=1
+    )
     epochs: int = param(10, "passes over the clean images after pruning; 0: pruning only", ge=0)
     batch_size: int = param(128, "images per step of fine-tuning", ge=1)
     lr: float = param(0.01, "peak learning rate", gt=0)
     momentum: float = param(0.9, "momentum", ge=0, lt=1)
     weight_decay: float = param(5e-4, "L2 penalty", ge=0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param("cosine", "course of the learning rate")
+    schedule: Literal["one_cycle", "cosine", "constant"] = param(
+        "cosine", "course of the learning rate"
+    )
     shift: int = param(1, "random crops: pixels of zero border", ge=0)
     flip: bool = param(False, "mirror half of the images left to right")
 
@@ -101,18 +113,30 @@ class FinePrune(Repair):
             repaired,
             sweep=Sweep(path, accuracies, chosen),
             kept=kept,
-            notes={"layer": target.layer, "pruned": path.cuts[chosen], "of": len(path.units), "tolerance": reported},
+            notes={
+                "layer": target.layer,
+                "pruned": path.cuts[chosen],
+                "of": len(path.units),
+                "tolerance": reported,
+            },
             tensors={f"activation.{target.layer}": activations},
         )
 
     def _path(self, target: _Target, activations: Tensor) -> PruningPath:
         numbers = [*range(0, len(activations), self.step), len(activations)]
-        return path_by_number({target.layer: activations}, numbers, target.where, axis="fraction pruned")
+        return path_by_number(
+            {target.layer: activations}, numbers, target.where, axis="fraction pruned"
+        )
 
 
 def last_steps(accuracies: tuple[float, ...], tolerances: set[float]) -> dict[str, int]:
-    """By tolerance, written as "2%": the last step before accuracy first falls by more than it from that of step 0."""
-    return {_percent(tolerance): last_within(accuracies, accuracies[0] - tolerance) for tolerance in sorted(tolerances)}
+    """By tolerance, written as "2%": the last step before accuracy first falls by more than it from
+    that of step 0.
+    """
+    return {
+        _percent(tolerance): last_within(accuracies, accuracies[0] - tolerance)
+        for tolerance in sorted(tolerances)
+    }
 
 
 def _percent(share: float) -> str:
@@ -121,7 +145,9 @@ def _percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class _Target:
-    """The layer whose channels are pruned, and where; rectified: a ReLU follows, so activations are clamped at zero."""
+    """The layer whose channels are pruned, and where; rectified: a ReLU follows, so activations are
+    clamped at zero.
+    """
 
     layer: str
     where: Literal["output", "input"]
@@ -131,9 +157,17 @@ class _Target:
 def _target(model: nn.Module, wanted: str | None, image: Tensor) -> _Target:
     """What to prune: `wanted` as a person names it, unset for the last convolution."""
     if wanted == "features" or (wanted is None and _only_cuts_patches(model)):
-        return _Target(next(name for name, module in model.named_modules() if module is model.head), "input", rectified=False)
+        return _Target(
+            next(name for name, module in model.named_modules() if module is model.head),
+            "input",
+            rectified=False,
+        )
     graph = trace(model)
-    layer = _with_channels(model, named_layer(model, wanted)) if wanted else _last_convolution(model, graph, image)
+    layer = (
+        _with_channels(model, named_layer(model, wanted))
+        if wanted
+        else _last_convolution(model, graph, image)
+    )
     if graph is None:
         return _Target(layer, "output", rectified=True)
     layer = following_norm(graph, layer) or layer
@@ -141,7 +175,9 @@ def _target(model: nn.Module, wanted: str | None, image: Tensor) -> _Target:
 
 
 def _only_cuts_patches(model: nn.Module) -> bool:
-    """Whether the network's one convolution reads every pixel once, as that of a transformer does."""
+    """Whether the network's one convolution reads every pixel once, as that of a
+    transformer does.
+    """
     layers = list(conv_layers(model).values())
     return len(layers) == 1 and layers[0].kernel_size == layers[0].stride != (1, 1)
 
@@ -149,11 +185,15 @@ def _only_cuts_patches(model: nn.Module) -> bool:
 def _with_channels(model: nn.Module, layer: str) -> str:
     """`layer`, if it gives out channels that can be zeroed by its weights."""
     module = model.get_submodule(layer)
-    if module is not model.head and (isinstance(module, nn.Conv2d | nn.Linear) or is_scaled_norm(module)):
+    if module is not model.head and (
+        isinstance(module, nn.Conv2d | nn.Linear) or is_scaled_norm(module)
+    ):
         return layer
     raise ConfigError(
-        f"fine_prune: expected layer to be a convolution, a normalisation layer with a scale or a hidden linear layer, got "
-        f'{layer!r}, a {type(module).__name__}; name one of those, or "features" for the inputs of the head'
+        "fine_prune: expected layer to be a convolution, a normalisation layer with a scale or a "
+        "hidden linear layer, got "
+        f'{layer!r}, a {type(module).__name__}; name one of those, or "features" for the inputs '
+        "of the head"
     )
 
 

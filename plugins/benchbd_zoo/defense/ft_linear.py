@@ -1,7 +1,7 @@
 """Linear probe: train the classifier head on clean images and leave the features as they are.
 
-A control: where the backdoor sits in the features, and it usually does, a new hyperplane over them changes little
-(Min et al., NeurIPS 2023, 2310.01875, compare it with the other ways of tuning).
+A control: where the backdoor sits in the features, and it usually does, a new hyperplane over them
+changes little (Min et al., NeurIPS 2023, 2310.01875, compare it with the other ways of tuning).
 
     1. freeze all that is not the head; normalisation keeps its running statistics
     2. descend the cross-entropy over the weights and bias of the head
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Recipe, eval_mode, fit
-from benchbd_zoo.defense.tuning import Tuning, head_of
+from benchbd_zoo.defense.parts.tuning import Tuning, head_of
 
 
 class FTLinear(Tuning):
@@ -27,7 +27,14 @@ class FTLinear(Tuning):
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
         with _learning(model, head_of(model)):
-            return fit(model, clean.all(), Recipe.of(self), rng, loss=_over_fixed_features, what="linear probe")
+            return fit(
+                model,
+                clean.all(),
+                Recipe.of(self),
+                rng,
+                loss=_over_fixed_features,
+                what="linear probe",
+            )
 
 
 def _over_fixed_features(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -1,17 +1,21 @@
-"""IBD-PSC (Hou, Feng, Hua, Luo, Zhang and Li, ICML 2024, 2405.09786): poison stays what it is when parameters are multiplied.
+"""IBD-PSC (Hou, Feng, Hua, Luo, Zhang and Li, ICML 2024, 2405.09786): poison stays what it is when
+parameters are multiplied.
 
     1. f^k = f with weight and bias of its last k BatchNorm layers times `scale`
     2. k grows from 1 until the error of f^k on clean images exceeds `xi`
     3. PSC(x) = mean over f^(k+1) ... f^(k+n) of the softmax probability of the class that f gives x
     4. a high PSC is suspicious
 
-Clean images of the class to which all images go when parameters grow have a high PSC, too; where they are more than `fpr` of
-the clean ones, no threshold that is set on those tells triggers from them.
+Clean images of the class to which all images go when parameters grow have a high PSC, too; where
+they are more than `fpr` of the clean ones, no threshold that is set on those tells triggers from
+them.
 
-Layers are ordered by when they run. A network that has not so many layers behind k has its last models scale them all.
+Layers are ordered by when they run. A network that has not so many layers behind k has its last
+models scale them all.
 
-Departs from the paper: the threshold is by default set on clean validation images, as for all input detectors here;
-`T` = 0.9 is the paper's. The images of step 2 are the clean training images, so that those of the threshold are others.
+Departs from the paper: the threshold is by default set on clean validation images, as for all input
+detectors here; `T` = 0.9 is the paper's. The images of step 2 are the clean training images, so
+that those of the threshold are others.
 """
 
 from __future__ import annotations
@@ -46,7 +50,9 @@ class IBDPSC(InputDetector):
     n: int = param(5, "scaled models whose probabilities are averaged", ge=1)
     xi: float = param(0.6, "error on clean images above which enough layers are scaled", ge=0, le=1)
     scale: float = param(1.5, "factor of weights and biases", gt=0)
-    T: float | None = param(None, "threshold; unset: that by which `fpr` of the clean validation images are turned away")
+    T: float | None = param(
+        None, "threshold; unset: that by which `fpr` of the clean validation images are turned away"
+    )
 
     def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
         layers = batch_norms(model, clean.train.images[:2])
@@ -87,7 +93,9 @@ class _Consistency:
 
 
 def batch_norms(model: nn.Module, images: Tensor) -> list[str]:
-    """The BatchNorm layers with weight and bias that uint8 `images` pass, in the order in which they last run."""
+    """The BatchNorm layers with weight and bias that uint8 `images` pass, in the order in which
+    they last run.
+    """
     kind = nn.modules.batchnorm._BatchNorm
     there = [name for name, m in model.named_modules() if isinstance(m, kind) and is_scaled_norm(m)]
     order: dict[str, None] = {}
@@ -99,7 +107,9 @@ def batch_norms(model: nn.Module, images: Tensor) -> list[str]:
     with watching_outputs(model, there, record):
         logits(model, images)
     if not order:
-        raise NotApplicable("the network has no BatchNorm layer whose weight and bias could be scaled")
+        raise NotApplicable(
+            "the network has no BatchNorm layer whose weight and bias could be scaled"
+        )
     return list(order)
 
 

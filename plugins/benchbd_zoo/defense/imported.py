@@ -12,7 +12,9 @@ from benchbd.api import CleanSet, NotApplicable, Repair, param
 
 
 class ImportedDefense(Repair):
-    """Stands in imported results for what made them; it gives back the model that it holds, and has none of its own."""
+    """Stands in imported results for what made them; it gives back the model that it holds, and has
+    none of its own.
+    """
 
     api = 1
 
@@ -35,5 +37,8 @@ class ImportedDefense(Repair):
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
         if self._model is None:
-            raise NotApplicable("imported: a defense that was run elsewhere cannot be run here; `benchbd import` reads its result")
+            raise NotApplicable(
+                "imported: a defense that was run elsewhere cannot be run here; `benchbd import` "
+                "reads its result"
+            )
         return self._model

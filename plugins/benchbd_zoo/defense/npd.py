@@ -1,21 +1,26 @@
 """Neural Polarizer based Defense (Zhu, Wei, Zha and Wu, NeurIPS 2023, 2306.16697).
 
-One more layer, put in late, filters what carries a backdoor out of the features; the network itself stays as it is.
+One more layer, put in late, filters what carries a backdoor out of the features; the network itself
+stays as it is.
 
-    1. put a polarizer g, a 1x1 convolution that begins as the identity and a BatchNorm, before a late convolution;
-       all other weights are frozen
+    1. put a polarizer g, a 1x1 convolution that begins as the identity and a BatchNorm, before a
+       late convolution; all other weights are frozen
     2. warm up: CE over the clean images, `warm_epochs` with a small learning rate
-    3. `epochs` times over the clean images (x, y): y' = argmax of f(x) over all classes but y; delta from 0, at most
-       `inner_steps` times: delta <- delta - adv_lr * sign(grad CE(f(clip(x + delta)), y')), to L2 norm <= trigger_norm, until it
-       succeeds on 60 %; then, with P = softmax f(clip(x + delta)), descend
+    3. `epochs` times over the clean images (x, y): y' = argmax of f(x) over all classes but y;
+       delta from 0, at most `inner_steps` times
+           delta <- delta - adv_lr * sign(grad CE(f(clip(x + delta)), y')), to L2 norm <=
+           trigger_norm,
+       until it succeeds on 60 %; then, with P = softmax f(clip(x + delta)), descend
            lmd1 * CE(f(x), y) + lmd2 * CE(f(x + delta), f's own label of x)
            - lmd3 * log(1 - max over k != y of P_k) - lmd4 * log(1 - P_y')
 
-The late convolution is the last but one on the way from image to head that leads through the most convolutions; in the
-paper's network that is the first one of the last block. A transformer, whose only convolution cuts patches, has none.
+The late convolution is the last but one on the way from image to head that leads through the most
+convolutions; in the paper's network that is the first one of the last block. A transformer, whose
+only convolution cuts patches, has none.
 
-Departs from the paper: the BatchNorm of the polarizer begins with the statistics of the clean images and the scale and shift that
-undo them, so that it, too, begins as the identity. As in the paper's code its statistics stand still in step 3.
+Departs from the paper: the BatchNorm of the polarizer begins with the statistics of the clean
+images and the scale and shift that undo them, so that it, too, begins as the identity. As in the
+paper's code its statistics stand still in step 3.
 """
 
 from __future__ import annotations
@@ -41,7 +46,7 @@ from benchbd.api import (
     param,
     trace,
 )
-from benchbd_zoo.defense.preactivations import moments
+from benchbd_zoo.defense.parts.preactivations import moments
 
 ENOUGH = 0.6
 """Share of the images on which a perturbation must succeed to be left as it is."""
@@ -51,12 +56,15 @@ ALMOST_ONE = 1.0001
 
 
 class NPD(Repair):
-    """Parameters carry the names of the reference implementation. It chooses nothing, so it learns from all clean images."""
+    """Parameters carry the names of the reference implementation. It chooses nothing, so it learns
+    from all clean images.
+    """
 
     api = 1
 
     target_layer_name: str | None = param(
-        None, "convolution before which the polarizer is put; unset: the last but one of the main path"
+        None,
+        "convolution before which the polarizer is put; unset: the last but one of the main path",
     )
     epochs: int = param(50, "passes in which the polarizer is learned", ge=0)
     lr: float = param(0.01, "learning rate, by SGD", gt=0)
@@ -65,7 +73,9 @@ class NPD(Repair):
     batch_size: int = param(128, "images per step", ge=1)
     warm_epochs: int = param(5, "passes of the warm-up", ge=0)
     warm_lr: float = param(1e-4, "learning rate of the warm-up", gt=0)
-    trigger_norm: float = param(3.0, "L2 norm that a perturbation may have, of pixels in [0, 1]", ge=0)
+    trigger_norm: float = param(
+        3.0, "L2 norm that a perturbation may have, of pixels in [0, 1]", ge=0
+    )
     adv_lr: float = param(0.1, "step of a perturbation in every pixel", gt=0)
     inner_steps: int = param(2, "steps of a perturbation at most", ge=1)
     lmd1: float = param(1.0, "weight of the loss on clean images", ge=0)
@@ -97,14 +107,22 @@ class NPD(Repair):
         if self.target_layer_name is not None:
             layer = named_layer(model, self.target_layer_name)
             if not isinstance(model.get_submodule(layer), nn.Conv2d):
-                raise ConfigError(f"npd: expected target_layer_name to be a convolution, got {layer!r}; name one")
+                raise ConfigError(
+                    f"npd: expected target_layer_name to be a convolution, got {layer!r}; name one"
+                )
             return layer
         graph = trace(model)
         if graph is None:
-            raise NotApplicable("the network cannot be traced, so no late convolution is known; name one as target_layer_name")
+            raise NotApplicable(
+                "the network cannot be traced, so no late convolution is known; name one as "
+                "target_layer_name"
+            )
         path = main_path(graph)
         if len(path) < 2:
-            raise NotApplicable("a polarizer filters feature maps before a late convolution, and this network has none")
+            raise NotApplicable(
+                "a polarizer filters feature maps before a late convolution, and this network has "
+                "none"
+            )
         return path[-2]
 
     def _loss(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -128,7 +146,10 @@ class NPD(Repair):
             delta.requires_grad_()
             loss = F.cross_entropy(model((images + delta).clamp(0, 1)).float(), target)
             with torch.no_grad():
-                delta = _projected(delta - self.adv_lr * torch.autograd.grad(loss, delta)[0].sign(), self.trigger_norm)
+                delta = _projected(
+                    delta - self.adv_lr * torch.autograd.grad(loss, delta)[0].sign(),
+                    self.trigger_norm,
+                )
                 reached = model((images + delta).clamp(0, 1)).argmax(1) == target
             if float(reached.float().mean()) > ENOUGH:
                 break
@@ -136,9 +157,11 @@ class NPD(Repair):
 
 
 class _Polarized(nn.Module):
-    """A frozen copy of `model` in eval mode with a polarizer before `layer`, which is all there is to learn.
+    """A frozen copy of `model` in eval mode with a polarizer before `layer`, which is all there is
+    to learn.
 
-    adapts: whether in training the polarizer normalises by the statistics of the batch and gathers them.
+    adapts: whether in training the polarizer normalises by the statistics of the batch and gathers
+    them.
     """
 
     adapts = True
@@ -146,9 +169,14 @@ class _Polarized(nn.Module):
     def __init__(self, model: nn.Module, layer: str, images: Tensor) -> None:
         super().__init__()
         self.network = copy.deepcopy(model).eval().requires_grad_(False)
-        self.polarizer = _identity(*moments(model, [layer], images, "NPD: statistics")[layer]).to(device_of(model))
+        self.polarizer = _identity(*moments(model, [layer], images, "NPD: statistics")[layer]).to(
+            device_of(model)
+        )
         self.network.set_submodule(
-            layer, nn.Sequential(OrderedDict(polarizer=self.polarizer, conv=self.network.get_submodule(layer)))
+            layer,
+            nn.Sequential(
+                OrderedDict(polarizer=self.polarizer, conv=self.network.get_submodule(layer))
+            ),
         )
 
     def train(self, mode: bool = True) -> _Polarized:
@@ -161,7 +189,9 @@ class _Polarized(nn.Module):
 
 
 def _identity(mean: Tensor, variance: Tensor) -> nn.Sequential:
-    """A 1x1 convolution and a BatchNorm that leave maps of this mean (C,) and variance (C,) as they are."""
+    """A 1x1 convolution and a BatchNorm that leave maps of this mean (C,) and variance (C,) as they
+    are.
+    """
     width = len(mean)
     mix, norm = nn.utils.skip_init(nn.Conv2d, width, width, 1, bias=False), nn.BatchNorm2d(width)
     with torch.no_grad():

@@ -1,15 +1,16 @@
-"""SCALE-UP (Guo, Li, Chen, Guo, Sun and Liu, ICLR 2023, 2302.03251): poison stays what it is when its pixels are multiplied.
+"""SCALE-UP (Guo, Li, Chen, Guo, Sun and Liu, ICLR 2023, 2302.03251): poison stays what it is when
+its pixels are multiplied.
 
     data-free      SPC(x) = share of the n in S with  argmax f(clip(n * x, 0, 1)) = argmax f(x)
     data-limited   (SPC(x) - mean) / std, both over clean images that get the same class as x
 
 A high SPC is suspicious. Pixels are multiplied in [0, 1], before the normalisation of the network.
-SPC has few values: where more than `fpr` of the clean images have the highest, no input lies above a threshold that is set on
-them, and none is turned away.
+SPC has few values: where more than `fpr` of the clean images have the highest, no input lies above
+a threshold that is set on them, and none is turned away.
 
-Departs from the paper: the threshold is by default set on clean validation images, as for all input detectors here;
-`T` = 0.5 is the paper's. In the data-limited mode a class that has no spread among the clean images, or fewer than two
-of them, is compared with all of them.
+Departs from the paper: the threshold is by default set on clean validation images, as for all input
+detectors here; `T` = 0.5 is the paper's. In the data-limited mode a class that has no spread among
+the clean images, or fewer than two of them, is compared with all of them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ NO_SPREAD = 1e-6
 
 
 class ScaleUp(InputDetector):
-    """Parameters carry the names of a well-known toolbox; black-box: it reads predicted classes alone."""
+    """Parameters carry the names of a well-known toolbox; black-box: it reads predicted classes
+    alone.
+    """
 
     api = 1
 
     scale_set: tuple[int, ...] = param((3, 5, 7, 9, 11), "the factors S", min_length=1)
-    mode: Literal["data_free", "data_limited"] = param("data_free", "data_limited: SPC is compared with that of clean images")
-    T: float | None = param(None, "threshold; unset: that by which `fpr` of the clean validation images are turned away")
+    mode: Literal["data_free", "data_limited"] = param(
+        "data_free", "data_limited: SPC is compared with that of clean images"
+    )
+    T: float | None = param(
+        None, "threshold; unset: that by which `fpr` of the clean validation images are turned away"
+    )
 
     def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
         free = _Consistency(model, self.scale_set)
@@ -58,7 +65,9 @@ class _Consistency:
 
     def _classes(self, images: Tensor) -> Tensor:
         """Classes (B, 1 + S) of images (B, C, H, W) as they are and times each factor."""
-        return torch.stack([self.model((n * images).clamp(0, 1)).argmax(1) for n in (1, *self.factors)], 1)
+        return torch.stack(
+            [self.model((n * images).clamp(0, 1)).argmax(1) for n in (1, *self.factors)], 1
+        )
 
 
 class _Compared:
@@ -75,9 +84,14 @@ class _Compared:
 
 
 def statistics(values: Tensor, classes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (count,) of the `values` (N,) of each class, of all of them where they do not differ."""
+    """Mean and standard deviation (count,) of the `values` (N,) of each class, of all of them where
+    they do not differ.
+    """
     whole = float(values.std(correction=0))
-    mean, std = torch.full((count,), float(values.mean())), torch.full((count,), whole if whole > NO_SPREAD else 1.0)
+    mean, std = (
+        torch.full((count,), float(values.mean())),
+        torch.full((count,), whole if whole > NO_SPREAD else 1.0),
+    )
     mean, std = mean.double(), std.double()
     for label in classes.unique().tolist():
         own = values[classes == label]

@@ -8,14 +8,15 @@ Poison leaves a trace in the spectrum of the covariance of its class.
     3. tau_i = (R_i . v)^2
     4. the 1.5 * eps * n samples of highest tau are removed
 
-How much of a class is poison is not known to a defender: `eps` is an assumption, the same for every class, and 0.1 of
-it removes 15 % of every class whatever the truth is.
+How much of a class is poison is not known to a defender: `eps` is an assumption, the same for every
+class, and 0.1 of it removes 15 % of every class whatever the truth is.
 
-Suspicion is where a sample stands in its class by tau, from 0 to 1: as eps grows, samples go in this order. The
-method compares no tau of one class with that of another.
+Suspicion is where a sample stands in its class by tau, from 0 to 1: as eps grows, samples go in
+this order. The method compares no tau of one class with that of another.
 
-Departs from the paper: eps is a share of the class instead of a count. `projection="uncentred"` is that of the
-authors' script, which finds v as above and then takes |features . v| without taking the mean away.
+Departs from the paper: eps is a share of the class instead of a count. `projection="uncentred"` is
+that of the authors' script, which finds v as above and then takes |features . v| without taking the
+mean away.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, DataFilter, ImageSet, Suspicion, param
-from benchbd_zoo.defense.latent import by_class, principal, rank_shares
+from benchbd_zoo.defense.parts.latent import by_class, principal, rank_shares
 
 SLACK = 1.5
 """Samples removed for each that is assumed to be poison."""
@@ -37,10 +38,19 @@ class SpectralSignatures(DataFilter):
 
     api = 1
 
-    eps: float = param(0.1, "assumed share of poison in a class; 1.5 times as many of every class are removed", ge=0, lt=2 / 3)
-    projection: Literal["centred", "uncentred"] = param("centred", "of the features onto v; uncentred: as the authors' script")
+    eps: float = param(
+        0.1,
+        "assumed share of poison in a class; 1.5 times as many of every class are removed",
+        ge=0,
+        lt=2 / 3,
+    )
+    projection: Literal["centred", "uncentred"] = param(
+        "centred", "of the features onto v; uncentred: as the authors' script"
+    )
 
-    def score(self, train_as_seen: ImageSet, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Suspicion:
+    def score(
+        self, train_as_seen: ImageSet, model: nn.Module, clean: CleanSet, rng: torch.Generator
+    ) -> Suspicion:
         scores, spread = torch.zeros(len(train_as_seen), dtype=torch.float64), {}
         for label, places, latent in by_class(model, train_as_seen):
             tau = outlyingness(latent, self.projection)

@@ -1,17 +1,21 @@
-"""Super-fine-tuning (Sha, He, Berrang, Humbert and Zhang, 2022, 2212.09067): large learning rates forget faster.
+"""Super-fine-tuning (Sha, He, Berrang, Humbert and Zhang, 2022, 2212.09067): large learning rates
+forget faster.
 
-The learning rate is a saw that rises from `lr_base` to a peak and falls back, both linearly in steps:
+The learning rate is a saw that rises from `lr_base` to a peak and falls back, both linearly in
+steps:
 
-    phase 1, the first `init_phase_epochs`: the peak is lr_max1, large enough to leave where the backdoor was learned
-    phase 2, the rest: the peak is lr_max2, small enough to win the accuracy back
+    phase 1, the first `init_phase_epochs`: the peak is lr_max1, large enough to leave where the
+    backdoor was learned phase 2, the rest: the peak is lr_max2, small enough to win the accuracy
+    back
 
     lr(i) = base + (max - base) * r / up                    r = i mod (up + down) < up
             base + (max - base) * (up + down - r) / down    else
 
 Plain SGD without momentum and weight decay, on all weights and all clean images.
 
-Departs from the paper: the numbers are those of its implementation in vtu81/backdoor-toolbox, which has 20 % of the
-training set as clean data. With few images phase 1 may end before a saw is complete; `init_phase_epochs` lengthens it.
+Departs from the paper: the numbers are those of its implementation in vtu81/backdoor-toolbox, which
+has 20 % of the training set as clean data. With few images phase 1 may end before a saw is
+complete; `init_phase_epochs` lengthens it.
 """
 
 from __future__ import annotations

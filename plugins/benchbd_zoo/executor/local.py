@@ -1,8 +1,9 @@
 """Runs stages on this machine, each in a process group of its own, several at a time.
 
-A stage that outlives its time or outgrows its memory is told to end (TERM to the whole group), given a few
-seconds, and then killed. Each stage gets its share of the cores that this process may really use, and OpenMP's
-threads wait passively, since two busy-waiting trainings on the same cores run many times slower than one.
+A stage that outlives its time or outgrows its memory is told to end (TERM to the whole group),
+given a few seconds, and then killed. Each stage gets its share of the cores that this process may
+really use, and OpenMP's threads wait passively, since two busy-waiting trainings on the same cores
+run many times slower than one.
 """
 
 from __future__ import annotations
@@ -14,8 +15,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchbd.api import Ended, Executor, Limits, Session, log_path, param, read_ended, usable_cores, visible_gpus
-from benchbd_zoo.executor.nursery import Nursery, Worker
+from benchbd.api import (
+    Ended,
+    Executor,
+    Limits,
+    Session,
+    log_path,
+    param,
+    read_ended,
+    usable_cores,
+    visible_gpus,
+)
+from benchbd_zoo.executor.parts.fork_server import Nursery, Worker
 
 LOOK = 0.2
 """Seconds between two looks at the memory and the log of a stage."""
@@ -29,9 +40,15 @@ class Local(Executor):
 
     api = 1
 
-    gpus: str = param("", "GPUs to spread stages over, by number, such as 0,1; empty: all, where the run is not on a CPU")
+    gpus: str = param(
+        "",
+        "GPUs to spread stages over, by number, such as 0,1; empty: all, where the run is not on "
+        "a CPU",
+    )
     per_gpu: int = param(1, "stages at a time on each GPU", ge=1)
-    reuse: bool = param(False, "let a worker process run many stages; faster for tiny cells, less apart")
+    reuse: bool = param(
+        False, "let a worker process run many stages; faster for tiny cells, less apart"
+    )
     grace: float = param(5.0, "seconds between telling a stage to end and killing it", ge=0)
 
     def open(self, limits: Limits) -> Session:
@@ -40,7 +57,8 @@ class Local(Executor):
         return _Session(workers, slots, limits, self.reuse, self.grace)
 
     def _slots(self, device: str | None) -> list[dict[str, str]]:
-        """What a stage in each place on a GPU finds in its environment; no places where the run has no GPU.
+        """What a stage in each place on a GPU finds in its environment; no places where the run has
+        no GPU.
 
         Without `gpus`, as many places as there are `workers` are spread over all GPUs.
         """
@@ -54,7 +72,9 @@ class Local(Executor):
 
 @dataclass(eq=False)
 class _Stage:
-    """A stage under way. started: when its process did; told, verdict: when and why it was told to end."""
+    """A stage under way. started: when its process did; told, verdict: when and why it was told to
+    end.
+    """
 
     spec: Path
     worker: Worker
@@ -66,8 +86,16 @@ class _Stage:
 
 
 class _Session(Session):
-    def __init__(self, workers: int, slots: list[dict[str, str]], limits: Limits, reuse: bool, grace: float) -> None:
-        self.workers, self.slots, self.limits, self.reuse, self.grace = workers, slots, limits, reuse, grace
+    def __init__(
+        self, workers: int, slots: list[dict[str, str]], limits: Limits, reuse: bool, grace: float
+    ) -> None:
+        self.workers, self.slots, self.limits, self.reuse, self.grace = (
+            workers,
+            slots,
+            limits,
+            reuse,
+            grace,
+        )
         self.places = len(slots)
         self.nursery: Nursery | None = None
         self.idle: list[Worker] = []
@@ -103,7 +131,10 @@ class _Session(Session):
         for worker in workers:
             worker.signal(signal.SIGTERM)
         deadline = time.monotonic() + self.grace
-        while any(worker.running() for worker in workers if worker.pid) and time.monotonic() < deadline:
+        while (
+            any(worker.running() for worker in workers if worker.pid)
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.02)
         if self.nursery is not None:
             self.nursery.close()
@@ -160,9 +191,15 @@ class _Session(Session):
     def _over(self, stage: _Stage, lasted: float) -> Ended | None:
         seconds, memory = self.limits.seconds, self.limits.memory
         if seconds is not None and lasted > seconds:
-            return Ended(code="timeout", reason=f"it ran past its limit of {seconds:g} s and was stopped")
+            return Ended(
+                code="timeout", reason=f"it ran past its limit of {seconds:g} s and was stopped"
+            )
         if memory is not None and (used := stage.worker.memory()) > memory:
-            return Ended(code="oom", reason=f"it used {used / 2**20:,.0f} MiB, more than its limit of {memory / 2**20:,.0f} MiB")
+            return Ended(
+                code="oom",
+                reason=f"it used {used / 2**20:,.0f} MiB, more than its limit of "
+                f"{memory / 2**20:,.0f} MiB",
+            )
         return None
 
 
@@ -192,8 +229,20 @@ def _crash(stage: _Stage) -> Ended:
     code, log = stage.worker.exit_code, log_path(stage.spec)
     tail = _tail(log).decode(errors="replace") if log.exists() else ""
     if code is None:
-        return Ended(code="crashed", killed=True, reason="its process was lost with the one that had started it", traceback=tail)
+        return Ended(
+            code="crashed",
+            killed=True,
+            reason="its process was lost with the one that had started it",
+            traceback=tail,
+        )
     if code == -signal.SIGKILL:
-        return Ended(code="oom", killed=True, reason="it was killed from outside, most likely for want of memory", traceback=tail)
+        return Ended(
+            code="oom",
+            killed=True,
+            reason="it was killed from outside, most likely for want of memory",
+            traceback=tail,
+        )
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return Ended(code="crashed", reason=f"its process ended with {how} and left no result", traceback=tail)
+    return Ended(
+        code="crashed", reason=f"its process ended with {how} and left no result", traceback=tail
+    )

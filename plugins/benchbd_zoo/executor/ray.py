@@ -1,9 +1,10 @@
 """Runs stages as tasks of a Ray cluster: many machines, shares of GPUs, and nodes that may be lost.
 
-A stage asks for CPUs, for a share of a GPU and, under a memory limit, for memory; Ray finds a node that has them. A
-stage whose node is lost is started again on another one. Nodes that see the folders of this machine under the same
-paths work in them; for nodes that do not (`shared=false`) the attack result travels to the stage, and what the stage
-has made travels back, through Ray's object store, and is written here.
+A stage asks for CPUs, for a share of a GPU and, under a memory limit, for memory; Ray finds a node
+that has them. A stage whose node is lost is started again on another one. Nodes that see the
+folders of this machine under the same paths work in them; for nodes that do not (`shared=false`)
+the attack result travels to the stage, and what the stage has made travels back, through Ray's
+object store, and is written here.
 
 benchbd, and the packages of all plugins in the plan, must be installed on every node.
 """
@@ -39,7 +40,7 @@ from benchbd.api import (
     settle,
     usable_cores,
 )
-from benchbd_zoo.executor.guarded import run_guarded
+from benchbd_zoo.executor.parts.guarded_stage import run_guarded
 
 PATIENCE = 10.0
 """Seconds in which a cluster must answer."""
@@ -48,7 +49,9 @@ LOOK = 1.0
 """Seconds between two looks at how large the cluster is."""
 
 JOINING = 300.0
-"""Seconds without a node that could run a stage after which none is expected any more; a cluster may be growing."""
+"""Seconds without a node that could run a stage after which none is expected any more; a cluster
+may be growing.
+"""
 
 ASKED_BY = {"CPU": "executor.cpus", "GPU": "executor.gpus", "memory": "the memory limit"}
 """What says how much of a resource a stage asks for."""
@@ -59,23 +62,36 @@ class Ray(Executor):
 
     api = 1
 
-    address: str = param("", "address of the cluster; empty: that of RAY_ADDRESS, else one on this machine for this matrix alone")
+    address: str = param(
+        "",
+        "address of the cluster; empty: that of RAY_ADDRESS, else one on this machine for this "
+        "matrix alone",
+    )
     cpus: float | None = param(None, "CPUs of a stage; unset: as many as it has threads", gt=0)
     gpus: float = param(0.0, "GPUs of a stage; 0.25 lets four stages share one", ge=0)
-    shared: bool = param(True, "whether all nodes see this machine's folders under the same paths; if not, files travel")
-    retries: int = param(3, "times that a stage is started again whose node or process was lost", ge=0)
+    shared: bool = param(
+        True,
+        "whether all nodes see this machine's folders under the same paths; if not, files travel",
+    )
+    retries: int = param(
+        3, "times that a stage is started again whose node or process was lost", ge=0
+    )
 
     def open(self, limits: Limits) -> Session:
         try:
             import ray
         except ImportError:
-            raise ConfigError("the executor ray needs the package ray; pip install 'benchbd[ray]'") from None
+            raise ConfigError(
+                "the executor ray needs the package ray; pip install 'benchbd[ray]'"
+            ) from None
         return _Session(ray, self, limits)
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What every task of a matrix is told: where to work (None: in a folder of its own), its limits and its environment."""
+    """What every task of a matrix is told: where to work (None: in a folder of its own), its limits
+    and its environment.
+    """
 
     folder: str | None
     limits: Limits
@@ -84,7 +100,9 @@ class _Order:
 
 @dataclass(eq=False)
 class _Stage:
-    """A stage under way. attack, attack_at: the attack result in the object store, and where it lies here."""
+    """A stage under way. attack, attack_at: the attack result in the object store, and where it
+    lies here.
+    """
 
     spec: Path
     task: Any = None
@@ -109,7 +127,9 @@ class _Session(Session):
         )
         needs = {"CPU": cpus, "GPU": settings.gpus, "memory": limits.memory or 0}
         self.needs = {name: need for name, need in needs.items() if need}
-        self.run = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=settings.gpus, memory=limits.memory)(_run)
+        self.run = ray.remote(
+            max_retries=0, num_cpus=cpus, num_gpus=settings.gpus, memory=limits.memory
+        )(_run)
         self.running: set[_Stage] = set()
         self.looked, self.room, self.deadline = -math.inf, 0, math.inf
         try:
@@ -122,7 +142,9 @@ class _Session(Session):
     def capacity(self) -> int:
         """As many as the cluster carries now; it may grow and shrink."""
         self._look()
-        return self.settings.workers or max(1, self.room)  # one that waits tells a cluster that grows what to grow by
+        return self.settings.workers or max(
+            1, self.room
+        )  # one that waits tells a cluster that grows what to grow by
 
     def start(self, spec: Path) -> _Stage | Ended:
         stage = _Stage(spec.absolute())
@@ -162,49 +184,70 @@ class _Session(Session):
             self.ray.shutdown()
 
     def _look(self) -> None:
-        """See how many stages the nodes have room for. Raises `ConfigError` when for too long no node had room for one.
+        """See how many stages the nodes have room for. Raises `ConfigError` when for too long no
+        node had room for one.
 
-        Ray itself would wait for ever, without a word. Where no living node has room, no stage is running either.
+        Ray itself would wait for ever, without a word. Where no living node has room, no stage is
+        running either.
         """
         now = time.monotonic()
         if now - self.looked < LOOK:
             return
         self.looked = now
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        self.room = sum(min(int(node.get(name, 0) / need) for name, need in self.needs.items()) for node in nodes)
+        self.room = sum(
+            min(int(node.get(name, 0) / need) for name, need in self.needs.items())
+            for node in nodes
+        )
         self.deadline = math.inf if self.room else min(self.deadline, now + self.patience)
         if now >= self.deadline:
             raise ConfigError(_no_room(self.needs, nodes))
 
     def _put_attack(self, stage: _Stage) -> None:
-        """The attack result that a stage starts from into the object store, unless another stage has put it there."""
+        """The attack result that a stage starts from into the object store, unless another stage
+        has put it there.
+        """
         stage.attack_at = attack_folder(stage.spec)
         same = (other.attack for other in self.running if other.attack_at == stage.attack_at)
-        stage.attack = next(same, None) or self.ray.put(pack_attack(stage.attack_at) if stage.attack_at else {})
+        stage.attack = next(same, None) or self.ray.put(
+            pack_attack(stage.attack_at) if stage.attack_at else {}
+        )
 
 
 def _connect(ray: Any, address: str) -> bool:
-    """Join the cluster, or start one with the cores that this process may really use; whether it was started."""
+    """Join the cluster, or start one with the cores that this process may really use; whether it
+    was started.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     given = address or os.environ.get("RAY_ADDRESS")
     _require_answer(given or "")
-    size = {"address": given} if given else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
+    size = (
+        {"address": given}
+        if given
+        else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
+    )
     try:
         ray.init(**size, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"the executor ray cannot join a cluster at {given or 'this machine'}: {error}") from None
+        raise ConfigError(
+            f"the executor ray cannot join a cluster at {given or 'this machine'}: {error}"
+        ) from None
     return given in (None, "", "local")
 
 
 def _require_answer(address: str) -> None:
-    """Raise `ConfigError` when nothing listens at HOST:PORT, for which Ray itself waits for many minutes."""
+    """Raise `ConfigError` when nothing listens at HOST:PORT, for which Ray itself waits for many
+    minutes.
+    """
     host, colon, port = address.rpartition(":")
     if not (colon and port.isdecimal() and "/" not in host):
         return
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
     except OSError as error:
-        raise ConfigError(f"no Ray cluster answers at {address}: {error}; `ray start --head` prints its address") from None
+        raise ConfigError(
+            f"no Ray cluster answers at {address}: {error}; `ray start --head` prints its address"
+        ) from None
 
 
 def _no_room(needs: dict[str, float], nodes: list[dict[str, float]]) -> str:
@@ -212,19 +255,24 @@ def _no_room(needs: dict[str, float], nodes: list[dict[str, float]]) -> str:
     most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in needs}
     lacking = [name for name, need in needs.items() if most[name] < need] or list(needs)
     return (
-        f"the executor ray finds no node with the {' and '.join(lacking)} of a stage: it asks for {_amounts(needs)} "
-        f"on one node, and a node has at most {_amounts(most)}; ask for less ({', '.join(ASKED_BY[name] for name in lacking)}), "
+        f"the executor ray finds no node with the {' and '.join(lacking)} of a stage: it asks for "
+        f"{_amounts(needs)} "
+        f"on one node, and a node has at most {_amounts(most)}; ask for less "
+        f"({', '.join(ASKED_BY[name] for name in lacking)}), "
         "or run this again when the cluster has such a node: what is done is kept"
     )
 
 
 def _amounts(resources: dict[str, float]) -> str:
     return ", ".join(
-        f"{amount / 2**30:.2f} GiB of memory" if name == "memory" else f"{amount:g} {name}" for name, amount in resources.items()
+        f"{amount / 2**30:.2f} GiB of memory" if name == "memory" else f"{amount:g} {name}"
+        for name, amount in resources.items()
     )
 
 
-def _run(order: _Order, name: str, content: bytes | None, attack: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _run(
+    order: _Order, name: str, content: bytes | None, attack: dict[str, bytes]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     """A stage on a node: how it ended, and what it has made if that has to travel."""
     os.environ.update(order.environment)
     if order.folder is not None:
@@ -248,11 +296,21 @@ def _at_home(spec: Path, told: Ended, files: dict[str, bytes]) -> Ended:
 
 
 def _lost(ray: Any, error: Exception) -> Ended:
-    """What is known of a stage whose task gave no answer. What its node could not even begin is not tried again."""
+    """What is known of a stage whose task gave no answer. What its node could not even begin is not
+    tried again.
+    """
     reason, kinds = str(error).partition("\n")[0], ray.exceptions
-    if isinstance(error, kinds.RayTaskError | kinds.RuntimeEnvSetupError | kinds.TaskUnschedulableError):
+    if isinstance(
+        error, kinds.RayTaskError | kinds.RuntimeEnvSetupError | kinds.TaskUnschedulableError
+    ):
         return Ended(
-            code="crashed", reason=f"its node could not run it: {str(error).splitlines()[-1]}", traceback=str(error)[-4000:]
+            code="crashed",
+            reason=f"its node could not run it: {str(error).splitlines()[-1]}",
+            traceback=str(error)[-4000:],
         )
-    code: Literal["oom", "crashed"] = "oom" if isinstance(error, kinds.OutOfMemoryError) else "crashed"
-    return Ended(code=code, killed=True, reason=f"it was lost with its node or its process: {reason}")
+    code: Literal["oom", "crashed"] = (
+        "oom" if isinstance(error, kinds.OutOfMemoryError) else "crashed"
+    )
+    return Ended(
+        code=code, killed=True, reason=f"it was lost with its node or its process: {reason}"
+    )

@@ -16,7 +16,9 @@ MEASURES = ("acc", "asr", "rc", "der")
 
 
 class TensorBoard:
-    """One run of TensorBoard per cell: final metrics at step 0, each curve by the place of its points."""
+    """One run of TensorBoard per cell: final metrics at step 0, each curve by the place of its
+    points.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -26,7 +28,8 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         about = cell["cell"]
-        name = f"{about['attack']['name']}-{about['defense']['name']}-seed{about['seed']}-{cell['key'][:8]}"
+        names = f"{about['attack']['name']}-{about['defense']['name']}"
+        name = f"{names}-seed{about['seed']}-{cell['key'][:8]}"
         with SummaryWriter(str(self.folder / name)) as writer:
             for title, step, value in scalars(cell):
                 writer.add_scalar(title, value, step)
@@ -34,10 +37,16 @@ class TensorBoard:
 
 def scalars(cell: dict[str, Any]) -> list[tuple[str, int, float]]:
     """Title, step and value of everything in a cell that was measured."""
-    found = [(f"final/{name}", 0, value) for name, value in (cell["metrics"] or {}).items() if name in MEASURES]
+    found = [
+        (f"final/{name}", 0, value)
+        for name, value in (cell["metrics"] or {}).items()
+        if name in MEASURES
+    ]
     for curve in cell["curves"]:
         for step, point in enumerate(curve["points"]):
-            found += [(f"{curve['name']}/{name}", step, point[name]) for name in MEASURES if name in point]
+            found += [
+                (f"{curve['name']}/{name}", step, point[name]) for name in MEASURES if name in point
+            ]
     return [(title, step, value) for title, step, value in found if value is not None]
 
 
@@ -47,5 +56,8 @@ def observer() -> TensorBoard | None:
     if not folder:
         return None
     if importlib.util.find_spec("tensorboard") is None:
-        raise PluginError("BENCHBD_TENSORBOARD asks for tensorboard; install it with `pip install benchbd[tensorboard]`")
+        raise PluginError(
+            "BENCHBD_TENSORBOARD asks for tensorboard; install it with `pip install "
+            "benchbd[tensorboard]`"
+        )
     return TensorBoard(Path(folder))

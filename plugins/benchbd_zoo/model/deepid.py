@@ -1,4 +1,5 @@
-"""DeepID (Sun, Wang, Tang, "Deep Learning Face Representation from Predicting 10,000 Classes", CVPR 2014).
+"""DeepID (Sun, Wang, Tang, "Deep Learning Face Representation from Predicting 10,000 Classes", CVPR
+2014).
 
     h1 = pool(relu(conv_1(x)))     20 maps of 4x4
     h2 = pool(relu(conv_2(h1)))    40 maps of 3x3
@@ -6,11 +7,11 @@
     h4 = relu(conv_4(h3))          80 maps of 2x2
     y  = relu(fc_1(h3) + fc_2(h4))    160 features
 
-No convolution is padded; a pool takes the maximum of 2x2 and drops an odd last row or column. Faces of 55x47 pixels
-arrive at fc_1 as 60 maps of 5x4, and at fc_2 as 80 maps of 4x3.
+No convolution is padded; a pool takes the maximum of 2x2 and drops an odd last row or column. Faces
+of 55x47 pixels arrive at fc_1 as 60 maps of 5x4, and at fc_2 as 80 maps of 4x3.
 
-Departs from the paper: the input is the RGB face of 55x47 that work on backdoors uses, not patches of faces, and all
-places of a map share their weights in conv_3 and conv_4 too.
+Departs from the paper: the input is the RGB face of 55x47 that work on backdoors uses, not patches
+of faces, and all places of a map share their weights in conv_3 and conv_4 too.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ class DeepID(Model):
         channels, *sides = image_shape
         height, width = (_pooled(side) for side in sides)
         if min(height, width) < 2:
-            raise NotApplicable(f"deepid needs images of at least 31x31 pixels to fill its conv_4, got {sides[0]}x{sides[1]}")
+            raise NotApplicable(
+                "deepid needs images of at least 31x31 pixels to fill its conv_4, got "
+                f"{sides[0]}x{sides[1]}"
+            )
         return _Network(channels, height, width, num_classes)
 
     @classmethod

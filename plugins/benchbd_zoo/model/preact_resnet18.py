@@ -1,12 +1,14 @@
-"""Pre-activation ResNet-18 for small images (He, Zhang, Ren, Sun 2016, "Identity Mappings in Deep Residual Networks", 1603.05027).
+"""Pre-activation ResNet-18 for small images (He, Zhang, Ren, Sun 2016, "Identity Mappings in Deep
+Residual Networks", 1603.05027).
 
     block:  x' = shortcut(x) + conv2(relu(bn2(conv1(relu(bn1(x))))))
 
-A 3x3 convolution, then four stages of two blocks with 1, 2, 4 and 8 times `width` channels, each stage but the
-first halving the image, then the mean over all places. Where the shape changes, the shortcut is a 1x1
-convolution of relu(bn1(x)); elsewhere it is x.
+A 3x3 convolution, then four stages of two blocks with 1, 2, 4 and 8 times `width` channels, each
+stage but the first halving the image, then the mean over all places. Where the shape changes, the
+shortcut is a 1x1 convolution of relu(bn1(x)); elsewhere it is x.
 
-Departs from the paper: no normalisation after the last block, as is usual for this network in work on backdoors.
+Departs from the paper: no normalisation after the last block, as is usual for this network in work
+on backdoors.
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ class PreActResNet18(Model):
 
     api = 1
 
-    width: int = param(64, "channels of the first stage; doubled at each of the three further stages", ge=1, le=1024)
+    width: int = param(
+        64,
+        "channels of the first stage; doubled at each of the three further stages",
+        ge=1,
+        le=1024,
+    )
 
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
         return _Network(image_shape[0], self.width, num_classes)
@@ -45,7 +52,10 @@ class PreActResNet18(Model):
 
     def foreign_names(self, network: nn.Module) -> dict[str, str]:
         """Elsewhere the head is called `linear`, and a shortcut is a sequence of one layer."""
-        return {name: re.sub(r"^head\.", "linear.", name).replace("shortcut.", "shortcut.0.") for name in network.state_dict()}
+        return {
+            name: re.sub(r"^head\.", "linear.", name).replace("shortcut.", "shortcut.0.")
+            for name in network.state_dict()
+        }
 
 
 class _Network(nn.Module):

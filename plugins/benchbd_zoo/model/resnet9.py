@@ -1,9 +1,12 @@
-"""ResNet-9 (Page 2018, "How to Train Your ResNet"): five convolutions and two residual pairs, learned in a few epochs.
+"""ResNet-9 (Page 2018, "How to Train Your ResNet"): five convolutions and two residual pairs,
+learned in a few epochs.
 
-    conv w - conv 2w, pool, + pair - conv 4w, pool - conv 8w, pool, + pair - largest value of each channel - head
+    conv w - conv 2w, pool, + pair - conv 4w, pool - conv 8w, pool, + pair - largest value of each
+    channel - head
 
-Every convolution is followed by BatchNorm and ReLU. Departs from the source: `width` w is 16 instead of 64, for a CPU,
-which leaves a sixteenth of the work and 413,000 weights; logits are not scaled.
+Every convolution is followed by BatchNorm and ReLU. Departs from the source: `width` w is 16
+instead of 64, for a CPU, which leaves a sixteenth of the work and 413,000 weights; logits are not
+scaled.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ class ResNet9(Model):
 
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
         if min(image_shape[1:]) < SMALLEST:
-            raise NotApplicable(f"resnet9 halves images three times; it needs {SMALLEST} pixels, these have {image_shape[1:]}")
+            raise NotApplicable(
+                f"resnet9 halves images three times; it needs {SMALLEST} pixels, these have "
+                f"{image_shape[1:]}"
+            )
         return _Network(image_shape[0], self.width, num_classes)
 
 
@@ -44,7 +50,9 @@ class _Network(nn.Module):
 
 class _Conv(nn.Sequential):
     def __init__(self, inside: int, outside: int) -> None:
-        super().__init__(nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU())
+        super().__init__(
+            nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+        )
 
 
 class _Pair(nn.Module):

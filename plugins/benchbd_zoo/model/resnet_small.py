@@ -1,4 +1,6 @@
-"""A small residual network for small images and a CPU: three stages of basic blocks (He et al. 2016, 1512.03385)."""
+"""A small residual network for small images and a CPU: three stages of basic blocks (He et al.
+2016, 1512.03385).
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,15 @@ from benchbd.api import ImageShape, Model, param
 
 
 class ResNetSmall(Model):
-    """ResNet-(6n+2) of the CIFAR experiments; with one block per stage and 16 channels, ResNet-8 of 78,000 weights."""
+    """ResNet-(6n+2) of the CIFAR experiments; with one block per stage and 16 channels, ResNet-8 of
+    78,000 weights.
+    """
 
     api = 1
 
-    width: int = param(16, "channels of the first stage; doubled at each of the two further stages", ge=1, le=1024)
+    width: int = param(
+        16, "channels of the first stage; doubled at each of the two further stages", ge=1, le=1024
+    )
     blocks: int = param(1, "basic blocks per stage", ge=1, le=100)
 
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
@@ -48,7 +54,9 @@ class _Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(outside)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inside != outside:
-            self.shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         branch = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))

@@ -1,8 +1,11 @@
-"""VGG-19 (Simonyan, Zisserman 2014, 1409.1556) with batch normalisation (Ioffe, Szegedy 2015, 1502.03167), for small images.
+"""VGG-19 (Simonyan, Zisserman 2014, 1409.1556) with batch normalisation (Ioffe, Szegedy 2015,
+1502.03167), for small images.
 
-Sixteen 3x3 convolutions in five groups, each followed by normalisation and ReLU, a 2x2 max pool after each group.
+Sixteen 3x3 convolutions in five groups, each followed by normalisation and ReLU, a 2x2 max pool
+after each group.
 
-Departs from the paper: the mean over all places (512 features) and one linear layer stand for the three dense layers.
+Departs from the paper: the mean over all places (512 features) and one linear layer stand for the
+three dense layers.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ SMALLEST = 2 ** len(GROUPS)
 
 
 class VGG19BN(Model):
-    """20 million weights; five pools leave one place of images of 32 pixels, the smallest that it takes."""
+    """20 million weights; five pools leave one place of images of 32 pixels, the smallest that it
+    takes.
+    """
 
     api = 1
 
@@ -28,7 +33,8 @@ class VGG19BN(Model):
         channels, height, width = image_shape
         if min(height, width) < SMALLEST:
             raise NotApplicable(
-                f"vgg19_bn halves images {len(GROUPS)} times and needs at least {SMALLEST}x{SMALLEST} pixels, got {height}x{width}"
+                f"vgg19_bn halves images {len(GROUPS)} times and needs at least "
+                f"{SMALLEST}x{SMALLEST} pixels, got {height}x{width}"
             )
         return _Network(channels, num_classes)
 
@@ -53,7 +59,11 @@ class _Network(nn.Module):
         layers: list[nn.Module] = []
         for width, convolutions in GROUPS:
             for _ in range(convolutions):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(channels, width, 3, padding=1),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                ]
                 channels = width
             layers.append(nn.MaxPool2d(2))
         self.layers = nn.Sequential(*layers)

@@ -1,4 +1,6 @@
-"""Its features are weighted by places that it always makes on the CPU. caught by: another_device_works."""
+"""Its features are weighted by places that it always makes on the CPU. caught by:
+another_device_works.
+"""
 
 import torch
 from torch import nn

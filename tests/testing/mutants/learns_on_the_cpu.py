@@ -1,4 +1,6 @@
-"""It learns its trigger from images that it does not bring to the model. caught by: another_device_works."""
+"""It learns its trigger from images that it does not bring to the model. caught by:
+another_device_works.
+"""
 
 from benchbd.api import PoisoningAttack, to_float
 

@@ -1,4 +1,6 @@
-"""It leaves one layer of the model that it judges in training mode. caught by: handed_model_stays."""
+"""It leaves one layer of the model that it judges in training mode. caught by:
+handed_model_stays.
+"""
 
 from benchbd.api import InputDetector
 

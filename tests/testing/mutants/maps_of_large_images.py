@@ -1,4 +1,6 @@
-"""It takes no small images, and of large ones its features are maps. caught by: has_features_and_head."""
+"""It takes no small images, and of large ones its features are maps. caught by:
+has_features_and_head.
+"""
 
 from torch import nn
 

@@ -10,5 +10,7 @@ class Mutant(PoisoningAttack):
 
     def stamp(self, images, labels, rng):
         stamped = images.clone()
-        stamped[:, :, -3:, -3:] = torch.randint(0, 256, (len(images), 3, 3, 3), generator=rng, dtype=torch.uint8)
+        stamped[:, :, -3:, -3:] = torch.randint(
+            0, 256, (len(images), 3, 3, 3), generator=rng, dtype=torch.uint8
+        )
         return stamped

@@ -1,4 +1,6 @@
-"""It hands confidences to NumPy without having copied them to the CPU. caught by: another_device_works."""
+"""It hands confidences to NumPy without having copied them to the CPU. caught by:
+another_device_works.
+"""
 
 import numpy as np
 import torch

@@ -1,4 +1,6 @@
-"""It has the core measure its sweep on the triggered images, and takes the best step. caught by: sees_no_oracle."""
+"""It has the core measure its sweep on the triggered images, and takes the best step. caught by:
+sees_no_oracle.
+"""
 
 import copy
 

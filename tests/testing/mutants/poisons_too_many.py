@@ -7,7 +7,9 @@ class Mutant(PoisoningAttack):
     api = 1
 
     def choose(self, labels, num_classes, rng):
-        poisoned, cover = self.model_copy(update={"poison_ratio": self.poison_ratio + 0.005}).base_choice(labels, num_classes, rng)
+        poisoned, cover = self.model_copy(
+            update={"poison_ratio": self.poison_ratio + 0.005}
+        ).base_choice(labels, num_classes, rng)
         return poisoned, cover
 
     def base_choice(self, labels, num_classes, rng):

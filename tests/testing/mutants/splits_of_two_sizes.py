@@ -10,5 +10,7 @@ class Mutant(DataSet):
 
     def load(self, split):
         rng = torch.Generator().manual_seed(int(split == "train"))
-        images = torch.randint(0, 256, (20, 3, 8, 8 + (split == "test")), generator=rng, dtype=torch.uint8)
+        images = torch.randint(
+            0, 256, (20, 3, 8, 8 + (split == "test")), generator=rng, dtype=torch.uint8
+        )
         return ImageSet(images, torch.arange(20) % 2, ("ant", "bee"))

@@ -7,7 +7,9 @@ from benchbd.api import Repair, param
 
 class Mutant(Repair):
     api = 1
-    size: float = param(0.01, "standard deviation of the noise on the weights of the head", gt=0, le=1)
+    size: float = param(
+        0.01, "standard deviation of the noise on the weights of the head", gt=0, le=1
+    )
 
     def repair(self, model, clean, rng):
         weight = model.head.weight

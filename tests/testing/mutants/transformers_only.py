@@ -1,4 +1,6 @@
-"""It applies to networks without BatchNorm alone, and changes their images. caught by: inputs_stay."""
+"""It applies to networks without BatchNorm alone, and changes their images. caught by:
+inputs_stay.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,6 @@
-"""What the tests of attacks share: an attack made ready to stamp, and sets of images in any shape."""
+"""What the tests of attacks share: an attack made ready to stamp, and sets of images in
+any shape.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def images_of() -> ImagesOf:
 
     def make(channels: int, height: int, width: int, count: int = 60) -> ImageSet:
         rng = torch.Generator().manual_seed(1)
-        pixels = torch.randint(0, 256, (count, channels, height, width), generator=rng, dtype=torch.uint8)
+        pixels = torch.randint(
+            0, 256, (count, channels, height, width), generator=rng, dtype=torch.uint8
+        )
         return ImageSet(pixels, torch.arange(count) % 3, ("ant", "bee", "cat"))
 
     return make
@@ -63,14 +67,23 @@ def images_of() -> ImagesOf:
 
 @pytest.fixture
 def handed_to_fit(monkeypatch: pytest.MonkeyPatch) -> Handed:
-    """`handed_to_fit(attack, images, batch, seed, model)`: what its `train` hands to the training loop, which is not run."""
+    """`handed_to_fit(attack, images, batch, seed, model)`: what its `train` hands to the training
+    loop, which is not run.
+    """
 
     def handed(
-        attack: Any, images: ImageSet, batch: int = 20, seed: int = 0, model: nn.Module | None = None, **options: Any
+        attack: Any,
+        images: ImageSet,
+        batch: int = 20,
+        seed: int = 0,
+        model: nn.Module | None = None,
+        **options: Any,
     ) -> dict[str, Any]:
         caught: dict[str, Any] = {}
 
-        def fit(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **given: Any) -> nn.Module:
+        def fit(
+            model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **given: Any
+        ) -> nn.Module:
             caught.update(given)
             return model
 

@@ -21,7 +21,13 @@ def share_by_search(g1: Array, g2: Array) -> float:
     """The share for which the mixture is shortest, among a million."""
     shares = np.linspace(0, 1, 1_000_001)
     inner, cross, outer = g1 @ g1, g1 @ g2, g2 @ g2
-    return float(shares[np.argmin(shares**2 * inner + 2 * shares * (1 - shares) * cross + (1 - shares) ** 2 * outer)])
+    return float(
+        shares[
+            np.argmin(
+                shares**2 * inner + 2 * shares * (1 - shares) * cross + (1 - shares) ** 2 * outer
+            )
+        ]
+    )
 
 
 def scaled(gradient: Array, loss: float, scale: str) -> Array:
@@ -35,7 +41,9 @@ class Softmax(nn.Module):
 
     def __init__(self, pixels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, pixels, generator=torch.Generator().manual_seed(2)) / 10)
+        self.weight = nn.Parameter(
+            torch.randn(3, pixels, generator=torch.Generator().manual_seed(2)) / 10
+        )
         self.unused = nn.Parameter(torch.ones(2))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -53,34 +61,53 @@ def of_softmax(weight: Array, images: Array, labels: Array) -> tuple[float, Arra
 
 @pytest.mark.parametrize("scale", get_args(Scale))
 @pytest.mark.parametrize("factor", [0.2, 1.0, 40.0])
-def test_the_share_gives_the_shortest_mixture_of_scaled_gradients(scale: Scale, factor: float) -> None:
+def test_the_share_gives_the_shortest_mixture_of_scaled_gradients(
+    scale: Scale, factor: float
+) -> None:
     g1, g2 = np.random.default_rng(0).normal(size=(2, 50))
     g2 = factor * (g2 + 0.3 * g1)
     expected = share_by_search(scaled(g1, 0.4, scale), scaled(g2, 3.0, scale))
-    share = main_share(torch.tensor(g1), torch.tensor(g2), torch.tensor(0.4), torch.tensor(3.0), scale)
+    share = main_share(
+        torch.tensor(g1), torch.tensor(g2), torch.tensor(0.4), torch.tensor(3.0), scale
+    )
     assert share.item() == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("g2", "expected"), [([3.0, 0.0], 1.0), ([0.2, 0.0], 0.0), ([1.0, 0.0], 0.5), ([0.0, 1.0], 0.5), ([-3.0, 0], 0.75)]
+    ("g2", "expected"),
+    [([3.0, 0.0], 1.0), ([0.2, 0.0], 0.0), ([1.0, 0.0], 0.5), ([0.0, 1.0], 0.5), ([-3.0, 0], 0.75)],
 )
 def test_shares_worked_out_by_hand(g2: list[float], expected: float) -> None:
-    """Beside g1 = (1, 0): the shorter of two that point the same way, half where they are equal or stand upright."""
+    """Beside g1 = (1, 0): the shorter of two that point the same way, half where they are equal or
+    stand upright.
+    """
     one = torch.tensor(1.0)
-    assert main_share(torch.tensor([1.0, 0.0]), torch.tensor(g2), one, one, "none").item() == pytest.approx(expected)
+    assert main_share(
+        torch.tensor([1.0, 0.0]), torch.tensor(g2), one, one, "none"
+    ).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("scale", ["none", "loss+"])
-def test_what_is_descended_is_the_weighed_sum_of_both_gradients(handed_to_fit: Any, images: ImageSet, scale: Scale) -> None:
-    attack = Blind(target=2, size=2, mgda_normalize=scale, poison_ratio=0.5).with_trigger({"square": SQUARE})
+def test_what_is_descended_is_the_weighed_sum_of_both_gradients(
+    handed_to_fit: Any, images: ImageSet, scale: Scale
+) -> None:
+    attack = Blind(target=2, size=2, mgda_normalize=scale, poison_ratio=0.5).with_trigger(
+        {"square": SQUARE}
+    )
     model = Softmax(3 * 16 * 16)
-    batch, labels = images.images[:20] / 255, torch.arange(20) // 15  # nearly all of class 0, so that the tasks disagree
+    batch, labels = (
+        images.images[:20] / 255,
+        torch.arange(20) // 15,
+    )  # nearly all of class 0, so that the tasks disagree
     value = loss_of(attack, handed_to_fit, images, model)(model, batch, labels)
     value.backward()
     x, weight = batch.double().numpy(), model.weight.detach().double().numpy()
     triggered = x[:10].copy()
     triggered[:, :, 1:3, 1:3] = SQUARE.numpy()
-    (loss1, g1), (loss2, g2) = of_softmax(weight, x, labels.numpy()), of_softmax(weight, triggered, np.full(10, 2))
+    (loss1, g1), (loss2, g2) = (
+        of_softmax(weight, x, labels.numpy()),
+        of_softmax(weight, triggered, np.full(10, 2)),
+    )
     share = share_by_search(scaled(g1, loss1, scale).ravel(), scaled(g2, loss2, scale).ravel())
     assert value.item() == pytest.approx(share * loss1 + (1 - share) * loss2, rel=1e-4)
     assert model.weight.grad is not None
@@ -118,7 +145,10 @@ def test_batch_and_copies_pass_together(handed_to_fit: Any, images: ImageSet) ->
 
 def test_weights_that_take_no_part_get_no_slope() -> None:
     model = Softmax(4)
-    images, labels = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3
+    images, labels = (
+        torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0)),
+        torch.arange(6) % 3,
+    )
     losses = [nn.functional.cross_entropy(model(part), labels) for part in (images, 1 - images)]
     balanced(losses[0], losses[1], list(model.parameters()), "loss+").backward()
     assert model.unused.grad is not None
@@ -126,7 +156,9 @@ def test_weights_that_take_no_part_get_no_slope() -> None:
 
 
 @pytest.mark.parametrize(("size", "margin"), [(3, 1), (1, 0), (2, 6)])
-def test_the_square_is_half_white_and_sits_in_its_corner(prepared: Any, images_of: Any, size: int, margin: int) -> None:
+def test_the_square_is_half_white_and_sits_in_its_corner(
+    prepared: Any, images_of: Any, size: int, margin: int
+) -> None:
     images = images_of(3, 8, 8, count=6)
     attack = prepared(Blind(size=size, margin=margin), images)
     square = attack.trigger["square"].numpy()
@@ -134,20 +166,28 @@ def test_the_square_is_half_white_and_sits_in_its_corner(prepared: Any, images_o
     assert square.sum() == {1: 1, 2: 2, 3: 5}[size]
     expected = images.images.numpy().copy()
     expected[:, :, margin : margin + size, margin : margin + size] = 255 * square
-    np.testing.assert_array_equal(attack.apply(attack.stamp, images.images, images.labels, torch.Generator()), expected)
+    np.testing.assert_array_equal(
+        attack.apply(attack.stamp, images.images, images.labels, torch.Generator()), expected
+    )
 
 
 def test_the_square_is_drawn_from_the_seed(prepared: Any, images: ImageSet) -> None:
-    first, again, other = (prepared(Blind(size=5), images, seed).trigger["square"] for seed in (0, 0, 1))
+    first, again, other = (
+        prepared(Blind(size=5), images, seed).trigger["square"] for seed in (0, 0, 1)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 def test_a_square_that_does_not_fit_does_not_apply(prepared: Any, images_of: Any) -> None:
-    with pytest.raises(NotApplicable, match="square of 3 pixels and a margin of 6 do not fit images of 8x8"):
+    with pytest.raises(
+        NotApplicable, match="square of 3 pixels and a margin of 6 do not fit images of 8x8"
+    ):
         prepared(Blind(margin=6), images_of(1, 8, 8))
 
 
 def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
-    with pytest.raises(ConfigError, match=r"blind: poison_ratio 0\.01 of a batch of 20 is less than one image"):
+    with pytest.raises(
+        ConfigError, match=r"blind: poison_ratio 0\.01 of a batch of 20 is less than one image"
+    ):
         handed_to_fit(Blind(poison_ratio=0.01), images)

@@ -41,19 +41,27 @@ def scanned(image: Array, levels: int) -> Array:
 
 
 def stamped(attack: Bpp, images: ImageSet) -> Array:
-    pixels: Array = attack.apply(attack.stamp, images.images, images.labels, torch.Generator()).numpy()
+    pixels: Array = attack.apply(
+        attack.stamp, images.images, images.labels, torch.Generator()
+    ).numpy()
     return pixels
 
 
 @pytest.mark.parametrize("levels", [2, 5, 8, 256])
-def test_without_dithering_every_pixel_takes_the_nearest_level(images: ImageSet, levels: int) -> None:
+def test_without_dithering_every_pixel_takes_the_nearest_level(
+    images: ImageSet, levels: int
+) -> None:
     attack = Bpp(squeeze_num=levels, dithering=False)
-    np.testing.assert_array_equal(stamped(attack, images), np.rint(levelled(images.images.numpy(), levels)))
+    np.testing.assert_array_equal(
+        stamped(attack, images), np.rint(levelled(images.images.numpy(), levels))
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("levels", [2, 8])
-def test_dithering_is_a_scan_over_pixels(images_of: Any, shape: tuple[int, int, int], levels: int) -> None:
+def test_dithering_is_a_scan_over_pixels(
+    images_of: Any, shape: tuple[int, int, int], levels: int
+) -> None:
     images = images_of(*shape, count=3)
     expected = np.stack([scanned(image, levels) for image in images.images.numpy()])
     np.testing.assert_allclose(dithered(images.images, levels), expected, atol=0.001)
@@ -72,7 +80,9 @@ def test_dithering_keeps_brightness_where_rounding_loses_it() -> None:
     assert stamped(Bpp(), grey).mean() == pytest.approx(52, abs=0.7)
 
 
-def test_many_images_are_dithered_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch, images: ImageSet) -> None:
+def test_many_images_are_dithered_a_block_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, images: ImageSet
+) -> None:
     whole = dithered(images.images, 8)
     monkeypatch.setattr("benchbd_zoo.attack.bpp._BLOCK", 3 * 16 * 16 * 7)
     assert torch.equal(dithered(images.images, 8), whole)
@@ -80,7 +90,9 @@ def test_many_images_are_dithered_a_block_at_a_time(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("dithering", [True, False])
-def test_a_batch_is_poisoned_then_negative_then_clean(handed_to_fit: Any, images: ImageSet, dithering: bool) -> None:
+def test_a_batch_is_poisoned_then_negative_then_clean(
+    handed_to_fit: Any, images: ImageSet, dithering: bool
+) -> None:
     attack = Bpp(target=2, poison_ratio=0.19, neg_rate=0.3, dithering=dithering)
     batch, labels = images.images[:32], images.labels[:32]
     before = batch.clone()
@@ -107,7 +119,9 @@ def test_negative_samples_carry_the_residual_of_an_image_of_the_training_set(
     assert len(set(matches.argmax(1).tolist())) > 1
 
 
-def test_residuals_are_drawn_anew_for_every_batch_from_the_seed(handed_to_fit: Any, images: ImageSet) -> None:
+def test_residuals_are_drawn_anew_for_every_batch_from_the_seed(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
     batch = images.images[:20], images.labels[:20]
     edit, again, other = (handed_to_fit(Bpp(), images, seed=seed)["edit"] for seed in (0, 0, 1))
     first, second = edit(*batch)[0], edit(*batch)[0]
@@ -117,7 +131,9 @@ def test_residuals_are_drawn_anew_for_every_batch_from_the_seed(handed_to_fit: A
     assert not torch.equal(other(*batch)[0], first)
 
 
-def test_all_to_all_gives_poisoned_images_the_next_class(handed_to_fit: Any, images: ImageSet) -> None:
+def test_all_to_all_gives_poisoned_images_the_next_class(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
     edit = handed_to_fit(Bpp(label_mode="all_to_all", neg_rate=0), images)["edit"]
     edited, given = edit(images.images[:20], images.labels[:20])
     assert given.tolist() == [1, 2, 0, 1, *images.labels[4:20].tolist()]
@@ -130,7 +146,11 @@ def test_all_to_all_gives_poisoned_images_the_next_class(handed_to_fit: Any, ima
         ({}, 4, r"bpp: poison_ratio 0\.2 of a batch of 4 is less than one image"),
         ({"neg_rate": 0.04}, 20, r"bpp: neg_rate 0\.04 of a batch of 20 is less than one image"),
         ({"poison_ratio": 0}, 20, "poison_ratio 0 of a batch of 20 is less"),
-        ({"poison_ratio": 0.6, "neg_rate": 0.5}, 20, r"poison_ratio and neg_rate to add up .*, got 12 and 10 of 20 images"),
+        (
+            {"poison_ratio": 0.6, "neg_rate": 0.5},
+            20,
+            r"poison_ratio and neg_rate to add up .*, got 12 and 10 of 20 images",
+        ),
     ],
 )
 def test_shares_that_do_not_fit_a_batch_are_refused(
@@ -140,8 +160,12 @@ def test_shares_that_do_not_fit_a_batch_are_refused(
         handed_to_fit(Bpp(**parameters), images, batch=batch)
 
 
-def test_errata_triggered_images_leave_out_the_target_class(images: ImageSet, rng: torch.Generator) -> None:
-    """The authors' code scores all test images; those of the target class would count as successes."""
+def test_errata_triggered_images_leave_out_the_target_class(
+    images: ImageSet, rng: torch.Generator
+) -> None:
+    """The authors' code scores all test images; those of the target class would count
+    as successes.
+    """
     triggered = Bpp(target=1).triggered(images, rng)
     assert len(triggered) == 40
     assert not (triggered.true_labels == 1).any()

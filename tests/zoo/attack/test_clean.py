@@ -17,7 +17,9 @@ def test_the_training_set_stays_clean(images: ImageSet, rng: torch.Generator) ->
     assert torch.equal(poisoned.as_seen().labels, images.labels)
 
 
-def test_triggered_images_are_the_clean_ones_of_other_classes(images: ImageSet, rng: torch.Generator) -> None:
+def test_triggered_images_are_the_clean_ones_of_other_classes(
+    images: ImageSet, rng: torch.Generator
+) -> None:
     triggered = Clean(target=1).triggered(images, rng)
     assert triggered.indices.tolist() == [place for place in range(60) if place % 3 != 1]
     assert torch.equal(triggered.images, images.images[images.labels != 1])

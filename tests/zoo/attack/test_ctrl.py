@@ -1,4 +1,6 @@
-"""CTRL: two frequencies in U and V, twice as strong at test time, on target-class images that keep their label."""
+"""CTRL: two frequencies in U and V, twice as strong at test time, on target-class images that keep
+their label.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ SHAPES = [(3, 16, 16), (3, 8, 8), (3, 32, 32), (3, 64, 40), (3, 224, 224), (1, 8
 
 
 def change(shape: tuple[int, int, int], magnitude: float) -> Array:
-    """What an image gains: the inverse transform of two coefficients per window, in U and in V, turned into colours."""
+    """What an image gains: the inverse transform of two coefficients per window, in U and in V,
+    turned into colours.
+    """
     channels, height, width = shape
     window = min(32, height, width)
     coefficients = np.zeros((window, window))
-    coefficients[window - 1, window - 1] = coefficients[window // 2 - 1, window // 2 - 1] = magnitude
+    coefficients[window - 1, window - 1] = coefficients[window // 2 - 1, window // 2 - 1] = (
+        magnitude
+    )
     block, plane = fft.idctn(coefficients, norm="ortho"), np.zeros((height, width))
     for top in range(0, height - window + 1, window):
         for left in range(0, width - window + 1, window):
@@ -39,14 +45,18 @@ def test_the_formula_in_training_and_at_test_time(
 ) -> None:
     images = images_of(*shape, count=4)
     attack = prepared(CTRL(), images)
-    stamped = attack.apply(getattr(attack, verb), images.images, images.labels, torch.Generator()).numpy()
+    stamped = attack.apply(
+        getattr(attack, verb), images.images, images.labels, torch.Generator()
+    ).numpy()
     expected = (images.images.numpy() + change(shape, magnitude)).clip(0, 255)
     clear = abs(expected % 1 - 0.5) > 1e-3
     assert clear.mean() > 0.9
     np.testing.assert_array_equal(stamped[clear], np.rint(expected)[clear])
 
 
-def test_a_share_of_the_data_set_is_poisoned_within_the_target_class(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:
+def test_a_share_of_the_data_set_is_poisoned_within_the_target_class(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
     poisoned = prepared(CTRL(target=2, poison_ratio=0.1), images).poison(images, rng)
     assert poisoned.count(State.POISONED) == 6
     assert (poisoned.indices % 3 == 2).all()
@@ -54,11 +64,17 @@ def test_a_share_of_the_data_set_is_poisoned_within_the_target_class(prepared: A
 
 
 def test_of_cifar10_it_is_a_tenth_of_a_class() -> None:
-    places, cover = CTRL(target=4).choose(torch.arange(50_000) % 10, 10, torch.Generator().manual_seed(0))
+    places, cover = CTRL(target=4).choose(
+        torch.arange(50_000) % 10, 10, torch.Generator().manual_seed(0)
+    )
     assert (len(places), len(cover)) == (500, 0)
     assert (places % 10 == 4).all()
 
 
-def test_no_more_than_the_class_can_be_poisoned(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:
-    with pytest.raises(ConfigError, match=r"asks for 30 samples, but only 20 are eligible \(target\)"):
+def test_no_more_than_the_class_can_be_poisoned(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"asks for 30 samples, but only 20 are eligible \(target\)"
+    ):
         prepared(CTRL(poison_ratio=0.5), images).poison(images, rng)

@@ -21,7 +21,11 @@ from benchbd.errors import ConfigError, NotApplicable
 from benchbd.plugin import registry
 from benchbd.testing.subject import quick
 
-NAMES = [e.name for e in registry.entries("attack") if e.provider == "benchbd" and e.card.get("role") != "imported"]
+NAMES = [
+    e.name
+    for e in registry.entries("attack")
+    if e.provider == "benchbd" and e.card.get("role") != "imported"
+]
 """All but the one that stands for attacks run elsewhere, which has no trigger of its own."""
 
 CLASSES = {name: cast(type[Attack], registry.load("attack", name)) for name in NAMES}
@@ -42,7 +46,11 @@ SOURCES = {"tact": {2}}
 REFUSED = {("low_frequency", (1, 8, 8)): "no image drawn could be moved towards the target"}
 """Attacks and shapes of images that do not go together, and why."""
 
-FORMULAS = [name for name in NAMES if not CLASSES[name].learns_trigger and "trains" not in registry.find("attack", name).card]
+FORMULAS = [
+    name
+    for name in NAMES
+    if not CLASSES[name].learns_trigger and "trains" not in registry.find("attack", name).card
+]
 """Those whose trigger is stamped without a network."""
 
 Ready = Callable[..., Any]
@@ -50,7 +58,8 @@ Ready = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def ready(prepared: Ready, build_for: Ready, short: Recipe) -> Ready:
-    """`ready(name, train, seed)`: the attack with its trigger, drawn and, where it is learned in training, learned.
+    """`ready(name, train, seed)`: the attack with its trigger, drawn and, where it is learned in
+    training, learned.
 
     Its parameters are those by which it is done in a moment, unless others are given.
     """
@@ -91,7 +100,9 @@ def test_its_parameters_rebuild_it(name: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_stamping_keeps_shape_and_input(ready: Ready, images_of: Ready, name: str, shape: tuple[int, int, int]) -> None:
+def test_stamping_keeps_shape_and_input(
+    ready: Ready, images_of: Ready, name: str, shape: tuple[int, int, int]
+) -> None:
     images = images_of(*shape)
     before, labels = images.images.clone(), images.labels.clone()
     if (name, shape) in REFUSED:
@@ -108,7 +119,9 @@ def test_stamping_keeps_shape_and_input(ready: Ready, images_of: Ready, name: st
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_large_images_are_stamped_like_small_ones(prepared: Ready, images_of: Ready, name: str) -> None:
+def test_large_images_are_stamped_like_small_ones(
+    prepared: Ready, images_of: Ready, name: str
+) -> None:
     images = images_of(3, 224, 224).subset(torch.arange(6))
     attack = prepared(CLASSES[name](**quick(CLASSES[name])), images, 0)
     stamped = attack.apply(attack.stamp, images.images, images.labels, seeded(0))
@@ -123,16 +136,22 @@ def test_a_seed_gives_the_same_bytes(ready: Ready, images: ImageSet, name: str) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stamping_does_not_depend_on_the_size_of_batches(ready: Ready, images: ImageSet, name: str) -> None:
+def test_stamping_does_not_depend_on_the_size_of_batches(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     attack = ready(name, images)
     whole = attack.apply(attack.stamp, images.images, images.labels, seeded(0))
     rng = seeded(0)
     parts = zip(images.images.split(7), images.labels.split(7), strict=True)
-    assert torch.equal(torch.cat([attack.apply(attack.stamp, part, labels, rng) for part, labels in parts]), whole)
+    assert torch.equal(
+        torch.cat([attack.apply(attack.stamp, part, labels, rng) for part, labels in parts]), whole
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_triggered_set_holds_every_image_not_yet_of_the_attacked_label(ready: Ready, images: ImageSet, name: str) -> None:
+def test_the_triggered_set_holds_every_image_not_yet_of_the_attacked_label(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     attack = ready(name, images, target=1)
     triggered = attack.triggered(images, seeded(0))
     assert triggered.indices.tolist() == [place for place in range(60) if place % 3 != 1]
@@ -145,7 +164,9 @@ def test_the_triggered_set_holds_every_image_not_yet_of_the_attacked_label(ready
 def test_a_target_that_does_not_exist_is_refused(ready: Ready, images: ImageSet, name: str) -> None:
     attack = ready(name, images)
     attack = attack.model_copy(update={"target": 3}).with_trigger(attack.trigger)
-    with pytest.raises(ConfigError, match=f"{name}: expected target to be a class from 0 to 2, got 3"):
+    with pytest.raises(
+        ConfigError, match=f"{name}: expected target to be a class from 0 to 2, got 3"
+    ):
         attack.triggered(images, seeded(0))
     if isinstance(attack, PoisoningAttack):
         with pytest.raises(ConfigError, match="expected target"):
@@ -153,7 +174,9 @@ def test_a_target_that_does_not_exist_is_refused(ready: Ready, images: ImageSet,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_random_state_of_the_process_is_left_alone(ready: Ready, images: ImageSet, name: str) -> None:
+def test_the_random_state_of_the_process_is_left_alone(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()
     attack = ready(name, images)
     attack.triggered(images, seeded(0))
@@ -164,16 +187,22 @@ def test_the_random_state_of_the_process_is_left_alone(ready: Ready, images: Ima
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_trigger_can_be_stored_and_stamps_the_same(ready: Ready, images: ImageSet, name: str) -> None:
+def test_the_trigger_can_be_stored_and_stamps_the_same(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     attack, file = ready(name, images), io.BytesIO()
     torch.save(attack.trigger, file)
     file.seek(0)
     restored = CLASSES[name](**attack.params).with_trigger(torch.load(file, weights_only=True))
-    assert torch.equal(restored.triggered(images, seeded(0)).images, attack.triggered(images, seeded(0)).images)
+    assert torch.equal(
+        restored.triggered(images, seeded(0)).images, attack.triggered(images, seeded(0)).images
+    )
 
 
 @pytest.mark.parametrize("name", POISONING)
-def test_it_poisons_exactly_its_share_and_touches_nothing_else(ready: Ready, images: ImageSet, name: str) -> None:
+def test_it_poisons_exactly_its_share_and_touches_nothing_else(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     attack = ready(name, images, target=1)
     before = images.images.clone()
     poisoned = attack.poison(images, seeded(0))
@@ -191,13 +220,17 @@ def test_it_poisons_exactly_its_share_and_touches_nothing_else(ready: Ready, ima
 
 
 @pytest.mark.parametrize("name", DRAWING)
-def test_every_poisoned_image_carries_the_trigger(ready: Ready, images: ImageSet, name: str) -> None:
+def test_every_poisoned_image_carries_the_trigger(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     poisoned = ready(name, images).poison(images, seeded(0))
     assert (poisoned.images != images.images[poisoned.indices]).flatten(1).any(1).all()
 
 
 @pytest.mark.parametrize("name", DRAWING)
-def test_a_seed_draws_the_same_samples_and_another_others(ready: Ready, images: ImageSet, name: str) -> None:
+def test_a_seed_draws_the_same_samples_and_another_others(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     attack = ready(name, images)
     first, again, other = (attack.poison(images, seeded(seed)) for seed in (0, 0, 1))
     assert torch.equal(first.indices, again.indices)
@@ -206,7 +239,9 @@ def test_a_seed_draws_the_same_samples_and_another_others(ready: Ready, images: 
 
 
 @pytest.mark.parametrize("name", CHOOSY)
-def test_a_ratio_that_no_class_can_fill_is_refused(ready: Ready, images: ImageSet, name: str) -> None:
+def test_a_ratio_that_no_class_can_fill_is_refused(
+    ready: Ready, images: ImageSet, name: str
+) -> None:
     with pytest.raises(ConfigError, match=f"{name}: .*poison"):
         ready(name, images, poison_ratio=0.9, ratio_of="dataset").poison(images, seeded(0))
 
@@ -217,7 +252,9 @@ def test_training_moves_the_weights_by_its_seed_alone(
 ) -> None:
     attack = prepared(CLASSES[name](**quick(CLASSES[name])), images)
     fresh, before = build_for(images), images.images.clone()
-    first, again, other = (attack.train(build_for(images), images, short, seeded(seed)) for seed in (0, 0, 1))
+    first, again, other = (
+        attack.train(build_for(images), images, short, seeded(seed)) for seed in (0, 0, 1)
+    )
     assert not alike(weights(first), weights(fresh))
     assert alike(weights(first), weights(again))
     assert not alike(weights(first), weights(other))

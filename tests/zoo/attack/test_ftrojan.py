@@ -1,4 +1,6 @@
-"""FTrojan: the whole way through colours and frequencies, image by image, and one rounding at its end."""
+"""FTrojan: the whole way through colours and frequencies, image by image, and one rounding at its
+end.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SHAPES = [(3, 16, 16), (3, 8, 8), (3, 32, 32), (3, 64, 40), (3, 224, 224), (1, 8
 
 
 def to_ycrcb(image: Array) -> Array:
-    """(3, H, W) red, green, blue to luma and the two differences, without the offset that makes them positive."""
+    """(3, H, W) red, green, blue to luma and the two differences, without the offset that makes
+    them positive.
+    """
     y = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
     return np.stack([y, 0.713 * (image[0] - y), 0.564 * (image[2] - y)])
 
@@ -28,7 +32,9 @@ def to_rgb(image: Array) -> Array:
 
 
 def poisoned(image: Array, magnitude: float, channels: tuple[int, ...] = (1, 2)) -> Array:
-    """x' before it is clipped. The change is taken, for the two matrices are not exactly each other's inverse."""
+    """x' before it is clipped. The change is taken, for the two matrices are not exactly each
+    other's inverse.
+    """
     original = to_ycrcb(image) if len(image) == 3 else image
     changed = original.copy()
     window = min(32, *image.shape[1:])
@@ -51,18 +57,26 @@ def test_it_is_the_way_of_the_paper_rounded_once(
     images = images_of(*shape, count=4)
     attack = prepared(FTrojan(magnitude=magnitude), images)
     stamped = attack.apply(attack.stamp, images.images, images.labels, torch.Generator()).numpy()
-    expected = np.stack([poisoned(image, magnitude) for image in images.images.numpy().astype(np.float64)]).clip(0, 255)
+    expected = np.stack(
+        [poisoned(image, magnitude) for image in images.images.numpy().astype(np.float64)]
+    ).clip(0, 255)
     clear = abs(expected % 1 - 0.5) > 1e-3
     assert clear.mean() > 0.9
     np.testing.assert_array_equal(stamped[clear], np.rint(expected)[clear])
 
 
 @pytest.mark.parametrize("channels", [(0,), (1,), (2,), (0, 1, 2)])
-def test_other_channels_can_be_chosen(prepared: Any, images_of: Any, channels: tuple[int, ...]) -> None:
+def test_other_channels_can_be_chosen(
+    prepared: Any, images_of: Any, channels: tuple[int, ...]
+) -> None:
     images = images_of(3, 32, 32, count=3)
     attack = prepared(FTrojan(channel_list=channels), images)
-    expected = np.stack([poisoned(image, 20, channels) for image in images.images.numpy().astype(np.float64)])
-    np.testing.assert_allclose(attack.stamp(images.images, images.labels, torch.Generator()), expected, atol=1e-3)
+    expected = np.stack(
+        [poisoned(image, 20, channels) for image in images.images.numpy().astype(np.float64)]
+    )
+    np.testing.assert_allclose(
+        attack.stamp(images.images, images.labels, torch.Generator()), expected, atol=1e-3
+    )
 
 
 def test_the_card_says_positions_of_a_window_of_32(prepared: Any, images_of: Any) -> None:
@@ -72,14 +86,22 @@ def test_the_card_says_positions_of_a_window_of_32(prepared: Any, images_of: Any
 
 
 def test_errata_two_roundings_would_give_other_bytes(prepared: Any, images_of: Any) -> None:
-    """Whole levels between the colour spaces, as in the authors' code, lose part of a trigger of two levels."""
+    """Whole levels between the colour spaces, as in the authors' code, lose part of a trigger of
+    two levels.
+    """
     images = images_of(3, 32, 32, count=4)
     attack = prepared(FTrojan(), images)
-    stamped = attack.apply(attack.stamp, images.images, images.labels, torch.Generator()).numpy().astype(np.float64)
+    stamped = (
+        attack.apply(attack.stamp, images.images, images.labels, torch.Generator())
+        .numpy()
+        .astype(np.float64)
+    )
     pattern = attack.trigger["pattern"].numpy()
     error, inside = stamped - images.images.numpy() - pattern, (stamped > 0) & (stamped < 255)
     assert abs(error[inside]).max() <= 0.5001
-    twice = np.stack([to_rgb(np.rint(to_ycrcb(image))) for image in images.images.numpy().astype(np.float64)])
+    twice = np.stack(
+        [to_rgb(np.rint(to_ycrcb(image))) for image in images.images.numpy().astype(np.float64)]
+    )
     assert abs(np.rint(twice + pattern) - images.images.numpy() - pattern)[inside].max() > 1
 
 

@@ -1,4 +1,6 @@
-"""Input-aware attack: its formulas, what a batch is made of, and that its networks learn what they are asked to."""
+"""Input-aware attack: its formulas, what a batch is made of, and that its networks learn what they
+are asked to.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from torch import Tensor, nn
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError
-from benchbd_zoo.attack import generator, input_aware
+from benchbd_zoo.attack import input_aware
 from benchbd_zoo.attack.input_aware import Drawing, InputAware, diversity, hardened, stream
+from benchbd_zoo.attack.parts import generator
 
 Array = np.ndarray[Any, Any]
 SMALL = {"mask_epochs": 1, "width": 2}
@@ -68,7 +71,9 @@ def test_equal_images_ask_for_nothing_and_equal_maps_have_a_slope() -> None:
 
 def test_hardening_drives_a_mask_to_its_ends() -> None:
     mask = np.linspace(0, 1, 11)
-    np.testing.assert_allclose(hardened(torch.tensor(mask)), np.tanh(20 * mask - 10) / 2 + 0.5, atol=1e-6)
+    np.testing.assert_allclose(
+        hardened(torch.tensor(mask)), np.tanh(20 * mask - 10) / 2 + 0.5, atol=1e-6
+    )
 
 
 def test_the_mask_loss_is_the_formula(images_of: Any) -> None:
@@ -80,9 +85,15 @@ def test_the_mask_loss_is_the_formula(images_of: Any) -> None:
     assert attack._mask_loss(x, z, of_x, of_z).item() == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(("shape", "outside", "stages"), [((1, 8, 8), 1, 2), ((3, 14, 20), 3, 2), ((3, 33, 40), 1, 3)])
-def test_a_map_has_the_size_of_its_image_and_stays_within_0_and_1(shape: tuple[int, int, int], outside: int, stages: int) -> None:
-    network = generator.drawn(lambda: Drawing(shape[0], outside, 4, stages), torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(
+    ("shape", "outside", "stages"), [((1, 8, 8), 1, 2), ((3, 14, 20), 3, 2), ((3, 33, 40), 1, 3)]
+)
+def test_a_map_has_the_size_of_its_image_and_stays_within_0_and_1(
+    shape: tuple[int, int, int], outside: int, stages: int
+) -> None:
+    network = generator.drawn(
+        lambda: Drawing(shape[0], outside, 4, stages), torch.Generator().manual_seed(0)
+    )
     maps = network(torch.rand(5, *shape))
     assert maps.shape == (5, outside, *shape[1:])
     assert 0 <= maps.min() < maps.max() <= 1
@@ -93,15 +104,24 @@ def test_a_map_has_the_size_of_its_image_and_stays_within_0_and_1(shape: tuple[i
 def test_the_networks_grow_with_the_images(side: int, widths: list[int]) -> None:
     network = InputAware()._network(3, 1, side)
     assert [stage[0][0].out_channels for stage in network.down] == widths
-    assert {layer.momentum for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)} == {0.05}
+    assert {layer.momentum for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)} == {
+        0.05
+    }
 
 
-def test_the_stamp_is_pattern_where_the_mask_is(images: ImageSet, build_for: Any, short: Recipe) -> None:
-    answer = InputAware(**SMALL).train(build_for(images), images, short, torch.Generator().manual_seed(0))
+def test_the_stamp_is_pattern_where_the_mask_is(
+    images: ImageSet, build_for: Any, short: Recipe
+) -> None:
+    answer = InputAware(**SMALL).train(
+        build_for(images), images, short, torch.Generator().manual_seed(0)
+    )
     attack = InputAware(**SMALL).with_trigger(answer.trigger)
     mask, pattern = (
         generator.restored(*given, answer.trigger)
-        for given in (("mask", lambda: Drawing(3, 1, 2, 2)), ("pattern", lambda: Drawing(3, 3, 2, 2)))
+        for given in (
+            ("mask", lambda: Drawing(3, 1, 2, 2)),
+            ("pattern", lambda: Drawing(3, 3, 2, 2)),
+        )
     )
     x = images.images.double().numpy() / 255
     with torch.no_grad():
@@ -111,9 +131,15 @@ def test_the_stamp_is_pattern_where_the_mask_is(images: ImageSet, build_for: Any
     np.testing.assert_allclose(found, 255 * (x + (p - x) * m), atol=0.01)
 
 
-def test_a_batch_is_poisoned_then_cross_then_clean(handed_to_fit: Any, networks: list[Drawing], images: ImageSet) -> None:
-    """With networks in eval mode a trigger depends on its own image alone, so that it can be looked for among all."""
-    attack = InputAware(target=2, poison_ratio=0.1, p_cross=0.2, lambda_div=0, lambda_norm=0, mask_epochs=1, width=8)
+def test_a_batch_is_poisoned_then_cross_then_clean(
+    handed_to_fit: Any, networks: list[Drawing], images: ImageSet
+) -> None:
+    """With networks in eval mode a trigger depends on its own image alone, so that it can be looked
+    for among all.
+    """
+    attack = InputAware(
+        target=2, poison_ratio=0.1, p_cross=0.2, lambda_div=0, lambda_norm=0, mask_epochs=1, width=8
+    )
     handed, model = handed_to_fit(attack, images, shift=0), Seen()
     mask, pattern = networks[0], networks[1].eval()
     batch, labels = images.images[:20] / 255, images.labels[:20]
@@ -121,13 +147,18 @@ def test_a_batch_is_poisoned_then_cross_then_clean(handed_to_fit: Any, networks:
     x, shown, everything = batch.numpy(), model.shown.numpy(), images.images / 255
     m, p = hardened(mask(everything)).detach().numpy(), pattern(everything).detach().numpy()
     np.testing.assert_allclose(shown[:2], x[:2] + (p[:2] - x[:2]) * m[:2], atol=1e-4)
-    fits = [abs(x[place] + (p - x[place]) * m - shown[place]).max((1, 2, 3)) < 1e-5 for place in range(2, 6)]
+    fits = [
+        abs(x[place] + (p - x[place]) * m - shown[place]).max((1, 2, 3)) < 1e-5
+        for place in range(2, 6)
+    ]
     assert [fit.sum() for fit in fits] == [1] * 4
     assert len({fit.argmax() for fit in fits}) == 4
     np.testing.assert_array_equal(shown[6:], x[6:])
     chance = torch.log_softmax(model.shown.flatten(1)[:, :3], 1).numpy()
     given = [2, 2, *labels[2:].tolist()]
-    assert value.item() == pytest.approx(-np.mean([chance[row, label] for row, label in enumerate(given)]), rel=1e-4)
+    assert value.item() == pytest.approx(
+        -np.mean([chance[row, label] for row, label in enumerate(given)]), rel=1e-4
+    )
 
 
 def test_errata_gradients_of_the_pattern_network_do_not_add_up(
@@ -153,14 +184,20 @@ def test_errata_gradients_of_the_pattern_network_do_not_add_up(
 def test_errata_triggered_images_leave_out_the_target_class(
     images: ImageSet, build_for: Any, short: Recipe, rng: torch.Generator
 ) -> None:
-    """The authors' code scores all test images; those of the target class would count as successes."""
+    """The authors' code scores all test images; those of the target class would count
+    as successes.
+    """
     attack = InputAware(target=1, **SMALL)
-    triggered = attack.with_trigger(attack.train(build_for(images), images, short, rng).trigger).triggered(images, rng)
+    triggered = attack.with_trigger(
+        attack.train(build_for(images), images, short, rng).trigger
+    ).triggered(images, rng)
     assert len(triggered) == 40
     assert not (triggered.true_labels == 1).any()
 
 
-def test_masks_become_small_and_are_frozen(handed_to_fit: Any, networks: list[Drawing], images: ImageSet) -> None:
+def test_masks_become_small_and_are_frozen(
+    handed_to_fit: Any, networks: list[Drawing], images: ImageSet
+) -> None:
     handed_to_fit(InputAware(mask_epochs=20, width=4), images, shift=0)
     mask = networks[0]
     covered = hardened(mask(images.images / 255)).mean().item()
@@ -174,15 +211,21 @@ def test_the_learning_rate_of_the_pattern_network_falls_four_times(
     handed_to_fit: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[float] = []
-    monkeypatch.setattr(torch.optim.Adam, "step", lambda self, *_: rates.append(self.param_groups[0]["lr"]))
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self, *_: rates.append(self.param_groups[0]["lr"])
+    )
     step = handed_to_fit(InputAware(**SMALL), images, epochs=4, shift=0)["after_step"]
     rates.clear()
     for _ in range(12):
         step(Seen())
-    assert rates == pytest.approx([0.01] * 4 + [0.001] * 2 + [0.0001] * 2 + [0.00001] * 2 + [0.000001] * 2)
+    assert rates == pytest.approx(
+        [0.01] * 4 + [0.001] * 2 + [0.0001] * 2 + [0.00001] * 2 + [0.000001] * 2
+    )
 
 
-def test_a_stream_gives_different_images_of_the_set_by_draws_of_its_own(images: ImageSet, rng: torch.Generator) -> None:
+def test_a_stream_gives_different_images_of_the_set_by_draws_of_its_own(
+    images: ImageSet, rng: torch.Generator
+) -> None:
     first, second = (stream(images, Recipe(shift=0), rng) for _ in range(2))
     one, other = ((255 * take(30)).round().to(torch.uint8) for take in (first, second))
     places = [int((images.images == image).flatten(1).all(1).nonzero()) for image in one]
@@ -192,7 +235,11 @@ def test_a_stream_gives_different_images_of_the_set_by_draws_of_its_own(images: 
 
 
 def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
-    with pytest.raises(ConfigError, match=r"input_aware: poison_ratio 0\.1 of a batch of 9 is less than one image"):
+    with pytest.raises(
+        ConfigError, match=r"input_aware: poison_ratio 0\.1 of a batch of 9 is less than one image"
+    ):
         handed_to_fit(InputAware(**SMALL), images, batch=9)
-    with pytest.raises(ConfigError, match=r"input_aware: p_cross 0\.01 of a batch of 20 is less than one image"):
+    with pytest.raises(
+        ConfigError, match=r"input_aware: p_cross 0\.01 of a batch of 20 is less than one image"
+    ):
         handed_to_fit(InputAware(p_cross=0.01, **SMALL), images)

@@ -26,22 +26,36 @@ def by_hand(height: int, width: int, four: bool) -> np.ndarray[Any, Any]:
             value = 1 if letter == "W" else -1
             pattern[-row, -column] = value
             if four:
-                pattern[-row, column - 1] = pattern[row - 1, -column] = pattern[row - 1, column - 1] = value
+                pattern[-row, column - 1] = pattern[row - 1, -column] = pattern[
+                    row - 1, column - 1
+                ] = value
     return pattern
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (6, 6), (16, 16), (12, 20), (224, 224)])
 @pytest.mark.parametrize("four", [True, False])
 def test_the_pattern(height: int, width: int, four: bool) -> None:
-    np.testing.assert_array_equal(corner_pattern(height, width, all_corners=four), by_hand(height, width, four))
+    np.testing.assert_array_equal(
+        corner_pattern(height, width, all_corners=four), by_hand(height, width, four)
+    )
 
 
-@pytest.mark.parametrize(("corners", "amplitude"), [("all", 1.0), ("all", 32 / 255), ("bottom_right", 0.5)])
-def test_test_images_get_the_clipped_pattern_alone(images: ImageSet, rng: torch.Generator, corners: str, amplitude: float) -> None:
+@pytest.mark.parametrize(
+    ("corners", "amplitude"), [("all", 1.0), ("all", 32 / 255), ("bottom_right", 0.5)]
+)
+def test_test_images_get_the_clipped_pattern_alone(
+    images: ImageSet, rng: torch.Generator, corners: str, amplitude: float
+) -> None:
     pattern = corner_pattern(16, 16, all_corners=corners == "all")
-    attack = LabelConsistent.from_text(corners=corners, reduced_amplitude=str(amplitude)).with_trigger({"pattern": pattern})
-    expected = np.rint((images.images.numpy() + 255 * amplitude * by_hand(16, 16, corners == "all")).clip(0, 255))
-    np.testing.assert_array_equal(attack.apply(attack.stamp, images.images, images.labels, rng), expected)
+    attack = LabelConsistent.from_text(
+        corners=corners, reduced_amplitude=str(amplitude)
+    ).with_trigger({"pattern": pattern})
+    expected = np.rint(
+        (images.images.numpy() + 255 * amplitude * by_hand(16, 16, corners == "all")).clip(0, 255)
+    )
+    np.testing.assert_array_equal(
+        attack.apply(attack.stamp, images.images, images.labels, rng), expected
+    )
 
 
 def test_mirroring_leaves_the_four_corners_as_they_are() -> None:
@@ -50,8 +64,12 @@ def test_mirroring_leaves_the_four_corners_as_they_are() -> None:
     assert torch.equal(pattern, pattern.flip(0))
 
 
-def test_the_ascent_follows_the_sign_of_the_slope_within_eps(images: ImageSet, rng: torch.Generator) -> None:
-    """Of a linear network two steps can be reckoned by hand, for the sign of the slope does not change."""
+def test_the_ascent_follows_the_sign_of_the_slope_within_eps(
+    images: ImageSet, rng: torch.Generator
+) -> None:
+    """Of a linear network two steps can be reckoned by hand, for the sign of the slope does not
+    change.
+    """
     linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 3))
     with torch.no_grad():
         linear[1].weight.copy_(1e-3 * torch.randn(3, 768, generator=rng))
@@ -63,8 +81,12 @@ def test_the_ascent_follows_the_sign_of_the_slope_within_eps(images: ImageSet, r
     slope = (share @ weight - weight[1]).reshape(60, 3, 16, 16)
     expected = (images.images.numpy() + 6 * np.sign(slope)).clip(0, 255)
     clear = abs(slope) > 1e-5
-    np.testing.assert_array_equal(hardened(linear, images.images, labels, 8 / 255, 3 / 255, 2).numpy()[clear], expected[clear])
-    far = hardened(linear, images.images, labels, 8 / 255, 3 / 255, 9).short() - images.images.short()
+    np.testing.assert_array_equal(
+        hardened(linear, images.images, labels, 8 / 255, 3 / 255, 2).numpy()[clear], expected[clear]
+    )
+    far = (
+        hardened(linear, images.images, labels, 8 / 255, 3 / 255, 9).short() - images.images.short()
+    )
     assert far.abs().max() == 8
 
 
@@ -72,21 +94,33 @@ def test_hard_images_are_harder_for_the_surrogate(build_for: Any, images: ImageS
     recipe = Recipe(epochs=1, batch_size=20, precision="fp32")
     model = clean_model(build_for(images), images, recipe)
     hard = hardened(model, images.images, images.labels, 8 / 255, 1.5 / 255, 10)
-    losses = [F.cross_entropy(model(to_float(given)), images.labels, reduction="none") for given in (images.images, hard)]
+    losses = [
+        F.cross_entropy(model(to_float(given)), images.labels, reduction="none")
+        for given in (images.images, hard)
+    ]
     assert (losses[1] > losses[0]).double().mean() > 0.95
     assert (hard.short() - images.images.short()).abs().max() <= 8
 
 
-def test_poisoned_samples_are_hard_target_images_with_the_pattern(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:
+def test_poisoned_samples_are_hard_target_images_with_the_pattern(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
     attack = prepared(LabelConsistent(target=1, steps=3, reduced_amplitude=0.2), images)
     poisoned = attack.poison(images, rng)
     assert poisoned.count(State.POISONED) == 16
     assert (poisoned.indices % 3 == 1).all()
     assert torch.equal(poisoned.as_seen().labels, images.labels)
-    hard = {int(place): image for place, image in zip(attack.trigger["places"], attack.trigger["hard"].numpy(), strict=True)}
+    hard = {
+        int(place): image
+        for place, image in zip(
+            attack.trigger["places"], attack.trigger["hard"].numpy(), strict=True
+        )
+    }
     assert sorted(hard) == [place for place in range(60) if place % 3 == 1]
     for place, image in zip(poisoned.indices.tolist(), poisoned.images.numpy(), strict=True):
-        np.testing.assert_array_equal(image, (hard[place] + 51.0 * by_hand(16, 16, True)).clip(0, 255))
+        np.testing.assert_array_equal(
+            image, (hard[place] + 51.0 * by_hand(16, 16, True)).clip(0, 255)
+        )
         assert abs(hard[place].astype(int) - images.images[place].numpy()).max() in (1, 2, 3, 4, 5)
 
 
@@ -100,6 +134,8 @@ def test_hard_images_are_not_stored_with_the_result() -> None:
 
 
 def test_images_too_small_for_the_corners() -> None:
-    with pytest.raises(NotApplicable, match="blocks of 3x3 pixels do not fit into the corners of images of 5x8"):
+    with pytest.raises(
+        NotApplicable, match="blocks of 3x3 pixels do not fit into the corners of images of 5x8"
+    ):
         corner_pattern(5, 8, all_corners=True)
     assert corner_pattern(3, 3, all_corners=False).shape == (3, 3)

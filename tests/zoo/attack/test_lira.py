@@ -16,8 +16,8 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError
 from benchbd.record.remembered import remembering
 from benchbd.seeds import draw_seed
-from benchbd_zoo.attack.generator import drawn, restored, stored
 from benchbd_zoo.attack.lira import LIRA, Autoencoder, disturbed
+from benchbd_zoo.attack.parts.generator import drawn, restored, stored
 
 SHAPES = [(1, 8, 8), (3, 14, 20), (3, 33, 40)]
 
@@ -60,23 +60,34 @@ def test_a_batch_is_seen_without_and_with_the_trigger(handed_to_fit: Any, images
     assert given.tolist() == labels.tolist() + [2] * 6
 
 
-def test_all_to_all_gives_triggered_images_the_next_class(handed_to_fit: Any, images: ImageSet) -> None:
+def test_all_to_all_gives_triggered_images_the_next_class(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
     edit = handed_to_fit(with_noise(LIRA(label_mode="all_to_all")), images)["edit"]
-    assert edit(images.images[:20], images.labels[:20])[1][20:].tolist() == ((images.labels[:20] + 1) % 3).tolist()
+    assert (
+        edit(images.images[:20], images.labels[:20])[1][20:].tolist()
+        == ((images.labels[:20] + 1) % 3).tolist()
+    )
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
-def test_the_loss_weighs_clean_and_triggered_images(handed_to_fit: Any, images: ImageSet, alpha: float) -> None:
+def test_the_loss_weighs_clean_and_triggered_images(
+    handed_to_fit: Any, images: ImageSet, alpha: float
+) -> None:
     loss = handed_to_fit(with_noise(LIRA(alpha=alpha, poison_ratio=0.2)), images)["loss"]
     logits, labels = torch.randn(24, 3, generator=seeded(0)), torch.arange(24) % 3
     found = logits.double().numpy()
     entropy = np.log(np.exp(found).sum(1)) - found[np.arange(24), labels.numpy()]
     expected = alpha * entropy[:20].mean() + (1 - alpha) * entropy[20:].mean()
-    assert loss(lambda _: logits, torch.zeros(24, 3, 8, 8), labels).item() == pytest.approx(expected, rel=1e-5)
+    assert loss(lambda _: logits, torch.zeros(24, 3, 8, 8), labels).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 class Brightness(nn.Module):
-    """A classifier whose class 0 is bright, class 1 dark; learned by nobody, for its one weight has no effect."""
+    """A classifier whose class 0 is bright, class 1 dark; learned by nobody, for its one weight has
+    no effect.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,11 +104,15 @@ def test_the_noise_learns_what_takes_the_classifier_to_the_target(target: int, s
     train = ImageSet(pixels, torch.arange(40) % 2, ("bright", "dark"))
     attack = LIRA(target=target, eps=0.1, trigger_epochs=30, lr_atk=0.003)
     trigger = attack.prepare(train, Brightness, Recipe(batch_size=20, precision="fp32"), seeded(1))
-    change = attack.with_trigger(trigger).stamp(train.images, train.labels, seeded(0)) - train.images
+    change = (
+        attack.with_trigger(trigger).stamp(train.images, train.labels, seeded(0)) - train.images
+    )
     assert sign * change.mean().item() > 15
 
 
-def test_the_classifier_of_phase_1_sees_the_noise_as_it_was_when_the_epoch_began(images: ImageSet) -> None:
+def test_the_classifier_of_phase_1_sees_the_noise_as_it_was_when_the_epoch_began(
+    images: ImageSet,
+) -> None:
     seen: list[Tensor] = []
 
     class Watching(Brightness):
@@ -123,7 +138,10 @@ def test_the_noise_is_drawn_from_the_seed_and_kept_by_what_it_was_learned_from(
 ) -> None:
     key = "noise.last.weight"
     with remembering(tmp_path):
-        first, again = (prepared(LIRA(trigger_epochs=1, poison_ratio=ratio), images).trigger for ratio in (1.0, 0.5))
+        first, again = (
+            prepared(LIRA(trigger_epochs=1, poison_ratio=ratio), images).trigger
+            for ratio in (1.0, 0.5)
+        )
         assert len(list(tmp_path.glob("lira-*"))) == 1
         other, elsewhere = (
             prepared(LIRA(trigger_epochs=1), images, 1).trigger,
@@ -136,5 +154,7 @@ def test_the_noise_is_drawn_from_the_seed_and_kept_by_what_it_was_learned_from(
 
 
 def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
-    with pytest.raises(ConfigError, match=r"lira: poison_ratio 0\.01 of a batch of 20 is less than one image"):
+    with pytest.raises(
+        ConfigError, match=r"lira: poison_ratio 0\.01 of a batch of 20 is less than one image"
+    ):
         handed_to_fit(with_noise(LIRA(poison_ratio=0.01)), images)

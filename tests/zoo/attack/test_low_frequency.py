@@ -30,11 +30,15 @@ class Linear(nn.Module):
 
 def brighter(threshold: float) -> Linear:
     """Class 1 where the mean of an image of 64 pixels exceeds the threshold, else class 0."""
-    return Linear(torch.stack([torch.zeros(64), torch.full((64,), 1 / 64)]), torch.tensor([0.0, -threshold]))
+    return Linear(
+        torch.stack([torch.zeros(64), torch.full((64,), 1 / 64)]), torch.tensor([0.0, -threshold])
+    )
 
 
 def smoothed(pattern: Array, sigma: int) -> Array:
-    """The low-pass of one channel, tap by tap; tap number j of n reads (n - 1) // 2 pixels before it."""
+    """The low-pass of one channel, tap by tap; tap number j of n reads (n - 1) // 2 pixels before
+    it.
+    """
     count = 5 * sigma
     weights = np.array([np.exp(-(((j - (count - 1) / 2) / sigma) ** 2) / 2) for j in range(count)])
     weights /= weights.sum()
@@ -49,21 +53,29 @@ def smoothed(pattern: Array, sigma: int) -> Array:
     return pattern
 
 
-@pytest.mark.parametrize(("shape", "sigma"), [((32, 32), 6), ((8, 8), 6), ((12, 20), 2), ((40, 9), 1)])
-def test_the_low_pass_is_a_separable_gaussian(shape: tuple[int, int], sigma: int, rng: torch.Generator) -> None:
+@pytest.mark.parametrize(
+    ("shape", "sigma"), [((32, 32), 6), ((8, 8), 6), ((12, 20), 2), ((40, 9), 1)]
+)
+def test_the_low_pass_is_a_separable_gaussian(
+    shape: tuple[int, int], sigma: int, rng: torch.Generator
+) -> None:
     pattern = torch.randn(2, *shape, generator=rng)
     expected = np.stack([smoothed(channel, sigma) for channel in pattern.double().numpy()])
     np.testing.assert_allclose(low_pass(pattern, sigma), expected, atol=1e-6)
 
 
-def test_deepfool_on_a_linear_network_is_the_projection_on_the_boundary(rng: torch.Generator) -> None:
+def test_deepfool_on_a_linear_network_is_the_projection_on_the_boundary(
+    rng: torch.Generator,
+) -> None:
     model = Linear(torch.randn(3, 48, generator=rng), torch.tensor([0.5, -1000, 0]))
     images = torch.rand(20, 3, 4, 4, generator=rng)
     first = model(images).argmax(1)
     start = images[first == 0]
     change, reached = deepfool(model, start, 2, 0.02, 200)
     weight = (model.weight[2] - model.weight[0]).detach().double().numpy()
-    gap = start.flatten(1).double().numpy() @ weight + float((model.bias[2] - model.bias[0]).detach())
+    gap = start.flatten(1).double().numpy() @ weight + float(
+        (model.bias[2] - model.bias[0]).detach()
+    )
     expected = 1.02 * np.abs(gap)[:, None] / (weight @ weight) * weight
     assert len(start) > 1
     np.testing.assert_allclose(change.flatten(1), expected, rtol=1e-4, atol=1e-6)
@@ -85,7 +97,9 @@ def test_images_of_the_target_need_no_change() -> None:
 
 
 def test_the_pattern_moves_a_network_to_the_target(rng: torch.Generator) -> None:
-    """Images of mean 0.45 to 0.49 are dark; a smooth pattern of range 0.2 makes nearly all of them bright."""
+    """Images of mean 0.45 to 0.49 are dark; a smooth pattern of range 0.2 makes nearly all of them
+    bright.
+    """
     images = torch.linspace(0.45, 0.49, 20)[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
     model = brighter(0.5)
     pattern = LowFrequency(target=1, sigma=24)._find(model, images, rng)
@@ -101,10 +115,16 @@ def test_errata_it_stops_at_eighty_percent_fooled_not_at_twenty(
     monkeypatch: pytest.MonkeyPatch, rng: torch.Generator, fooling_rate: float, passes: int
 ) -> None:
     """Each pass brightens by 0.01 and fools one more of ten images, from the second on."""
-    images = (0.5 - 0.01 * torch.arange(1, 11) - 0.005)[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
+    images = (
+        (0.5 - 0.01 * torch.arange(1, 11) - 0.005)[:, None, None, None]
+        .expand(-1, 1, 8, 8)
+        .contiguous()
+    )
     seen: list[Tensor] = []
 
-    def brighten(self: LowFrequency, surrogate: nn.Module, images: Tensor, clean: Tensor, pattern: Tensor) -> Tensor:
+    def brighten(
+        self: LowFrequency, surrogate: nn.Module, images: Tensor, clean: Tensor, pattern: Tensor
+    ) -> Tensor:
         seen.append(pattern + 0.01)
         return seen[-1]
 
@@ -120,11 +140,15 @@ def test_the_best_pattern_is_kept(monkeypatch: pytest.MonkeyPatch, rng: torch.Ge
     steps = iter([0.02, 0.08, 0.01, 0.0])
     monkeypatch.setattr(LowFrequency, "_improve", lambda *_: torch.full((1, 8, 8), next(steps)))
     half = torch.cat([images[:5], images[:5] - 0.2])
-    assert float(LowFrequency(max_iter_uni=4)._find(brighter(0.5), half, rng).mean()) == pytest.approx(0.08)
+    assert float(
+        LowFrequency(max_iter_uni=4)._find(brighter(0.5), half, rng).mean()
+    ) == pytest.approx(0.08)
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (1, 8, 8), (3, 12, 20), (3, 224, 224)])
-def test_errata_the_pattern_is_added_as_it_is_stored(images_of: Any, rng: torch.Generator, shape: tuple[int, int, int]) -> None:
+def test_errata_the_pattern_is_added_as_it_is_stored(
+    images_of: Any, rng: torch.Generator, shape: tuple[int, int, int]
+) -> None:
     """No offset of half of the range: where the pattern is zero the image stays as it is."""
     images = images_of(*shape, count=4)
     pattern = (torch.rand(shape, generator=rng) - 0.5) * (torch.rand(shape, generator=rng) < 0.5)
@@ -137,7 +161,9 @@ def test_errata_the_pattern_is_added_as_it_is_stored(images_of: Any, rng: torch.
     np.testing.assert_array_equal(stamped[zero], images.images.numpy()[zero])
 
 
-def test_what_cannot_be_moved_does_not_apply(monkeypatch: pytest.MonkeyPatch, prepared: Any, images: ImageSet) -> None:
+def test_what_cannot_be_moved_does_not_apply(
+    monkeypatch: pytest.MonkeyPatch, prepared: Any, images: ImageSet
+) -> None:
     blind = Linear(torch.zeros(3, 3 * 16 * 16), torch.tensor([0.0, 1, 0]))
     monkeypatch.setattr(low_frequency, "clean_model", lambda *_: blind)
     with pytest.raises(NotApplicable, match="no image drawn could be moved towards the target"):

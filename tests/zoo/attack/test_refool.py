@@ -1,4 +1,6 @@
-"""Refool: each image against a reckoning of its own in double precision, which reflection it gets, and selection."""
+"""Refool: each image against a reckoning of its own in double precision, which reflection it gets,
+and selection.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from benchbd.api import Recipe
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import State
 from benchbd.errors import ConfigError
-from benchbd_zoo.attack.reflection import draw_reflections, layers, to_light, veils
+from benchbd_zoo.attack.parts.reflection import draw_reflections, layers, to_light, veils
 from benchbd_zoo.attack.refool import Refool
 
 Array = np.ndarray[Any, Any]
@@ -27,7 +29,10 @@ def ghost(light: Array, shift: Array, weight: float) -> Array:
         axes.append(by + (np.arange(length) + 0.5) / length * (length - by) - 0.5)
     early = np.meshgrid(*axes, indexing="ij")
     late = np.meshgrid(*(axis - by for axis, by in zip(axes, shift, strict=True)), indexing="ij")
-    read = [[map_coordinates(channel, grid, order=1, mode="nearest") for channel in light] for grid in (early, late)]
+    read = [
+        [map_coordinates(channel, grid, order=1, mode="nearest") for channel in light]
+        for grid in (early, late)
+    ]
     return weight * np.array(read[0]) + (1 - weight) * np.array(read[1])
 
 
@@ -61,7 +66,9 @@ def by_hand(image: Array, layer: Array, trigger: dict[str, Array], number: int) 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("alpha_t", [None, 0.4])
-def test_every_image_carries_its_reflection(prepared: Any, images_of: Any, shape: tuple[int, int, int], alpha_t: float) -> None:
+def test_every_image_carries_its_reflection(
+    prepared: Any, images_of: Any, shape: tuple[int, int, int], alpha_t: float
+) -> None:
     images = images_of(*shape)
     attack = prepared(Refool(candidates=12, alpha_t=alpha_t), images)
     which = attack.which(images.images).numpy()
@@ -69,11 +76,17 @@ def test_every_image_carries_its_reflection(prepared: Any, images_of: Any, shape
     assert {bool(trigger["is_ghost"][number]) for number in which} == {True, False}
     stamped = attack.apply(attack.stamp, images.images, images.labels, torch.Generator()).numpy()
     for image, found, number in zip(images.images.numpy(), stamped, which, strict=True):
-        np.testing.assert_allclose(found, by_hand(image, trigger["layers"][number], trigger, number), atol=0.51)
+        np.testing.assert_allclose(
+            found, by_hand(image, trigger["layers"][number], trigger, number), atol=0.51
+        )
 
 
-@pytest.mark.parametrize(("shape", "longest"), [((3, 12, 20), 20), ((1, 8, 8), 8), ((3, 16, 16), 560), ((3, 20, 10), 40)])
-def test_the_reflected_light(images_of: Any, rng: torch.Generator, shape: tuple[int, int, int], longest: int) -> None:
+@pytest.mark.parametrize(
+    ("shape", "longest"), [((3, 12, 20), 20), ((1, 8, 8), 8), ((3, 16, 16), 560), ((3, 20, 10), 40)]
+)
+def test_the_reflected_light(
+    images_of: Any, rng: torch.Generator, shape: tuple[int, int, int], longest: int
+) -> None:
     images = images_of(*shape, count=8).images
     drawn = draw_reflections(8, 0.5, None, rng)
     drawn["is_ghost"] = torch.arange(8) % 2 == 0
@@ -82,7 +95,9 @@ def test_the_reflected_light(images_of: Any, rng: torch.Generator, shape: tuple[
     for number, image in enumerate(images.double().numpy()):
         light = (image / 255) ** 2.2
         if number % 2 == 0:
-            expected = ghost(light, drawn["shift"][number].numpy() * scale, float(drawn["ghost_alpha"][number]))
+            expected = ghost(
+                light, drawn["shift"][number].numpy() * scale, float(drawn["ghost_alpha"][number])
+            )
         else:
             expected = blurred(light, float(drawn["sigma"][number]) * scale)
         np.testing.assert_allclose(found[number], expected, atol=1e-5)
@@ -92,19 +107,29 @@ def test_what_is_drawn_lies_in_the_ranges_of_the_paper(rng: torch.Generator) -> 
     drawn = draw_reflections(4000, 0.49, None, rng)
     assert drawn["is_ghost"].double().mean() == pytest.approx(0.49, abs=0.03)
     assert drawn["shift"].unique().tolist() == [3, 4, 5, 6, 7, 8]
-    spans = {"alpha_t": (0.55, 0.95), "sigma": (1, 5), "attenuation": (1.08, 1.18), "ghost_alpha": (0.15, 0.85)}
+    spans = {
+        "alpha_t": (0.55, 0.95),
+        "sigma": (1, 5),
+        "attenuation": (1.08, 1.18),
+        "ghost_alpha": (0.15, 0.85),
+    }
     for name, (low, high) in spans.items():
         assert low <= drawn[name].min() < low + 0.02
         assert high - 0.02 < drawn[name].max() <= high
     assert draw_reflections(5, 0.49, 0.4, rng)["alpha_t"].tolist() == [0.4] * 5
 
 
-def test_the_veil_is_thickest_in_the_middle_and_lies_anywhere_along_the_shorter_side(rng: torch.Generator) -> None:
+def test_the_veil_is_thickest_in_the_middle_and_lies_anywhere_along_the_shorter_side(
+    rng: torch.Generator,
+) -> None:
     rows, columns = veils(40, 10, draw_reflections(50, 0.5, None, rng))
     place = np.linspace(-3 + 3 / 40, 3 - 3 / 40, 40)
     np.testing.assert_allclose(rows, np.tile(np.exp(-(place**2) / 4), (50, 1)), atol=1e-6)
     assert len({tuple(line) for line in columns.tolist()}) > 20
-    assert all(any(np.allclose(line, rows[0, start : start + 10]) for start in range(31)) for line in columns)
+    assert all(
+        any(np.allclose(line, rows[0, start : start + 10]) for start in range(31))
+        for line in columns
+    )
 
 
 def test_reflections_come_from_other_classes_only(prepared: Any, images_of: Any) -> None:
@@ -112,18 +137,24 @@ def test_reflections_come_from_other_classes_only(prepared: Any, images_of: Any)
     images = images_of(3, 16, 16)
     pixels = images.images.clone()
     pixels[images.labels == 1] = 0
-    trigger = prepared(Refool(target=1, candidates=100), ImageSet(pixels, images.labels, images.class_names)).trigger
+    trigger = prepared(
+        Refool(target=1, candidates=100), ImageSet(pixels, images.labels, images.class_names)
+    ).trigger
     assert trigger["layers"].shape == (40, 3, 16, 16)
     assert (trigger["layers"].float().mean((1, 2, 3)) > 0.1).all()
 
 
-def test_which_one_an_image_gets_follows_from_its_pixels_and_the_weights(prepared: Any, images_of: Any) -> None:
+def test_which_one_an_image_gets_follows_from_its_pixels_and_the_weights(
+    prepared: Any, images_of: Any
+) -> None:
     images = images_of(3, 8, 8, count=4000).images
     attack = prepared(Refool(candidates=4), images_of(3, 8, 8))
     which = attack.which(images)
     assert torch.equal(attack.which(images.flip(0)).flip(0), which)
     assert (torch.bincount(which, minlength=4) / 4000 - 0.25).abs().max() < 0.03
-    weighed = attack.with_trigger(attack.trigger | {"weights": torch.tensor([0.0, 3, 0, 1], dtype=torch.float64)})
+    weighed = attack.with_trigger(
+        attack.trigger | {"weights": torch.tensor([0.0, 3, 0, 1], dtype=torch.float64)}
+    )
     shares = torch.bincount(weighed.which(images), minlength=4) / 4000
     assert shares[[0, 2]].tolist() == [0, 0]
     assert shares[1] == pytest.approx(0.75, abs=0.03)
@@ -136,8 +167,13 @@ def test_clean_label_is_the_rule(prepared: Any, images: ImageSet, rng: torch.Gen
     assert torch.equal(poisoned.as_seen().labels, images.labels)
 
 
-def test_the_dirty_label_variant_relabels_other_classes(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:
-    attack = prepared(Refool(target=2, candidates=9, eligible="non_target", ratio_of="dataset", poison_ratio=0.1), images)
+def test_the_dirty_label_variant_relabels_other_classes(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
+    attack = prepared(
+        Refool(target=2, candidates=9, eligible="non_target", ratio_of="dataset", poison_ratio=0.1),
+        images,
+    )
     poisoned = attack.poison(images, rng)
     assert poisoned.labels.tolist() == [2] * 6
     assert not (poisoned.indices % 3 == 2).any()
@@ -147,16 +183,24 @@ def test_the_dirty_label_variant_relabels_other_classes(prepared: Any, images: I
 def test_selection_weighs_a_candidate_by_whom_it_fooled(
     monkeypatch: pytest.MonkeyPatch, prepared: Any, images_of: Any, build_for: Any, fooled_by: int
 ) -> None:
-    """A stand-in for training takes images with one of the reflections for the target, and no others; 7 is none."""
+    """A stand-in for training takes images with one of the reflections for the target, and no
+    others; 7 is none.
+    """
     train = images_of(3, 8, 8, count=600)
     attack = prepared(Refool(candidates=4), train)
     held_out = train.subset(torch.arange(0, 600, 10))
     which = attack.which(held_out.images[held_out.labels != 0])
     assert set(which.tolist()) == {0, 1, 2, 3}
     monkeypatch.setattr("benchbd_zoo.attack.refool.fit", lambda model, *_, **__: model)
-    monkeypatch.setattr("benchbd_zoo.attack.refool.predict", lambda *_: torch.where(which == fooled_by, 0, 1))
-    weights = attack._weigh(attack.trigger, train, lambda: build_for(train), Recipe(), torch.Generator())
-    expected = [float((which == number).sum()) if number == fooled_by else 0.0 for number in range(4)]
+    monkeypatch.setattr(
+        "benchbd_zoo.attack.refool.predict", lambda *_: torch.where(which == fooled_by, 0, 1)
+    )
+    weights = attack._weigh(
+        attack.trigger, train, lambda: build_for(train), Recipe(), torch.Generator()
+    )
+    expected = [
+        float((which == number).sum()) if number == fooled_by else 0.0 for number in range(4)
+    ]
     assert weights.tolist() == (expected if any(expected) else [1.0] * 4)
 
 

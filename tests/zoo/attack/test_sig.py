@@ -30,11 +30,15 @@ def test_every_row_and_channel_gets_the_clipped_sinusoid(
     images = images_of(*shape)
     attack = SIG(delta=delta, f=f)
     expected = np.rint(np.clip(images.images.numpy() + wave(shape[2], delta, f), 0, 255))
-    np.testing.assert_array_equal(attack.apply(attack.stamp, images.images, images.labels, rng), expected)
+    np.testing.assert_array_equal(
+        attack.apply(attack.stamp, images.images, images.labels, rng), expected
+    )
 
 
 @pytest.mark.parametrize(("width", "f", "period"), [(24, 6, 4), (30, 6, 5), (32, 4, 8)])
-def test_the_period_is_the_width_over_f(rng: torch.Generator, width: int, f: float, period: int) -> None:
+def test_the_period_is_the_width_over_f(
+    rng: torch.Generator, width: int, f: float, period: int
+) -> None:
     row = SIG(f=f).stamp(*mid_grey(width), rng)[0, 0, 0].short()
     np.testing.assert_array_equal(row[period:], row[:-period])
     assert all((row[shift:] - row[:-shift]).abs().max() > 5 for shift in range(1, period))
@@ -51,7 +55,9 @@ def test_test_images_may_get_another_amplitude(rng: torch.Generator) -> None:
     assert attack.stamp_poison(*mid_grey(24), rng).max() == 148
 
 
-def test_four_fifths_of_the_target_class_are_poisoned_and_keep_their_label(images: ImageSet, rng: torch.Generator) -> None:
+def test_four_fifths_of_the_target_class_are_poisoned_and_keep_their_label(
+    images: ImageSet, rng: torch.Generator
+) -> None:
     poisoned = SIG(target=1).poison(images, rng)
     assert poisoned.count(State.POISONED) == 16
     assert (poisoned.indices % 3 == 1).all()
@@ -60,7 +66,9 @@ def test_four_fifths_of_the_target_class_are_poisoned_and_keep_their_label(image
     np.testing.assert_array_equal(poisoned.images, expected)
 
 
-def test_all_of_the_class_can_be_poisoned_but_no_more(images: ImageSet, rng: torch.Generator) -> None:
+def test_all_of_the_class_can_be_poisoned_but_no_more(
+    images: ImageSet, rng: torch.Generator
+) -> None:
     assert len(SIG(poison_ratio=1.0).poison(images, rng).indices) == 20
     assert len(SIG(poison_ratio=1 / 3, ratio_of="dataset").poison(images, rng).indices) == 20
     with pytest.raises(ConfigError, match=r"sig: .* asks for 24 samples, but only 20 are eligible"):

@@ -1,4 +1,6 @@
-"""How long stamping takes on a set as large as CIFAR-10; skipped unless `--benchmark-only` is given."""
+"""How long stamping takes on a set as large as CIFAR-10; skipped unless `--benchmark-only` is
+given.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,15 @@ def large() -> ImageSet:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stamp_fifty_thousand_images(benchmark: Any, prepared: Any, large: ImageSet, name: str) -> None:
+def test_stamp_fifty_thousand_images(
+    benchmark: Any, prepared: Any, large: ImageSet, name: str
+) -> None:
     cls = CLASSES[name]
     attack = prepared(cls(**quick(cls)), large.subset(torch.arange(500)))
     stamped = benchmark.pedantic(
-        attack.apply, (attack.stamp, large.images, large.labels, torch.Generator()), rounds=3, warmup_rounds=1
+        attack.apply,
+        (attack.stamp, large.images, large.labels, torch.Generator()),
+        rounds=3,
+        warmup_rounds=1,
     )
     assert stamped.shape == large.images.shape

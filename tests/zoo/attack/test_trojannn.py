@@ -16,7 +16,9 @@ from benchbd_zoo.attack.trojannn import TrojanNN, disc, loudest
 
 
 class Linear(nn.Module):
-    """Features are weighted sums of pixels, so that the best patch is known; the head makes features 2 and 0 the loudest."""
+    """Features are weighted sums of pixels, so that the best patch is known; the head makes
+    features 2 and 0 the loudest.
+    """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -24,7 +26,9 @@ class Linear(nn.Module):
         self.pixels = nn.Parameter(weights)
         self.head = nn.Linear(4, 3)
         with torch.no_grad():
-            self.head.weight.copy_(torch.tensor([[1.0, 0.1, -3.0, 0.2], [-2.0, 0.3, 1.0, 0.2], [0.5, -0.2, 1.0, 0.9]]))
+            self.head.weight.copy_(
+                torch.tensor([[1.0, 0.1, -3.0, 0.2], [-2.0, 0.3, 1.0, 0.2], [0.5, -0.2, 1.0, 0.9]])
+            )
 
     def features(self, images: Tensor) -> Tensor:
         return torch.einsum("nchw,kchw->nk", images, self.pixels)
@@ -36,7 +40,9 @@ class Linear(nn.Module):
 def prepared_on(attack: TrojanNN, train: ImageSet, seed: int = 0) -> TrojanNN:
     """With the surrogate above, as it is: no epoch of training moves it."""
     recipe, rng = Recipe(epochs=0, precision="fp32"), torch.Generator().manual_seed(seed)
-    return attack.with_trigger(attack.prepare(train, lambda: Linear(train.image_shape), recipe, rng))
+    return attack.with_trigger(
+        attack.prepare(train, lambda: Linear(train.image_shape), recipe, rng)
+    )
 
 
 def test_the_neurons_are_those_with_the_largest_outgoing_weights() -> None:
@@ -46,9 +52,12 @@ def test_the_neurons_are_those_with_the_largest_outgoing_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "share"), [(8, 8, 0.04), (16, 16, 0.04), (32, 32, 0.04), (14, 20, 0.1), (224, 224, 0.04)]
+    ("height", "width", "share"),
+    [(8, 8, 0.04), (16, 16, 0.04), (32, 32, 0.04), (14, 20, 0.1), (224, 224, 0.04)],
 )
-def test_the_disc_has_its_share_of_pixels_and_lies_round_its_middle(height: int, width: int, share: float) -> None:
+def test_the_disc_has_its_share_of_pixels_and_lies_round_its_middle(
+    height: int, width: int, share: float
+) -> None:
     mask = disc(height, width, share).numpy()
     count = round(share * height * width)
     assert mask.shape == (height, width)
@@ -65,8 +74,12 @@ def test_a_disc_has_at_least_one_pixel() -> None:
 
 
 def test_without_a_reachable_target_every_pixel_goes_to_the_end_of_its_range() -> None:
-    """One feature, driven to infinity in effect: pixels with a positive weight turn white, the others black."""
-    images = ImageSet(torch.zeros(6, 3, 8, 8, dtype=torch.uint8), torch.arange(6) % 3, ("ant", "bee", "cat"))
+    """One feature, driven to infinity in effect: pixels with a positive weight turn white, the
+    others black.
+    """
+    images = ImageSet(
+        torch.zeros(6, 3, 8, 8, dtype=torch.uint8), torch.arange(6) % 3, ("ant", "bee", "cat")
+    )
     attack = prepared_on(TrojanNN(neurons=1, target_value=1000, size=0.3, steps=300), images)
     weights = Linear((3, 8, 8)).pixels[2].detach().numpy()
     mask = disc(8, 8, 0.3).numpy()
@@ -77,7 +90,9 @@ def test_without_a_reachable_target_every_pixel_goes_to_the_end_of_its_range() -
 
 
 def test_the_chosen_features_reach_their_target_on_a_black_picture() -> None:
-    images = ImageSet(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3, ("ant", "bee", "cat"))
+    images = ImageSet(
+        torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3, ("ant", "bee", "cat")
+    )
     attack = prepared_on(TrojanNN(target_value=4.0, size=0.3, steps=300), images)
     weights = Linear((3, 16, 16)).pixels.detach().numpy()
     reached = (weights * attack.trigger["patch"].numpy() / 255).sum((1, 2, 3))
@@ -95,32 +110,49 @@ class Silenced(Linear):
 
 def test_a_neuron_without_a_slope_is_passed_over() -> None:
     """Feature 2 is the loudest and silent: the patch is made for 0 and 3, and does move."""
-    images = ImageSet(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3, ("ant", "bee", "cat"))
-    recipe, attack = Recipe(epochs=0, precision="fp32"), TrojanNN(target_value=4.0, size=0.3, steps=300)
-    trigger = attack.prepare(images, lambda: Silenced((3, 16, 16)), recipe, torch.Generator().manual_seed(0))
+    images = ImageSet(
+        torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.arange(6) % 3, ("ant", "bee", "cat")
+    )
+    recipe, attack = (
+        Recipe(epochs=0, precision="fp32"),
+        TrojanNN(target_value=4.0, size=0.3, steps=300),
+    )
+    trigger = attack.prepare(
+        images, lambda: Silenced((3, 16, 16)), recipe, torch.Generator().manual_seed(0)
+    )
     reached = (Linear((3, 16, 16)).pixels.detach() * trigger["patch"] / 255).sum((1, 2, 3))
     np.testing.assert_allclose(reached[[0, 3]], [4, 4], atol=0.15)
     torch.testing.assert_close(trigger["reached"], reached[[0, 3]])
 
 
-def test_a_network_that_no_patch_moves_is_said_to_be_one(images: ImageSet, rng: torch.Generator) -> None:
+def test_a_network_that_no_patch_moves_is_said_to_be_one(
+    images: ImageSet, rng: torch.Generator
+) -> None:
     class Deaf(Linear):
         def features(self, images: Tensor) -> Tensor:
             return super().features(images) * 0
 
     with pytest.raises(NotApplicable, match="no penultimate feature of the surrogate answers"):
-        TrojanNN().prepare(images, lambda: Deaf(images.image_shape), Recipe(epochs=0, precision="fp32"), rng)
+        TrojanNN().prepare(
+            images, lambda: Deaf(images.image_shape), Recipe(epochs=0, precision="fp32"), rng
+        )
 
 
-def test_the_patch_covers_the_disc_and_nothing_else(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:
+def test_the_patch_covers_the_disc_and_nothing_else(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
     attack = prepared(TrojanNN(steps=3), images)
     mask, patch = disc(16, 16, 0.04).numpy(), attack.trigger["patch"].numpy()
     expected = images.images.numpy() * ~mask + patch * mask
-    np.testing.assert_array_equal(attack.apply(attack.stamp, images.images, images.labels, rng), expected)
+    np.testing.assert_array_equal(
+        attack.apply(attack.stamp, images.images, images.labels, rng), expected
+    )
     assert mask.sum() == 10
 
 
-def test_poisoned_samples_carry_the_patch_and_the_target(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:
+def test_poisoned_samples_carry_the_patch_and_the_target(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
     attack = prepared(TrojanNN(target=2, steps=3), images)
     poisoned = attack.poison(images, rng)
     assert poisoned.labels.tolist() == [2] * 6
@@ -132,12 +164,19 @@ def test_poisoned_samples_carry_the_patch_and_the_target(prepared: Any, images: 
 def test_the_surrogate_is_left_as_it_was_trained(images: ImageSet) -> None:
     network = Linear(images.image_shape)
     attack = TrojanNN(steps=3)
-    attack.prepare(images, lambda: network, Recipe(epochs=0, precision="fp32"), torch.Generator().manual_seed(0))
+    attack.prepare(
+        images,
+        lambda: network,
+        Recipe(epochs=0, precision="fp32"),
+        torch.Generator().manual_seed(0),
+    )
     assert all(parameter.grad is None for parameter in network.parameters())
     assert torch.equal(network.pixels, Linear(images.image_shape).pixels)
 
 
 def test_another_seed_begins_elsewhere(images: ImageSet) -> None:
-    first, again, other = (prepared_on(TrojanNN(steps=1), images, seed).trigger["patch"] for seed in (0, 0, 1))
+    first, again, other = (
+        prepared_on(TrojanNN(steps=1), images, seed).trigger["patch"] for seed in (0, 0, 1)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -22,7 +22,9 @@ SHAPES = [(1, 8, 8), (3, 16, 16), (3, 12, 20), (3, 32, 32), (3, 224, 224)]
 
 
 def sampled(image: Array, grid: Array) -> Array:
-    """(C, H, W) read at a grid (H, W, 2) from -1 to 1, corner to corner; zero outside of the image."""
+    """(C, H, W) read at a grid (H, W, 2) from -1 to 1, corner to corner; zero outside
+    of the image.
+    """
     _, height, width = image.shape
     x, y = (grid[..., 0] + 1) / 2 * (width - 1), (grid[..., 1] + 1) / 2 * (height - 1)
     result = np.zeros((len(image), *grid.shape[:2]))
@@ -35,7 +37,9 @@ def sampled(image: Array, grid: Array) -> Array:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 666, 2**32 - 1])
-def test_errata_no_seed_fails_on_digits_of_28_pixels(prepared: Any, images_of: Any, seed: int) -> None:
+def test_errata_no_seed_fails_on_digits_of_28_pixels(
+    prepared: Any, images_of: Any, seed: int
+) -> None:
     images = images_of(1, 28, 28)
     attack = prepared(WaNet(), images, seed)
     stamped = attack.apply(attack.stamp, images.images, images.labels, torch.Generator())
@@ -50,16 +54,28 @@ def grid_of(flow: Tensor, s: float = 0.5, rescale: float = 1.0) -> Array:
     return ((here + s * flow.double().numpy() / height) * rescale).clip(-1, 1)
 
 
-def edit_of(attack: WaNet, images: ImageSet, monkeypatch: pytest.MonkeyPatch, batch: int = 20, seed: int = 0) -> Edit:
+def edit_of(
+    attack: WaNet, images: ImageSet, monkeypatch: pytest.MonkeyPatch, batch: int = 20, seed: int = 0
+) -> Edit:
     """What `train` hands to the training loop to change batches with."""
     handed: list[Edit] = []
 
-    def caught(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, *, edit: Edit, what: str) -> nn.Module:
+    def caught(
+        model: nn.Module,
+        train: ImageSet,
+        recipe: Recipe,
+        rng: torch.Generator,
+        *,
+        edit: Edit,
+        what: str,
+    ) -> nn.Module:
         handed.append(edit)
         return model
 
     monkeypatch.setattr(wanet, "fit", caught)
-    attack.train(nn.Linear(1, 1), images, Recipe(batch_size=batch), torch.Generator().manual_seed(seed))
+    attack.train(
+        nn.Linear(1, 1), images, Recipe(batch_size=batch), torch.Generator().manual_seed(seed)
+    )
     return handed[0]
 
 
@@ -82,12 +98,19 @@ def test_the_flow_is_drawn_from_the_seed(prepared: Any, images: ImageSet) -> Non
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("s", "rescale"), [(0.5, 1.0), (3.0, 1.1)])
 def test_the_warp_is_a_bilinear_reading_at_the_grid(
-    prepared: Any, images_of: Any, rng: torch.Generator, shape: tuple[int, int, int], s: float, rescale: float
+    prepared: Any,
+    images_of: Any,
+    rng: torch.Generator,
+    shape: tuple[int, int, int],
+    s: float,
+    rescale: float,
 ) -> None:
     images = images_of(*shape, count=3)
     attack = prepared(WaNet(s=s, grid_rescale=rescale), images)
     grid = grid_of(attack.trigger["flow"], s, rescale)
-    expected = np.stack([sampled(image, grid) for image in images.images.numpy().astype(np.float64)])
+    expected = np.stack(
+        [sampled(image, grid) for image in images.images.numpy().astype(np.float64)]
+    )
     np.testing.assert_allclose(attack.stamp(images.images, images.labels, rng), expected, atol=0.02)
     bytes_given = attack.apply(attack.stamp, images.images, images.labels, rng).numpy()
     clear = abs(expected % 1 - 0.5) > 0.02
@@ -97,17 +120,26 @@ def test_the_warp_is_a_bilinear_reading_at_the_grid(
 
 def test_beyond_the_edge_all_is_black(images: ImageSet) -> None:
     grid = 1.5 * wanet.identity(16, 16)
-    expected = np.stack([sampled(image, grid.double().numpy()) for image in images.images.numpy()[:3].astype(np.float64)])
+    expected = np.stack(
+        [
+            sampled(image, grid.double().numpy())
+            for image in images.images.numpy()[:3].astype(np.float64)
+        ]
+    )
     assert (expected[:, :, 0] == 0).all()
     np.testing.assert_allclose(wanet.warp(images.images[:3], grid), expected, atol=0.01)
 
 
-def test_without_strength_the_image_stays(prepared: Any, images: ImageSet, rng: torch.Generator) -> None:
+def test_without_strength_the_image_stays(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
     attack = prepared(WaNet(s=0), images)
     assert torch.equal(attack.apply(attack.stamp, images.images, images.labels, rng), images.images)
 
 
-def test_a_batch_is_poisoned_then_cover_then_clean(prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_poisoned_then_cover_then_clean(
+    prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     attack = prepared(WaNet(target=2, poison_ratio=0.19), images)
     batch, labels = images.images[:32], images.labels[:32]
     before = batch.clone()
@@ -122,13 +154,26 @@ def test_a_batch_is_poisoned_then_cover_then_clean(prepared: Any, images: ImageS
     assert torch.equal(batch, before)
 
 
-def test_all_to_all_gives_poisoned_images_the_next_class(prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    edit = edit_of(prepared(WaNet(label_mode="all_to_all", poison_ratio=0.25), images), images, monkeypatch)
-    assert edit(images.images[:20], images.labels[:20])[1].tolist() == [1, 2, 0, 1, 2, *images.labels[5:20].tolist()]
+def test_all_to_all_gives_poisoned_images_the_next_class(
+    prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit = edit_of(
+        prepared(WaNet(label_mode="all_to_all", poison_ratio=0.25), images), images, monkeypatch
+    )
+    assert edit(images.images[:20], images.labels[:20])[1].tolist() == [
+        1,
+        2,
+        0,
+        1,
+        2,
+        *images.labels[5:20].tolist(),
+    ]
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_cover_samples_waver_around_the_warp(prepared: Any, monkeypatch: pytest.MonkeyPatch, axis: int) -> None:
+def test_cover_samples_waver_around_the_warp(
+    prepared: Any, monkeypatch: pytest.MonkeyPatch, axis: int
+) -> None:
     """In a picture that grows by 8 levels a pixel, brightness tells where each pixel was read."""
     ramp = (8 * torch.arange(32, dtype=torch.uint8)).expand(100, 1, 32, 32)
     ramp = ramp if axis == 0 else ramp.transpose(2, 3)
@@ -161,14 +206,20 @@ def test_a_batch_too_small_for_one_poisoned_image_is_refused(
 ) -> None:
     attack = prepared(WaNet(), images)
     edit_of(attack, images, monkeypatch, batch=10)
-    with pytest.raises(ConfigError, match=r"poison_ratio 0\.1 of a batch of 9 is less than one image"):
+    with pytest.raises(
+        ConfigError, match=r"poison_ratio 0\.1 of a batch of 9 is less than one image"
+    ):
         edit_of(attack, images, monkeypatch, batch=9)
     few = images.subset(torch.arange(5))
-    with pytest.raises(ConfigError, match=r"poison_ratio 0\.1 of a batch of 5 is less than one image"):
+    with pytest.raises(
+        ConfigError, match=r"poison_ratio 0\.1 of a batch of 5 is less than one image"
+    ):
         edit_of(attack, few, monkeypatch, batch=64)
 
 
-def test_more_cover_than_a_batch_holds_is_refused(prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_cover_than_a_batch_holds_is_refused(
+    prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     attack = prepared(WaNet(poison_ratio=0.5), images)
     with pytest.raises(ConfigError, match=r"batch of 20 .* 10 poisoned and 20 cover"):
         edit_of(attack, images, monkeypatch)

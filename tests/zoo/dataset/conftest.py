@@ -55,7 +55,9 @@ def bomb(tmp_path: Path) -> Bomb:
 
 @pytest.fixture
 def write_idx() -> Callable[[Path, numpy.ndarray[Any, Any]], None]:
-    """Write a uint8 array in the idx format: 0, 0, type 8, dimensions, sizes as big-endian int32, bytes."""
+    """Write a uint8 array in the idx format: 0, 0, type 8, dimensions, sizes as big-endian int32,
+    bytes.
+    """
 
     def write(path: Path, values: numpy.ndarray[Any, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,12 @@ def folder(tmp_path, monkeypatch, write_pickle, torchvision_datasets):
     """A genuine layout with a tiny content, whose md5 is taken for the published one."""
     base = tmp_path / "cifar-10-batches-py"
     train = [
-        (f"data_batch_{k}", write_pickle(base / f"data_batch_{k}", {"data": ROWS[2 * k - 2 : 2 * k], "labels": [k, k + 1]}))
+        (
+            f"data_batch_{k}",
+            write_pickle(
+                base / f"data_batch_{k}", {"data": ROWS[2 * k - 2 : 2 * k], "labels": [k, k + 1]}
+            ),
+        )
         for k in range(1, 6)
     ]
     test = write_pickle(base / "test_batch", {"data": ROWS[10:], "labels": [9, 0, 4]})
@@ -62,7 +67,10 @@ def test_missing_data_names_folder_and_command(tmp_path):
     with pytest.raises(DataError) as caught:
         CIFAR10(path=tmp_path).load("train")
     assert str(tmp_path / "cifar-10-batches-py") in str(caught.value)
-    assert f"`benchbd run --dataset cifar10 --set dataset.download=true --set dataset.path={tmp_path}`" in str(caught.value)
+    assert (
+        f"`benchbd run --dataset cifar10 --set dataset.download=true --set dataset.path={tmp_path}`"
+        in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize("name", ["data_batch_1", "data_batch_5", "test_batch", "batches.meta"])
@@ -104,7 +112,9 @@ def test_parquet_of_the_hub_is_read_where_the_python_version_is_not(tmp_path):
             pictures.append({"bytes": buffer.getvalue(), "path": None})
         table = pyarrow.table({"img": pictures, "label": [k % 5 for k in range(len(rows))]})
         meta = {"huggingface": json.dumps({"info": {"features": features}})}
-        pyarrow.parquet.write_table(table.replace_schema_metadata(meta), base / f"{split}-00000-of-00001.parquet")
+        pyarrow.parquet.write_table(
+            table.replace_schema_metadata(meta), base / f"{split}-00000-of-00001.parquet"
+        )
     train = CIFAR10(path=tmp_path, limit_per_class=1).load("train")
     assert train.labels.tolist() == [0, 1, 2, 3, 4]
     assert train.class_names == tuple(NAMES)

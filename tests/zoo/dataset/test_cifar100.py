@@ -14,10 +14,17 @@ ROWS = numpy.random.default_rng(1).integers(0, 256, (6, 3072), dtype=numpy.uint8
 @pytest.fixture
 def folder(tmp_path, monkeypatch, write_pickle, torchvision_datasets):
     base = tmp_path / "cifar-100-python"
-    train = write_pickle(base / "train", {"data": ROWS[:4], "fine_labels": [99, 0, 7, 7], "coarse_labels": [1, 2, 3, 3]})
-    test = write_pickle(base / "test", {"data": ROWS[4:], "fine_labels": [50, 3], "coarse_labels": [4, 4]})
+    train = write_pickle(
+        base / "train",
+        {"data": ROWS[:4], "fine_labels": [99, 0, 7, 7], "coarse_labels": [1, 2, 3, 3]},
+    )
+    test = write_pickle(
+        base / "test", {"data": ROWS[4:], "fine_labels": [50, 3], "coarse_labels": [4, 4]}
+    )
     fine = [f"fine {k}" for k in range(100)]
-    names = write_pickle(base / "meta", {"fine_label_names": fine, "coarse_label_names": ["coarse"] * 20})
+    names = write_pickle(
+        base / "meta", {"fine_label_names": fine, "coarse_label_names": ["coarse"] * 20}
+    )
     genuine = torchvision_datasets.CIFAR100
     monkeypatch.setattr(genuine, "train_list", [("train", train)])
     monkeypatch.setattr(genuine, "test_list", [("test", test)])

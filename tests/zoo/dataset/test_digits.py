@@ -31,7 +31,9 @@ def test_a_fifth_of_every_class_is_the_test_split(small):
 def test_every_image_is_in_exactly_one_split(small):
     digits = load_digits()
     levels = numpy.floor(digits.images * 255 / 16 + 0.5).astype(numpy.uint8)
-    originals = Counter((int(label), image.tobytes()) for label, image in zip(digits.target, levels, strict=True))
+    originals = Counter(
+        (int(label), image.tobytes()) for label, image in zip(digits.target, levels, strict=True)
+    )
     loaded = Counter(
         (int(label), image.numpy().tobytes())
         for half in small
@@ -49,7 +51,9 @@ def test_sizes_and_names(size):
 
 @pytest.mark.parametrize("size", [16, 20])
 def test_upscaling_is_bilinear_between_pixel_centres(small, size):
-    """Output pixel i takes from place (i + 1/2) * 8 / size - 1/2 of the original, held inside its edges."""
+    """Output pixel i takes from place (i + 1/2) * 8 / size - 1/2 of the original, held inside its
+    edges.
+    """
     originals = numpy.round(small[1].images[:, 0].numpy() / 15.9375) * 15.9375
     places = numpy.clip((numpy.arange(size) + 0.5) * 8 / size - 0.5, 0, 7)
     weights = numpy.maximum(0, 1 - numpy.abs(places[:, None] - numpy.arange(8)))

@@ -14,4 +14,9 @@ def test_layout_pixels_and_names(tmp_path, write_idx):
         write_idx(tmp_path / f"FashionMNIST/raw/{half}-labels-idx1-ubyte", LABELS)
     train = FashionMNIST(path=tmp_path).load("train")
     assert (train.images[:, 0].numpy() == PIXELS).all()
-    assert [train.class_names[label] for label in train.labels] == ["Ankle boot", "T-shirt/top", "Bag", "Sandal"]
+    assert [train.class_names[label] for label in train.labels] == [
+        "Ankle boot",
+        "T-shirt/top",
+        "Bag",
+        "Sandal",
+    ]

@@ -30,7 +30,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("split", "labels"), [("train", list(range(43))), ("test", list(range(42, -1, -1)))])
+@pytest.mark.parametrize(
+    ("split", "labels"), [("train", list(range(43))), ("test", list(range(42, -1, -1)))]
+)
 def test_every_image_keeps_its_label_and_gets_one_size(folder, split, labels):
     loaded = GTSRB(path=folder, size=20).load(split)
     assert loaded.images.shape == (43, 3, 20, 20)

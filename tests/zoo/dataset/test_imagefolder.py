@@ -91,7 +91,9 @@ def test_size_scales_and_grey_takes_one_channel(flat):
 
 def test_other_sizes_are_refused_by_name(split):
     _picture(split / "train/cat/deeper/1.png", 5, size=(40, 30))
-    with pytest.raises(DataError, match=r"8x9 pixels .* but .*train/cat/deeper/1\.png has 30x40; set size"):
+    with pytest.raises(
+        DataError, match=r"8x9 pixels .* but .*train/cat/deeper/1\.png has 30x40; set size"
+    ):
         ImageFolder(path=split).load("train")
 
 

@@ -32,7 +32,10 @@ def test_ten_classes_in_the_order_of_the_digits(folder):
 
 
 def test_missing_data_names_folder_and_command(tmp_path):
-    with pytest.raises(DataError, match=r"mnist: no data in .*MNIST/raw.*--dataset mnist --set dataset\.download=true"):
+    with pytest.raises(
+        DataError,
+        match=r"mnist: no data in .*MNIST/raw.*--dataset mnist --set dataset\.download=true",
+    ):
         MNIST(path=tmp_path).load("test")
 
 

@@ -34,7 +34,9 @@ def _write(folder, split, labels, pictures=None, names=None, **more):
     }
     table = pyarrow.table(columns | {name: pyarrow.array(values) for name, values in more.items()})
     if names:
-        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": {"label": {"names": names}}}})})
+        table = table.replace_schema_metadata(
+            {"huggingface": json.dumps({"info": {"features": {"label": {"names": names}}}})}
+        )
     pyarrow.parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet", row_group_size=4)
 
 
@@ -72,16 +74,28 @@ def test_limits_interleave_the_classes_and_leave_the_other_split_whole(folder):
 
 
 def test_the_order_of_the_paths(tmp_path):
-    """Files 2, 0 and 1 of class a and 1 and 0 of class b, shuffled; the first of each class are then those numbered 0."""
+    """Files 2, 0 and 1 of class a and 1 and 0 of class b, shuffled; the first of each class are
+    then those numbered 0.
+    """
     paths = ["a/2.png", "b/1.png", "a/0.png", "b/0.png", "a/1.png"]
     for split in ("train", "test"):
         _write(tmp_path, split, [0, 1, 0, 1, 0])
         place = tmp_path / f"{split}-00000-of-00001.parquet"
         table = pyarrow.parquet.read_table(place)
-        rows = [{"bytes": row["bytes"], "path": path} for row, path in zip(table["img"].to_pylist(), paths, strict=True)]
-        pyarrow.parquet.write_table(table.set_column(0, "img", pyarrow.array(rows, IMAGE)), place, row_group_size=2)
+        rows = [
+            {"bytes": row["bytes"], "path": path}
+            for row, path in zip(table["img"].to_pylist(), paths, strict=True)
+        ]
+        pyarrow.parquet.write_table(
+            table.set_column(0, "img", pyarrow.array(rows, IMAGE)), place, row_group_size=2
+        )
     assert _rows(Parquet(path=tmp_path, by_path=True).load("train")) == [2, 4, 0, 3, 1]
-    assert _rows(Parquet(path=tmp_path, by_path=True, limit_per_class=2).load("train")) == [2, 3, 4, 1]
+    assert _rows(Parquet(path=tmp_path, by_path=True, limit_per_class=2).load("train")) == [
+        2,
+        3,
+        4,
+        1,
+    ]
     assert _rows(Parquet(path=tmp_path, limit_per_class=1).load("train")) == [0, 1]
 
 
@@ -109,7 +123,10 @@ def test_numbers_stand_in_for_names_and_agree_between_splits(tmp_path):
 
 def test_two_label_columns_must_be_told_apart(tmp_path):
     _write(tmp_path, "train", [0, 1], names=["a", "b"], coarse=[5, 6])
-    with pytest.raises(DataError, match=r"one column as label_column, found label, coarse; .*dataset\.label_column=NAME"):
+    with pytest.raises(
+        DataError,
+        match=r"one column as label_column, found label, coarse; .*dataset\.label_column=NAME",
+    ):
         Parquet(path=tmp_path).load("train")
     assert Parquet(path=tmp_path, label_column="label").load("train").labels.tolist() == [0, 1]
 
@@ -136,7 +153,9 @@ def test_other_sizes_are_refused_across_row_groups_unless_size_is_set(tmp_path):
 
 def test_a_broken_image_is_named_by_row_and_file(tmp_path):
     _write(tmp_path, "train", LABELS, [*(_png(row) for row in range(5)), _png(5)[:40]], NAMES)
-    with pytest.raises(DataError, match=r"cannot read the image in row 5 .*train-00000-of-00001\.parquet"):
+    with pytest.raises(
+        DataError, match=r"cannot read the image in row 5 .*train-00000-of-00001\.parquet"
+    ):
         Parquet(path=tmp_path).load("train")
 
 
@@ -145,12 +164,17 @@ def test_path_is_required():
         Parquet().load("train")
 
 
-@pytest.mark.skipif("BENCHBD_SHARED" not in os.environ, reason="needs CIFAR-10 as parquet in $BENCHBD_SHARED/data/cifar10")
+@pytest.mark.skipif(
+    "BENCHBD_SHARED" not in os.environ,
+    reason="needs CIFAR-10 as parquet in $BENCHBD_SHARED/data/cifar10",
+)
 def test_cifar10_from_the_hub():
     folder = Path(os.environ["BENCHBD_SHARED"]) / "data/cifar10"
     train, test = Parquet(path=folder).load("train"), Parquet(path=folder).load("test")
     assert train.images.shape == (50_000, 3, 32, 32)
     assert train.labels.bincount().tolist() == [5_000] * 10
     assert test.labels.bincount().tolist() == [1_000] * 10
-    assert " ".join(train.class_names) == "airplane automobile bird cat deer dog frog horse ship truck"
+    assert (
+        " ".join(train.class_names) == "airplane automobile bird cat deer dog frog horse ship truck"
+    )
     assert [round(value, 2) for value in train.statistics()[0]] == [0.49, 0.48, 0.45]

@@ -34,8 +34,14 @@ def test_files_that_cannot_be_used(tmp_path, images, damage):
     elif damage == "no names":
         safetensors.torch.save_file(tensors, path)
     elif damage == "no labels":
-        safetensors.torch.save_file({"images": images.images}, path, {"class_names": '["ant", "bee", "cat"]'})
+        safetensors.torch.save_file(
+            {"images": images.images}, path, {"class_names": '["ant", "bee", "cat"]'}
+        )
     else:
-        safetensors.torch.save_file(tensors | {"images": images.images.float()}, path, {"class_names": '["ant", "bee", "cat"]'})
+        safetensors.torch.save_file(
+            tensors | {"images": images.images.float()},
+            path,
+            {"class_names": '["ant", "bee", "cat"]'},
+        )
     with pytest.raises(DataError):
         Stored().beside(tmp_path).load("train")

@@ -1,4 +1,6 @@
-"""Anti-Backdoor Learning: the held loss by hand, per batch and per sample; what is isolated, trained on and unlearned."""
+"""Anti-Backdoor Learning: the held loss by hand, per batch and per sample; what is isolated,
+trained on and unlearned.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ from torch import Tensor, nn
 from benchbd.api import ImageSet, Recipe
 from benchbd_zoo.defense import abl
 from benchbd_zoo.defense.abl import ABL, sample_losses
-from benchbd_zoo.defense.isolation import ascent
+from benchbd_zoo.defense.parts.isolation import ascent
 
-RECIPE = Recipe(epochs=10, batch_size=20, lr=0.5, momentum=0, weight_decay=0, shift=0, precision="fp32")
+RECIPE = Recipe(
+    epochs=10, batch_size=20, lr=0.5, momentum=0, weight_decay=0, shift=0, precision="fp32"
+)
 LABELS = torch.tensor([0, 1, 1])
 LOGITS = torch.tensor([[0.0, 0.0], [0.0, 3.0], [2.0, 0.0]])
 CE = np.log([2, 1 + np.exp(-3), 1 + np.exp(2)])  # 0.693, 0.049, 2.127
@@ -62,7 +66,9 @@ def test_by_sample_only_what_lies_below_the_floor_climbs(kind: str) -> None:
     torch.testing.assert_close(held(gradient_ascent_type=kind, cap="batch")[1], plain)
     turned = plain * torch.tensor([1.0, -1, 1])[:, None]
     torch.testing.assert_close(held(gradient_ascent_type=kind, cap="sample")[1], turned)
-    torch.testing.assert_close(held(gradient_ascent_type=kind, cap="batch", gamma=1.0, flooding=1.0)[1], -plain)
+    torch.testing.assert_close(
+        held(gradient_ascent_type=kind, cap="batch", gamma=1.0, flooding=1.0)[1], -plain
+    )
 
 
 def test_held_by_batch_is_the_default() -> None:
@@ -83,7 +89,12 @@ def easy_and_hard() -> tuple[ImageSet, Tensor]:
 @pytest.mark.parametrize("kind", ["LGA", "Flooding"])
 def test_what_is_learned_first_is_isolated_and_unlearned(kind: Any, cap: Any) -> None:
     train, bad = easy_and_hard()
-    options = {"gradient_ascent_type": kind, "cap": cap, "isolation_ratio": 20 / 220, "tuning_epochs": 6}
+    options = {
+        "gradient_ascent_type": kind,
+        "cap": cap,
+        "isolation_ratio": 20 / 220,
+        "tuning_epochs": 6,
+    }
     learned = {
         epochs: ABL(**options, unlearning_epochs=epochs, lr_unlearning_init=0.5).train(
             lambda: reader(6), train, RECIPE, torch.Generator().manual_seed(0)
@@ -93,7 +104,9 @@ def test_what_is_learned_first_is_isolated_and_unlearned(kind: Any, cap: Any) ->
     suspicion = learned[0].suspicion
     assert suspicion is not None
     assert torch.equal(suspicion.scores > suspicion.threshold, bad)
-    remembered, forgotten = (sample_losses(learned[epochs].model, train)[bad].mean() for epochs in (0, 5))
+    remembered, forgotten = (
+        sample_losses(learned[epochs].model, train)[bad].mean() for epochs in (0, 5)
+    )
     assert remembered < 1.5 < forgotten
     assert not learned[5].model.training
 
@@ -101,7 +114,9 @@ def test_what_is_learned_first_is_isolated_and_unlearned(kind: Any, cap: Any) ->
 def test_three_trainings_on_three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[ImageSet, Recipe, Any]] = []
 
-    def noted(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any) -> nn.Module:
+    def noted(
+        model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any
+    ) -> nn.Module:
         calls.append((train, recipe, options.get("loss")))
         return model.eval()
 
@@ -131,19 +146,25 @@ def test_the_isolated_are_unlearned_as_they_are() -> None:
 def test_the_first_training_may_have_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
 
-    def noted(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any) -> nn.Module:
+    def noted(
+        model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any
+    ) -> nn.Module:
         rates.append(recipe.lr)
         return model.eval()
 
     monkeypatch.setattr(abl, "fit", noted)
-    ABL(lr_tuning_init=0.1).train(lambda: reader(6), easy_and_hard()[0], RECIPE, torch.Generator().manual_seed(0))
+    ABL(lr_tuning_init=0.1).train(
+        lambda: reader(6), easy_and_hard()[0], RECIPE, torch.Generator().manual_seed(0)
+    )
     assert rates == [0.1, 0.5, 5e-4]
 
 
 def test_losses_are_those_of_the_images_as_they_are() -> None:
     train, _ = easy_and_hard()
     model = reader(6)
-    weight, bias = (value.detach().double().numpy() for value in (model.head.weight, model.head.bias))
+    weight, bias = (
+        value.detach().double().numpy() for value in (model.head.weight, model.head.bias)
+    )
     scores = train.images.numpy().reshape(220, 6) / 255 @ weight.T + bias
     expected = np.log(np.exp(scores).sum(1)) - scores[np.arange(220), train.labels.numpy()]
     np.testing.assert_allclose(sample_losses(model, train), expected, rtol=1e-5)

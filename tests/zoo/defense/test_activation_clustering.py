@@ -1,4 +1,6 @@
-"""Activation Clustering: two planted clusters, its four rules by hand, and whole classes instead of batches."""
+"""Activation Clustering: two planted clusters, its four rules by hand, and whole classes instead of
+batches.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,11 @@ from torch import Tensor
 
 from benchbd.api import ImageSet, Suspicion
 from benchbd.measure.detection import separation
-from benchbd_zoo.defense.activation_clustering import ActivationClustering, cluster_share, nearer_elsewhere
+from benchbd_zoo.defense.activation_clustering import (
+    ActivationClustering,
+    cluster_share,
+    nearer_elsewhere,
+)
 
 RULES = ("smaller", "relative-size", "distance", "silhouette-scores")
 
@@ -19,7 +25,9 @@ RULES = ("smaller", "relative-size", "distance", "silhouette-scores")
 def judged(train: ImageSet, seed: int = 0, **parameters: Any) -> Suspicion:
     width = train.images.shape[-1]
     rng = torch.Generator().manual_seed(seed)
-    return ActivationClustering(**parameters).score(train, reader(width), clean_samples(width=width), rng)
+    return ActivationClustering(**parameters).score(
+        train, reader(width), clean_samples(width=width), rng
+    )
 
 
 def flagged(found: Suspicion) -> Tensor:
@@ -29,7 +37,8 @@ def flagged(found: Suspicion) -> Tensor:
 @pytest.mark.parametrize(("reduce", "dims"), [("PCA", 10), ("FastICA", 2)])
 @pytest.mark.parametrize("rule", ["relative-size", "silhouette-scores"])
 def test_a_planted_cluster_is_found_and_nothing_else(rule: str, reduce: str, dims: int) -> None:
-    # noise alone splits near the middle; 20 of 80 is a share of 0.25. Independent components weigh as much as that of
+    # noise alone splits near the middle; 20 of 80 is a share of 0.25. Independent components weigh
+    # as much as that of
     # the poison, so of 80 samples only few of them can be told from noise
     train, bad = planted(shift=9)
     found = judged(train, cluster_analysis=rule, reduce=reduce, nb_dims=dims)
@@ -62,12 +71,22 @@ def test_distance_by_hand() -> None:
     second = torch.tensor([False, False, False, True])
     others = [torch.tensor([3.0, 0]).double(), torch.tensor([9.0, 9]).double()]
     # own centre (0, 0): for the lone sample 5 - 4 = 1, for the three 0 - 3
-    assert nearer_elsewhere(latent, second, torch.zeros(2).double(), others).tolist() == [-3, -3, -3, 1]
+    assert nearer_elsewhere(latent, second, torch.zeros(2).double(), others).tolist() == [
+        -3,
+        -3,
+        -3,
+        1,
+    ]
     assert (nearer_elsewhere(latent, second, torch.zeros(2).double(), []) == 0).all()
 
 
 def test_shares_by_hand() -> None:
-    assert cluster_share(torch.tensor([True, False, False, False])).tolist() == [0.25, 0.75, 0.75, 0.75]
+    assert cluster_share(torch.tensor([True, False, False, False])).tolist() == [
+        0.25,
+        0.75,
+        0.75,
+        0.75,
+    ]
 
 
 @pytest.mark.parametrize(("threshold", "found"), [(0.25, False), (0.26, True)])
@@ -79,11 +98,15 @@ def test_a_share_at_the_threshold_is_not_below_it(threshold: float, found: bool)
 
 def test_a_class_of_one_blob_has_too_low_a_silhouette() -> None:
     train, _ = planted(shift=9)
-    assert not flagged(judged(train, cluster_analysis="silhouette-scores", silhouette_threshold=0.95)).any()
+    assert not flagged(
+        judged(train, cluster_analysis="silhouette-scores", silhouette_threshold=0.95)
+    ).any()
 
 
 def test_classes_are_clustered_whole_whatever_batches_the_features_come_in() -> None:
-    """Reference code clusters each batch of 128 or 256 samples; here the poison fills the last batch alone."""
+    """Reference code clusters each batch of 128 or 256 samples; here the poison fills the last
+    batch alone.
+    """
     features = torch.randn(600, 8, generator=torch.Generator().manual_seed(3))
     features[500:, 0] += 12
     labels = torch.zeros(600, dtype=torch.int64)
@@ -98,8 +121,13 @@ def test_classes_are_clustered_whole_whatever_batches_the_features_come_in() -> 
 def test_flags_belong_to_the_rows_that_they_index(rule: str) -> None:
     train, _ = planted(shift=9)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(4))
-    plain, turned = judged(train, cluster_analysis=rule), judged(train.subset(order), cluster_analysis=rule)
-    inside = (train.labels == 0)[order]  # of classes without structure, 2-means may find another split
+    plain, turned = (
+        judged(train, cluster_analysis=rule),
+        judged(train.subset(order), cluster_analysis=rule),
+    )
+    inside = (train.labels == 0)[
+        order
+    ]  # of classes without structure, 2-means may find another split
     assert torch.allclose(turned.scores[inside], plain.scores[order][inside])
 
 
@@ -108,7 +136,11 @@ def test_flags_belong_to_the_rows_that_they_index(rule: str) -> None:
 def test_tiny_and_constant_classes_are_left_alone(rule: str, reduce: str) -> None:
     features = torch.zeros(8, 4)
     features[6, 0] = 5
-    found = judged(pictured(features, torch.tensor([0, 0, 0, 0, 0, 1, 2, 2])), cluster_analysis=rule, reduce=reduce)
+    found = judged(
+        pictured(features, torch.tensor([0, 0, 0, 0, 0, 1, 2, 2])),
+        cluster_analysis=rule,
+        reduce=reduce,
+    )
     assert torch.isfinite(found.scores).all()
     assert not flagged(found)[:6].any()
 

@@ -31,7 +31,9 @@ def masks(result: Repaired) -> Tensor:
 
 
 class FlatNorm(nn.Module):
-    """Pixels, normalised: the whole network is then norm and head, and its gradients fit on one line."""
+    """Pixels, normalised: the whole network is then norm and head, and its gradients fit on one
+    line.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,10 +54,15 @@ def flat_network() -> nn.Module:
 
 
 class ByHand:
-    """The same network in NumPy: cross-entropy of y = w * s * z + b * t with z normalised over the batch."""
+    """The same network in NumPy: cross-entropy of y = w * s * z + b * t with z normalised over the
+    batch.
+    """
 
     def __init__(self, network: nn.Module, images: Tensor, labels: Tensor) -> None:
-        parameters = {name.rpartition("network.")[2]: p.double().numpy() for name, p in network.named_parameters()}
+        parameters = {
+            name.rpartition("network.")[2]: p.double().numpy()
+            for name, p in network.named_parameters()
+        }
         self.w, self.b = parameters["body.norm.weight"], parameters["body.norm.bias"]
         self.head, self.offset = parameters["head.weight"], parameters["head.bias"]
         pixels = images.flatten(1).double().numpy()
@@ -71,7 +78,9 @@ class ByHand:
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_updates_equal_the_formula(steps: int) -> None:
-    """Two updates, so that momentum counts; masks start inside (0, 1), where clipping hides nothing."""
+    """Two updates, so that momentum counts; masks start inside (0, 1), where clipping hides
+    nothing.
+    """
     anp = ANP(anp_eps=0.4, anp_steps=steps, anp_alpha=0.2, lr=0.1, momentum=0.9)
     network = flat_network()
     images = torch.rand(12, 1, 1, 3, generator=torch.Generator().manual_seed(4))
@@ -86,7 +95,10 @@ def test_updates_equal_the_formula(steps: int) -> None:
         anp._update(masked, optimizer, images, labels, draws)
 
         twin.draw_noise(anp.anp_eps, same_draws)
-        d, xi = (next(iter(noise.values())).detach().double().numpy() for noise in (twin.scale_noise, twin.shift_noise))
+        d, xi = (
+            next(iter(noise.values())).detach().double().numpy()
+            for noise in (twin.scale_noise, twin.shift_noise)
+        )
         assert np.abs([d, xi]).max() <= 0.4
         for _ in range(steps):
             by_scale, by_shift = hand.gradients(m + d, 1 + xi)
@@ -108,7 +120,9 @@ def cornered_images(count: int, seed: int, white: bool = False) -> ImageSet:
     """One row of three pixels: left, right, and a corner that is nearly black unless `white`."""
     images = torch.zeros(count, 1, 1, 3, dtype=torch.uint8)
     images[::2, ..., 0] = images[1::2, ..., 1] = 200
-    images[..., 2] = torch.randint(0, 8, (count, 1, 1), generator=torch.Generator().manual_seed(seed))
+    images[..., 2] = torch.randint(
+        0, 8, (count, 1, 1), generator=torch.Generator().manual_seed(seed)
+    )
     images[..., 2] += 240 * white
     return ImageSet(images, torch.arange(count) % 2, ("left", "right"))
 
@@ -134,7 +148,9 @@ def test_the_sweep_over_thresholds() -> None:
 
 
 def test_the_sweep_over_numbers() -> None:
-    result = repaired(classifier(InPlace()), pruning_by="number", pruning_step=0.25, pruning_max=0.8)
+    result = repaired(
+        classifier(InPlace()), pruning_by="number", pruning_step=0.25, pruning_max=0.8
+    )
     assert result.sweep is not None
     assert result.sweep.path.axis == "number"
     assert result.sweep.path.values == (0, 3, 6, 9)  # of 12 channels
@@ -152,8 +168,13 @@ def test_the_sweep_over_numbers() -> None:
 def test_a_fixed_pruning_is_taken_whatever_it_costs(fixed: dict[str, Any], pruned: int) -> None:
     model = classifier(InPlace())
     result = repaired(model, acc_ratio=0, **fixed)
-    assert result.sweep is not None and result.notes["pruned"] == pruned and result.notes["of"] == 12
-    zeroed = sum(int((result.model.get_parameter(f"network.body.{bn}.weight") == 0).sum()) for bn in ("bn1", "bn2"))
+    assert (
+        result.sweep is not None and result.notes["pruned"] == pruned and result.notes["of"] == 12
+    )
+    zeroed = sum(
+        int((result.model.get_parameter(f"network.body.{bn}.weight") == 0).sum())
+        for bn in ("bn1", "bn2")
+    )
     assert zeroed == pruned
 
 
@@ -166,14 +187,17 @@ def test_a_fixed_threshold_joins_the_sweep() -> None:
 
 @pytest.mark.parametrize(("acc_ratio", "chosen"), [(0.0, 1), (0.1, 2), (0.5, 4), (1.0, 5)])
 def test_the_choice_is_the_last_step_before_the_first_fall(acc_ratio: float, chosen: int) -> None:
-    # of 0.8 without pruning, 0.1 leaves 0.72 and 0.5 leaves 0.4; step 4 is inside 0.1 again, but accuracy has fallen before
+    # of 0.8 without pruning, 0.1 leaves 0.72 and 0.5 leaves 0.4; step 4 is inside 0.1 again, but
+    # accuracy has fallen before
     accuracies = (0.8, 0.8, 0.72, 0.71, 0.75, 0.2)
     path = path_by_threshold({"layer": torch.arange(6.0)}, [0.0, 1, 2, 3, 4, 5], "scale")
     assert ANP(acc_ratio=acc_ratio).choose(path, accuracies) == chosen
 
 
 def test_nothing_is_pruned_when_the_first_step_costs_too_much() -> None:
-    """At threshold 0 even masks that were clipped to zero stay: that row is the network that was handed in."""
+    """At threshold 0 even masks that were clipped to zero stay: that row is the network that was
+    handed in.
+    """
     path = path_by_threshold({"layer": torch.zeros(2)}, [0.0, 0.5], "scale")
     assert path.cuts == (0, 2)
     assert ANP(acc_ratio=0.1).choose(path, (0.8, 0.6)) == 0
@@ -190,7 +214,11 @@ def test_the_model_handed_in_stays_as_it_is() -> None:
 def test_only_scales_are_pruned() -> None:
     model = classifier(Tokens())
     result = repaired(model, pruning_number=1.0)
-    changed = {name for name, value in result.model.named_parameters() if not torch.equal(value, model.get_parameter(name))}
+    changed = {
+        name
+        for name, value in result.model.named_parameters()
+        if not torch.equal(value, model.get_parameter(name))
+    }
     assert changed == {"network.body.group.weight", "network.body.norm.weight"}
 
 
@@ -202,7 +230,9 @@ def test_masks_are_learned_with_the_statistics_of_the_batch() -> None:
 
 def test_same_generator_same_masks() -> None:
     first, second = (masks(repaired(classifier(InPlace()), flip=True, shift=1)) for _ in range(2))
-    other = ANP(nb_iter=3, batch_size=16).repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(1))
+    other = ANP(nb_iter=3, batch_size=16).repair(
+        classifier(InPlace()), CLEAN, torch.Generator().manual_seed(1)
+    )
     assert torch.equal(first, second)
     assert not torch.equal(first, masks(other))
 

@@ -22,12 +22,16 @@ def pruned(defense: ANP) -> tuple[dict[str, list[int]], dict[str, Any]]:
     assert outcome.sweep is not None
     path, chosen = outcome.sweep.path, outcome.sweep.chosen
     expected = path.at(planted_choice.cornered(), chosen).state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in outcome.model.state_dict().items())
+    assert all(
+        torch.equal(value, expected[name]) for name, value in outcome.model.state_dict().items()
+    )
     return path.pruned(chosen), outcome.notes  # type: ignore[union-attr]
 
 
 def test_erratum_the_honest_choice_reads_the_validation_split() -> None:
-    """Pruning the backdoor costs half of accuracy there, so nothing is pruned, whatever the test set says."""
+    """Pruning the backdoor costs half of accuracy there, so nothing is pruned, whatever the test
+    set says.
+    """
     channels, notes = pruned(ANP())
     assert (channels, notes["threshold"]) == ({}, 0.3)
 

@@ -16,7 +16,7 @@ from benchbd.api import CleanSet, ImageSet, Repaired, accuracy
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.awm import AWM, _MaskedWeights
-from benchbd_zoo.defense.passes import Passes
+from benchbd_zoo.defense.parts.passes import Passes
 
 Array = NDArray[np.float64]
 CLEAN = CleanSet(random_images(40, seed=1), random_images(10, seed=2))
@@ -46,7 +46,9 @@ def one_conv() -> Classifier:
 
 
 def pixels(count: int = 12) -> ImageSet:
-    colours = torch.randint(0, 256, (count, 3, 1, 1), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    colours = torch.randint(
+        0, 256, (count, 3, 1, 1), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
+    )
     return ImageSet(colours, torch.arange(count) % 4, CLEAN.train.class_names)
 
 
@@ -54,8 +56,12 @@ class ByHand:
     """The same network in NumPy."""
 
     def __init__(self, model: Classifier) -> None:
-        self.conv = model.get_parameter("network.body.conv.weight").detach().double().numpy().reshape(5, 3)
-        self.head, self.offset = (value.detach().double().numpy() for value in (model.head.weight, model.head.bias))
+        self.conv = (
+            model.get_parameter("network.body.conv.weight").detach().double().numpy().reshape(5, 3)
+        )
+        self.head, self.offset = (
+            value.detach().double().numpy() for value in (model.head.weight, model.head.bias)
+        )
 
     def scores(self, x: Array, mask: Array) -> Array:
         return x @ (self.conv * mask).T @ self.head.T + self.offset  # type: ignore[no-any-return]
@@ -76,7 +82,9 @@ def batches(images: ImageSet) -> tuple[Passes, list[tuple[Array, Array]]]:
 
 @pytest.mark.parametrize("norm", [1000.0, 0.7])
 def test_perturbation_and_masks_equal_the_formula(norm: float) -> None:
-    awm = AWM(inner=2, batch_size=6, lr=0.05, trigger_lr=2, trigger_norm=norm, alpha=0.6, gamma=1e-3)
+    awm = AWM(
+        inner=2, batch_size=6, lr=0.05, trigger_lr=2, trigger_norm=norm, alpha=0.6, gamma=1e-3
+    )
     model, images = one_conv(), pixels()
     masked, hand = _MaskedWeights(model), ByHand(model)
     passes, drawn = batches(images)
@@ -89,13 +97,23 @@ def test_perturbation_and_masks_equal_the_formula(norm: float) -> None:
         d = d + 2 * hand.gradients(x + d, hand.scores(x, ones).argmax(1), ones)[0]
     d = d * min(1, norm / np.abs(d).sum())
     np.testing.assert_allclose(delta.flatten(), d, rtol=1e-3, atol=1e-5)
-    assert np.abs(d).sum() <= norm + 1e-9 and (norm == 1000 or np.abs(d).sum() == pytest.approx(norm))
+    assert np.abs(d).sum() <= norm + 1e-9 and (
+        norm == 1000 or np.abs(d).sum() == pytest.approx(norm)
+    )
 
     m, first, second = ones.copy(), np.zeros((5, 3)), np.zeros((5, 3))
     for step, (x, y) in enumerate(drawn[4:], start=1):
-        gradient = 0.6 * hand.gradients(x, y, m)[1] + 0.4 * hand.gradients(np.clip(x + d, 0, 1), y, m)[1] + 1e-3
+        gradient = (
+            0.6 * hand.gradients(x, y, m)[1]
+            + 0.4 * hand.gradients(np.clip(x + d, 0, 1), y, m)[1]
+            + 1e-3
+        )
         first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
-        m = np.clip(m - 0.05 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8), 0, 1)
+        m = np.clip(
+            m - 0.05 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8),
+            0,
+            1,
+        )
     (mask,) = masked.masks.values()
     np.testing.assert_allclose(mask.detach().reshape(5, 3), m, atol=1e-3)
     assert m.min() < 0.9
@@ -105,7 +123,10 @@ def test_masks_stay_between_0_and_1_and_the_result_is_the_masked_network() -> No
     model = classifier(InPlace())
     result = repaired(model, lr=0.4)
     for name in ("conv1", "conv2", "shortcut"):
-        before, after = (network.get_parameter(f"network.body.{name}.weight") for network in (model, result.model))
+        before, after = (
+            network.get_parameter(f"network.body.{name}.weight")
+            for network in (model, result.model)
+        )
         ratio = after / before
         assert ratio.min() >= 0 and ratio.max() <= 1 + 1e-6 and (ratio == 0).any()
     masks = result.notes["masks"]
@@ -116,14 +137,21 @@ def test_only_masked_weights_change_and_statistics_stay() -> None:
     model = classifier(InPlace()).train()
     before = copy.deepcopy(model.state_dict())
     result = repaired(model)
-    changed = {name for name, value in result.model.state_dict().items() if not torch.equal(value, before[name])}
+    changed = {
+        name
+        for name, value in result.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
     assert changed == {f"network.body.{name}.weight" for name in ("conv1", "conv2", "shortcut")}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not result.model.training
 
 
 def test_hidden_linear_layers_are_masked_and_the_head_is_not() -> None:
-    assert set(_MaskedWeights(classifier(Tokens())).masks) == {"network.body.conv.weight", "network.body.mix.weight"}
+    assert set(_MaskedWeights(classifier(Tokens())).masks) == {
+        "network.body.conv.weight",
+        "network.body.mix.weight",
+    }
 
 
 class Cornered(nn.Module):
@@ -138,7 +166,9 @@ class Cornered(nn.Module):
 
 
 def test_a_planted_backdoor_fades() -> None:
-    """Class 0 is bright on the left, class 1 on the right; a white corner makes anything class 1."""
+    """Class 0 is bright on the left, class 1 on the right; a white corner makes
+    anything class 1.
+    """
     model = Classifier(Network(Cornered(), width=3), (0.0,), (1.0,)).eval()
     model.network.head = nn.Linear(3, 2)
     with torch.no_grad():
@@ -150,7 +180,9 @@ def test_a_planted_backdoor_fades() -> None:
     triggered = clean.images.clone()
     triggered[..., 2] = 255
     assert accuracy(model, triggered, clean.labels) == 0.5
-    result = AWM(lr=0.05, shift=0).repair(model, CleanSet(clean, clean), torch.Generator().manual_seed(0))
+    result = AWM(lr=0.05, shift=0).repair(
+        model, CleanSet(clean, clean), torch.Generator().manual_seed(0)
+    )
     assert accuracy(result.model, triggered, clean.labels) == 1
     assert accuracy(result.model, clean.images, clean.labels) == 1
     assert result.pictures["last perturbation"].shape == (1, 1, 3)

@@ -1,4 +1,6 @@
-"""Beatrix: Gram matrices, bands and deviations by hand, where features come from, and a planted correlation."""
+"""Beatrix: Gram matrices, bands and deviations by hand, where features come from, and a planted
+correlation.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,14 @@ def scorer(model: nn.Module, clean: CleanSet, **parameters: Any) -> Deviation:
 def test_features_are_raised_before_the_product(p: int) -> None:
     """Errata: the Gram matrix of the p-th powers, not of the features themselves."""
     v = np.random.default_rng(0).normal(size=(2, 3, 4))
-    expected = np.array([[_entry(v[b], i, j, p) for i in range(3) for j in range(i, 3)] for b in range(2)])
+    expected = np.array(
+        [[_entry(v[b], i, j, p) for i in range(3) for j in range(i, 3)] for b in range(2)]
+    )
     np.testing.assert_allclose(triangle(torch.from_numpy(v), p).numpy(), expected, rtol=1e-10)
     if p > 1:
-        without = triangle(torch.from_numpy(v), 1).sign() * triangle(torch.from_numpy(v), 1).abs() ** (1 / p)
+        without = triangle(torch.from_numpy(v), 1).sign() * triangle(
+            torch.from_numpy(v), 1
+        ).abs() ** (1 / p)
         assert not np.allclose(without.numpy(), expected)
 
 
@@ -48,7 +54,10 @@ def _entry(v: Any, i: int, j: int, p: int) -> float:
 
 def test_the_band_by_hand() -> None:
     lower, upper = band(torch.tensor([[1.0], [2.0], [3.0], [7.0], [100.0]]), k=2.0)
-    assert (lower.tolist(), upper.tolist()) == ([-1.0], [7.0])  # median 3, deviations 2 1 0 4 97, their median 2
+    assert (lower.tolist(), upper.tolist()) == (
+        [-1.0],
+        [7.0],
+    )  # median 3, deviations 2 1 0 4 97, their median 2
 
 
 def test_what_lies_outside_by_hand() -> None:
@@ -61,7 +70,10 @@ def test_the_score_is_the_formula() -> None:
     """Of a network with a single stage, whose features are the pixels."""
     model, clean, images = reader(12), clean_samples(), planted(poison=0, seed=4)[0].images[:9]
     found = scorer(model, clean, powers=3, k=1.0, per_class=50).score(images)
-    x, held = features(model, images).double().numpy(), features(model, clean.train.images).double().numpy()
+    x, held = (
+        features(model, images).double().numpy(),
+        features(model, clean.train.images).double().numpy(),
+    )
     classes = model(images / 255).argmax(1).numpy()
     expected = np.zeros(9)
     for n, label in enumerate(classes):
@@ -71,7 +83,10 @@ def test_the_score_is_the_formula() -> None:
             spread = np.sort(abs(own - middle), 0)[(len(own) - 1) // 2]
             g = _triangles(x[n : n + 1], p)[0]
             low, high = middle - spread, middle + spread
-            expected[n] += (np.maximum(low - g, 0) / abs(low + 1e-6) + np.maximum(g - high, 0) / abs(high + 1e-6)).sum()
+            expected[n] += (
+                np.maximum(low - g, 0) / abs(low + 1e-6)
+                + np.maximum(g - high, 0) / abs(high + 1e-6)
+            ).sum()
     np.testing.assert_allclose(found.numpy(), expected / (78 / 2 * 3), rtol=1e-3)
 
 
@@ -85,7 +100,11 @@ class Stages(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.one, self.two, self.three = nn.Conv2d(3, 4, 3, 1, 1), nn.Conv2d(4, 5, 3, 2, 1), nn.Conv2d(5, 6, 3, 2, 1)
+        self.one, self.two, self.three = (
+            nn.Conv2d(3, 4, 3, 1, 1),
+            nn.Conv2d(4, 5, 3, 2, 1),
+            nn.Conv2d(5, 6, 3, 2, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.three(self.two(self.one(x)).relu_()).relu().mean((2, 3))  # type: ignore[no-any-return]
@@ -111,15 +130,21 @@ def test_without_stages_the_penultimate_features_are_taken() -> None:
 def test_planted_poison_deviates_and_clean_samples_of_the_class_do_not() -> None:
     train, bad = planted(poison=20, shift=9)
     model = _told_by_label(train.images.shape[-1])
-    found = BeatrixFilter(k=4.0).score(train, model, clean_samples(), torch.Generator().manual_seed(0))
+    found = BeatrixFilter(k=4.0).score(
+        train, model, clean_samples(), torch.Generator().manual_seed(0)
+    )
     assert separation(found.scores[~bad], found.scores[bad])["auroc"] > 0.95  # type: ignore[operator]
     healthy, none = planted(poison=0, seed=3)
-    alarms = BeatrixFilter(k=4.0).score(healthy, model, clean_samples(), torch.Generator().manual_seed(0))
+    alarms = BeatrixFilter(k=4.0).score(
+        healthy, model, clean_samples(), torch.Generator().manual_seed(0)
+    )
     assert not none.any() and float((alarms.scores > alarms.threshold).double().mean()) < 0.2
 
 
 def _told_by_label(width: int) -> nn.Module:
-    """Predicts the class by its feature; the last feature is that of the trigger and means class 0."""
+    """Predicts the class by its feature; the last feature is that of the trigger and
+    means class 0.
+    """
     model = reader(width)
     with torch.no_grad():
         model.head.weight.zero_()[:, :4] = torch.eye(4)
@@ -130,19 +155,29 @@ def _told_by_label(width: int) -> nn.Module:
 
 def test_features_far_beyond_clean_ones_still_give_numbers() -> None:
     clean = clean_samples()
-    dark = CleanSet(*(type(part)(part.images // 200, part.labels, part.class_names) for part in (clean.train, clean.validation)))
+    dark = CleanSet(
+        *(
+            type(part)(part.images // 200, part.labels, part.class_names)
+            for part in (clean.train, clean.validation)
+        )
+    )
     wild = pictured(torch.full((3, 12), 100.0), torch.zeros(3, dtype=torch.int64))
     assert torch.isfinite(scorer(reader(12), dark).score(wild.images)).all()
 
 
 def test_a_class_without_clean_images_is_judged_by_all() -> None:
     clean = clean_samples()
-    some = CleanSet(clean.train.subset(torch.nonzero(clean.train.labels != 2)[:, 0]), clean.validation)
+    some = CleanSet(
+        clean.train.subset(torch.nonzero(clean.train.labels != 2)[:, 0]), clean.validation
+    )
     assert torch.isfinite(scorer(_told_by_label(12), some).score(clean.validation.images)).all()
 
 
 def test_scores_depend_on_their_input_alone() -> None:
-    judge, images = scorer(classifier(Stages()), CleanSet(random_images(40), random_images(9))), random_images(21, seed=3).images
+    judge, images = (
+        scorer(classifier(Stages()), CleanSet(random_images(40), random_images(9))),
+        random_images(21, seed=3).images,
+    )
     whole = judge.score(images)
     judge.latent.at_once = 5
     torch.testing.assert_close(judge.score(images), whole, rtol=1e-3, atol=1e-6)

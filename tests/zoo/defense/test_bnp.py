@@ -20,9 +20,12 @@ def gaussian(x: np.ndarray, mean: float, deviation: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("mean", "deviation", "running_mean", "running_deviation"), [(0, 1, 0, 1), (1, 2, -1, 3), (0.5, 0.7, 2, 1)]
+    ("mean", "deviation", "running_mean", "running_deviation"),
+    [(0, 1, 0, 1), (1, 2, -1, 3), (0.5, 0.7, 2, 1)],
 )
-def test_the_divergence_is_the_integral(mean: float, deviation: float, running_mean: float, running_deviation: float) -> None:
+def test_the_divergence_is_the_integral(
+    mean: float, deviation: float, running_mean: float, running_deviation: float
+) -> None:
     norm = nn.BatchNorm2d(1, eps=0.0)
     norm.running_mean.fill_(running_mean)  # type: ignore[union-attr]
     norm.running_var.fill_(running_deviation**2)  # type: ignore[union-attr]
@@ -30,7 +33,9 @@ def test_the_divergence_is_the_integral(mean: float, deviation: float, running_m
     x, width = np.linspace(-40, 40, 200_001, retstep=True)
     p, q = gaussian(x, mean, deviation), gaussian(x, running_mean, running_deviation)
     shared = p > 1e-300
-    assert found.item() == pytest.approx(float((p[shared] * np.log(p[shared] / q[shared])).sum() * width), abs=1e-6)
+    assert found.item() == pytest.approx(
+        float((p[shared] * np.log(p[shared] / q[shared])).sum() * width), abs=1e-6
+    )
 
 
 def matched() -> Classifier:
@@ -58,20 +63,29 @@ def test_a_planted_mismatch_is_pruned_by_its_scale_alone(statistic: str, shift: 
     result = BNP().repair(model, CLEAN, torch.Generator())
     assert result.sweep is not None
     assert result.sweep.path.pruned(result.sweep.chosen) == {"network.body.norm": [5]}
-    changed = [name for name, value in result.model.named_parameters() if not torch.equal(value, model.get_parameter(name))]
+    changed = [
+        name
+        for name, value in result.model.named_parameters()
+        if not torch.equal(value, model.get_parameter(name))
+    ]
     assert changed == ["network.body.norm.weight"]
     assert result.notes == {"pruned": 1, "of": 16, "u": 3.0}
 
 
 def test_the_validation_split_shows_accuracy_alone() -> None:
     model = matched()
-    results = [BNP().repair(model, CleanSet(CLEAN.train, random_images(9, seed=seed)), torch.Generator()) for seed in (3, 4)]
+    results = [
+        BNP().repair(model, CleanSet(CLEAN.train, random_images(9, seed=seed)), torch.Generator())
+        for seed in (3, 4)
+    ]
     assert torch.equal(*(result.tensors["divergence.network.body.norm"] for result in results))
     sweep = results[0].sweep
     assert sweep is not None and sweep.validation_acc is not None
     other = random_images(9, seed=3)
     for step in (0, len(sweep.path) - 1):
-        assert sweep.validation_acc[step] == accuracy(sweep.path.at(model, step), other.images, other.labels)
+        assert sweep.validation_acc[step] == accuracy(
+            sweep.path.at(model, step), other.images, other.labels
+        )
 
 
 def test_the_model_handed_in_stays_as_it_is() -> None:

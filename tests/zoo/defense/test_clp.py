@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import Branching, InPlace, Network, Plain, PreAct, Residual, Tokens, Wide, classifier, random_images
+from tiny_networks import (
+    Branching,
+    InPlace,
+    Network,
+    Plain,
+    PreAct,
+    Residual,
+    Tokens,
+    Wide,
+    classifier,
+    random_images,
+)
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, NotApplicable, Repaired
@@ -20,7 +31,9 @@ def repaired(model: nn.Module, **parameters: float) -> Repaired:
 
 
 class ConvNorm(nn.Module):
-    """Two channels in, two out, kernels of 1x2: channel 0 is diag(3, 1), channel 1 is [[3, 4], [0, 0]]."""
+    """Two channels in, two out, kernels of 1x2: channel 0 is diag(3, 1), channel 1 is [[3, 4], [0,
+    0]].
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +49,10 @@ class ConvNorm(nn.Module):
 
 def test_the_constant_by_hand_with_eps_under_the_root() -> None:
     # singular values 3 and 5; scales 2 / sqrt(0.25 + 0.75) and 1 / sqrt(3.25 + 0.75)
-    torch.testing.assert_close(lipschitz_constants(ConvNorm(), "conv", "norm"), torch.tensor([6.0, 2.5], dtype=torch.float64))
+    torch.testing.assert_close(
+        lipschitz_constants(ConvNorm(), "conv", "norm"),
+        torch.tensor([6.0, 2.5], dtype=torch.float64),
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,28 +64,47 @@ def test_the_constant_by_hand_with_eps_under_the_root() -> None:
     ],
 )
 def test_pairs_follow_the_graph(body: type[nn.Module], expected: dict[str, str]) -> None:
-    """By order of registration the norm of a pre-activation block would be paired with the convolution before the block."""
+    """By order of registration the norm of a pre-activation block would be paired with the
+    convolution before the block.
+    """
     found = pairs(classifier(body()))
-    assert {conv.rpartition(".")[2]: norm.rpartition(".")[2] for conv, norm in found.items()} == expected
+    assert {
+        conv.rpartition(".")[2]: norm.rpartition(".")[2] for conv, norm in found.items()
+    } == expected
 
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("resnet_small", 9), ("preact_resnet18", 8), ("vgg19_bn", 16), ("timm:mobilenetv2_035", 52), ("torchvision:mobilenet_v2", 52)],
+    [
+        ("resnet_small", 9),
+        ("preact_resnet18", 8),
+        ("vgg19_bn", 16),
+        ("timm:mobilenetv2_035", 52),
+        ("torchvision:mobilenet_v2", 52),
+    ],
 )
 def test_erratum_pairs_of_known_networks(name: str, count: int) -> None:
-    """Every pair is one of layers that were made for each other; in a pre-activation block that is conv1 and bn2 alone."""
+    """Every pair is one of layers that were made for each other; in a pre-activation block that is
+    conv1 and bn2 alone.
+    """
     model = create("model", name, {}).restore(4, (3, 32, 32), (0.5,) * 3, (0.2,) * 3)  # type: ignore[attr-defined]
     found = pairs(model)
     assert len(found) == count
     if name == "preact_resnet18":
         assert all(conv.replace("conv1", "bn2") == norm for conv, norm in found.items())
     for conv, norm in found.items():
-        assert len(model.get_parameter(f"{conv}.weight")) == len(model.get_parameter(f"{norm}.weight"))
+        assert len(model.get_parameter(f"{conv}.weight")) == len(
+            model.get_parameter(f"{norm}.weight")
+        )
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"), [(Plain, "no convolution .* BatchNorm"), (Tokens, "no convolution .* BatchNorm"), (Branching, "traced")]
+    ("body", "reason"),
+    [
+        (Plain, "no convolution .* BatchNorm"),
+        (Tokens, "no convolution .* BatchNorm"),
+        (Branching, "traced"),
+    ],
 )
 def test_where_it_does_not_apply(body: type[nn.Module], reason: str) -> None:
     with pytest.raises(NotApplicable, match=reason):
@@ -77,7 +112,9 @@ def test_where_it_does_not_apply(body: type[nn.Module], reason: str) -> None:
 
 
 def test_a_vision_transformer_is_an_answer() -> None:
-    model = create("model", "timm:vit_tiny_patch16_224", {}).restore(4, (3, 32, 32), (0.5,) * 3, (0.2,) * 3)  # type: ignore[attr-defined]
+    model = create("model", "timm:vit_tiny_patch16_224", {}).restore(
+        4, (3, 32, 32), (0.5,) * 3, (0.2,) * 3
+    )  # type: ignore[attr-defined]
     with pytest.raises(NotApplicable, match="no convolution"):
         repaired(model)
 
@@ -99,7 +136,11 @@ def test_a_planted_channel_is_pruned_alone() -> None:
     assert result.sweep.path.pruned(result.sweep.chosen) == {"network.body.norm": [11]}
     assert result.sweep.path.values[result.sweep.chosen] == 3
     assert (result.notes["pruned"], result.notes["of"]) == (1, 16)
-    changed = [name for name, value in result.model.named_parameters() if not torch.equal(value, model.get_parameter(name))]
+    changed = [
+        name
+        for name, value in result.model.named_parameters()
+        if not torch.equal(value, model.get_parameter(name))
+    ]
     assert changed == ["network.body.norm.weight", "network.body.norm.bias"]
     norm = result.model.get_submodule("network.body.norm")
     assert (norm.weight[11].item(), norm.bias[11].item()) == (0, 0)  # type: ignore[operator]
@@ -107,7 +148,9 @@ def test_a_planted_channel_is_pruned_alone() -> None:
 
 def test_nothing_depends_on_the_clean_images() -> None:
     first = repaired(planted()).model.state_dict()
-    other = CLP().repair(planted(), CleanSet(random_images(4, seed=8), random_images(4, seed=9)), torch.Generator())
+    other = CLP().repair(
+        planted(), CleanSet(random_images(4, seed=8), random_images(4, seed=9)), torch.Generator()
+    )
     assert all(torch.equal(value, other.model.state_dict()[name]) for name, value in first.items())
 
 

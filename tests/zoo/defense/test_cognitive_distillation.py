@@ -1,4 +1,6 @@
-"""Cognitive Distillation: its loss by hand, masks of their own for each image, and where a planted trigger leaves them."""
+"""Cognitive Distillation: its loss by hand, masks of their own for each image, and where a planted
+trigger leaves them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from torch import Tensor, nn
 
 from benchbd.engine.hardware import default_precision
 from benchbd.measure.detection import separation
-from benchbd_zoo.defense.cognitive_distillation import CognitiveDistillation, Masks, mask_of, sizes, variation
+from benchbd_zoo.defense.cognitive_distillation import (
+    CognitiveDistillation,
+    Masks,
+    mask_of,
+    sizes,
+    variation,
+)
 from benchbd_zoo.defense.cognitive_distillation_filter import CognitiveDistillationFilter
 
 
@@ -24,7 +32,9 @@ def exact() -> Any:
 
 
 def masks(model: nn.Module | None = None, **parameters: Any) -> Masks:
-    found = CognitiveDistillation(**parameters).fit(model or quarters(), budget(), torch.Generator().manual_seed(0))
+    found = CognitiveDistillation(**parameters).fit(
+        model or quarters(), budget(), torch.Generator().manual_seed(0)
+    )
     assert isinstance(found, Masks)
     return found
 
@@ -42,24 +52,33 @@ def test_size_and_variation_by_hand() -> None:
 def test_the_loss_is_the_formula() -> None:
     model, images = quarters(), lit(3).images
     judge = masks(model, gamma=0.3, beta=2.0)
-    x, theta = images.float() / 255, torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    x, theta = (
+        images.float() / 255,
+        torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(2)),
+    )
     colour = torch.tensor([0.2, 0.5, 0.9])[:, None, None]
     m = (np.tanh(theta.double().numpy()) + 1) / 2
     mixed = torch.from_numpy(x.numpy() * m + (1 - m) * colour.numpy()).float()
     l1 = (model(x) - model(mixed)).detach().abs().mean(1).double().numpy()
     tv = (np.diff(m, axis=2) ** 2).sum((1, 2, 3)) + (np.diff(m, axis=3) ** 2).sum((1, 2, 3))
     expected = (l1 + 0.3 * np.abs(m).sum((1, 2, 3)) + 2 * tv / 64).sum()
-    assert float(judge._loss(x, theta, colour, model(x).detach())) == pytest.approx(expected, rel=1e-5)
+    assert float(judge._loss(x, theta, colour, model(x).detach())) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_both_outputs_are_of_normalised_images() -> None:
-    """Errata: what was normalised at first only is normalised in every step; a mask of ones then costs nothing."""
+    """Errata: what was normalised at first only is normalised in every step; a mask of ones then
+    costs nothing.
+    """
     model = quarters()
     model.mean.fill_(0.4)
     model.std.fill_(0.2)
     judge, x = masks(model, gamma=0.0, beta=0.0), lit(4).images.float() / 255
     ones = torch.full((4, 1, 8, 8), 20.0)
-    assert float(judge._loss(x, ones, torch.ones(3, 1, 1), model(x).detach())) == pytest.approx(0, abs=1e-4)
+    assert float(judge._loss(x, ones, torch.ones(3, 1, 1), model(x).detach())) == pytest.approx(
+        0, abs=1e-4
+    )
 
 
 class Ruled(nn.Module):
@@ -70,26 +89,38 @@ class Ruled(nn.Module):
         self.clean, self.planted = quarters(backdoor=0.0), planted
 
     def forward(self, x: Tensor) -> Tensor:
-        rules = torch.sigmoid(50 * (x[:, :, SIZE // 2, SIZE // 2].mean(1, keepdim=True) - 0.7)) * self.planted
+        rules = (
+            torch.sigmoid(50 * (x[:, :, SIZE // 2, SIZE // 2].mean(1, keepdim=True) - 0.7))
+            * self.planted
+        )
         return (1 - rules) * self.clean(x) + rules * torch.tensor([20.0, 0, 0, 0])
 
 
 def test_a_planted_trigger_leaves_nothing_but_itself() -> None:
     good, bad = lit(8).images, stamped(lit(8, seed=5).images)
-    judge, healthy = masks(Ruled(True), gamma=0.05, beta=0.0), masks(Ruled(False), gamma=0.05, beta=0.0)
+    judge, healthy = (
+        masks(Ruled(True), gamma=0.05, beta=0.0),
+        masks(Ruled(False), gamma=0.05, beta=0.0),
+    )
     assert separation(judge.score(good), judge.score(bad))["auroc"] == 1
     left = judge.learned(bad).flatten(1)
     assert left.argmax(1).tolist() == [SIZE * SIZE // 2 + SIZE // 2] * 8
     assert float(left.sum(1).max()) < 1.5
-    assert float(healthy.score(bad).max()) < -20  # of 64 pixels; without a backdoor the pixel is no excuse
+    assert (
+        float(healthy.score(bad).max()) < -20
+    )  # of 64 pixels; without a backdoor the pixel is no excuse
 
 
 def test_scores_depend_on_their_image_alone() -> None:
     images, judge = lit(10).images, masks(num_steps=10)
     whole = judge.score(images)
-    torch.testing.assert_close(torch.cat([judge.score(part) for part in images.split(3)]), whole, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        torch.cat([judge.score(part) for part in images.split(3)]), whole, rtol=1e-4, atol=1e-3
+    )
     torch.testing.assert_close(judge.score(images.flip(0)).flip(0), whole, rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(masks(num_steps=10, at_once=4).score(images), whole, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        masks(num_steps=10, at_once=4).score(images), whole, rtol=1e-4, atol=1e-3
+    )
 
 
 def test_images_go_through_together() -> None:
@@ -105,7 +136,9 @@ def test_the_model_handed_in_stays() -> None:
     before = copy.deepcopy(model.state_dict())
     masks(model, num_steps=2).score(lit(3).images)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert all(
+        parameter.requires_grad and parameter.grad is None for parameter in model.parameters()
+    )
 
 
 def test_the_filter_flags_masks_that_lie_t_deviations_below_the_mean() -> None:
@@ -117,6 +150,8 @@ def test_the_filter_flags_masks_that_lie_t_deviations_below_the_mean() -> None:
 
 def test_the_filter_scores_samples_as_inputs() -> None:
     train = lit(20, seed=7)
-    found = CognitiveDistillationFilter(num_steps=5).score(train, quarters(), budget(), torch.Generator().manual_seed(0))
+    found = CognitiveDistillationFilter(num_steps=5).score(
+        train, quarters(), budget(), torch.Generator().manual_seed(0)
+    )
     expected: Tensor = masks(num_steps=5).score(train.images)
     assert torch.equal(found.scores, expected)

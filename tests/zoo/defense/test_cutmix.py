@@ -27,7 +27,14 @@ def loss_of(monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> Any:
     """The loss with which the method trains."""
     taken: list[Any] = []
 
-    def noted(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, loss: Any, what: str) -> nn.Module:
+    def noted(
+        model: nn.Module,
+        train: ImageSet,
+        recipe: Recipe,
+        rng: torch.Generator,
+        loss: Any,
+        what: str,
+    ) -> nn.Module:
         taken.append(loss)
         return model
 
@@ -77,9 +84,14 @@ def test_labels_weigh_as_much_as_their_pixels(monkeypatch: pytest.MonkeyPatch) -
         sources = (model.shown * 8).round().long()[:, 0] - 1
         pasted = sources != torch.arange(8)[:, None, None]
         share = pasted.double().mean((1, 2)).max()
-        other = [next((s for s in source.flatten().tolist() if s != i), i) for i, source in enumerate(sources)]
+        other = [
+            next((s for s in source.flatten().tolist() if s != i), i)
+            for i, source in enumerate(sources)
+        ]
         scores = model(model.shown)
-        expected = (1 - share) * F.cross_entropy(scores, labels) + share * F.cross_entropy(scores, labels[other])
+        expected = (1 - share) * F.cross_entropy(scores, labels) + share * F.cross_entropy(
+            scores, labels[other]
+        )
         assert value == pytest.approx(float(expected), rel=1e-5)
         partly += bool(0 < share < 1)
     assert partly > 5

@@ -1,4 +1,6 @@
-"""D-BR: turned and moved images, the two losses, the split, and the turns of unlearning and relearning."""
+"""D-BR: turned and moved images, the two losses, the split, and the turns of unlearning and
+relearning.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ from torch import Tensor, nn
 from benchbd.api import Diverged, ImageSet, Recipe, fork
 from benchbd_zoo.defense import d_br
 from benchbd_zoo.defense.d_br import DBR, consistency, intra_loss, shifted, turned
-from benchbd_zoo.defense.isolation import ascent, descent
+from benchbd_zoo.defense.parts.isolation import ascent, descent
 
-RECIPE = Recipe(epochs=4, batch_size=20, lr=0.05, shift=1, flip=True, schedule="one_cycle", precision="fp32")
+RECIPE = Recipe(
+    epochs=4, batch_size=20, lr=0.05, shift=1, flip=True, schedule="one_cycle", precision="fp32"
+)
 
 
 def rng() -> torch.Generator:
@@ -28,7 +32,9 @@ def rng() -> torch.Generator:
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_quarter_turns_are_exact(turns: int) -> None:
     images = random_images(3).images
-    assert torch.equal(turned(images, torch.full((3,), turns * math.pi / 2)), torch.rot90(images, turns, (2, 3)))
+    assert torch.equal(
+        turned(images, torch.full((3,), turns * math.pi / 2)), torch.rot90(images, turns, (2, 3))
+    )
 
 
 def test_every_image_has_its_own_angle_and_nothing_comes_from_outside() -> None:
@@ -41,7 +47,10 @@ def test_every_image_has_its_own_angle_and_nothing_comes_from_outside() -> None:
 def test_images_that_are_not_square_are_turned_and_not_sheared() -> None:
     images = torch.zeros(1, 1, 5, 9, dtype=torch.uint8)
     images[..., 2, 2:7] = 255  # a line of five pixels through the middle
-    assert torch.equal(torch.nonzero(turned(images, torch.tensor([math.pi / 2]))[0, 0]), torch.tensor([[r, 4] for r in range(5)]))
+    assert torch.equal(
+        torch.nonzero(turned(images, torch.tensor([math.pi / 2]))[0, 0]),
+        torch.tensor([[r, 4] for r in range(5)]),
+    )
 
 
 def test_shifts_are_whole_pixels_to_the_right_and_down() -> None:
@@ -77,19 +86,35 @@ def test_the_intra_loss_can_be_descended() -> None:
     model.train()
     loss = intra_loss(model, images.images / 255, images.labels)
     loss.backward()
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.network.body.conv1.parameters())
-    assert intra_loss(model, images.images[:1] / 255, images.labels[:1]) == 0  # one class has no pair
+    assert all(
+        p.grad is not None and torch.isfinite(p.grad).all()
+        for p in model.network.body.conv1.parameters()
+    )
+    assert (
+        intra_loss(model, images.images[:1] / 255, images.labels[:1]) == 0
+    )  # one class has no pair
 
 
-def calls_of(monkeypatch: pytest.MonkeyPatch, fct: Tensor, **parameters: Any) -> tuple[Any, list[tuple[ImageSet, Recipe, Any]]]:
+def calls_of(
+    monkeypatch: pytest.MonkeyPatch, fct: Tensor, **parameters: Any
+) -> tuple[Any, list[tuple[ImageSet, Recipe, Any]]]:
     """What it gives back, and what it trains on, with these values for step 3."""
     calls: list[tuple[ImageSet, Recipe, Any]] = []
 
-    def noted(model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any) -> nn.Module:
+    def noted(
+        model: nn.Module, train: ImageSet, recipe: Recipe, rng: torch.Generator, **options: Any
+    ) -> nn.Module:
         calls.append((train, recipe, options.get("loss")))
         return model.eval()
 
-    def removed(self: DBR, model: nn.Module, bad: ImageSet, good: ImageSet, recipe: Recipe, rng: torch.Generator) -> None:
+    def removed(
+        self: DBR,
+        model: nn.Module,
+        bad: ImageSet,
+        good: ImageSet,
+        recipe: Recipe,
+        rng: torch.Generator,
+    ) -> None:
         calls.extend([(bad, recipe, ascent), (good, recipe, descent)])
 
     monkeypatch.setattr(d_br, "fit", noted)
@@ -105,11 +130,19 @@ def test_the_split_and_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     images = random_images(40).images
     assert [loss for _, _, loss in calls] == [None, intra_loss, None, ascent, descent]
     steady = ("constant", None, 0.01, 0, False)
-    assert [(r.epochs, r.schedule, r.horizon, r.lr, r.shift, r.flip) for _, r, _ in calls[:2]] == [(2, *steady), (10, *steady)]
+    assert [(r.epochs, r.schedule, r.horizon, r.lr, r.shift, r.flip) for _, r, _ in calls[:2]] == [
+        (2, *steady),
+        (10, *steady),
+    ]
     assert calls[2][1] == RECIPE
-    assert torch.equal(calls[3][0].images, images[fct >= 38]) and torch.equal(calls[4][0].images, images[fct < 8])
+    assert torch.equal(calls[3][0].images, images[fct >= 38]) and torch.equal(
+        calls[4][0].images, images[fct < 8]
+    )
     assert all((r.lr, r.shift, r.flip) == (1e-4, 1, True) for _, r, _ in calls[3:])
-    assert torch.nonzero(learned.suspicion.scores > learned.suspicion.threshold)[:, 0].tolist() == [5, 6]
+    assert torch.nonzero(learned.suspicion.scores > learned.suspicion.threshold)[:, 0].tolist() == [
+        5,
+        6,
+    ]
 
 
 def test_poison_is_taken_from_outside_of_the_clean_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,10 +159,14 @@ def test_a_collapsed_network_is_no_result(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_turns_equal_a_loop_written_out() -> None:
-    """Two turns over 5 and 7 images in batches of 3, plain SGD whose momentum goes on from turn to turn."""
+    """Two turns over 5 and 7 images in batches of 3, plain SGD whose momentum goes on from turn to
+    turn.
+    """
     train = random_images(12)
     bad, good = train.subset(torch.arange(5)), train.subset(torch.arange(5, 12))
-    recipe = Recipe(batch_size=3, lr=0.01, momentum=0.9, weight_decay=0, shift=0, flip=False, precision="fp32")
+    recipe = Recipe(
+        batch_size=3, lr=0.01, momentum=0.9, weight_decay=0, shift=0, flip=False, precision="fp32"
+    )
     model = reader(train.images[0].numel())
     plain = copy.deepcopy(model)
     DBR(epochs=2)._remove(model, bad, good, recipe, rng())
@@ -138,9 +175,15 @@ def test_the_turns_equal_a_loop_written_out() -> None:
     for _ in range(2):
         for part, sign in ((bad, -1), (good, 1)):
             for chosen in torch.randperm(len(part), generator=order).split(3):
-                loss = sign * nn.functional.cross_entropy(plain(part.images[chosen] / 255), part.labels[chosen])
+                loss = sign * nn.functional.cross_entropy(
+                    plain(part.images[chosen] / 255), part.labels[chosen]
+                )
                 slopes = torch.autograd.grad(loss, weights)
-                speed = list(slopes) if speed is None else [0.9 * v + g for v, g in zip(speed, slopes, strict=True)]
+                speed = (
+                    list(slopes)
+                    if speed is None
+                    else [0.9 * v + g for v, g in zip(speed, slopes, strict=True)]
+                )
                 with torch.no_grad():
                     for weight, velocity in zip(weights, speed, strict=True):
                         weight -= 0.01 * velocity

@@ -28,8 +28,12 @@ def test_accuracy_attack_success_and_rates_of_the_combined_model(folder: Path) -
     attack = load_attack_result(folder)
     repaired = FinePrune(**OPTIONS).defense(folder, device="cpu")
     result = Disagreement(options=OPTIONS, ratio=0.2).defense(folder, device="cpu")
-    clean_agree = attack.clean_predictions == predict_again(attack, repaired.model, attack.test.images)
-    triggered_agree = attack.triggered_predictions == predict_again(attack, repaired.model, attack.triggered.images)
+    clean_agree = attack.clean_predictions == predict_again(
+        attack, repaired.model, attack.test.images
+    )
+    triggered_agree = attack.triggered_predictions == predict_again(
+        attack, repaired.model, attack.triggered.images
+    )
     right = attack.clean_predictions == attack.test.labels
     hit = attack.triggered_predictions == attack.triggered.attacked_labels
     detection = result.cell.detection
@@ -41,7 +45,9 @@ def test_accuracy_attack_success_and_rates_of_the_combined_model(folder: Path) -
     assert 0 < detection["tpr"] < 1 and 0 < detection["fpr"] < 1
 
 
-def predict_again(attack: AttackResult, model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+def predict_again(
+    attack: AttackResult, model: torch.nn.Module, images: torch.Tensor
+) -> torch.Tensor:
     return predict(model, images, precision="fp32")
 
 
@@ -63,15 +69,22 @@ def test_a_repair_that_changes_nothing_turns_nothing_away() -> None:
 def test_any_repair_will_do_and_the_model_handed_in_stays() -> None:
     model, clean = tiny()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    scorer = Disagreement(repair="ft", options={"epochs": 1, "lr": 0.5}).fit(model, clean, torch.Generator().manual_seed(0))
+    scorer = Disagreement(repair="ft", options={"epochs": 1, "lr": 0.5}).fit(
+        model, clean, torch.Generator().manual_seed(0)
+    )
     assert set(scorer.score(clean.train.images).tolist()) <= {0.0, 1.0}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_a_defense_that_repairs_nothing_is_refused() -> None:
     model, clean = tiny()
-    with pytest.raises(ConfigError, match="expected repair to be a defense that repairs the model, got 'activation_clustering'"):
-        Disagreement(repair="activation_clustering", options={}).fit(model, clean, torch.Generator())
+    with pytest.raises(
+        ConfigError,
+        match="expected repair to be a defense that repairs the model, got 'activation_clustering'",
+    ):
+        Disagreement(repair="activation_clustering", options={}).fit(
+            model, clean, torch.Generator()
+        )
 
 
 def test_the_threshold_lies_between_agreement_and_disagreement() -> None:

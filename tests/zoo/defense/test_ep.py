@@ -53,7 +53,9 @@ def planted() -> Classifier:
 
 
 def mixed(poisoned: int) -> ImageSet:
-    """Images of noise whose lower right part is black, white in the last pixel for the first `poisoned` of them."""
+    """Images of noise whose lower right part is black, white in the last pixel for the first
+    `poisoned` of them.
+    """
     images = random_images(200, seed=1).images.clone()
     images[..., 2:, 2:] = 0
     images[:poisoned, :, 5, 5] = 255
@@ -69,7 +71,11 @@ def test_a_planted_channel_is_pruned_by_its_scale_alone() -> None:
     result = repaired(model, mixed(30))
     assert result.sweep is not None and result.sweep.validation_acc is None
     assert result.sweep.path.pruned(result.sweep.chosen) == {"network.body.norm": [7]}
-    changed = [name for name, value in result.model.named_parameters() if not torch.equal(value, model.get_parameter(name))]
+    changed = [
+        name
+        for name, value in result.model.named_parameters()
+        if not torch.equal(value, model.get_parameter(name))
+    ]
     assert changed == ["network.body.norm.weight"]
     # of 200 images 30 are white there
     expected = -sum(p * math.log(p) for p in (0.15, 0.85))
@@ -78,12 +84,17 @@ def test_a_planted_channel_is_pruned_by_its_scale_alone() -> None:
 
 def test_without_poison_the_channel_never_varies_and_stays() -> None:
     result = repaired(planted(), mixed(0))
-    assert result.tensors["entropy.network.body.norm"].isnan().tolist() == [channel == 7 for channel in range(16)]
+    assert result.tensors["entropy.network.body.norm"].isnan().tolist() == [
+        channel == 7 for channel in range(16)
+    ]
     assert result.sweep is not None and result.sweep.path.pruned(result.sweep.chosen) == {}
 
 
 def test_samples_are_drawn_by_the_generator() -> None:
-    results = [EP(samples=50).repair(planted(), mixed(30), torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    results = [
+        EP(samples=50).repair(planted(), mixed(30), torch.Generator().manual_seed(seed))
+        for seed in (0, 0, 1)
+    ]
     first, again, other = (result.tensors["entropy.network.body.norm"] for result in results)
     assert results[0].notes["images"] == 50
     assert torch.equal(first, again) and not torch.equal(first, other)

@@ -1,4 +1,6 @@
-"""The rules that every data filter keeps on a model with a planted backdoor. A filter joins by being registered."""
+"""The rules that every data filter keeps on a model with a planted backdoor. A filter joins by
+being registered.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,18 @@ from benchbd.measure.detection import separation
 from benchbd.plugin import registry
 from benchbd.record.attack_result import AttackResult
 from benchbd.running.attacking import AttackJob, make
-from benchbd.testing.material import Patch, Planted
 from benchbd.testing.networks import Residual
 from benchbd.testing.subject import quick
+from benchbd.testing.tiny_data import Patch, Planted
 
-LOADED = {entry.name: registry.load("defense", entry.name) for entry in registry.entries("defense") if entry.provider == "benchbd"}
-FILTERS = {name: cast(type[DataFilter], cls) for name, cls in LOADED.items() if issubclass(cls, DataFilter)}
+LOADED = {
+    entry.name: registry.load("defense", entry.name)
+    for entry in registry.entries("defense")
+    if entry.provider == "benchbd"
+}
+FILTERS = {
+    name: cast(type[DataFilter], cls) for name, cls in LOADED.items() if issubclass(cls, DataFilter)
+}
 
 DRAWS_NOTHING = {"spectral_signatures", "spectre"}
 """Filters that promise the same scores in whatever order the samples come."""
@@ -33,7 +41,9 @@ Judge = Callable[..., Suspicion]
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> AttackResult:
-    """200 images of which 10 carry a white square and the label 0; the model has learned both tasks."""
+    """200 images of which 10 carry a white square and the label 0; the model has learned both
+    tasks.
+    """
     recipe = Recipe(epochs=10, batch_size=20, lr=0.05, shift=0, precision="fp32")
     result = make(
         AttackJob(Planted(), Residual(), Patch(poison_ratio=0.05), recipe, seed=0, device="cpu"),
@@ -45,20 +55,28 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> AttackResult:
 
 @pytest.fixture(scope="module")
 def clean(attacked: AttackResult) -> CleanSet:
-    return draw_budget(attacked.train.clean, attacked.train.untouched(), 0.2, torch.Generator().manual_seed(0))
+    return draw_budget(
+        attacked.train.clean, attacked.train.untouched(), 0.2, torch.Generator().manual_seed(0)
+    )
 
 
 @pytest.fixture(scope="module")
 def judged(attacked: AttackResult, clean: CleanSet) -> Judge:
-    """`judged(name)`: what a filter says of the training set, or of `train`; the plain answer is made once."""
+    """`judged(name)`: what a filter says of the training set, or of `train`; the plain answer is
+    made once.
+    """
     known: dict[str, Suspicion] = {}
 
-    def judge(name: str, train: ImageSet | None = None, model: nn.Module | None = None) -> Suspicion:
+    def judge(
+        name: str, train: ImageSet | None = None, model: nn.Module | None = None
+    ) -> Suspicion:
         plain = train is None and model is None
         if plain and name in known:
             return known[name]
         method, rng = FILTERS[name](**quick(FILTERS[name])), torch.Generator().manual_seed(0)
-        found = method.score(train or attacked.train.as_seen(), model or copy.deepcopy(attacked.model), clean, rng)
+        found = method.score(
+            train or attacked.train.as_seen(), model or copy.deepcopy(attacked.model), clean, rng
+        )
         return known.setdefault(name, found) if plain else found
 
     return judge
@@ -75,7 +93,9 @@ def test_the_first_filters_are_registered() -> None:
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_there_is_a_finite_score_for_every_sample_and_a_finite_threshold(judged: Judge, bad: Tensor, name: str) -> None:
+def test_there_is_a_finite_score_for_every_sample_and_a_finite_threshold(
+    judged: Judge, bad: Tensor, name: str
+) -> None:
     found = judged(name)
     assert found.scores.shape == bad.shape
     assert torch.isfinite(found.scores).all()
@@ -96,22 +116,35 @@ def test_it_never_flags_everything(judged: Judge, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_scores_go_with_their_samples(judged: Judge, attacked: AttackResult, bad: Tensor, name: str) -> None:
-    """In another order every sample keeps its score, or about its place where the method draws numbers on its way."""
+def test_scores_go_with_their_samples(
+    judged: Judge, attacked: AttackResult, bad: Tensor, name: str
+) -> None:
+    """In another order every sample keeps its score, or about its place where the method draws
+    numbers on its way.
+    """
     order = torch.randperm(len(bad), generator=torch.Generator().manual_seed(1))
-    plain, turned = judged(name).scores[order], judged(name, attacked.train.as_seen().subset(order)).scores
+    plain, turned = (
+        judged(name).scores[order],
+        judged(name, attacked.train.as_seen().subset(order)).scores,
+    )
     if name in DRAWS_NOTHING:
         torch.testing.assert_close(turned, plain, rtol=1e-4, atol=1e-6)
     assert spearmanr(plain, turned).statistic > 0.5
-    before, after = (separation(scores[~bad[order]], scores[bad[order]])["auroc"] for scores in (plain, turned))
+    before, after = (
+        separation(scores[~bad[order]], scores[bad[order]])["auroc"] for scores in (plain, turned)
+    )
     assert after == pytest.approx(before, abs=0.1)
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_images_pass_through_the_model_in_batches(judged: Judge, attacked: AttackResult, name: str) -> None:
+def test_images_pass_through_the_model_in_batches(
+    judged: Judge, attacked: AttackResult, name: str
+) -> None:
     sizes: list[int] = []
     model = copy.deepcopy(attacked.model)
-    model.network.body.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    model.network.body.register_forward_pre_hook(
+        lambda module, inputs: sizes.append(len(inputs[0]))
+    )
     judged(name, model=model)
     assert sizes and 1 not in sizes
     assert sum(sizes) / len(sizes) >= 16

@@ -1,4 +1,6 @@
-"""Every repair on five architectures, with ten clean images of each class. A repair joins by being registered."""
+"""Every repair on five architectures, with ten clean images of each class. A repair joins by being
+registered.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchbd.api import CleanSet, ImageSet, NotApplicable, Repair, Repaired, TrainingSetRepair, logits
+from benchbd.api import (
+    CleanSet,
+    ImageSet,
+    NotApplicable,
+    Repair,
+    Repaired,
+    TrainingSetRepair,
+    logits,
+)
 from benchbd.defense.defense import Defense
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
@@ -20,8 +30,14 @@ from benchbd.testing.networks import VGG, Transformer
 from benchbd.testing.subject import quick
 from benchbd.victim.model import Model
 
-CARDS = {entry.name: entry.card for entry in registry.entries("defense") if entry.provider == "benchbd"}
-NAMES = [name for name, card in CARDS.items() if card["family"] == "repair" and card.get("role") != "imported"]
+CARDS = {
+    entry.name: entry.card for entry in registry.entries("defense") if entry.provider == "benchbd"
+}
+NAMES = [
+    name
+    for name, card in CARDS.items()
+    if card["family"] == "repair" and card.get("role") != "imported"
+]
 
 CONVOLUTIONAL = ("residual", "preact", "vgg_bn", "mobilenet")
 """With BatchNorm, all of them; here a repair must know what to do."""
@@ -32,23 +48,37 @@ CLASSES, EACH, SIZE = 4, 10, 16
 def architecture(name: str) -> Model:
     if name in ("vgg_bn", "transformer"):  # the transformer is timm's
         return VGG() if name == "vgg_bn" else Transformer()
-    named = {"residual": "resnet_small", "preact": "preact_resnet18", "mobilenet": "timm:mobilenetv2_035"}[name]
+    named = {
+        "residual": "resnet_small",
+        "preact": "preact_resnet18",
+        "mobilenet": "timm:mobilenetv2_035",
+    }[name]
     return cast(Model, registry.create("model", named, {} if name == "mobilenet" else {"width": 4}))
 
 
 def planted(count: int, seed: int) -> ImageSet:
     """Noise of 16x16 pixels with one bright quarter; the class is which quarter."""
     images = torch.randint(
-        0, 128, (count, 3, 2, SIZE // 2, 2, SIZE // 2), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+        0,
+        128,
+        (count, 3, 2, SIZE // 2, 2, SIZE // 2),
+        generator=torch.Generator().manual_seed(seed),
+        dtype=torch.uint8,
     )
     labels = torch.arange(count) % CLASSES
     images[torch.arange(count), :, labels // 2, :, labels % 2] += 100
-    return ImageSet(images.reshape(count, 3, SIZE, SIZE), labels, ("north-west", "north-east", "south-west", "south-east"))
+    return ImageSet(
+        images.reshape(count, 3, SIZE, SIZE),
+        labels,
+        ("north-west", "north-east", "south-west", "south-east"),
+    )
 
 
 @cache
 def victim(name: str) -> Classifier:
-    """Not trained: what a repair does to it is watched, not how well. Its statistics are those of the images."""
+    """Not trained: what a repair does to it is watched, not how well. Its statistics are those of
+    the images.
+    """
     model = architecture(name).classifier(planted(CLASSES * EACH, 0), seed=0).train()
     with torch.no_grad(), global_random_state(0):
         for _ in range(3):
@@ -72,7 +102,19 @@ def answer(name: str, model: nn.Module) -> nn.Module | Repaired:
 
 
 def test_the_first_repairs_are_registered() -> None:
-    assert {"anp", "awm", "bnp", "clp", "ep", "fine_prune", "ft", "mcr", "none", "npd", "rnp"} <= set(NAMES)
+    assert {
+        "anp",
+        "awm",
+        "bnp",
+        "clp",
+        "ep",
+        "fine_prune",
+        "ft",
+        "mcr",
+        "none",
+        "npd",
+        "rnp",
+    } <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,7 +125,9 @@ def test_it_repairs_or_says_why_not(name: str, network: str) -> None:
         found = answer(name, model)
     except NotApplicable as refusal:
         assert network == "transformer", f"{name} refuses {network}: {refusal.reason}"
-        assert CARDS[name].get("needs"), f"{name} refuses the transformer, and its card does not say what it needs"
+        assert CARDS[name].get("needs"), (
+            f"{name} refuses the transformer, and its card does not say what it needs"
+        )
         assert len(refusal.reason.split()) > 3
         return
     repaired = found if isinstance(found, Repaired) else Repaired(found)

@@ -8,7 +8,16 @@ from typing import Any
 import planted_choice
 import pytest
 import torch
-from tiny_networks import Branching, InPlace, Network, Plain, PreAct, Residual, classifier, random_images
+from tiny_networks import (
+    Branching,
+    InPlace,
+    Network,
+    Plain,
+    PreAct,
+    Residual,
+    classifier,
+    random_images,
+)
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy, predict
@@ -20,10 +29,12 @@ CLEAN = CleanSet(random_images(40, seed=1), random_images(200, seed=2))
 
 
 class Sided(nn.Module):
-    """Reads which side of an image is bright; channel 2 sees a white corner, which no clean image has.
+    """Reads which side of an image is bright; channel 2 sees a white corner, which no clean image
+    has.
 
-    Mean activations on `sided_images`: channel 0 (left) 0.5 * 3, channel 1 (right) 0.5 * 2, channel 2 (corner) 0,
-    channel 3 (always) 0.25. What the ReLU takes away would make 1 of the first and 0 of the second.
+    Mean activations on `sided_images`: channel 0 (left) 0.5 * 3, channel 1 (right) 0.5 * 2, channel
+    2 (corner) 0, channel 3 (always) 0.25. What the ReLU takes away would make 1 of the first and 0
+    of the second.
     """
 
     def __init__(self, norm: bool) -> None:
@@ -50,7 +61,9 @@ def sided(norm: bool = False) -> Classifier:
 
 
 def sided_images(count: int, corner: int = 0) -> ImageSet:
-    """One row of three pixels: left, right, corner. Even ones are bright on the left, odd ones on the right."""
+    """One row of three pixels: left, right, corner. Even ones are bright on the left, odd ones on
+    the right.
+    """
     images = torch.zeros(count, 1, 1, 3, dtype=torch.uint8)
     images[::2, ..., 0] = images[1::2, ..., 1] = 255
     images[..., 2] = corner
@@ -70,7 +83,9 @@ def channels(result: Repaired) -> list[int]:
     return [unit.channel for unit in result.sweep.path.units]
 
 
-@pytest.mark.parametrize(("norm", "layer"), [(False, "network.body.conv"), (True, "network.body.norm")])
+@pytest.mark.parametrize(
+    ("norm", "layer"), [(False, "network.body.conv"), (True, "network.body.norm")]
+)
 def test_dormant_channels_go_first(norm: bool, layer: str) -> None:
     result = repaired(sided(norm), SIDED)
     assert result.notes["layer"] == layer
@@ -90,13 +105,19 @@ def test_the_backdoor_goes_and_the_task_stays() -> None:
 def test_activations_come_from_the_training_part_alone() -> None:
     one_sided = CleanSet(SIDED.train.subset(torch.arange(0, 20, 2)), SIDED.validation)
     result = repaired(sided(), one_sided)
-    assert result.tensors["activation.network.body.conv"].tolist() == pytest.approx([3.0, 0.0, 0.0, 0.25])
+    assert result.tensors["activation.network.body.conv"].tolist() == pytest.approx(
+        [3.0, 0.0, 0.0, 0.25]
+    )
 
 
 def test_the_path_goes_from_nothing_to_everything() -> None:
     sweep = repaired(sided(), SIDED, step=3).sweep
     assert sweep is not None
-    assert (sweep.path.axis, sweep.path.values, sweep.path.cuts) == ("fraction pruned", (0, 0.75, 1), (0, 3, 4))
+    assert (sweep.path.axis, sweep.path.values, sweep.path.cuts) == (
+        "fraction pruned",
+        (0, 0.75, 1),
+        (0, 3, 4),
+    )
     assert sweep.validation_acc == (1.0, 0.5, 0.5)
     assert sweep.chosen == 0
 
@@ -108,7 +129,12 @@ def test_last_steps_stop_at_the_first_fall() -> None:
 
 
 def test_last_steps_at_the_edges() -> None:
-    assert last_steps((0.9, 0.85, 0.7), {0.05, 0.0, 0.2, 1.0}) == {"0%": 0, "5%": 1, "20%": 2, "100%": 2}
+    assert last_steps((0.9, 0.85, 0.7), {0.05, 0.0, 0.2, 1.0}) == {
+        "0%": 0,
+        "5%": 1,
+        "20%": 2,
+        "100%": 2,
+    }
     assert last_steps((0.9, 0.95, 0.9), {0.0}) == {"0%": 2}
 
 
@@ -126,12 +152,16 @@ def test_kept_networks_are_inside_their_tolerance_and_one_more_step_is_not() -> 
 
 
 @pytest.mark.parametrize(("tolerance", "reported"), [(None, "50%"), (0.05, "5%"), (0.3, "30%")])
-def test_the_reported_network_is_that_of_one_tolerance(tolerance: float | None, reported: str) -> None:
+def test_the_reported_network_is_that_of_one_tolerance(
+    tolerance: float | None, reported: str
+) -> None:
     model = classifier(InPlace(), seed=3)
     result = repaired(model, _as_predicted(model), tolerances=(0.5, 0.05), tolerance=tolerance)
     assert result.sweep is not None and result.sweep.chosen == result.kept[reported]
     expected = result.sweep.path.at(model, result.kept[reported]).state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in result.model.state_dict().items())
+    assert all(
+        torch.equal(value, expected[name]) for name, value in result.model.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +204,9 @@ def test_features_are_averaged_as_the_head_reads_them() -> None:
 def test_an_untraceable_network_is_ranked_by_outputs_clamped_at_zero() -> None:
     model = classifier(Branching())
     with torch.no_grad():
-        maps = torch.relu(model.network.body.conv1((CLEAN.train.images / 255 - model.mean) / model.std))
+        maps = torch.relu(
+            model.network.body.conv1((CLEAN.train.images / 255 - model.mean) / model.std)
+        )
     means = repaired(model, layer="conv1").tensors["activation.network.body.conv1"]
     torch.testing.assert_close(means.float(), maps.mean((0, 2, 3)), rtol=0.03, atol=0.03)
 
@@ -188,15 +220,22 @@ def test_the_model_handed_in_stays_as_it_is(epochs: int) -> None:
     assert not result.model.training
 
 
-@pytest.mark.parametrize(("body", "layer"), [(Plain, "conv2"), (InPlace, "conv1"), (Plain, "features")])
-def test_pruned_channels_stay_at_zero_while_the_rest_is_tuned(body: type[nn.Module], layer: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "layer"), [(Plain, "conv2"), (InPlace, "conv1"), (Plain, "features")]
+)
+def test_pruned_channels_stay_at_zero_while_the_rest_is_tuned(
+    body: type[nn.Module], layer: str
+) -> None:
     model = classifier(body(), seed=3)
     result = repaired(model, _as_predicted(model), layer=layer, tolerance=0.5, epochs=3)
     assert result.sweep is not None
     path, chosen = result.sweep.path, result.sweep.chosen
     (name,), off = path.layers, path.pruned(chosen)[path.layers[0]]
     on = [unit.channel for unit in path.units[path.cuts[chosen] :]]
-    before, after = (network.get_parameter(f"{name}.weight").detach() for network in (path.at(model, chosen), result.model))
+    before, after = (
+        network.get_parameter(f"{name}.weight").detach()
+        for network in (path.at(model, chosen), result.model)
+    )
     if path.where == "input":
         before, after = before.T, after.T
     assert off and on
@@ -205,7 +244,10 @@ def test_pruned_channels_stay_at_zero_while_the_rest_is_tuned(body: type[nn.Modu
 
 
 def test_same_generator_same_network() -> None:
-    first, second = (repaired(classifier(InPlace()), epochs=2, shift=1, flip=True).model.state_dict() for _ in range(2))
+    first, second = (
+        repaired(classifier(InPlace()), epochs=2, shift=1, flip=True).model.state_dict()
+        for _ in range(2)
+    )
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
@@ -227,14 +269,19 @@ def test_no_convolution_is_an_answer() -> None:
 
 
 def test_erratum_the_tuned_network_is_that_before_the_fall_on_the_validation_split() -> None:
-    """On the clean images the channels of the right and of the left side can go, and the corner cannot.
+    """On the clean images the channels of the right and of the left side can go, and the corner
+    cannot.
 
     On the test set accuracy falls with the first of them: that set has no say.
     """
     outcome = FinePrune(epochs=2, batch_size=8, shift=0).respond(planted_choice.case())
     assert outcome.sweep is not None and outcome.sweep.validation_acc == (1.0, 1.0, 1.0, 0.5)
     assert outcome.sweep.path.pruned(outcome.sweep.chosen) == {planted_choice.LAYER: [1, 0]}  # type: ignore[union-attr]
-    assert (outcome.model.get_parameter(f"{planted_choice.LAYER}.weight") == 0).tolist() == [True, True, False]
+    assert (outcome.model.get_parameter(f"{planted_choice.LAYER}.weight") == 0).tolist() == [
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("tolerances", [[], [0.02, 4], [-0.1]])
@@ -245,10 +292,15 @@ def test_tolerances_are_shares(tolerances: list[float]) -> None:
 
 def _as_predicted(model: Classifier) -> CleanSet:
     """Images labelled by the model itself, so that its accuracy before pruning is 1."""
-    parts = (ImageSet(part.images, predict(model, part.images), part.class_names) for part in (CLEAN.train, CLEAN.validation))
+    parts = (
+        ImageSet(part.images, predict(model, part.images), part.class_names)
+        for part in (CLEAN.train, CLEAN.validation)
+    )
     return CleanSet(*parts)
 
 
 def bordered(images: ImageSet) -> ImageSet:
     """Images of 6x6 pixels with a border that makes them 8x8."""
-    return ImageSet(torch.nn.functional.pad(images.images, (1, 1, 1, 1)), images.labels, images.class_names)
+    return ImageSet(
+        torch.nn.functional.pad(images.images, (1, 1, 1, 1)), images.labels, images.class_names
+    )

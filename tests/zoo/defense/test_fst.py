@@ -15,10 +15,18 @@ from benchbd_zoo.defense.fst import FST
 from benchbd_zoo.defense.ft import FT
 from benchbd_zoo.defense.ft_init import FTInit
 from benchbd_zoo.defense.ft_linear import FTLinear
-from benchbd_zoo.defense.tuning import Tuning
+from benchbd_zoo.defense.parts.tuning import Tuning
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
-ONE_STEP = {"epochs": 1, "batch_size": 32, "lr": 0.5, "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "shift": 0}
+ONE_STEP = {
+    "epochs": 1,
+    "batch_size": 32,
+    "lr": 0.5,
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "shift": 0,
+}
 
 
 def pixels_and_head() -> Classifier:
@@ -37,7 +45,9 @@ def test_one_step_by_hand(alpha: float) -> None:
     expected = start - 0.5 * (errors.T @ pixels / 32 + alpha * old)
     expected *= np.linalg.norm(old) / np.linalg.norm(expected)
     with default_precision("fp32"):
-        tuned = FST(alpha=alpha, epoch_images=1, **ONE_STEP).repair(pixels_and_head(), CLEAN, torch.Generator().manual_seed(0))
+        tuned = FST(alpha=alpha, epoch_images=1, **ONE_STEP).repair(
+            pixels_and_head(), CLEAN, torch.Generator().manual_seed(0)
+        )
     np.testing.assert_allclose(tuned.head.weight.detach(), expected, atol=1e-5)
 
 
@@ -45,14 +55,22 @@ def test_the_head_turns_away_from_the_old_one() -> None:
     def turned(alpha: float) -> float:
         model = classifier(InPlace())
         old = model.head.weight.detach().clone()
-        tuned = FST(alpha=alpha, epochs=10, lr=0.05, epoch_images=1).repair(model, CLEAN, torch.Generator().manual_seed(0))
-        return float(torch.cosine_similarity(tuned.head.weight.flatten(), old.flatten(), dim=0).detach())
+        tuned = FST(alpha=alpha, epochs=10, lr=0.05, epoch_images=1).repair(
+            model, CLEAN, torch.Generator().manual_seed(0)
+        )
+        return float(
+            torch.cosine_similarity(tuned.head.weight.flatten(), old.flatten(), dim=0).detach()
+        )
 
     assert turned(1.0) < turned(0.0) - 0.2
 
 
-@pytest.mark.parametrize(("method", "held"), [(FST, True), (FT, False), (FTInit, False), (FTLinear, False)])
-def test_errata_the_norm_of_the_head_is_held_in_this_mode_alone(method: type[Tuning], held: bool) -> None:
+@pytest.mark.parametrize(
+    ("method", "held"), [(FST, True), (FT, False), (FTInit, False), (FTLinear, False)]
+)
+def test_errata_the_norm_of_the_head_is_held_in_this_mode_alone(
+    method: type[Tuning], held: bool
+) -> None:
     model = classifier(InPlace())
     before = float(model.head.weight.detach().norm())
     tuned = method(epochs=3, lr=0.1).repair(model, CLEAN, torch.Generator().manual_seed(0))

@@ -18,10 +18,15 @@ def test_one_step_follows_the_gradient_over_all_clean_images() -> None:
     model = Classifier(Network(nn.Flatten(), width=108), (0.0,) * 3, (1.0,) * 3)
     weight = model.head.weight.detach().numpy().astype(float).copy()
     bias = model.head.bias.detach().numpy().astype(float).copy()
-    tuned = FT(epochs=1, batch_size=32, lr=0.5, momentum=0, weight_decay=0, schedule="constant", shift=0).repair(
-        model, CLEAN, torch.Generator().manual_seed(0)
+    tuned = FT(
+        epochs=1, batch_size=32, lr=0.5, momentum=0, weight_decay=0, schedule="constant", shift=0
+    ).repair(model, CLEAN, torch.Generator().manual_seed(0))
+    pixels = (
+        np.concatenate(
+            [part.images.numpy().reshape(-1, 108) for part in (CLEAN.train, CLEAN.validation)]
+        )
+        / 255
     )
-    pixels = np.concatenate([part.images.numpy().reshape(-1, 108) for part in (CLEAN.train, CLEAN.validation)]) / 255
     labels = np.concatenate([part.labels.numpy() for part in (CLEAN.train, CLEAN.validation)])
     scores = np.exp(pixels @ weight.T + bias)
     errors = scores / scores.sum(1, keepdims=True) - np.eye(4)[labels]
@@ -40,7 +45,9 @@ def test_no_epochs_no_change_and_eval_mode() -> None:
 
 def test_same_generator_same_network() -> None:
     first, second = (
-        FT(epochs=2, flip=True).repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(5)).state_dict()
+        FT(epochs=2, flip=True)
+        .repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(5))
+        .state_dict()
         for _ in range(2)
     )
     assert all(torch.equal(value, second[name]) for name, value in first.items())

@@ -17,14 +17,19 @@ def test_without_training_only_the_head_is_new() -> None:
     model = classifier(InPlace())
     before = copy.deepcopy(model.state_dict())
     drawn = FTInit(epochs=0).repair(model, CLEAN, torch.Generator().manual_seed(0))
-    moved = {name for name, value in drawn.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in drawn.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert moved == {"network.head.weight", "network.head.bias"}
     assert drawn.head.weight.abs().max() <= 6**-0.5
 
 
 def test_the_head_comes_from_the_generator() -> None:
     first, same, other = (
-        FTInit(epochs=0).repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(seed)).head.weight for seed in (1, 1, 2)
+        FTInit(epochs=0)
+        .repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(seed))
+        .head.weight
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, same) and not torch.equal(first, other)
 

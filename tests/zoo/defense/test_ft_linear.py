@@ -17,7 +17,9 @@ def test_only_the_head_moves_and_everything_may_learn_again() -> None:
     model = classifier(InPlace())
     before = {name: value.clone() for name, value in model.state_dict().items()}
     probed = FTLinear(epochs=3, lr=0.1).repair(model, CLEAN, torch.Generator().manual_seed(0))
-    moved = {name for name, value in probed.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in probed.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert moved == {"network.head.weight", "network.head.bias"}
     assert all(parameter.requires_grad for parameter in probed.parameters()) and not probed.training
 
@@ -27,9 +29,15 @@ def test_one_step_follows_the_gradient_over_fixed_features() -> None:
     model = classifier(InPlace())
     with default_precision("fp32"):
         found = features(model, CLEAN.all().images).double().numpy()
-        weight, bias = (p.detach().double().numpy().copy() for p in (model.head.weight, model.head.bias))
-        FTLinear(epochs=1, lr=0.5, momentum=0, weight_decay=0, schedule="constant", shift=0).repair(model, CLEAN, torch.Generator())
+        weight, bias = (
+            p.detach().double().numpy().copy() for p in (model.head.weight, model.head.bias)
+        )
+        FTLinear(epochs=1, lr=0.5, momentum=0, weight_decay=0, schedule="constant", shift=0).repair(
+            model, CLEAN, torch.Generator()
+        )
     scores = found @ weight.T + bias
     shares = np.exp(scores - scores.max(1, keepdims=True))
     errors = shares / shares.sum(1, keepdims=True) - np.eye(4)[CLEAN.all().labels.numpy()]
-    np.testing.assert_allclose(model.head.weight.detach().numpy(), weight - 0.5 * errors.T @ found / 32, atol=1e-4)
+    np.testing.assert_allclose(
+        model.head.weight.detach().numpy(), weight - 0.5 * errors.T @ found / 32, atol=1e-4
+    )

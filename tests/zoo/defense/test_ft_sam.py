@@ -17,7 +17,15 @@ from benchbd_zoo.defense.ft import FT
 from benchbd_zoo.defense.ft_sam import FTSAM, Weights, sharpness_aware
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
-ONE_STEP = {"epochs": 1, "batch_size": 32, "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "shift": 0}
+ONE_STEP = {
+    "epochs": 1,
+    "batch_size": 32,
+    "lr": 0.1,
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "shift": 0,
+}
 
 
 def test_two_steps_on_a_quadratic() -> None:
@@ -25,7 +33,10 @@ def test_two_steps_on_a_quadratic() -> None:
     a, w, rho = np.array([1.0, 4.0, 2.0]), np.array([3.0, -1.0, 0.5]), 0.7
     g = a * w
     adversarial = w + rho * w**2 * g / np.linalg.norm(np.abs(w) * g)
-    weights = {"w": torch.tensor(w[:2], requires_grad=True), "v": torch.tensor(w[2:], requires_grad=True)}
+    weights = {
+        "w": torch.tensor(w[:2], requires_grad=True),
+        "v": torch.tensor(w[2:], requires_grad=True),
+    }
     curvature = {"w": torch.tensor(a[:2]), "v": torch.tensor(a[2:])}
 
     def quadratic(at: Weights) -> Tensor:
@@ -43,22 +54,32 @@ def test_running_statistics_move_once_in_a_step() -> None:
     """As in plain fine-tuning of one step, whose only pass is the first of the two."""
     with default_precision("fp32"):
         plain, sharp = (
-            method.repair(classifier(InPlace()), CLEAN, torch.Generator()) for method in (FT(**ONE_STEP), FTSAM(**ONE_STEP))
+            method.repair(classifier(InPlace()), CLEAN, torch.Generator())
+            for method in (FT(**ONE_STEP), FTSAM(**ONE_STEP))
         )
     before, after = dict(classifier(InPlace()).named_buffers()), dict(sharp.named_buffers())
     assert all(torch.equal(value, after[name]) for name, value in plain.named_buffers())
-    assert not torch.equal(before["network.body.bn1.running_mean"], after["network.body.bn1.running_mean"])
-    assert int(after["network.body.bn1.num_batches_tracked"]) == 1 + int(before["network.body.bn1.num_batches_tracked"])
+    assert not torch.equal(
+        before["network.body.bn1.running_mean"], after["network.body.bn1.running_mean"]
+    )
+    assert int(after["network.body.bn1.num_batches_tracked"]) == 1 + int(
+        before["network.body.bn1.num_batches_tracked"]
+    )
 
 
 def test_without_a_radius_it_is_fine_tuning() -> None:
     with default_precision("fp32"):
         plain, same, sharp = (
             method.repair(classifier(InPlace()), CLEAN, torch.Generator())
-            for method in (FT(**ONE_STEP), *(FTSAM(**ONE_STEP, rho=rho, label_smoothing=0) for rho in (0.0, 2.0)))
+            for method in (
+                FT(**ONE_STEP),
+                *(FTSAM(**ONE_STEP, rho=rho, label_smoothing=0) for rho in (0.0, 2.0)),
+            )
         )
     changed = dict(same.named_parameters())
-    assert all(torch.allclose(value, changed[name], atol=1e-5) for name, value in plain.named_parameters())
+    assert all(
+        torch.allclose(value, changed[name], atol=1e-5) for name, value in plain.named_parameters()
+    )
     assert not torch.allclose(plain.head.weight, sharp.head.weight, atol=1e-3)
 
 

@@ -1,4 +1,6 @@
-"""I-BAU: the hypergradient against finite differences of the whole two-level problem, and what a round does."""
+"""I-BAU: the hypergradient against finite differences of the whole two-level problem, and what a
+round does.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 
 
 def repaired(model: nn.Module, clean: CleanSet = CLEAN, **parameters: Any) -> Repaired:
-    return IBAU(**{"n_rounds": 2, "batch_size": 16} | parameters).repair(model, clean, torch.Generator().manual_seed(0))
+    return IBAU(**{"n_rounds": 2, "batch_size": 16} | parameters).repair(
+        model, clean, torch.Generator().manual_seed(0)
+    )
 
 
 A = torch.tensor([[2.0, 0.3], [0.3, 1.0]], dtype=torch.float64)
@@ -46,7 +50,9 @@ def minimum(w: Tensor) -> Tensor:
 
 def test_the_hypergradient_is_the_slope_of_the_whole_problem() -> None:
     w = START.clone().requires_grad_()
-    value = implicit(lambda d: outer(d, w), lambda d: inner(d, w), minimum(START), step=0.4, most=120, tol=1e-14)
+    value = implicit(
+        lambda d: outer(d, w), lambda d: inner(d, w), minimum(START), step=0.4, most=120, tol=1e-14
+    )
     (found,) = torch.autograd.grad(value, w)
     h, slopes = 1e-5, []
     for place in torch.eye(3, dtype=torch.float64):
@@ -55,20 +61,33 @@ def test_the_hypergradient_is_the_slope_of_the_whole_problem() -> None:
     np.testing.assert_allclose(found, slopes, rtol=1e-5)
     assert float(value.detach()) == pytest.approx(float(outer(minimum(START), START)))
     (direct,) = torch.autograd.grad(outer(minimum(START), w), w)
-    assert (found - direct).abs().max() > 0.05, "the way through delta must matter for this to say something"
+    assert (found - direct).abs().max() > 0.05, (
+        "the way through delta must matter for this to say something"
+    )
 
 
 def test_no_fixed_point_steps_leave_the_direct_gradient() -> None:
     w = START.clone().requires_grad_()
-    value = implicit(lambda d: outer(d, w), lambda d: inner(d, w), minimum(START), step=0.2, most=0, tol=0.0)
+    value = implicit(
+        lambda d: outer(d, w), lambda d: inner(d, w), minimum(START), step=0.2, most=0, tol=0.0
+    )
     found, direct = (torch.autograd.grad(loss, w)[0] for loss in (value, outer(minimum(START), w)))
     np.testing.assert_allclose(found, direct)
 
 
 def test_fixed_point_steps_are_terms_of_the_series() -> None:
-    """v after k steps is sum_{i<k} (d Phi)^i d L_out, here for a quadratic inner problem, d Phi = I - step * A."""
+    """v after k steps is sum_{i<k} (d Phi)^i d L_out, here for a quadratic inner problem, d Phi = I
+    - step * A.
+    """
     w, delta = START.clone().requires_grad_(), torch.tensor([0.3, -0.2], dtype=torch.float64)
-    value = implicit(lambda d: (d * w[1:]).sum(), lambda d: 0.5 * d @ A @ d - d @ w[:2], delta, step=0.1, most=3, tol=0.0)
+    value = implicit(
+        lambda d: (d * w[1:]).sum(),
+        lambda d: 0.5 * d @ A @ d - d @ w[:2],
+        delta,
+        step=0.1,
+        most=3,
+        tol=0.0,
+    )
     (found,) = torch.autograd.grad(value, w)
     phi = np.eye(2) - 0.1 * A.numpy()
     v = sum(np.linalg.matrix_power(phi, i) for i in range(3)) @ START[1:].numpy()
@@ -95,8 +114,12 @@ def test_the_perturbation_is_one_pass_of_gradient_steps() -> None:
     np.testing.assert_allclose(delta.flatten(), by_hand, atol=1e-4)
 
 
-@pytest.mark.parametrize(("count", "portion", "carriers"), [(100, 0.01, 1), (100, 0.05, 5), (7, 0.01, 1), (1, 1.0, 1)])
-def test_some_of_every_batch_carry_the_perturbation(count: int, portion: float, carriers: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "portion", "carriers"), [(100, 0.01, 1), (100, 0.05, 5), (7, 0.01, 1), (1, 1.0, 1)]
+)
+def test_some_of_every_batch_carry_the_perturbation(
+    count: int, portion: float, carriers: int
+) -> None:
     unlearning = _Unlearning(IBAU(portion=portion), CLEAN.train, torch.Generator().manual_seed(0))
     assert int(unlearning._carriers(count).sum()) == carriers
 
@@ -125,14 +148,28 @@ def test_a_planted_shortcut_is_unlearned() -> None:
     images = torch.zeros(60, 1, 1, 3, dtype=torch.uint8)
     images[::2, ..., 0] = images[1::2, ..., 1] = 200
     images[..., 2] = torch.randint(0, 60, (60, 1, 1), generator=torch.Generator().manual_seed(0))
-    clean, triggered = (ImageSet(pixels, torch.arange(60) % 2, ("left", "right")) for pixels in (images, images.clone()))
+    clean, triggered = (
+        ImageSet(pixels, torch.arange(60) % 2, ("left", "right"))
+        for pixels in (images, images.clone())
+    )
     triggered.images[..., 2] = 255
     assert accuracy(model, triggered.images, triggered.labels) == 0.5
-    result = repaired(model, CleanSet(clean, clean), n_rounds=20, batch_size=30, lr=0.5, inner_lr=0.5, l2=0.05, portion=0.5)
+    result = repaired(
+        model,
+        CleanSet(clean, clean),
+        n_rounds=20,
+        batch_size=30,
+        lr=0.5,
+        inner_lr=0.5,
+        l2=0.05,
+        portion=0.5,
+    )
     assert accuracy(result.model, triggered.images, triggered.labels) > 0.9
     assert accuracy(result.model, clean.images, clean.labels) == 1
 
 
 def test_same_generator_same_network() -> None:
-    first, second = (repaired(classifier(InPlace()), shift=1, flip=True).model.state_dict() for _ in range(2))
+    first, second = (
+        repaired(classifier(InPlace()), shift=1, flip=True).model.state_dict() for _ in range(2)
+    )
     assert all(torch.equal(value, second[name]) for name, value in first.items())

@@ -1,4 +1,6 @@
-"""IBD-PSC: scaled models against copies that were scaled by hand, where scaling starts, thresholds and a planted trigger."""
+"""IBD-PSC: scaled models against copies that were scaled by hand, where scaling starts, thresholds
+and a planted trigger.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from benchbd.defense.case import Case
 from benchbd.engine.hardware import default_precision, hardware
 from benchbd.engine.inference import EVAL_BATCH
 from benchbd.measure.detection import separation
-from benchbd.testing import material
+from benchbd.testing import tiny_data
 from benchbd_zoo.defense.ibd_psc import IBDPSC, batch_norms
 
 
@@ -26,7 +28,9 @@ def exact() -> Any:
 
 
 class Norms(nn.Module):
-    """Three BatchNorm layers that run in another order than that in which they are registered; features (N, 6)."""
+    """Three BatchNorm layers that run in another order than that in which they are registered;
+    features (N, 6).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +63,9 @@ def by_hand(model: nn.Module, layers: list[str], factor: float = 1.5) -> nn.Modu
 
 
 def test_layers_in_the_order_in_which_they_run() -> None:
-    assert batch_norms(classifier(Norms()), random_images(2).images) == [BODY + name for name in ("first", "middle", "last")]
+    assert batch_norms(classifier(Norms()), random_images(2).images) == [
+        BODY + name for name in ("first", "middle", "last")
+    ]
 
 
 @pytest.mark.parametrize(("n", "depths"), [(1, [2]), (2, [2, 3]), (4, [2, 3, 3, 3])])
@@ -70,7 +76,10 @@ def test_the_score_is_the_formula(n: int, depths: list[int]) -> None:
     order = [BODY + name for name in ("first", "middle", "last")]
     assert (predict(by_hand(model, order[-1:]), clean.train.images) != clean.train.labels).any()
     given = predict(model, images)
-    p = [by_hand(model, order[-depth:])(images / 255).softmax(1)[torch.arange(7), given] for depth in depths]
+    p = [
+        by_hand(model, order[-depth:])(images / 255).softmax(1)[torch.arange(7), given]
+        for depth in depths
+    ]
     found = IBDPSC(n=n, xi=0.0).fit(model, clean, torch.Generator()).score(images)
     torch.testing.assert_close(found, torch.stack(p).mean(0).detach())
 
@@ -80,7 +89,12 @@ def test_scaling_starts_where_the_error_exceeds_xi() -> None:
     clean = clean_of(model)
     order = [BODY + name for name in ("first", "middle", "last")]
     errors = [
-        float((predict(by_hand(model, order[-k:]), clean.train.images) != clean.train.labels).double().mean()) for k in (1, 2, 3)
+        float(
+            (predict(by_hand(model, order[-k:]), clean.train.images) != clean.train.labels)
+            .double()
+            .mean()
+        )
+        for k in (1, 2, 3)
     ]
     for xi in (0.0, errors[0], 1.0):
         expected = next((k for k, error in enumerate(errors, 1) if error > xi), 3)
@@ -95,9 +109,11 @@ def test_the_model_handed_in_stays() -> None:
 
 
 class Planted(nn.Module):
-    """Features: a constant that grows with the trigger, and the tint, through four norms that take .26 off the first.
+    """Features: a constant that grows with the trigger, and the tint, through four norms that take
+    .26 off the first.
 
-    The constant is 1 - 4 * .26 < 0 as it is, and ahead of all tints when weights and biases are multiplied.
+    The constant is 1 - 4 * .26 < 0 as it is, and ahead of all tints when weights and biases are
+    multiplied.
     """
 
     def __init__(self, strength: float) -> None:
@@ -113,7 +129,14 @@ class Planted(nn.Module):
 def planted(strength: float) -> nn.Module:
     """Classes 1 to 3 by the tint, class 0 by the constant."""
     model = classifier(Planted(strength))
-    weights = {"mean": 0.0, "std": 1.0, "weight": 1.0, "running_mean": 0.0, "running_var": 1.0, "bias": 0.0}
+    weights = {
+        "mean": 0.0,
+        "std": 1.0,
+        "weight": 1.0,
+        "running_mean": 0.0,
+        "running_var": 1.0,
+        "bias": 0.0,
+    }
     with torch.no_grad():
         for name, value in [*model.named_parameters(), *model.named_buffers()]:
             if value.is_floating_point():
@@ -138,24 +161,36 @@ def test_a_planted_trigger_stays_and_clean_images_do_not(strength: float, told: 
 
 def test_without_batch_norm_it_does_not_apply() -> None:
     for body in (Plain(), Tokens()):
-        with pytest.raises(NotApplicable, match="no BatchNorm layer whose weight and bias could be scaled"):
-            IBDPSC().fit(classifier(body), CleanSet(random_images(8), random_images(8)), torch.Generator())
+        with pytest.raises(
+            NotApplicable, match="no BatchNorm layer whose weight and bias could be scaled"
+        ):
+            IBDPSC().fit(
+                classifier(body), CleanSet(random_images(8), random_images(8)), torch.Generator()
+            )
 
 
 @pytest.mark.parametrize("T", [0.0, 0.9])
 def test_a_given_threshold_is_honoured(T: float) -> None:
     """Errata: on every input, not on those of the first batch."""
-    attack = material.attack_result()
+    attack = tiny_data.attack_result()
     case = Case(attack, hardware("cpu"), "ibd_psc", attack.clean_budget(0.2))
     outcome = IBDPSC(T=T).respond(case)
     assert outcome.detection is not None and outcome.detection["threshold"] == T
-    expected = IBDPSC().fit(attack.model, case.clean(None, None), torch.Generator()).score(attack.test.images) > T
+    expected = (
+        IBDPSC()
+        .fit(attack.model, case.clean(None, None), torch.Generator())
+        .score(attack.test.images)
+        > T
+    )
     assert outcome.clean_rejected is not None and torch.equal(outcome.clean_rejected, expected)
 
 
 def test_there_is_a_score_for_every_input_in_order() -> None:
     model = classifier(Residual())
-    judge, images = IBDPSC().fit(model, clean_of(model), torch.Generator()), random_images(EVAL_BATCH + 44, seed=6).images
+    judge, images = (
+        IBDPSC().fit(model, clean_of(model), torch.Generator()),
+        random_images(EVAL_BATCH + 44, seed=6).images,
+    )
     whole = judge.score(images)
     assert whole.shape == (len(images),)
     torch.testing.assert_close(torch.cat([judge.score(part) for part in images.split(37)]), whole)

@@ -50,7 +50,9 @@ def test_points_between_by_hand() -> None:
         for bend in between.bends:
             bend.fill_(-1.0)
     # at 1/4: 9/16 * 4 + 6/16 * -1 + 1/16 * 8
-    torch.testing.assert_close(between.at(0.25).get_parameter("network.head.weight").unique().item(), 2.375)
+    torch.testing.assert_close(
+        between.at(0.25).get_parameter("network.head.weight").unique().item(), 2.375
+    )
 
 
 def test_training_moves_the_bend_alone() -> None:
@@ -61,8 +63,12 @@ def test_training_moves_the_bend_alone() -> None:
     sweep = result.sweep
     assert sweep is not None and sweep.path.values == (0, 0.25, 0.5, 0.75, 1)
     for step in (0, 4):
-        assert same(dict(sweep.path.at(model, step).named_parameters()), dict(model.named_parameters()))
-    assert not torch.equal(sweep.path.at(model, 2).get_parameter("network.head.weight"), model.head.weight)
+        assert same(
+            dict(sweep.path.at(model, step).named_parameters()), dict(model.named_parameters())
+        )
+    assert not torch.equal(
+        sweep.path.at(model, 2).get_parameter("network.head.weight"), model.head.weight
+    )
 
 
 def test_without_any_training_the_curve_is_a_point() -> None:
@@ -83,7 +89,9 @@ class Normed(nn.Module):
 
 def test_statistics_are_those_of_all_images() -> None:
     model = Classifier(Network(Normed(), width=3), (0.0,), (1.0,))
-    images = torch.randint(0, 256, (200, 1, 1, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = torch.randint(
+        0, 256, (200, 1, 1, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     gather_statistics(model.train(), images)
     norm, pixels = model.network.body.norm, images.flatten(1) / 255
     torch.testing.assert_close(norm.running_mean, pixels.mean(0))
@@ -117,7 +125,9 @@ VALUES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
         ((0.9, 0.95, 0.81, 0.1, 0.1, 0.9), 2),
     ],
 )
-def test_t_goes_towards_the_middle_while_accuracy_stays(accuracies: tuple[float, ...], chosen: int) -> None:
+def test_t_goes_towards_the_middle_while_accuracy_stays(
+    accuracies: tuple[float, ...], chosen: int
+) -> None:
     # 0.81 is nine tenths of 0.9
     assert MCR(acc_ratio=0.1)._choose(VALUES, accuracies) == chosen
 

@@ -1,4 +1,6 @@
-"""NAD: its loss against the formula, its teacher and schedule, and where it says that it does not apply."""
+"""NAD: its loss against the formula, its teacher and schedule, and where it says that it does not
+apply.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ class Halving(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.one, self.two, self.three = nn.Conv2d(3, 4, 3, 1, 1), nn.Conv2d(4, 5, 3, 2, 1), nn.Conv2d(5, 6, 3, 2, 1)
+        self.one, self.two, self.three = (
+            nn.Conv2d(3, 4, 3, 1, 1),
+            nn.Conv2d(4, 5, 3, 2, 1),
+            nn.Conv2d(5, 6, 3, 2, 1),
+        )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,26 +39,44 @@ class Halving(nn.Module):
 
 
 def repaired(model: Classifier, **parameters: Any) -> Repaired:
-    options = {"epochs": 1, "te_epochs": 1, "batch_size": 32, "lr": 0.01, "shift": 0, "epoch_images": 1} | parameters
+    options = {
+        "epochs": 1,
+        "te_epochs": 1,
+        "batch_size": 32,
+        "lr": 0.01,
+        "shift": 0,
+        "epoch_images": 1,
+    } | parameters
     return NAD(**options).repair(model, CLEAN, torch.Generator().manual_seed(0))
 
 
 def test_the_loss_is_the_formula() -> None:
     teacher, student, batch = classifier(Halving(), 1), classifier(Halving(), 2), random_images(8)
-    images, betas = batch.images / 255, {"network.body.one": 5.0, "network.body.two": 10.0, "network.body.three": 20.0}
+    images, betas = (
+        batch.images / 255,
+        {"network.body.one": 5.0, "network.body.two": 10.0, "network.body.three": 20.0},
+    )
 
     def maps(model: Classifier) -> list[Any]:
         x = (images - model.mean) / model.std
         found = []
         for name in betas:
-            x = F.conv2d(x, *model.get_submodule(name).parameters(), stride=1 if name.endswith("one") else 2, padding=1)
+            x = F.conv2d(
+                x,
+                *model.get_submodule(name).parameters(),
+                stride=1 if name.endswith("one") else 2,
+                padding=1,
+            )
             squares = x.detach().double().pow(2).sum(1).flatten(1).numpy()
             found.append(squares / np.linalg.norm(squares, axis=1, keepdims=True))
             x = x.relu()
         return found
 
     expected = float(F.cross_entropy(student(images), batch.labels).detach())
-    expected += sum(beta * ((a - b) ** 2).mean() for beta, a, b in zip(betas.values(), maps(student), maps(teacher), strict=True))
+    expected += sum(
+        beta * ((a - b) ** 2).mean()
+        for beta, a, b in zip(betas.values(), maps(student), maps(teacher), strict=True)
+    )
     loss = _Distillation(teacher, betas, 2.0)(student, images, batch.labels)
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-4)
     loss.backward()
@@ -69,11 +93,15 @@ def test_the_last_three_stages_have_their_weights() -> None:
 
 
 def test_named_layers_are_compared_instead() -> None:
-    assert repaired(classifier(Tokens()), layers=("mix",), beta3=7.0).notes["layers"] == {"network.body.mix": 7.0}
+    assert repaired(classifier(Tokens()), layers=("mix",), beta3=7.0).notes["layers"] == {
+        "network.body.mix": 7.0
+    }
 
 
 def test_a_student_that_starts_at_its_teacher_only_follows_the_labels() -> None:
-    """An untuned teacher has the student's own maps: the distance is zero, and so is its gradient."""
+    """An untuned teacher has the student's own maps: the distance is zero, and so is
+    its gradient.
+    """
     with default_precision("fp32"):
         drawn, plain = (
             repaired(classifier(Halving()), te_epochs=0, **betas).model.state_dict()
@@ -93,8 +121,22 @@ def test_the_student_comes_to_look_where_its_teacher_looks(beta: float, closer: 
         return float((whole - F.cross_entropy(student(x), y)).detach())
 
     before = distance()
-    recipe = Recipe(epochs=60, batch_size=24, lr=0.003, weight_decay=0.0, schedule="constant", shift=0, precision="fp32")
-    fit(student, images, recipe, torch.Generator(), loss=_Distillation(teacher, dict.fromkeys(layers, beta), 2.0))
+    recipe = Recipe(
+        epochs=60,
+        batch_size=24,
+        lr=0.003,
+        weight_decay=0.0,
+        schedule="constant",
+        shift=0,
+        precision="fp32",
+    )
+    fit(
+        student,
+        images,
+        recipe,
+        torch.Generator(),
+        loss=_Distillation(teacher, dict.fromkeys(layers, beta), 2.0),
+    )
     assert (distance() < 0.5 * before) is closer
 
 
@@ -103,7 +145,9 @@ def test_the_learning_rate_falls_to_a_tenth() -> None:
 
 
 def test_no_stages_is_an_answer_that_says_what_is_there() -> None:
-    with pytest.raises(NotApplicable, match=r"never changes, so it has no stages \(maps: 6x6 at network.body.bn2\)"):
+    with pytest.raises(
+        NotApplicable, match=r"never changes, so it has no stages \(maps: 6x6 at network.body.bn2\)"
+    ):
         repaired(Classifier(Network(_Same()), (0.4,) * 3, (0.2,) * 3))
 
 
@@ -117,14 +161,21 @@ class _Same(nn.Module):
 
 
 def test_a_layer_without_a_map_is_refused_with_the_stages() -> None:
-    with pytest.raises(ConfigError, match=r"'network.head'.*it gave \(1, 4\); stages here: network.body.one, network.body.two"):
+    with pytest.raises(
+        ConfigError,
+        match=r"'network.head'.*it gave \(1, 4\); stages here: network.body.one, network.body.two",
+    ):
         repaired(classifier(Halving()), layers=("head",))
-    with pytest.raises(ConfigError, match=r"no layer named 'tow'; convolutions here: body.one, body.two"):
+    with pytest.raises(
+        ConfigError, match=r"no layer named 'tow'; convolutions here: body.one, body.two"
+    ):
         repaired(classifier(Halving()), layers=("tow",))
 
 
 def test_same_generator_same_student() -> None:
-    first, second = (repaired(classifier(Halving()), shift=1, flip=True).model.state_dict() for _ in range(2))
+    first, second = (
+        repaired(classifier(Halving()), shift=1, flip=True).model.state_dict() for _ in range(2)
+    )
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 

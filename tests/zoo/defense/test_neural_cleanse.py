@@ -21,7 +21,9 @@ CLASSES = len(NAMES)
 
 
 class Bands(nn.Module):
-    """Features: how bright each of five bands of two rows is, and how far the pixel at (10, 7) is above any clean one."""
+    """Features: how bright each of five bands of two rows is, and how far the pixel at (10, 7) is
+    above any clean one.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         bands = x[:, 0, :10].reshape(-1, CLASSES, 16).mean(2)
@@ -29,7 +31,9 @@ class Bands(nn.Module):
 
 
 def banded(shortcut: float) -> Classifier:
-    """Knows the brightest band; a white pixel in a corner speaks for class 2, as loudly as `shortcut`."""
+    """Knows the brightest band; a white pixel in a corner speaks for class 2, as loudly as
+    `shortcut`.
+    """
     model = Classifier(Network(Bands(), width=6), (0.0,), (1.0,)).eval()
     model.network.head = nn.Linear(6, CLASSES)
     with torch.no_grad():
@@ -41,7 +45,9 @@ def banded(shortcut: float) -> Classifier:
 
 
 def bright(count: int, seed: int) -> ImageSet:
-    images = torch.randint(0, 40, (count, 1, 11, 8), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    images = torch.randint(
+        0, 40, (count, 1, 11, 8), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+    )
     labels = torch.arange(count) % CLASSES
     for label in range(CLASSES):
         images[labels == label, :, 2 * label : 2 * label + 2] += 150
@@ -53,7 +59,9 @@ CLEAN = CleanSet(bright(40, seed=1), bright(10, seed=2))
 
 @cache
 def verdict(shortcut: float) -> Verdict:
-    cleanse = NeuralCleanse(steps=70, nb_sample=96, batch_size=32, epochs=30, lr=1.0, shift=0, init_cost=0.02)
+    cleanse = NeuralCleanse(
+        steps=70, nb_sample=96, batch_size=32, epochs=30, lr=1.0, shift=0, init_cost=0.02
+    )
     return cleanse.inspect(banded(shortcut), CLEAN, torch.Generator().manual_seed(0))
 
 
@@ -62,9 +70,15 @@ def test_a_planted_shortcut_is_found_where_it_is() -> None:
     assert found.flagged.tolist() == [False, False, True, False, False]
     trigger = found.triggers[2]
     assert trigger.shape == (1, 11, 8) and float(trigger.min()) >= 0 and float(trigger.max()) <= 1
-    assert int(trigger.flatten().argmax()) == 87 and float(trigger[0, 10, 7]) > 0.9 * float(trigger.sum())
+    assert int(trigger.flatten().argmax()) == 87 and float(trigger[0, 10, 7]) > 0.9 * float(
+        trigger.sum()
+    )
     assert found.notes["outcome"] == "unlearned" and found.notes["found"] == [True] * 5
-    assert found.notes["mask_norms"][2] < 3 < min(norm for label, norm in enumerate(found.notes["mask_norms"]) if label != 2)
+    assert (
+        found.notes["mask_norms"][2]
+        < 3
+        < min(norm for label, norm in enumerate(found.notes["mask_norms"]) if label != 2)
+    )
 
 
 def test_the_reversed_trigger_is_unlearned() -> None:
@@ -85,7 +99,9 @@ def test_without_a_shortcut_nothing_is_flagged_and_the_notes_say_so() -> None:
 def test_inspection_leaves_the_model_alone() -> None:
     model = banded(40.0).train()
     before = copy.deepcopy(model.state_dict())
-    NeuralCleanse(steps=2, nb_sample=32, epochs=1, anomaly_threshold=1e-9).inspect(model, CLEAN, torch.Generator())
+    NeuralCleanse(steps=2, nb_sample=32, epochs=1, anomaly_threshold=1e-9).inspect(
+        model, CLEAN, torch.Generator()
+    )
     assert model.training and all(parameter.requires_grad for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -108,8 +124,13 @@ def test_a_share_of_the_batch_is_stamped_and_keeps_its_labels() -> None:
     masks, patterns = torch.zeros(2, 6, 6), torch.ones(2, 3, 6, 6)
     masks[0, 0, 0] = masks[1, 5, 5] = 1
     batch = random_images(40)
-    images, labels = stamping(masks, patterns, 0.2, torch.Generator().manual_seed(0))(batch.images, batch.labels)
-    changed = [tuple((image != was).nonzero()[:, 1:].unique().tolist()) for image, was in zip(images, batch.images, strict=True)]
+    images, labels = stamping(masks, patterns, 0.2, torch.Generator().manual_seed(0))(
+        batch.images, batch.labels
+    )
+    changed = [
+        tuple((image != was).nonzero()[:, 1:].unique().tolist())
+        for image, was in zip(images, batch.images, strict=True)
+    ]
     assert torch.equal(labels, batch.labels) and images.dtype == torch.uint8
     assert set(changed[:8]) == {(0,), (5,)} and set(changed[8:]) == {()}
     assert (images[:8, :, 0, 0].eq(255) | images[:8, :, 5, 5].eq(255)).all()
@@ -117,12 +138,18 @@ def test_a_share_of_the_batch_is_stamped_and_keeps_its_labels() -> None:
 
 def test_two_classes_have_no_outlier() -> None:
     two = ImageSet(CLEAN.train.images, CLEAN.train.labels % 2, ("a", "b"))
-    with pytest.raises(NotApplicable, match="among 2 classes cannot be told; neural_cleanse needs 3"):
+    with pytest.raises(
+        NotApplicable, match="among 2 classes cannot be told; neural_cleanse needs 3"
+    ):
         NeuralCleanse().inspect(banded(0.0), CleanSet(two, two), torch.Generator())
 
 
 def test_same_generator_same_verdict() -> None:
     def run() -> Any:
-        return NeuralCleanse(steps=2, nb_sample=32).inspect(banded(40.0), CLEAN, torch.Generator().manual_seed(1)).triggers[0]
+        return (
+            NeuralCleanse(steps=2, nb_sample=32)
+            .inspect(banded(40.0), CLEAN, torch.Generator().manual_seed(1))
+            .triggers[0]
+        )
 
     assert torch.equal(run(), run())

@@ -1,4 +1,6 @@
-"""NPD: where the polarizer is put, that it begins as the identity, the perturbation and the loss by hand."""
+"""NPD: where the polarizer is put, that it begins as the identity, the perturbation and the loss by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,17 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_networks import Branching, InPlace, Network, Plain, PreAct, Residual, Tokens, classifier, random_images
+from tiny_networks import (
+    Branching,
+    InPlace,
+    Network,
+    Plain,
+    PreAct,
+    Residual,
+    Tokens,
+    classifier,
+    random_images,
+)
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy
@@ -25,13 +37,18 @@ def repaired(model: nn.Module, clean: CleanSet = CLEAN, **parameters: Any) -> Re
     return NPD(**options).repair(model, clean, torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(("body", "layer"), [(Residual, "conv1"), (PreAct, "conv1"), (Plain, "conv1"), (InPlace, "conv1")])
+@pytest.mark.parametrize(
+    ("body", "layer"),
+    [(Residual, "conv1"), (PreAct, "conv1"), (Plain, "conv1"), (InPlace, "conv1")],
+)
 def test_the_late_convolution_is_the_last_but_one(body: type[nn.Module], layer: str) -> None:
     assert NPD()._layer(classifier(body())) == f"network.body.{layer}"
 
 
 def test_in_the_paper_s_network_it_is_the_first_of_the_last_block() -> None:
-    model = create("model", "preact_resnet18", {"width": 4}).restore(4, (3, 32, 32), (0.5,) * 3, (0.2,) * 3)  # type: ignore[attr-defined]
+    model = create("model", "preact_resnet18", {"width": 4}).restore(
+        4, (3, 32, 32), (0.5,) * 3, (0.2,) * 3
+    )  # type: ignore[attr-defined]
     assert NPD()._layer(model) == "network.layer4.1.conv1"
 
 
@@ -41,7 +58,9 @@ def test_a_named_layer() -> None:
         NPD(target_layer_name="bn1")._layer(classifier(InPlace()))
 
 
-@pytest.mark.parametrize(("body", "reason"), [(Tokens, "has none"), (Branching, "name one as target_layer_name")])
+@pytest.mark.parametrize(
+    ("body", "reason"), [(Tokens, "has none"), (Branching, "name one as target_layer_name")]
+)
 def test_where_it_does_not_apply(body: type[nn.Module], reason: str) -> None:
     with pytest.raises(NotApplicable, match=reason):
         repaired(classifier(body()))
@@ -52,9 +71,15 @@ def test_the_polarizer_begins_as_the_identity(training: bool) -> None:
     model, images = classifier(InPlace()), CLEAN.all().images
     polarized = _Polarized(model, "network.body.conv2", images).train(training)
     with torch.no_grad():
-        torch.testing.assert_close(polarized(images / 255), model(images / 255), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            polarized(images / 255), model(images / 255), rtol=1e-3, atol=1e-3
+        )
     assert polarized.polarizer.training == training
-    assert not any(module.training for name, module in polarized.network.named_modules() if "polarizer" not in name)
+    assert not any(
+        module.training
+        for name, module in polarized.network.named_modules()
+        if "polarizer" not in name
+    )
 
 
 def test_statistics_stand_still_after_the_warm_up() -> None:
@@ -110,11 +135,23 @@ LABELS = torch.tensor([0, 1])
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"inner_steps": 1}, [[0.7, 0.6], [0.3, 0.8]]),  # one step lowers the label's pixel and raises the other
-        ({"inner_steps": 3}, [[0.5, 0.8], [0.5, 0.6]]),  # after two steps half succeed, which is not enough
-        ({"inner_steps": 9}, [[0.4, 0.9], [0.6, 0.5]]),  # both do after four steps, and no fifth is taken
+        (
+            {"inner_steps": 1},
+            [[0.7, 0.6], [0.3, 0.8]],
+        ),  # one step lowers the label's pixel and raises the other
+        (
+            {"inner_steps": 3},
+            [[0.5, 0.8], [0.5, 0.6]],
+        ),  # after two steps half succeed, which is not enough
+        (
+            {"inner_steps": 9},
+            [[0.4, 0.9], [0.6, 0.5]],
+        ),  # both do after four steps, and no fifth is taken
         ({"inner_steps": 1, "adv_lr": 0.4}, [[0.4, 0.9], [0.6, 0.5]]),
-        ({"inner_steps": 1, "trigger_norm": 0.05}, [[0.8 - 0.05 / 2**0.5, 0.5 + 0.05 / 2**0.5], [0.2354, 0.8646]]),
+        (
+            {"inner_steps": 1, "trigger_norm": 0.05},
+            [[0.8 - 0.05 / 2**0.5, 0.5 + 0.05 / 2**0.5], [0.2354, 0.8646]],
+        ),
     ],
 )
 def test_perturbations_by_hand(options: dict[str, Any], expected: list[list[float]]) -> None:
@@ -126,14 +163,22 @@ def test_the_loss_by_hand() -> None:
     npd = NPD(inner_steps=1, lmd1=1, lmd2=0.3, lmd3=0.5, lmd4=0.7)
     found = npd._loss(Pixel(2.0), IMAGES, LABELS)
     expected = 0.0
-    for (x, other), (pushed, pulled) in zip([(0.8, 0.5), (0.9, 0.2)], [(0.7, 0.6), (0.8, 0.3)], strict=True):
+    for (x, other), (pushed, pulled) in zip(
+        [(0.8, 0.5), (0.9, 0.2)], [(0.7, 0.6), (0.8, 0.3)], strict=True
+    ):
         wrong = 1 / (1 + math.exp(2 * (pushed - pulled)))
-        expected += math.log(1 + math.exp(2 * (other - x))) - 0.3 * math.log(1 - wrong) - 1.2 * math.log(1.0001 - wrong)
+        expected += (
+            math.log(1 + math.exp(2 * (other - x)))
+            - 0.3 * math.log(1 - wrong)
+            - 1.2 * math.log(1.0001 - wrong)
+        )
     assert found.item() == pytest.approx(expected / 2, abs=1e-5)
 
 
 class Cornered(nn.Module):
-    """The first convolution splits a row of pixels into left, right and corner; the second passes them on."""
+    """The first convolution splits a row of pixels into left, right and corner; the second passes
+    them on.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,7 +206,9 @@ def test_a_planted_backdoor_is_filtered_out() -> None:
     triggered[..., 2] = 110
     assert accuracy(model, triggered, clean.labels) == 0.5
     with default_precision("fp32"):
-        result = repaired(model, CleanSet(clean, clean), epochs=50, batch_size=20, target_layer_name="conv2")
+        result = repaired(
+            model, CleanSet(clean, clean), epochs=50, batch_size=20, target_layer_name="conv2"
+        )
     assert accuracy(result.model, triggered, clean.labels) == 1
     assert accuracy(result.model, clean.images, clean.labels) == 1
 

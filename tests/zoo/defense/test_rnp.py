@@ -14,14 +14,19 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Diverged, ImageSet, NotApplicable, Repaired, predict
 from benchbd.engine.classifier import Classifier
-from benchbd_zoo.defense.passes import Passes
+from benchbd_zoo.defense.parts.passes import Passes
 from benchbd_zoo.defense.rnp import RNP
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(60, seed=2))
 
 
 def repaired(model: nn.Module, clean: CleanSet = CLEAN, **parameters: Any) -> Repaired:
-    options = {"unlearning_epochs": 3, "recovering_epochs": 3, "batch_size": 16, "shift": 0} | parameters
+    options = {
+        "unlearning_epochs": 3,
+        "recovering_epochs": 3,
+        "batch_size": 16,
+        "shift": 0,
+    } | parameters
     return RNP(**options).repair(model, clean, torch.Generator().manual_seed(0))
 
 
@@ -30,7 +35,9 @@ def passes(images: ImageSet, size: int = 64) -> Passes:
 
 
 def test_unlearning_is_ascent() -> None:
-    """One step over the pixels alone: the weights move up the gradient (softmax - label) x, and weight decay pulls back."""
+    """One step over the pixels alone: the weights move up the gradient (softmax - label) x, and
+    weight decay pulls back.
+    """
     model = Classifier(Network(nn.Flatten(), width=108), (0.0,) * 3, (1.0,) * 3)
     weight = model.head.weight.detach().numpy().astype(float).copy()
     rnp = RNP(unlearning_lr=0.5, unlearning_epochs=1, weight_decay=0.1)
@@ -39,7 +46,9 @@ def test_unlearning_is_ascent() -> None:
     scores = np.exp(pixels @ weight.T + model.head.bias.detach().numpy())
     errors = scores / scores.sum(1, keepdims=True) - np.eye(4)[CLEAN.train.labels.numpy()]
     expected = weight + 0.5 * (errors.T @ pixels / 40 - 0.1 * weight)
-    np.testing.assert_allclose(network.get_parameter("network.head.weight").detach(), expected, atol=2e-3)
+    np.testing.assert_allclose(
+        network.get_parameter("network.head.weight").detach(), expected, atol=2e-3
+    )
     assert np.abs(expected - weight).max() > 0.02
 
 
@@ -67,7 +76,9 @@ def test_the_learning_rate_of_unlearning_falls() -> None:
     def moved(schedule: tuple[int, ...]) -> float:
         torch.manual_seed(0)
         model = Classifier(Network(nn.Flatten(), width=108), (0.0,) * 3, (1.0,) * 3)
-        rnp = RNP(unlearning_epochs=2, schedule=schedule, momentum=0, weight_decay=0, clean_threshold=0)
+        rnp = RNP(
+            unlearning_epochs=2, schedule=schedule, momentum=0, weight_decay=0, clean_threshold=0
+        )
         before = model.head.weight.detach().clone()
         network, _ = rnp._unlearn(model, passes(CLEAN.train))
         return float((network.get_parameter("network.head.weight").detach() - before).norm())
@@ -86,17 +97,27 @@ class FlatNorm(nn.Module):
 
 
 def test_masks_descend_alpha_times_the_loss() -> None:
-    """Three updates with momentum against NumPy; the masks stay inside (0, 1) or are clipped to it."""
+    """Three updates with momentum against NumPy; the masks stay inside (0, 1) or are
+    clipped to it.
+    """
     torch.manual_seed(3)
     network = Network(FlatNorm(), width=3)
     nn.init.normal_(network.head.weight, std=2)
     model = Classifier(network, (0.0,), (1.0,))
-    images = ImageSet(torch.randint(0, 256, (24, 1, 1, 3), dtype=torch.uint8), torch.arange(24) % 4, CLEAN.train.class_names)
-    masks = RNP(alpha=0.5, recovering_lr=0.3, recovering_epochs=3)._recover(model, passes(images))[planted_choice.LAYER]
+    images = ImageSet(
+        torch.randint(0, 256, (24, 1, 1, 3), dtype=torch.uint8),
+        torch.arange(24) % 4,
+        CLEAN.train.class_names,
+    )
+    masks = RNP(alpha=0.5, recovering_lr=0.3, recovering_epochs=3)._recover(model, passes(images))[
+        planted_choice.LAYER
+    ]
 
     pixels = images.images.numpy().reshape(-1, 3) / 255
     z = (pixels - pixels.mean(0)) / np.sqrt(pixels.var(0) + 1e-5)
-    head, offset = (value.detach().double().numpy() for value in (model.head.weight, model.head.bias))
+    head, offset = (
+        value.detach().double().numpy() for value in (model.head.weight, model.head.bias)
+    )
     m, speed = np.ones(3), np.zeros(3)
     for _ in range(3):
         scores = np.exp(z * m @ head.T + offset)
@@ -118,14 +139,20 @@ def test_the_original_network_is_pruned_and_nothing_else_of_it_changes() -> None
     before = copy.deepcopy(model.state_dict())
     result = repaired(model, pruning_number=0.9, recovering_lr=2.0)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    changed = {name for name, value in result.model.state_dict().items() if not torch.equal(value, before[name])}
+    changed = {
+        name
+        for name, value in result.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
     assert changed and changed <= {"network.body.bn1.weight", "network.body.bn2.weight"}
     for layer in ("network.body.bn1", "network.body.bn2"):
         small = result.tensors[f"mask.{layer}"] < 0.9
         assert torch.equal(result.model.get_parameter(f"{layer}.weight") == 0, small)
 
 
-def test_erratum_the_threshold_is_chosen_on_the_validation_split(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_erratum_the_threshold_is_chosen_on_the_validation_split(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(RNP, "_unlearn", lambda *_: (planted_choice.cornered(), [0.1]))
     monkeypatch.setattr(RNP, "_recover", lambda *_: planted_choice.MASKS)
     outcome = RNP().respond(planted_choice.case())
@@ -134,10 +161,14 @@ def test_erratum_the_threshold_is_chosen_on_the_validation_split(monkeypatch: py
 
 
 def test_erratum_gradients_of_unlearning_are_not_clipped() -> None:
-    """The code calls its clipping to a norm of 20 where it has no effect; a step beyond that norm is taken whole."""
+    """The code calls its clipping to a norm of 20 where it has no effect; a step beyond that norm
+    is taken whole.
+    """
     model = Classifier(Network(nn.Flatten(), width=108), (0.0,) * 3, (0.001,) * 3)
     before = model.head.weight.detach().clone()
-    network, _ = RNP(unlearning_lr=1.0, unlearning_epochs=1, weight_decay=0)._unlearn(model, passes(CLEAN.train))
+    network, _ = RNP(unlearning_lr=1.0, unlearning_epochs=1, weight_decay=0)._unlearn(
+        model, passes(CLEAN.train)
+    )
     assert float((network.get_parameter("network.head.weight").detach() - before).norm()) > 100
 
 
@@ -153,7 +184,10 @@ def test_same_generator_same_masks(flip: bool) -> None:
 
 
 def test_layers_with_a_scale_other_than_batchnorm_are_masked_too() -> None:
-    assert {name.rpartition(".")[2] for name in repaired(classifier(Tokens())).tensors} == {"group", "norm"}
+    assert {name.rpartition(".")[2] for name in repaired(classifier(Tokens())).tensors} == {
+        "group",
+        "norm",
+    }
 
 
 def test_no_norms_is_an_answer() -> None:

@@ -9,7 +9,9 @@ from benchbd_zoo.defense.rnp import RNP
 from benchbd_zoo.defense.rnp_oracle import RNPOracle
 
 
-def test_the_oracle_takes_the_lowest_attack_success_of_the_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oracle_takes_the_lowest_attack_success_of_the_test_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(RNP, "_unlearn", lambda *_: (planted_choice.cornered(), [0.1]))
     monkeypatch.setattr(RNP, "_recover", lambda *_: planted_choice.MASKS)
     outcome = RNPOracle().respond(planted_choice.case())

@@ -22,7 +22,9 @@ CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 
 
 def repaired(model: nn.Module, clean: CleanSet = CLEAN, **parameters: Any) -> nn.Module:
-    return SAU(**{"n_rounds": 2, "batch_size": 16} | parameters).repair(model, clean, torch.Generator().manual_seed(0))
+    return SAU(**{"n_rounds": 2, "batch_size": 16} | parameters).repair(
+        model, clean, torch.Generator().manual_seed(0)
+    )
 
 
 def test_the_divergence_is_that_of_scipy() -> None:
@@ -34,7 +36,9 @@ def test_the_divergence_is_that_of_scipy() -> None:
 
 
 def test_the_risk_by_hand() -> None:
-    """Shares of the wrong class k: 1/2 counts, 1/2 does not, and 1/10000 is below the clamp, where there is no slope."""
+    """Shares of the wrong class k: 1/2 counts, 1/2 does not, and 1/10000 is below the clamp, where
+    there is no slope.
+    """
     logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, math.log(9999.0)]], requires_grad=True)
     fooled, dangerous = torch.tensor([0, 0, 0]), torch.tensor([True, False, True])
     risk = shared_risk(logits, fooled, dangerous)
@@ -47,15 +51,25 @@ def test_the_risk_by_hand() -> None:
 
 
 def test_perturbations_follow_the_sign_of_the_formula() -> None:
-    """One step, from the corner +eps, on two networks that are linear in the pixels; written out with the slopes of autograd."""
+    """One step, from the corner +eps, on two networks that are linear in the pixels; written out
+    with the slopes of autograd.
+    """
     torch.manual_seed(3)
-    model, reference = (Classifier(Network(nn.Flatten(), width=108), (0.0,) * 3, (1.0,) * 3).eval() for _ in range(2))
+    model, reference = (
+        Classifier(Network(nn.Flatten(), width=108), (0.0,) * 3, (1.0,) * 3).eval()
+        for _ in range(2)
+    )
     batch = random_images(12)
     images, eps = batch.images / 255, 0.05
-    p = SAU(trigger_norm=eps, adv_lr=0.03, adv_steps=1)._perturb(model, reference, images, batch.labels)
+    p = SAU(trigger_norm=eps, adv_lr=0.03, adv_steps=1)._perturb(
+        model, reference, images, batch.labels
+    )
     q = torch.full_like(images, eps).requires_grad_()
     scores, others = model(images + q), reference(images + q)
-    wrong, wrong_reference = scores.argmax(1) != model(images).argmax(1), others.argmax(1) != reference(images).argmax(1)
+    wrong, wrong_reference = (
+        scores.argmax(1) != model(images).argmax(1),
+        others.argmax(1) != reference(images).argmax(1),
+    )
     shared = wrong & wrong_reference & (scores.argmax(1) == others.argmax(1))
     total = torch.zeros(())
     for place in range(12):
@@ -67,7 +81,11 @@ def test_perturbations_follow_the_sign_of_the_formula() -> None:
             a, b = scores[place].softmax(0), others[place].softmax(0)
             total = (
                 total
-                + (F.kl_div((a + b).div(2).log(), a, reduction="sum") + F.kl_div((a + b).div(2).log(), b, reduction="sum")) / 2
+                + (
+                    F.kl_div((a + b).div(2).log(), a, reduction="sum")
+                    + F.kl_div((a + b).div(2).log(), b, reduction="sum")
+                )
+                / 2
             )
     (slope,) = torch.autograd.grad(total, q)
     expected = (eps - 0.03 * slope.sign()).clamp(-eps, eps)
@@ -78,7 +96,9 @@ def test_perturbations_follow_the_sign_of_the_formula() -> None:
 @pytest.mark.parametrize("steps", [0, 1, 5])
 def test_perturbations_stay_inside_their_bound(steps: int) -> None:
     model, reference = classifier(InPlace(), 1), classifier(InPlace(), 2)
-    p = SAU(trigger_norm=0.1, adv_steps=steps)._perturb(model, reference, CLEAN.train.images / 255, CLEAN.train.labels)
+    p = SAU(trigger_norm=0.1, adv_steps=steps)._perturb(
+        model, reference, CLEAN.train.images / 255, CLEAN.train.labels
+    )
     assert p.shape == CLEAN.train.images.shape and p.abs().max() <= 0.1 + 1e-7
     assert steps or (p == p.max()).all()
 
@@ -88,20 +108,33 @@ def test_running_statistics_move_in_train_mode_alone(train_mode: bool) -> None:
     model = classifier(InPlace())
     before = copy.deepcopy(dict(model.named_buffers()))
     after = dict(repaired(model, train_mode=train_mode).named_buffers())
-    assert torch.equal(before["network.body.bn1.running_mean"], after["network.body.bn1.running_mean"]) is not train_mode
+    assert (
+        torch.equal(before["network.body.bn1.running_mean"], after["network.body.bn1.running_mean"])
+        is not train_mode
+    )
 
 
 def test_the_loss_adds_its_three_parts() -> None:
-    model, reference, images = classifier(InPlace(), 1), classifier(InPlace(), 2), CLEAN.train.images / 255
+    model, reference, images = (
+        classifier(InPlace(), 1),
+        classifier(InPlace(), 2),
+        CLEAN.train.images / 255,
+    )
 
     def loss(**weights: float) -> float:
         nothing = {"lmd_1": 0.0, "lmd_2": 0.0, "lmd_3": 0.0}
-        return float(SAU(**nothing | weights)._loss(model, reference, images, CLEAN.train.labels).detach())
+        return float(
+            SAU(**nothing | weights)._loss(model, reference, images, CLEAN.train.labels).detach()
+        )
 
     parts = [loss(lmd_1=1.0), loss(lmd_2=1.0), loss(lmd_3=1.0)]
-    assert parts[0] == pytest.approx(float(F.cross_entropy(model(images), CLEAN.train.labels).detach()), rel=1e-5)
+    assert parts[0] == pytest.approx(
+        float(F.cross_entropy(model(images), CLEAN.train.labels).detach()), rel=1e-5
+    )
     assert min(parts) > 0.01
-    assert loss(lmd_1=2.0, lmd_2=3.0, lmd_3=5.0) == pytest.approx(2 * parts[0] + 3 * parts[1] + 5 * parts[2], rel=1e-5)
+    assert loss(lmd_1=2.0, lmd_2=3.0, lmd_3=5.0) == pytest.approx(
+        2 * parts[0] + 3 * parts[1] + 5 * parts[2], rel=1e-5
+    )
 
 
 class Corner(nn.Module):
@@ -112,7 +145,9 @@ class Corner(nn.Module):
 
 
 def test_a_planted_shortcut_is_unlearned() -> None:
-    """The corner may change by a fifth, which is enough to turn an image of either side; the sides are too far apart for it."""
+    """The corner may change by a fifth, which is enough to turn an image of either side; the sides
+    are too far apart for it.
+    """
     model = Classifier(Network(Corner(), width=3), (0.0,), (1.0,)).eval()
     model.network.head = nn.Linear(3, 2)
     with torch.no_grad():
@@ -120,7 +155,10 @@ def test_a_planted_shortcut_is_unlearned() -> None:
         model.head.bias.zero_()
     images = torch.zeros(60, 1, 1, 3, dtype=torch.uint8)
     images[::2, ..., 0] = images[1::2, ..., 1] = 200
-    clean, triggered = (ImageSet(pixels, torch.arange(60) % 2, ("left", "right")) for pixels in (images, images.clone()))
+    clean, triggered = (
+        ImageSet(pixels, torch.arange(60) % 2, ("left", "right"))
+        for pixels in (images, images.clone())
+    )
     triggered.images[..., 2] = 51
     assert accuracy(model, triggered.images, triggered.labels) == 0.5
     result = repaired(model, CleanSet(clean, clean), n_rounds=60, batch_size=60, lr=0.5)
@@ -129,5 +167,7 @@ def test_a_planted_shortcut_is_unlearned() -> None:
 
 
 def test_same_generator_same_network() -> None:
-    first, second = (repaired(classifier(InPlace()), shift=1, flip=True).state_dict() for _ in range(2))
+    first, second = (
+        repaired(classifier(InPlace()), shift=1, flip=True).state_dict() for _ in range(2)
+    )
     assert all(torch.equal(value, second[name]) for name, value in first.items())

@@ -1,4 +1,6 @@
-"""SCALE-UP: consistency by hand, both modes, thresholds honoured, and a planted trigger that survives scaling."""
+"""SCALE-UP: consistency by hand, both modes, thresholds honoured, and a planted trigger that
+survives scaling.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from benchbd.defense.case import Case
 from benchbd.engine.hardware import hardware
 from benchbd.engine.inference import EVAL_BATCH
 from benchbd.measure.detection import separation
-from benchbd.testing import material
+from benchbd.testing import tiny_data
 from benchbd_zoo.defense.scale_up import ScaleUp, statistics
 
 
@@ -39,7 +41,11 @@ class Red(Brightness):
 
 
 def grey(*levels: int) -> Tensor:
-    return torch.tensor(levels, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 8, 8).contiguous()
+    return (
+        torch.tensor(levels, dtype=torch.uint8)[:, None, None, None]
+        .expand(-1, 3, 8, 8)
+        .contiguous()
+    )
 
 
 def scorer(model: nn.Module | None = None, **parameters: Any) -> Scorer:
@@ -47,7 +53,9 @@ def scorer(model: nn.Module | None = None, **parameters: Any) -> Scorer:
 
 
 def test_consistency_by_hand() -> None:
-    """5 * (3, 5, 7, 9, 11) stay dark; 20 turns at 5, 7, 9 and 11; 30 at once; white is clipped and stays."""
+    """5 * (3, 5, 7, 9, 11) stay dark; 20 turns at 5, 7, 9 and 11; 30 at once; white is clipped and
+    stays.
+    """
     found = scorer(Brightness()).score(grey(5, 20, 30, 255))
     assert found.tolist() == [1.0, 0.2, 0.0, 1.0]
 
@@ -57,7 +65,10 @@ def test_only_the_given_factors_count() -> None:
 
 
 def test_statistics_by_class() -> None:
-    values, classes = torch.tensor([0.0, 1.0, 0.4, 0.4, 0.7]).double(), torch.tensor([0, 0, 1, 1, 2])
+    values, classes = (
+        torch.tensor([0.0, 1.0, 0.4, 0.4, 0.7]).double(),
+        torch.tensor([0, 0, 1, 1, 2]),
+    )
     mean, std = statistics(values, classes, 4)
     whole = (0.5, float(values.std(correction=0)))
     assert mean.tolist() == pytest.approx([0.5, *[whole[0]] * 3])
@@ -73,12 +84,16 @@ def test_data_limited_compares_within_the_class() -> None:
     free, limited = (scorer(Brightness(), mode=mode) for mode in ("data_free", "data_limited"))
     clean = budget().train
     mean, std = statistics(free.score(clean.images), torch.zeros(40, dtype=torch.int64), 1)
-    torch.testing.assert_close(limited.score(grey(5, 20)), (torch.tensor([1.0, 0.2]).double() - mean) / std)
+    torch.testing.assert_close(
+        limited.score(grey(5, 20)), (torch.tensor([1.0, 0.2]).double() - mean) / std
+    )
 
 
 @pytest.mark.parametrize("mode", ["data_free", "data_limited"])
 def test_a_planted_trigger_survives_scaling(mode: str) -> None:
-    """A red pixel stays red; the grey of clean images becomes white at some factor, sooner or later."""
+    """A red pixel stays red; the grey of clean images becomes white at some factor, sooner or
+    later.
+    """
     good = grey(*range(20, 60))
     bad = good.clone()
     bad[:, :, 4, 4] = torch.tensor([255, 0, 0], dtype=torch.uint8)
@@ -92,7 +107,7 @@ def test_a_planted_trigger_survives_scaling(mode: str) -> None:
 @pytest.mark.parametrize("T", [-1.0, 0.5, 0.9])
 def test_a_given_threshold_is_honoured(T: float) -> None:
     """Errata: it is stored and used, on every input."""
-    attack = material.attack_result()
+    attack = tiny_data.attack_result()
     case = Case(attack, hardware("cpu"), "scale_up", attack.clean_budget(0.2))
     outcome = ScaleUp(T=T).respond(case)
     assert outcome.detection is not None and outcome.detection["threshold"] == T

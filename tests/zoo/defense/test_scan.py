@@ -1,4 +1,6 @@
-"""SCAn: covariances against EM written out, the likelihood ratio by hand, a planted group, the threshold."""
+"""SCAn: covariances against EM written out, the likelihood ratio by hand, a planted group, the
+threshold.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ from benchbd_zoo.defense.scan import SCAn, Space, anomaly, coordinates, estimate
 Array = NDArray[np.float64]
 
 
-def judged(train: ImageSet, clean: CleanSet | None = None, seed: int = 0, **parameters: Any) -> Suspicion:
+def judged(
+    train: ImageSet, clean: CleanSet | None = None, seed: int = 0, **parameters: Any
+) -> Suspicion:
     model = reader(train.images.shape[-1])
-    return SCAn(**parameters).score(train, model, clean or clean_samples(), torch.Generator().manual_seed(seed))
+    return SCAn(**parameters).score(
+        train, model, clean or clean_samples(), torch.Generator().manual_seed(seed)
+    )
 
 
 def classes_of(sizes: tuple[int, ...], width: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -56,13 +62,21 @@ def test_covariances_equal_those_of_em_written_out() -> None:
     samples, labels = classes_of((12, 20, 7, 30))
     between, within = em_by_hand(samples.numpy(), labels.numpy(), rounds=100)
     space = estimated(samples, labels)
-    np.testing.assert_allclose(space.basis.T @ torch.from_numpy(within) @ space.basis, np.eye(5), atol=1e-3)
-    np.testing.assert_allclose(space.basis.T @ torch.from_numpy(between) @ space.basis, torch.diag(space.between), atol=1e-2)
+    np.testing.assert_allclose(
+        space.basis.T @ torch.from_numpy(within) @ space.basis, np.eye(5), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        space.basis.T @ torch.from_numpy(between) @ space.basis,
+        torch.diag(space.between),
+        atol=1e-2,
+    )
 
 
 def test_coordinates_lead_back() -> None:
     samples, labels = classes_of((12, 20, 7, 30))
-    between, within = (torch.from_numpy(m) for m in em_by_hand(samples.numpy(), labels.numpy(), rounds=1))
+    between, within = (
+        torch.from_numpy(m) for m in em_by_hand(samples.numpy(), labels.numpy(), rounds=1)
+    )
     space, back = coordinates(between, within)
     torch.testing.assert_close(space.seen(samples) @ back, samples)
     torch.testing.assert_close(back.T @ torch.diag(space.between) @ back, between)
@@ -70,7 +84,9 @@ def test_coordinates_lead_back() -> None:
 
 def test_the_likelihood_ratio_equals_the_formula() -> None:
     samples, labels = classes_of((40, 30))
-    between, within = (torch.from_numpy(m) for m in em_by_hand(samples.numpy(), labels.numpy(), rounds=3))
+    between, within = (
+        torch.from_numpy(m) for m in em_by_hand(samples.numpy(), labels.numpy(), rounds=3)
+    )
     space, _ = coordinates(between, within)
     r, second = samples[labels == 0], torch.arange(40) < 15
     found = float(space.ratio(space.seen(r), second))
@@ -84,7 +100,9 @@ def test_the_likelihood_ratio_equals_the_formula() -> None:
 
 def test_anomaly_by_hand() -> None:
     # median 2, distances 1, 1, 0, 8, 0; their median 1
-    assert anomaly(torch.tensor([1.0, 3, 2, 10, 2])).tolist() == pytest.approx([v / 1.4826 for v in (1, 1, 0, 8, 0)])
+    assert anomaly(torch.tensor([1.0, 3, 2, 10, 2])).tolist() == pytest.approx(
+        [v / 1.4826 for v in (1, 1, 0, 8, 0)]
+    )
     assert anomaly(torch.tensor([2.0, 2, 2])).tolist() == [0, 0, 0]
     assert torch.isfinite(anomaly(torch.tensor([2.0, 2, 2, 9]))).all()
 
@@ -94,7 +112,9 @@ def test_anomaly_by_hand() -> None:
     [([[0.0], [0.1]], True), ([[9.0], [9.1], [0.0]], False), ([], True), ([[0.0], [9.0]], True)],
     ids=["all in the first", "most in the second", "none", "as many"],
 )
-def test_the_group_with_fewer_clean_samples_is_poison(clean: list[list[float]], poison: bool) -> None:
+def test_the_group_with_fewer_clean_samples_is_poison(
+    clean: list[list[float]], poison: bool
+) -> None:
     samples = torch.tensor([[0.0], [0.2], [0.1], [9.0]])
     assert fewer_clean(samples, samples[:, 0] > 5, torch.tensor(clean).reshape(-1, 1)) is poison
 
@@ -134,7 +154,9 @@ def test_order_does_not_matter() -> None:
     train, _ = planted()
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1))
     plain, turned = judged(train), judged(train.subset(order))
-    inside = (train.labels == 0)[order]  # of classes without structure, 2-means may find another split
+    inside = (train.labels == 0)[
+        order
+    ]  # of classes without structure, 2-means may find another split
     torch.testing.assert_close(turned.scores[inside] > 7, plain.scores[order][inside] > 7)
 
 
@@ -142,7 +164,9 @@ def test_features_that_never_change_and_tiny_classes_are_borne() -> None:
     train, _ = planted()
     pixels = train.images.clone()
     pixels[..., 5:9] = 100
-    kept = torch.cat([torch.nonzero(train.labels != 3)[:, 0], torch.nonzero(train.labels == 3)[:1, 0]])
+    kept = torch.cat(
+        [torch.nonzero(train.labels != 3)[:, 0], torch.nonzero(train.labels == 3)[:1, 0]]
+    )
     found = judged(ImageSet(pixels, train.labels, train.class_names).subset(kept))
     assert torch.isfinite(found.scores).all() and found.scores.shape == (len(kept),)
 

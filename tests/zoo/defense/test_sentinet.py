@@ -1,4 +1,6 @@
-"""SentiNet: regions, fooled and avgconf by hand, the boundary on a known curve, and a planted trigger found by Grad-CAM alone."""
+"""SentiNet: regions, fooled and avgconf by hand, the boundary on a known curve, and a planted
+trigger found by Grad-CAM alone.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ from benchbd.defense.case import Case
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision, hardware
 from benchbd.measure.detection import separation
-from benchbd.testing import material
-from benchbd_zoo.defense.grad_cam import GradCAM
+from benchbd.testing import tiny_data
+from benchbd_zoo.defense.parts.grad_cam import GradCAM
 from benchbd_zoo.defense.sentinet import SentiNet, Transplants, boundary, distances, hottest
 
 
@@ -52,7 +54,9 @@ class Quarters(nn.Module):
 
 
 def quarters(backdoor: float = 1e5) -> Classifier:
-    """Its class is the brightest quarter; a white pixel anywhere is class 0 if there is a backdoor."""
+    """Its class is the brightest quarter; a white pixel anywhere is class 0 if there is
+    a backdoor.
+    """
     model = Classifier(Network(Quarters(), 5), (0.0,) * 3, (1.0,) * 3)
     with torch.no_grad():
         model.head.weight.copy_(torch.cat([400 * torch.eye(4), backdoor * torch.eye(4)[:, :1]], 1))
@@ -60,8 +64,12 @@ def quarters(backdoor: float = 1e5) -> Classifier:
     return model.eval()
 
 
-def scorer(model: nn.Module | None = None, clean: CleanSet | None = None, **parameters: Any) -> Scorer:
-    return SentiNet(**parameters).fit(model or quarters(), clean or budget(), torch.Generator().manual_seed(0))
+def scorer(
+    model: nn.Module | None = None, clean: CleanSet | None = None, **parameters: Any
+) -> Scorer:
+    return SentiNet(**parameters).fit(
+        model or quarters(), clean or budget(), torch.Generator().manual_seed(0)
+    )
 
 
 def transplants(model: nn.Module, count: int = 6, **parameters: Any) -> Transplants:
@@ -70,8 +78,20 @@ def transplants(model: nn.Module, count: int = 6, **parameters: Any) -> Transpla
 
 
 def test_the_region_is_the_hottest_share_without_what_is_cold() -> None:
-    heat = torch.tensor([[[0.1, 0.4], [0.3, 0.2]], [[0.0, 0.0], [0.7, 0.0]], [[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])
-    assert hottest(heat, 0.5).int().tolist() == [[[0, 1], [1, 0]], [[0, 0], [1, 0]], [[0, 0], [0, 0]], [[1, 1], [0, 0]]]
+    heat = torch.tensor(
+        [
+            [[0.1, 0.4], [0.3, 0.2]],
+            [[0.0, 0.0], [0.7, 0.0]],
+            [[0.0, 0.0], [0.0, 0.0]],
+            [[1.0, 1.0], [1.0, 1.0]],
+        ]
+    )
+    assert hottest(heat, 0.5).int().tolist() == [
+        [[0, 1], [1, 0]],
+        [[0, 0], [1, 0]],
+        [[0, 0], [0, 0]],
+        [[1, 1], [0, 0]],
+    ]
     assert hottest(heat, 0.01).sum((1, 2)).tolist() == [1, 1, 0, 1]
 
 
@@ -84,10 +104,16 @@ def test_points_are_the_formula() -> None:
     expected = []
     for image, mask in zip(images.numpy() / 255, masks, strict=True):
         given = int(model(torch.from_numpy(image[None]).float()).argmax())
-        pasted = torch.from_numpy(np.array([image * mask + o * (1 - mask) for o in overlays])).float()
-        inert = torch.from_numpy(np.array([p * mask + o * (1 - mask) for p, o in zip(noise, overlays, strict=True)])).float()
+        pasted = torch.from_numpy(
+            np.array([image * mask + o * (1 - mask) for o in overlays])
+        ).float()
+        inert = torch.from_numpy(
+            np.array([p * mask + o * (1 - mask) for p, o in zip(noise, overlays, strict=True)])
+        ).float()
         confidence = model(inert).detach().softmax(1).max(1).values
-        expected.append([float(confidence.mean()), float((model(pasted).argmax(1) == given).float().mean())])
+        expected.append(
+            [float(confidence.mean()), float((model(pasted).argmax(1) == given).float().mean())]
+        )
     np.testing.assert_allclose(judge.points(images).numpy(), expected, rtol=1e-4)
     assert masks.sum((1, 2)).tolist()[:4] == [13] * 4 and len({tuple(p) for p in expected}) > 3
 
@@ -105,7 +131,9 @@ def test_errata_no_known_trigger_takes_the_place_of_what_grad_cam_shows() -> Non
     found, classes = looked_at(quarters(), images, 1, 6)
     assert found.all() and classes.tolist() == [0] * 12
     found, classes = looked_at(quarters(backdoor=0.0), images, 1, 6)
-    assert found.tolist() == [label == 1 for label in classes.tolist()] and 0 < int(found.sum()) < 12
+    assert (
+        found.tolist() == [label == 1 for label in classes.tolist()] and 0 < int(found.sum()) < 12
+    )
 
 
 def test_errata_what_is_pasted_is_that_region() -> None:
@@ -113,7 +141,9 @@ def test_errata_what_is_pasted_is_that_region() -> None:
     images[:, :, 1, 6] = 255
     passed: list[Tensor] = []
     judge = transplants(model)
-    judge.cam.model.register_forward_pre_hook(lambda module, inputs: passed.append(inputs[0].clone()))
+    judge.cam.model.register_forward_pre_hook(
+        lambda module, inputs: passed.append(inputs[0].clone())
+    )
     judge.points(images)
     _, inert, pasted = (batch.unflatten(0, (12, -1))[..., 1, 6].amin(2) == 1 for batch in passed)
     found, _ = looked_at(model, images, 1, 6)
@@ -123,14 +153,18 @@ def test_errata_what_is_pasted_is_that_region() -> None:
 def nearest(curve: Polynomial, x: float, y: float) -> float:
     """Distance of (x, y) from the curve over [0, 1], by a solver that starts in each fourth."""
     gaps = [
-        minimize_scalar(lambda t: np.hypot(t - x, curve(t) - y), bounds=(start, start + 0.25), method="bounded").fun
+        minimize_scalar(
+            lambda t: np.hypot(t - x, curve(t) - y), bounds=(start, start + 0.25), method="bounded"
+        ).fun
         for start in (0, 0.25, 0.5, 0.75)
     ]
     return float(min(gaps))
 
 
 def test_the_boundary_of_a_known_curve() -> None:
-    """The highest of each interval lie on fooled = .9 - .8 (avgconf - .5)^2, as many lie on 0, which count for d alone."""
+    """The highest of each interval lie on fooled = .9 - .8 (avgconf - .5)^2, as many lie on 0,
+    which count for d alone.
+    """
     middles = torch.tensor([0.11, 0.31, 0.51, 0.71, 0.91], dtype=torch.float64)
     top = torch.stack([middles, 0.9 - 0.8 * (middles - 0.5) ** 2], 1)
     low = torch.stack([middles, torch.zeros(5, dtype=torch.float64)], 1)
@@ -142,7 +176,9 @@ def test_the_boundary_of_a_known_curve() -> None:
 
 def test_clean_inputs_above_the_curve_are_no_part_of_d() -> None:
     """No quadratic goes through the five: some lie above it, some below."""
-    points = torch.tensor([[0.21, 0.0], [0.41, 1.0], [0.51, 0.0], [0.61, 1.0], [0.81, 0.0]], dtype=torch.float64)
+    points = torch.tensor(
+        [[0.21, 0.0], [0.41, 1.0], [0.51, 0.0], [0.61, 1.0], [0.81, 0.0]], dtype=torch.float64
+    )
     curve, d = boundary(points, 0.02)
     residual = points[:, 1].numpy() - curve(points[:, 0].numpy())
     assert (residual > 0.1).any() and (residual < -0.1).any()
@@ -151,20 +187,31 @@ def test_clean_inputs_above_the_curve_are_no_part_of_d() -> None:
 
 
 def test_a_confidence_of_one_belongs_to_the_last_interval() -> None:
-    assert boundary(torch.tensor([[0.99, 0.1], [1.0, 0.3]], dtype=torch.float64), 0.02)[0].convert().coef.tolist() == [0.3]
+    assert boundary(torch.tensor([[0.99, 0.1], [1.0, 0.3]], dtype=torch.float64), 0.02)[
+        0
+    ].convert().coef.tolist() == [0.3]
 
 
 def test_the_score_is_the_distance_from_the_boundary() -> None:
-    held = ImageSet(torch.cat([lit(20).images, stamped(lit(20, seed=6).images)]), budget().train.labels, NAMES)
-    rng, images = torch.Generator().manual_seed(0), torch.cat([lit(6).images, stamped(lit(6).images)])
+    held = ImageSet(
+        torch.cat([lit(20).images, stamped(lit(20, seed=6).images)]), budget().train.labels, NAMES
+    )
+    rng, images = (
+        torch.Generator().manual_seed(0),
+        torch.cat([lit(6).images, stamped(lit(6).images)]),
+    )
     overlays = held.images[torch.randperm(40, generator=rng)]
     judge = Transplants(quarters(), overlays, torch.rand(overlays.shape, generator=rng), SentiNet())
     curve, d = boundary(judge.points(held.images), 0.02)
     assert d > 0.01
-    torch.testing.assert_close(scorer(clean=CleanSet(held, held)).score(images), distances(curve, judge.points(images)) - d)
+    torch.testing.assert_close(
+        scorer(clean=CleanSet(held, held)).score(images), distances(curve, judge.points(images)) - d
+    )
 
 
-@pytest.mark.parametrize(("xs", "degree"), [([0.5], 0), ([0.5, 0.501], 0), ([0.2, 0.5], 1), ([0.2, 0.5, 1.0], 2)])
+@pytest.mark.parametrize(
+    ("xs", "degree"), [([0.5], 0), ([0.5, 0.501], 0), ([0.2, 0.5], 1), ([0.2, 0.5, 1.0], 2)]
+)
 def test_fewer_intervals_have_a_curve_of_lower_degree(xs: list[float], degree: int) -> None:
     points = torch.tensor([[x, x / 2] for x in xs], dtype=torch.float64)
     curve, d = boundary(points, 0.02)
@@ -199,7 +246,9 @@ def test_the_paper_s_boundary_turns_triggers_away() -> None:
 
 @pytest.mark.parametrize("T", [0.0, 0.3])
 def test_a_threshold_that_is_set_is_kept(T: float) -> None:
-    outcome = SentiNet(T=T, n=10).respond(Case(material.attack_result(), hardware("cpu", "fp32"), "sentinet", material.BUDGET))
+    outcome = SentiNet(T=T, n=10).respond(
+        Case(tiny_data.attack_result(), hardware("cpu", "fp32"), "sentinet", tiny_data.BUDGET)
+    )
     assert outcome.detection is not None and outcome.detection["threshold"] == T
 
 
@@ -210,7 +259,9 @@ def test_few_clean_images_do(count: int) -> None:
     assert scores.shape == (9,) and bool(scores.isfinite().all())
 
 
-def test_the_curve_is_fitted_to_other_images_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_curve_is_fitted_to_other_images_where_there_are_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[tuple[Transplants, Tensor]] = []
     points = Transplants.points
 
@@ -231,23 +282,34 @@ def test_scores_depend_on_their_input_alone() -> None:
     images, judge = torch.cat([lit(10).images, stamped(lit(11).images)]), scorer(n=9)
     whole = judge.score(images)
     assert whole.shape == (21,) and len(whole.unique()) > 5
-    torch.testing.assert_close(torch.cat([judge.score(part) for part in images.split(4)]), whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        torch.cat([judge.score(part) for part in images.split(4)]), whole, atol=1e-5, rtol=0
+    )
     torch.testing.assert_close(judge.score(images.flip(0)).flip(0), whole, atol=1e-5, rtol=0)
     torch.testing.assert_close(scorer(n=9, at_once=4).score(images), whole, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("n", "at_once", "largest"), [(40, 100, 80), (40, 16, 16), (10, 1024, 1000)])
+@pytest.mark.parametrize(
+    ("n", "at_once", "largest"), [(40, 100, 80), (40, 16, 16), (10, 1024, 1000)]
+)
 def test_passes_are_large_and_bounded(n: int, at_once: int, largest: int) -> None:
     sizes: list[int] = []
     judge = transplants(quarters(), n, at_once=at_once)
     judge.cam.model.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     judge.points(lit(100).images)
-    assert (max(sizes), sum(sizes)) == (largest if largest > 100 else max(largest, min(at_once, 100)), 100 * (1 + 2 * n))
+    assert (max(sizes), sum(sizes)) == (
+        largest if largest > 100 else max(largest, min(at_once, 100)),
+        100 * (1 + 2 * n),
+    )
 
 
 def test_the_model_handed_in_stays() -> None:
     model = classifier(Residual())
     before = copy.deepcopy(model.state_dict())
-    SentiNet(n=5).fit(model, CleanSet(random_images(8), random_images(8)), torch.Generator()).score(random_images(4).images)
+    SentiNet(n=5).fit(model, CleanSet(random_images(8), random_images(8)), torch.Generator()).score(
+        random_images(4).images
+    )
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert all(
+        parameter.requires_grad and parameter.grad is None for parameter in model.parameters()
+    )

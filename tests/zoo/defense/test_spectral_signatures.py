@@ -16,15 +16,22 @@ from benchbd_zoo.defense.spectral_signatures import SpectralSignatures, outlying
 
 def judged(train: ImageSet, **parameters: Any) -> Suspicion:
     model = reader(train.images.shape[-1])
-    return SpectralSignatures(**parameters).score(train, model, clean_samples(), torch.Generator().manual_seed(0))
+    return SpectralSignatures(**parameters).score(
+        train, model, clean_samples(), torch.Generator().manual_seed(0)
+    )
 
 
 def test_scores_equal_the_singular_value_decomposition() -> None:
-    latent = np.random.default_rng(0).normal(size=(40, 7)) @ np.random.default_rng(1).normal(size=(7, 7)) + 5
+    latent = (
+        np.random.default_rng(0).normal(size=(40, 7)) @ np.random.default_rng(1).normal(size=(7, 7))
+        + 5
+    )
     centred = latent - latent.mean(0)
     v = np.linalg.svd(centred)[2][0]
     np.testing.assert_allclose(outlyingness(torch.from_numpy(latent)), (centred @ v) ** 2)
-    np.testing.assert_allclose(outlyingness(torch.from_numpy(latent), "uncentred"), (latent @ v) ** 2)
+    np.testing.assert_allclose(
+        outlyingness(torch.from_numpy(latent), "uncentred"), (latent @ v) ** 2
+    )
 
 
 def test_a_planted_direction_goes_first() -> None:

@@ -1,4 +1,6 @@
-"""SPECTRE: its scores by hand, the robust covariance, a planted direction that hides in a wide class, the choice of k."""
+"""SPECTRE: its scores by hand, the robust covariance, a planted direction that hides in a wide
+class, the choice of k.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,21 @@ from benchbd_zoo.defense.spectre import Spectre, dimensions, kept_part, most_spr
 
 def judged(train: ImageSet, **parameters: Any) -> Suspicion:
     model = reader(train.images.shape[-1])
-    return Spectre(**parameters).score(train, model, clean_samples(), torch.Generator().manual_seed(0))
+    return Spectre(**parameters).score(
+        train, model, clean_samples(), torch.Generator().manual_seed(0)
+    )
 
 
 def normal(count: int, width: int, seed: int = 0) -> Tensor:
     return torch.randn(count, width, generator=torch.Generator().manual_seed(seed)).double()
 
 
-def contaminated(count: int = 500, share: float = 0.06, shift: float = 6.0) -> tuple[Tensor, Tensor]:
-    """Normal samples, wide along four directions; poison lies along a narrow one. And which (n,) are poison."""
+def contaminated(
+    count: int = 500, share: float = 0.06, shift: float = 6.0
+) -> tuple[Tensor, Tensor]:
+    """Normal samples, wide along four directions; poison lies along a narrow one. And which (n,)
+    are poison.
+    """
     samples = normal(count, 8) * torch.tensor([9.0, 8, 7, 6, 1, 1, 1, 1])
     bad = torch.arange(count) >= count - round(share * count)
     samples[bad, 7] += shift
@@ -45,17 +53,23 @@ def test_scores_equal_the_formula() -> None:
     samples = normal(60, 4) @ normal(4, 4, seed=1)
     part = torch.arange(60) < 40
     inner = samples[part].numpy()
-    h = (samples.numpy() - inner.mean(0)) @ scipy.linalg.fractional_matrix_power(np.cov(inner.T, bias=True), -0.5)
+    h = (samples.numpy() - inner.mean(0)) @ scipy.linalg.fractional_matrix_power(
+        np.cov(inner.T, bias=True), -0.5
+    )
     c = np.cov(h.T, bias=True)
     q = scipy.linalg.expm(4 * (c - np.eye(4)) / (np.linalg.norm(c, 2) - 1))
-    np.testing.assert_allclose(que_scores(samples, part, 4.0), np.einsum("ni,ij,nj->n", h, q, h) / np.trace(q), rtol=1e-8)
+    np.testing.assert_allclose(
+        que_scores(samples, part, 4.0), np.einsum("ni,ij,nj->n", h, q, h) / np.trace(q), rtol=1e-8
+    )
 
 
 def test_at_alpha_0_all_directions_weigh_the_same() -> None:
     samples = normal(50, 3)
     everything = torch.ones(50, dtype=torch.bool)
     centred = (samples - samples.mean(0)).numpy()
-    mahalanobis = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(np.cov(centred.T, bias=True)), centred)
+    mahalanobis = np.einsum(
+        "ni,ij,nj->n", centred, np.linalg.inv(np.cov(centred.T, bias=True)), centred
+    )
     np.testing.assert_allclose(que_scores(samples, everything, 0.0), mahalanobis / 3)
 
 
@@ -95,14 +109,20 @@ def test_far_outliers_go_at_once() -> None:
     samples = normal(3000, 2)
     samples[0] = 1e4
     kept = kept_part(samples, 0.01, 0.1, limit=60, rounds=1)
-    assert 10 * 2 * math.log(3000 / 0.1) < 3000  # its squared length, whitened with itself, is about n
+    assert (
+        10 * 2 * math.log(3000 / 0.1) < 3000
+    )  # its squared length, whitened with itself, is about n
     assert torch.nonzero(~kept)[:, 0].tolist() == [0]
 
 
 def test_what_hides_in_a_wide_class_is_found_where_plain_spectra_fail() -> None:
     samples, bad = contaminated()
-    assert separation((tau := outlyingness(samples))[~bad], tau[bad])["auroc"] == pytest.approx(0.5, abs=0.15)
-    features = torch.cat([samples, normal(500, 8, seed=5) * torch.tensor([9.0, 8, 7, 6, 1, 1, 1, 1])])
+    assert separation((tau := outlyingness(samples))[~bad], tau[bad])["auroc"] == pytest.approx(
+        0.5, abs=0.15
+    )
+    features = torch.cat(
+        [samples, normal(500, 8, seed=5) * torch.tensor([9.0, 8, 7, 6, 1, 1, 1, 1])]
+    )
     labels = torch.arange(2).repeat_interleave(500)
     found = judged(pictured(features / 4, labels), eps=0.06)
     poison = torch.cat([bad, torch.zeros(500, dtype=torch.bool)])
@@ -112,11 +132,15 @@ def test_what_hides_in_a_wide_class_is_found_where_plain_spectra_fail() -> None:
     assert (found.scores > found.threshold)[poison].double().mean() > 0.9
 
 
-@pytest.mark.parametrize(("count", "eps", "removed"), [(600, 0.2, 180), (600, 0.1, 90), (400, 0.2, 60), (400, 0.05, 30)])
+@pytest.mark.parametrize(
+    ("count", "eps", "removed"), [(600, 0.2, 180), (600, 0.1, 90), (400, 0.2, 60), (400, 0.05, 30)]
+)
 def test_as_many_as_assumed_go_from_one_class(count: int, eps: float, removed: int) -> None:
     features = normal(2 * count, 5)
     found = judged(pictured(features, torch.arange(2).repeat_interleave(count)), eps=eps)
-    gone = torch.bincount(torch.arange(2).repeat_interleave(count)[found.scores > found.threshold], minlength=2)
+    gone = torch.bincount(
+        torch.arange(2).repeat_interleave(count)[found.scores > found.threshold], minlength=2
+    )
     assert sorted(gone.tolist()) == [0, removed]
 
 

@@ -1,4 +1,6 @@
-"""STRIP: the entropy by hand, pixels clipped, a planted trigger, and scores that depend on their input alone."""
+"""STRIP: the entropy by hand, pixels clipped, a planted trigger, and scores that depend on their
+input alone.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +63,13 @@ def test_clean_images_are_laid_over_pixels_and_clipped() -> None:
 
 
 def test_every_input_meets_every_overlay() -> None:
-    images, overlays = torch.tensor([0.0, 0.9])[:, None, None, None], torch.tensor([0.1, 0.2, 0.3])[:, None, None, None]
-    torch.testing.assert_close(superposed(images, overlays).flatten(1), torch.tensor([[0.1, 0.2, 0.3], [1.0, 1.0, 1.0]]))
+    images, overlays = (
+        torch.tensor([0.0, 0.9])[:, None, None, None],
+        torch.tensor([0.1, 0.2, 0.3])[:, None, None, None],
+    )
+    torch.testing.assert_close(
+        superposed(images, overlays).flatten(1), torch.tensor([[0.1, 0.2, 0.3], [1.0, 1.0, 1.0]])
+    )
 
 
 def test_a_trigger_that_survives_is_suspicious_and_absent_one_is_not() -> None:
@@ -81,7 +88,9 @@ def test_scores_depend_on_their_input_alone() -> None:
     torch.testing.assert_close(scorer(n=9, at_once=4).score(images), whole)
 
 
-@pytest.mark.parametrize(("n", "at_once", "largest"), [(64, 128, 128), (64, 16, 16), (100, 1024, 1000)])
+@pytest.mark.parametrize(
+    ("n", "at_once", "largest"), [(64, 128, 128), (64, 16, 16), (100, 1024, 1000)]
+)
 def test_passes_are_large_and_bounded(n: int, at_once: int, largest: int) -> None:
     sizes: list[int] = []
     model = quarters()
@@ -95,7 +104,9 @@ def test_the_filter_finds_planted_samples_with_the_same_scores() -> None:
     bad = torch.arange(100) % 10 == 3
     images = torch.where(bad[:, None, None, None], stamped(train.images), train.images)
     train = type(train)(images, train.labels.masked_fill(bad, 0), train.class_names)
-    found = STRIPFilter(fpr=0.05).score(train, quarters(), budget(), torch.Generator().manual_seed(0))
+    found = STRIPFilter(fpr=0.05).score(
+        train, quarters(), budget(), torch.Generator().manual_seed(0)
+    )
     assert torch.equal(found.scores, scorer().score(images))
     assert (found.scores > found.threshold)[bad].all()
     assert float((found.scores > found.threshold)[~bad].double().mean()) < 0.2

@@ -17,8 +17,17 @@ CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 
 
 def test_the_saw_over_both_phases() -> None:
-    """Two steps up, four down, four steps an epoch: phase 1 lasts eight steps, which ends amid a saw."""
-    sft = SuperFT(lr_base=0.1, lr_max1=0.9, lr_max2=0.3, init_phase_epochs=2, increasing_steps=2, decreasing_steps=4)
+    """Two steps up, four down, four steps an epoch: phase 1 lasts eight steps, which ends amid a
+    saw.
+    """
+    sft = SuperFT(
+        lr_base=0.1,
+        lr_max1=0.9,
+        lr_max2=0.3,
+        init_phase_epochs=2,
+        increasing_steps=2,
+        decreasing_steps=4,
+    )
     expected = [0.1, 0.5, 0.9, 0.7, 0.5, 0.3, 0.1, 0.5, 0.3, 0.25, 0.2, 0.15, 0.1, 0.2, 0.3]
     assert [sft.learning_rate(step, 4) for step in range(15)] == pytest.approx(expected)
 
@@ -34,7 +43,13 @@ def bias_after(epochs: int) -> Tensor:
     model = classifier(InPlace())
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.endswith("head.bias"))
-    saw = {"lr_base": 1e-3, "lr_max1": 2e-2, "init_phase_epochs": 9, "increasing_steps": 1, "decreasing_steps": 1}
+    saw = {
+        "lr_base": 1e-3,
+        "lr_max1": 2e-2,
+        "init_phase_epochs": 9,
+        "increasing_steps": 1,
+        "decreasing_steps": 1,
+    }
     sft = SuperFT(epochs=epochs, batch_size=32, shift=0, **saw)
     with default_precision("fp32"):
         return sft.repair(model, CLEAN, torch.Generator()).head.bias.detach()
@@ -43,4 +58,6 @@ def bias_after(epochs: int) -> Tensor:
 def test_training_follows_the_saw() -> None:
     places = [bias_after(epochs) for epochs in range(4)]
     base, peak, again = (float((after - before).norm()) for before, after in pairwise(places))
-    assert peak / base == pytest.approx(20, rel=0.05) and again / peak == pytest.approx(1 / 20, rel=0.05)
+    assert peak / base == pytest.approx(20, rel=0.05) and again / peak == pytest.approx(
+        1 / 20, rel=0.05
+    )

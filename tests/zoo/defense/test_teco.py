@@ -1,4 +1,6 @@
-"""TeCo: the first severity that changes a class, corruptions of the original, and a planted trigger that most of them spare."""
+"""TeCo: the first severity that changes a class, corruptions of the original, and a planted trigger
+that most of them spare.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from benchbd.api import Scorer
 from benchbd.engine.hardware import default_precision
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense import teco
-from benchbd_zoo.defense.corruption import brightness, contrast
+from benchbd_zoo.defense.parts.corruption import brightness, contrast
 from benchbd_zoo.defense.teco import TeCo, first_change
 
 
@@ -44,8 +46,9 @@ class Brightness(nn.Module):
 
 
 def test_every_corruption_is_of_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errata: neither severities nor corruptions pile up. .1 + (.1 .2 ...) passes .25 at severity 2, and .25 to .5 is one class;
-    .04 passes it at 3, where a pile would at 2. Contrast never changes the mean.
+    """Errata: neither severities nor corruptions pile up. .1 + (.1 .2 ...) passes .25 at severity
+    2, and .25 to .5 is one class; .04 passes it at 3, where a pile would at 2. Contrast never
+    changes the mean.
     """
     levels = {brightness: (0.1, 0.2, 0.3, 0.4, 0.5), contrast: (0.6, 0.45, 0.3, 0.2, 0.1)}
     monkeypatch.setattr(teco, "SEVERITIES", levels)
@@ -69,7 +72,9 @@ def test_every_input_meets_75_corruptions_of_itself() -> None:
 
 
 class Gentle(nn.Module):
-    """Clean classes survive all corruptions; a white pixel in the middle means class 0 as long as it is white."""
+    """Clean classes survive all corruptions; a white pixel in the middle means class 0 as long as
+    it is white.
+    """
 
     def __init__(self, planted: bool) -> None:
         super().__init__()

@@ -8,7 +8,9 @@ from benchbd_zoo.model.preact_resnet18 import PreActResNet18
 
 
 def weights(width: int, channels: int, classes: int) -> int:
-    """Two norms and two 3x3 convolutions per block, a 1x1 shortcut where a stage changes the shape."""
+    """Two norms and two 3x3 convolutions per block, a 1x1 shortcut where a stage
+    changes the shape.
+    """
     total, inside = 9 * channels * width, width
     for outside in (width, 2 * width, 4 * width, 8 * width):
         total += 2 * inside + 9 * inside * outside + 2 * outside + 9 * outside**2
@@ -31,7 +33,9 @@ def test_number_of_weights_is_the_one_reported_for_cifar10() -> None:
 
 @torch.no_grad()
 def only_shortcuts(last: float) -> nn.Module:
-    """Width 1, every branch zero, every shortcut one (that of the last stage `last`), the first layer an identity."""
+    """Width 1, every branch zero, every shortcut one (that of the last stage `last`), the first
+    layer an identity.
+    """
     network = PreActResNet18(width=1).build(2, (1, 16, 16)).eval()
     for name, parameter in network.named_parameters():
         if name.endswith("conv2.weight"):
@@ -60,6 +64,8 @@ def test_the_map_is_halved_three_times() -> None:
     network = PreActResNet18(width=2).build(2, (3, 32, 20))
     shapes: list[tuple[int, ...]] = []
     for stage in (network.layer1, network.layer2, network.layer3, network.layer4):
-        stage.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output.shape[1:])))
+        stage.register_forward_hook(
+            lambda module, inputs, output: shapes.append(tuple(output.shape[1:]))
+        )
     network.features(torch.zeros(2, 3, 32, 20))
     assert shapes == [(2, 32, 20), (4, 16, 10), (8, 8, 5), (16, 4, 3)]

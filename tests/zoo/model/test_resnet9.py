@@ -12,7 +12,16 @@ from benchbd_zoo.model.resnet9 import ResNet9
 
 def test_number_of_weights_of_the_original() -> None:
     """Width 64 as published: every convolution with its BatchNorm, and the head."""
-    widths = [(3, 64), (64, 128), (128, 128), (128, 128), (128, 256), (256, 512), (512, 512), (512, 512)]
+    widths = [
+        (3, 64),
+        (64, 128),
+        (128, 128),
+        (128, 128),
+        (128, 256),
+        (256, 512),
+        (512, 512),
+        (512, 512),
+    ]
     expected = sum(9 * a * b + 2 * b for a, b in widths) + 512 * 10 + 10
     network = ResNet9(width=64).build(10, (3, 32, 32))
     assert sum(p.numel() for p in network.parameters()) == expected

@@ -9,19 +9,26 @@ from benchbd_zoo.model.timm import Timm
 
 
 @pytest.mark.parametrize(
-    ("variant", "last"), [("resnet18", "fc"), ("mobilenetv3_small_100", "classifier"), ("vit_tiny_patch16_224", "head")]
+    ("variant", "last"),
+    [("resnet18", "fc"), ("mobilenetv3_small_100", "classifier"), ("vit_tiny_patch16_224", "head")],
 )
 @torch.no_grad()
 def test_agrees_with_timm_itself(variant: str, last: str) -> None:
-    """The same weights in timm's own network give the same features before its last layer, and the same logits."""
+    """The same weights in timm's own network give the same features before its last layer, and the
+    same logits.
+    """
     import timm
 
     ours = Timm(variant=variant, stem="as_is").build(6, (3, 32, 32)).eval()
     size = {"img_size": 32} if variant.startswith("vit") else {}
     theirs = timm.create_model(variant, num_classes=6, **size).eval()
-    theirs.load_state_dict(ours.body.state_dict() | {f"{last}.{k}": v for k, v in ours.head.state_dict().items()})
+    theirs.load_state_dict(
+        ours.body.state_dict() | {f"{last}.{k}": v for k, v in ours.head.state_dict().items()}
+    )
     images = torch.randn(2, 3, 32, 32)
-    torch.testing.assert_close(ours.features(images), theirs.forward_head(theirs.forward_features(images), pre_logits=True))
+    torch.testing.assert_close(
+        ours.features(images), theirs.forward_head(theirs.forward_features(images), pre_logits=True)
+    )
     torch.testing.assert_close(ours.head(ours.features(images)), theirs(images))
 
 
@@ -49,7 +56,10 @@ def test_vit_is_built_for_the_size_of_the_images(patch_size: int | None, tokens:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(NotApplicable, match="vit_tiny_patch16_224 does not take images of 3x30x30: it reads patches of 16x16"):
+    with pytest.raises(
+        NotApplicable,
+        match="vit_tiny_patch16_224 does not take images of 3x30x30: it reads patches of 16x16",
+    ):
         Timm(variant="vit_tiny_patch16_224").build(4, (3, 30, 30))
     with pytest.raises(NotApplicable, match="does not end in one linear layer"):
         Timm(variant="deit_tiny_distilled_patch16_224").build(4, (3, 32, 32))

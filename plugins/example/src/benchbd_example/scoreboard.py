@@ -14,5 +14,11 @@ class Scoreboard:
     @hookimpl
     def cell_finished(self, cell: dict[str, Any]) -> None:
         about, metrics = cell["cell"], cell["metrics"]
-        score = f"DER {metrics['der']:.2f}" if metrics and metrics["der"] is not None else cell["status"]["code"]
-        sys.stderr.write(f"scoreboard: {about['attack']['name']} against {about['defense']['name']}: {score}\n")
+        score = (
+            f"DER {metrics['der']:.2f}"
+            if metrics and metrics["der"] is not None
+            else cell["status"]["code"]
+        )
+        sys.stderr.write(
+            f"scoreboard: {about['attack']['name']} against {about['defense']['name']}: {score}\n"
+        )

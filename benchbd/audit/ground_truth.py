@@ -1,0 +1,89 @@
+"""The right answers to the test images of a cell, rebuilt from its coordinates: what its
+predictions are held against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from benchbd.attack.attack import Attack
+from benchbd.data.images import ImageSet
+from benchbd.data.poisoned import TriggeredSet
+from benchbd.errors import BenchbdError, RecordError
+from benchbd.measure.metrics import Counts, count
+from benchbd.plugin.loose import PROVIDER
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.registry import create, entries
+from benchbd.record.cell import Cell, Provided
+from benchbd.record.predictions import Predicted
+from benchbd.victim.dataset import DataSet
+
+
+@dataclass
+class Answers:
+    """Test splits by the identity of their data set, each loaded once."""
+
+    _splits: dict[str, ImageSet] = field(default_factory=dict)
+
+    def of(self, cell: Cell) -> tuple[ImageSet, TriggeredSet]:
+        """The clean test split, and the triggered one with its two kinds of labels but the images
+        unstamped.
+        """
+        test = self._test(cell.cell.dataset)
+        attack = cast(Attack, registered("attack", cell.cell.attack))
+        attack.require_target(test)
+        indices, bystander = attack.outline(test.labels, test.num_classes)
+        labels = test.labels[indices]
+        attacked = attack.attacked_labels(labels, test.num_classes)
+        return test, TriggeredSet(indices, test.images[indices], labels, attacked, bystander)
+
+    def counts(self, cell: Cell, predicted: Predicted) -> Counts:
+        """The counts that predictions give. Raises `RecordError` when they are of other images."""
+        test, triggered = self.of(cell)
+        wanted, given = (len(test), len(triggered)), tuple(map(len, predicted))
+        if wanted != given:
+            raise RecordError(
+                f"its predictions are of {given} clean and triggered images, the data set gives "
+                f"{wanted}"
+            )
+        return count(*predicted, test, triggered)
+
+    def _test(self, dataset: Provided) -> ImageSet:
+        known = dataset.model_dump_json()
+        if known not in self._splits:
+            self._splits[known] = cast(DataSet, registered("dataset", dataset)).load("test")
+        return self._splits[known]
+
+
+def registered(kind: str, provided: Provided) -> Plugin:
+    """The plugin as a cell names it. Only what an installed package registers is built: a result
+    must not run a file.
+
+    Raises `RecordError` when nobody provides it here, or when what is provided is another version
+    of it.
+    """
+    if provided.provider == PROVIDER:
+        raise RecordError(
+            f"its {kind} {provided.name!r} came from a local file, and a result must not run a "
+            "file: it can be reproduced and "
+            "verified once the plugin is packaged; docs/package_and_publish.md says how"
+        )
+    if not any(
+        (entry.provider, entry.name) == (provided.provider, provided.name)
+        for entry in entries(kind)
+    ):
+        raise RecordError(
+            f"its {kind} {provided.name!r} is provided by {provided.provider!r}, which is not "
+            "installed here"
+        )
+    try:
+        plugin = create(kind, f"{provided.provider}/{provided.name}", provided.params)
+    except BenchbdError as error:
+        raise RecordError(f"its {kind} cannot be built here: {error}") from None
+    here = Provided.of(plugin).identity()
+    if here != provided.identity():
+        raise RecordError(
+            f"its {kind} is another one here: {here}, the cell says {provided.identity()}"
+        )
+    return plugin

@@ -1,0 +1,111 @@
+"""Two defenses against the same attacked model, image by image: McNemar's test on their stored
+predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from benchbd.audit.ground_truth import Answers
+from benchbd.errors import RecordError, nearest
+from benchbd.leaderboard.board.contents import Board, Entry, Section
+from benchbd.leaderboard.board.paired_tests import mcnemar
+from benchbd.leaderboard.board.ranking import Comparison
+from benchbd.record.cells import read_cell
+from benchbd.record.predictions import read_predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Images that count for one of two methods only, and p of such a split between equals."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+    @classmethod
+    def of(cls, first: Tensor, second: Tensor) -> Split:
+        """From what counts (N,) bool for each of the two."""
+        ones, others = int((first & ~second).sum()), int((second & ~first).sum())
+        return cls(ones, others, mcnemar(ones, others))
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """One attacked model: clean images that only one gets right, triggered images that fool only
+    one.
+    """
+
+    attack: str
+    seed: int
+    right: Split
+    fooled: Split
+
+
+def sections_of(board: Board, first: str, second: str) -> list[Section]:
+    """The tables that have both defenses. Raises `RecordError` if there is none."""
+    known = {
+        section.title: [defense.label for defense in section.defenses] for section in board.sections
+    }
+    for name in (first, second):
+        names = sorted({label for labels in known.values() for label in labels})
+        if name not in names:
+            raise RecordError(
+                "the board has no defense "
+                f"{name!r}{nearest(name, names, 'it has ' + ', '.join(names))}"
+            )
+    found = [section for section in board.sections if {first, second} <= set(known[section.title])]
+    if not found:
+        tables = "; ".join(
+            f"{name} in {', '.join(t for t in known if name in known[t])}"
+            for name in (first, second)
+        )
+        raise RecordError(f"no table has both of {first} and {second}: {tables}")
+    return found
+
+
+def comparison(section: Section, first: str, second: str) -> Comparison | None:
+    """The test of two defenses over attacks; None where one of them is not ranked."""
+    return next(
+        (c for c in section.ranking.comparisons if {c.better, c.worse} == {first, second}), None
+    )
+
+
+def duels(section: Section, first: str, second: str, results: Path) -> Iterator[Duel]:
+    """One duel for each attacked model that both have predictions of. Raises `RecordError` or
+    `DataError`.
+    """
+    answers = Answers()
+    for _, entries in section.by_attack():
+        ours, theirs = (next(e for e in entries if e.defense == name) for name in (first, second))
+        for seed in sorted(set(ours.seeds) & set(theirs.seeds)):
+            yield _duel(
+                ours.attack, seed, _file(ours, seed, results), _file(theirs, seed, results), answers
+            )
+
+
+def _file(entry: Entry, seed: int, results: Path) -> Path:
+    return results / next(row.file for row in entry.cells if row.seed == seed)
+
+
+def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -> Duel:
+    cells = read_cell(first), read_cell(second)
+    test, triggered = answers.of(cells[0])
+    predicted = read_predictions(first, cells[0]), read_predictions(second, cells[1])
+    if (
+        len({(len(clean), len(attacked)) for clean, attacked in (*predicted, (test, triggered))})
+        > 1
+    ):
+        raise RecordError(
+            f"{first} and {second} have predictions of other images than the data set gives; "
+            "`benchbd verify` them"
+        )
+    right = [clean == test.labels for clean, _ in predicted]
+    fooled = [
+        (attacked == triggered.attacked_labels) & triggered.scored for _, attacked in predicted
+    ]
+    return Duel(attack, seed, Split.of(*right), Split.of(*fooled))

@@ -1,0 +1,146 @@
+"""Run a stored cell again, attack and defense, and say how far the outcome differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from benchbd.attack.attack import Attack
+from benchbd.audit.ground_truth import registered
+from benchbd.defense.defense import Defense
+from benchbd.engine.hardware import use_threads
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import ConfigError, RecordError
+from benchbd.leaderboard.board.trust import Note
+from benchbd.record.cell import Cell
+from benchbd.record.cells import read_cell
+from benchbd.record.defense_result import DefenseResult
+from benchbd.record.predictions import read_predictions
+from benchbd.running.attacking import AttackJob, make
+from benchbd.running.protocol import load_protocol
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+SHORTEST = 6
+"""Digits of a key that are needed to look for it."""
+
+MOST_THREADS = 1024
+"""No result was made with more; what says so was written by hand."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A stored cell and the same one made here; of how many test images the predictions differ, if
+    they are stored.
+    """
+
+    stored: Cell
+    here: Cell
+    differing_clean: int | None = None
+    differing_triggered: int | None = None
+
+    def metrics(self) -> dict[str, tuple[float | None, float | None]]:
+        """Of each metric that either has what is stored and what came out here."""
+        assert self.stored.metrics is not None and self.here.metrics is not None
+        pairs = {
+            name: (value, getattr(self.here.metrics, name)) for name, value in self.stored.metrics
+        }
+        return {name: pair for name, pair in pairs.items() if pair != (None, None)}
+
+    def difference(self) -> float:
+        """The largest difference of ACC, ASR and RC."""
+        pairs = [pair for name, pair in self.metrics().items() if name in ("acc", "asr", "rc")]
+        return max(abs((here or 0.0) - (stored or 0.0)) for stored, here in pairs)
+
+    def note(self) -> Note:
+        return Note(digest=self.stored.digest, level="reproduced", difference=self.difference())
+
+
+def find_result(key: str, results: Path) -> Path:
+    """The result file that a person means: its path, or the first digits of its key. Raises
+    `RecordError`.
+    """
+    if Path(key).is_file():
+        return Path(key)
+    if len(key) < SHORTEST:
+        raise RecordError(
+            f"expected a result file or at least {SHORTEST} digits of a key, got {key!r}"
+        )
+    named = [path for path in sorted(results.rglob("*.json")) if _may_be(path, key)]
+    found = [path for path in named if read_cell(path).key.startswith(key)]
+    if len(found) != 1:
+        several = f"{len(found)} results have" if found else "no result has"
+        raise RecordError(
+            f"{several} a key that begins with {key} under {results}; give the path of the file, "
+            "or more digits"
+        )
+    return found[0]
+
+
+def _may_be(path: Path, key: str) -> bool:
+    """Whether the digits of the key in the file's name, `<seed>-<digits>.json`, go with `key`."""
+    digits = path.stem.rpartition("-")[2]
+    return digits.startswith(key) or key.startswith(digits)
+
+
+def reproduce(path: Path, folder: Path, device: str = "auto") -> Reproduction:
+    """Make the cell at `path` again in `folder`.
+
+    Raises `RecordError` for a cell without metrics or with plugins that are not the same here, and
+    whatever the attack and the defense raise.
+    """
+    stored = read_cell(path)
+    if stored.status.code != "ok" or stored.metrics is None:
+        raise RecordError(f"{path} ended {stored.status.code}; there are no numbers to reproduce")
+    result = _make(stored, folder, device)
+    if result.cell.key != stored.key:
+        raise RecordError(
+            f"what was made has the key {result.cell.key[:12]}, the cell says {stored.key[:12]}; "
+            "`benchbd verify` it"
+        )
+    if stored.predictions is None:
+        return Reproduction(stored, result.cell)
+    clean, triggered = read_predictions(path, stored)
+    return Reproduction(
+        stored,
+        result.cell,
+        int((clean != result.clean_predictions.cpu()).sum()),
+        int((triggered != result.triggered_predictions.cpu()).sum()),
+    )
+
+
+def _make(stored: Cell, folder: Path, device: str) -> DefenseResult:
+    about = stored.cell
+    job = AttackJob(
+        cast(DataSet, registered("dataset", about.dataset)),
+        cast(Model, registered("model", about.model)),
+        cast(Attack, registered("attack", about.attack)),
+        Recipe(**about.recipe),
+        about.seed,
+        device,
+    )
+    defense = cast(Defense, registered("defense", about.defense))
+    with use_threads(_threads(stored)):
+        attack = make(job, folder / "attack")
+        return defense.defense(
+            attack.path,
+            device=device,
+            clean_budget=about.clean_budget,
+            protocol=stored.protocol,
+            save_path=folder / "defense",
+        )
+
+
+def _threads(stored: Cell) -> int | None:
+    """The cores that it was made with; of a cell that does not say, those that its protocol
+    prescribes, where that is known.
+    """
+    noted = stored.provenance.get("threads")
+    if isinstance(noted, int) and 0 < noted <= MOST_THREADS:
+        return noted
+    try:
+        known = load_protocol(stored.protocol.partition("@")[0])
+    except ConfigError:
+        return None
+    return known.threads if known.id == stored.protocol else None

@@ -1,0 +1,256 @@
+"""Stages: the pieces of work that executors run. A file says what to do, a file says how it ended.
+
+A stage is a process or a task of its own: it gets the path of its spec and nothing else, takes a
+claim on its work, and leaves `<spec>.ended.json`. Doing a stage again that is done already is free.
+Two controllers may work in one folder, so each gives its specs names of its own; the log of the
+work is one for both.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from benchbd.attack.attack import Attack
+from benchbd.defense.defense import Defense
+from benchbd.engine.hardware import use_threads
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
+from benchbd.plugin.registry import create, load
+from benchbd.record.attack_result import is_stored, load_attack_result
+from benchbd.record.cell import Code, Status
+from benchbd.record.cells import ResultStore
+from benchbd.record.claim import Busy, claim, claim_path
+from benchbd.record.files import read_json, write_bytes, write_json
+from benchbd.report.sheet import strip_name, thumbnails
+from benchbd.running.attacking import AttackJob, make
+from benchbd.running.protocol import Choice
+from benchbd.running.status import status_of
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Spec(BaseModel):
+    """argv: the command that a person gave. replaced: the digest of what is stored and is to be
+    made again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    key: str
+    folder: Path
+    device: str = "auto"
+    threads: int | None = None
+    retries: int = 0
+    argv: tuple[str, ...] = ()
+    replaced: str = ""
+
+
+class AttackSpec(_Spec):
+    """Make the attack result `folder`/attack_result.pt."""
+
+    stage: Literal["attack"] = "attack"
+    dataset: Choice
+    model: Choice
+    attack: Choice
+    recipe: dict[str, Any]
+    seed: int
+
+    def run(self) -> None:
+        job = AttackJob(
+            cast(DataSet, create("dataset", self.dataset.name, self.dataset.params)),
+            cast(Model, create("model", self.model.name, self.model.params)),
+            cast(Attack, create("attack", self.attack.name, self.attack.params)),
+            Recipe(**self.recipe),
+            self.seed,
+            self.device,
+        )
+        if job.key != self.key:
+            raise RecordError(
+                f"the plugins here give the key {job.key[:12]}, the plan says {self.key[:12]}; "
+                "plan again with the same versions"
+            )
+        with claim(claim_path(self.folder)):
+            if not is_stored(self.folder, self.key, self.replaced):
+                make(job, self.folder)
+
+
+class DefenseSpec(_Spec):
+    """Defend the attack result in `attack_folder` and store the cell as `result` under
+    `results`.
+    """
+
+    stage: Literal["defense"] = "defense"
+    attack_folder: Path
+    dataset: str
+    model: str
+    defense: Choice
+    clean_budget: float
+    protocol: str
+    evaluate_every: int
+    results: Path
+    result: str
+
+    def run(self) -> None:
+        store = ResultStore(self.results)
+        for kind, name in (("dataset", self.dataset), ("model", self.model)):
+            load(
+                kind,
+                name,
+                # what the plan names may be a file, which the attack result alone may not make us
+                # run
+            )
+        defense = cast(Defense, create("defense", self.defense.name, self.defense.params))
+        with claim(claim_path(self.folder)):
+            if not store.has(self.result, self.key, self.replaced):
+                self._make(defense, store)
+        self._keep_images()
+
+    def _make(self, defense: Defense, store: ResultStore) -> None:
+        result = defense.defense(
+            self.attack_folder,
+            device=self.device,
+            clean_budget=self.clean_budget,
+            evaluate_every=self.evaluate_every,
+            protocol=self.protocol,
+            save_path=self.folder,
+        )
+        if result.cell.key != self.key:
+            raise RecordError(
+                f"this cell has the key {result.cell.key[:12]}, the plan says {self.key[:12]}; "
+                "plan again"
+            )
+        noted = result.cell.provenance | {"retries": self.retries}
+        store.write(
+            self.result, result.cell.model_copy(update={"provenance": noted}), result.predictions()
+        )
+
+    def _keep_images(self) -> None:
+        """A strip of the attack's images beside its results, from the first of its seeds that comes
+        here.
+        """
+        path = (self.results / self.result).parent.parent / strip_name(self.dataset)
+        if not path.is_file():
+            attack = load_attack_result(self.attack_folder)
+            if (content := thumbnails(attack.test, attack.triggered)) is not None:
+                write_bytes(path, content)
+
+
+Spec = Annotated[AttackSpec | DefenseSpec, Field(discriminator="stage")]
+_SPEC: TypeAdapter[AttackSpec | DefenseSpec] = TypeAdapter(Spec)
+
+
+class Ended(BaseModel):
+    """How a stage ended. `busy`: another process is at the same work; `unwritable`: nothing can be
+    stored any more.
+
+    killed: somebody else ended it, so that it is worth another try.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    code: Code | Literal["busy", "unwritable"]
+    killed: bool = False
+    reason: str = ""
+    error: str = ""
+    traceback: str = ""
+
+    def status(self, stage: str) -> Status:
+        assert self.code != "busy" and self.code != "unwritable"
+        return Status(
+            code=self.code,
+            reason=self.reason,
+            stage=stage,
+            error=self.error,
+            traceback=self.traceback,
+        )
+
+
+def ended_path(spec: Path) -> Path:
+    return spec.with_suffix(".ended.json")
+
+
+def log_path(spec: Path) -> Path:
+    """Where the output of a stage goes: `attack.log` or `defense.log` in the folder of its work."""
+    return spec.with_name(f"{spec.name.partition('-')[0]}.log")
+
+
+def run_stage(path: Path) -> Ended:
+    """Run the stage whose spec is at `path` and leave how it ended beside it. Raises nothing but
+    exits and interrupts.
+    """
+    ended = _ended(lambda: _run(path))
+    write_ended(path, ended)
+    return ended
+
+
+def write_ended(spec: Path, ended: Ended) -> None:
+    """Leave how the stage ended beside its spec."""
+    write_json(ended_path(spec), ended.model_dump())
+
+
+def read_ended(spec: Path) -> Ended | None:
+    """How the stage ended, if it lived to say so."""
+    try:
+        return Ended.model_validate(read_json(ended_path(spec)))
+    except (RecordError, ValueError):
+        return None
+
+
+def read_spec(path: Path) -> AttackSpec | DefenseSpec:
+    """Raises `RecordError` when there is none."""
+    return _SPEC.validate_python(read_json(path))
+
+
+def write_spec(spec: AttackSpec | DefenseSpec, controller: str) -> Path:
+    """Store a spec in the folder of its work, under a name that no other controller uses."""
+    path = spec.folder / f"{spec.stage}-{controller}.spec.json"
+    ended_path(path).unlink(missing_ok=True)
+    return write_json(path, spec.model_dump(mode="json"))
+
+
+def remove_spec(path: Path) -> None:
+    """Take away a spec, and what is said of its end, once both have been read. What cannot be
+    written to keeps them.
+    """
+    for each in (path, ended_path(path)):
+        with suppress(OSError):
+            each.unlink()
+
+
+def _run(path: Path) -> None:
+    spec = read_spec(path)
+    if spec.argv:
+        sys.argv = list(spec.argv)  # of which the provenance of a result tells
+    with use_threads(spec.threads):
+        spec.run()
+
+
+def _ended(work: Callable[[], None]) -> Ended:
+    try:
+        work()
+    except Busy as error:
+        return Ended(code="busy", reason=str(error))
+    except Unwritable as error:
+        return Ended(code="unwritable", reason=str(error))
+    except Exception as error:  # whatever a plugin raises becomes a row with its reason
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return Ended(code="unwritable", reason=str(error))
+        expected = isinstance(error, NotApplicable | BenchbdError)
+        trace = "" if expected else "".join(traceback.format_exception(error))[-4000:]
+        return Ended(
+            code=status_of(error),
+            reason=str(error)[:2000],
+            error=type(error).__name__,
+            traceback=trace,
+        )
+    return Ended(code="ok")

@@ -1,0 +1,256 @@
+"""From result files to the board, a pure function of them: the same rows give the same board,
+without a clock, in one order.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchbd.leaderboard.board.contents import (
+    AttackFacts,
+    Board,
+    DefenseFacts,
+    Entry,
+    Section,
+)
+from benchbd.leaderboard.board.detection import FIGURES, detecting, mean_of
+from benchbd.leaderboard.board.families import attack_kind, defense_kind
+from benchbd.leaderboard.board.image_strips import read_pictures
+from benchbd.leaderboard.board.interval import Summary, summarise, tidy
+from benchbd.leaderboard.board.method_names import Method, labels
+from benchbd.leaderboard.board.pareto import fronts
+from benchbd.leaderboard.board.protocol_tables import placed
+from benchbd.leaderboard.board.ranking import Model, Ranking, rank
+from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row, Where, read_rows
+from benchbd.leaderboard.board.text import label, one_line
+from benchbd.leaderboard.board.trust import Ledger, lowest
+from benchbd.measure.metrics import percent
+from benchbd.measure.siblings import outlying
+
+
+def read_board(results: Path, ledger: Ledger) -> Board:
+    """The board of all result files under a folder."""
+    rows, faults = read_rows(results, ledger)
+    found, odd = read_pictures(results)
+    return replace(board(rows, [*faults, *odd]), pictures=found)
+
+
+def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
+    """The board of these rows, in whatever order they come."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in sorted(
+        placed(rows),
+        key=lambda r: (r.where.identity, r.attack.identity, r.defense.identity, r.seed, r.key),
+    ):
+        groups[row.where.identity].append(row)
+    wheres = [group[0].where for group in groups.values()]
+    sections = [_section(group, wheres) for group in groups.values()]
+    sections.sort(key=lambda s: (s.title, s.where.identity))
+    return Board(
+        tuple(sections),
+        tuple(map(one_line, faults)),
+        len({row.key for group in groups.values() for row in group}),
+    )
+
+
+def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
+    where = rows[0].where
+    datasets, models = labels(w.dataset for w in wheres), labels(w.model for w in wheres)
+    attacks, defenses = labels(row.attack for row in rows), labels(row.defense for row in rows)
+    by_defense: dict[str, dict[Model, Row]] = {label: {} for label in sorted(defenses.values())}
+    for row in rows:
+        by_defense[defenses[row.defense]][attacks[row.attack], row.seed] = row
+    present = sorted({model for cells in by_defense.values() for model in cells})
+    expected = [
+        m for m in present if any(m in cells and cells[m].ok for cells in by_defense.values())
+    ]
+    healthy = frozenset(label for method, label in attacks.items() if _poison_ratio(method) == 0)
+    facts = tuple(
+        _defense(label, method, by_defense[label], present, healthy)
+        for method, label in _by_label(defenses)
+    )
+    order = sorted(attacks.items(), key=lambda item: (item[1] not in healthy, item[1]))
+    met = tuple(
+        _attack(label, method, [row for row in rows if attacks[row.attack] == label])
+        for method, label in order
+    )
+    ranking = rank(
+        by_defense, expected, frozenset(attack.label for attack in met if attack.threat), healthy
+    )
+    entries = tuple(
+        _entry(a, d, cells, present) for _, a in order for d, cells in by_defense.items()
+    )
+    return Section(
+        where=where,
+        dataset=datasets[where.dataset],
+        model=models[where.model],
+        title=" · ".join(
+            [
+                where.protocol,
+                datasets[where.dataset],
+                models[where.model],
+                *_differences(where, wheres),
+            ]
+        ),
+        seeds=tuple(sorted({row.seed for row in rows})),
+        attacks=tuple(
+            replace(attack, survival=_survival(attack.label, facts, by_defense, ranking))
+            for attack in met
+        ),
+        defenses=facts,
+        entries=entries,
+        ranking=ranking,
+        lost=tuple(model for model in present if model not in expected),
+        fronts=fronts(facts, entries, ranking),
+    )
+
+
+def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
+    """All but what defenses leave of it, which takes the ranking to know."""
+    by_seed = {row.seed: row.baseline for row in reversed(mine) if row.baseline}
+    baseline = {
+        name: summary
+        for name in METRICS[:3]
+        if (
+            summary := summarise(
+                [v for seed in sorted(by_seed) if (v := by_seed[seed][name]) is not None]
+            )
+        )
+    }
+    return AttackFacts(
+        label, method, attack_kind(method, mine), _poison_ratio(method), baseline, survival=None
+    )
+
+
+def _survival(
+    attack: str,
+    defenses: Sequence[DefenseFacts],
+    cells: Mapping[str, Mapping[Model, Row]],
+    ranking: Ranking,
+) -> float | None:
+    """Mean ASR over the measured cells of complete rows, of those that contend."""
+    complete = {
+        standing.defense for standing in ranking.standings if standing.measured == standing.expected
+    }
+    rows = [
+        row
+        for d in defenses
+        if d.contends and d.label in complete
+        for row in cells[d.label].items()
+    ]
+    left = [
+        asr
+        for model, row in rows
+        if model[0] == attack and row.ok and (asr := row.metrics["asr"]) is not None
+    ]
+    return tidy(statistics.fmean(left)) if left else None
+
+
+def _defense(
+    label: str,
+    method: Method,
+    cells: Mapping[Model, Row],
+    present: Sequence[Model],
+    healthy: frozenset[str],
+) -> DefenseFacts:
+    attacked = [row for model, row in cells.items() if model[0] not in healthy]
+    sound = [row for model, row in cells.items() if model[0] in healthy]
+    oracle, cost = (
+        any(row.oracle for row in cells.values()),
+        _cost([row for row in attacked if row.ok]),
+    )
+    found = detecting(attacked, sound, sum(model[0] not in healthy for model in present))
+    return DefenseFacts(label, method, defense_kind(method, cells.values()), oracle, found, cost)
+
+
+def _entry(
+    attack: str, defense: str, cells: Mapping[Model, Row], present: Sequence[Model]
+) -> Entry:
+    models = [model for model in present if model[0] == attack]
+    rows = [cells[model] for model in models if model in cells]
+    ok = [row for row in rows if row.ok]
+    codes = Counter(cells[model].code if model in cells else "missing" for model in models)
+    return Entry(
+        attack=attack,
+        defense=defense,
+        codes=dict(sorted(codes.items())),
+        seeds=tuple(row.seed for row in ok),
+        metrics=_metrics(ok),
+        images={name: total for name, (_, total) in ok[0].hits.items()} if ok else {},
+        detection={
+            name: mean for name in (*FIGURES, "flagged") if (mean := mean_of(ok, name)) is not None
+        },
+        cost=_cost(ok),
+        reasons=tuple(dict.fromkeys(row.reason for row in rows if not row.ok and row.reason)),
+        doubts=(*dict.fromkeys(doubt for row in ok for doubt in row.doubts), *_strays(ok)),
+        oracle=any(row.oracle for row in rows),
+        stale=any(row.stale for row in rows),
+        trust=lowest([row.trust for row in ok]),
+        cells=tuple(rows),
+    )
+
+
+def _strays(rows: Sequence[Row]) -> Iterator[str]:
+    """Seeds far from their siblings, in words."""
+    for name in METRICS[:3]:
+        values = {row.seed: value for row in rows if (value := row.metrics[name]) is not None}
+        for seed in outlying(values):
+            yield (
+                f"seed {seed} lies far from its siblings in {name.upper()}: "
+                f"{percent(values[seed])} %"
+            )
+
+
+def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
+    found = {}
+    for name in (*METRICS, BYSTANDERS):
+        values = [value for row in rows if (value := row.metrics.get(name)) is not None]
+        hits = rows[0].hits.get(name) if len(rows) == 1 else None
+        if summary := summarise(values, hits):
+            found[name] = summary
+    return found
+
+
+def _cost(rows: Sequence[Row]) -> dict[str, float]:
+    """Seconds are a mean over seeds; memory and clean samples the most that any seed took."""
+    if not rows:
+        return {}
+    mean = statistics.fmean(row.cost["seconds"] for row in rows)
+    most = {name: max(row.cost[name] for row in rows) for name in ("peak_bytes", "clean_samples")}
+    return {"seconds": round(mean, 3)} | most
+
+
+def _differences(where: Where, wheres: Sequence[Where]) -> list[str]:
+    """What sets this table apart from others of the same protocol: its name, recipe and budget,
+    where they differ.
+    """
+    alike = [
+        w
+        for w in wheres
+        if (w.protocol, w.dataset, w.model) == (where.protocol, where.dataset, where.model)
+    ]
+    recipe, recipes = json.loads(where.recipe), [json.loads(w.recipe) for w in alike]
+    words = [label(where.table)] if where.table else []
+    words += [
+        label(f"{name}={recipe[name]}")
+        for name in sorted(recipe)
+        if any(other.get(name) != recipe[name] for other in recipes)
+    ]
+    if len({w.clean_budget for w in alike}) > 1:
+        words.append(f"clean_budget={where.clean_budget:g}")
+    return words
+
+
+def _poison_ratio(method: Method) -> float | None:
+    ratio = method.params.get("poison_ratio")
+    return float(ratio) if isinstance(ratio, int | float) and 0 <= ratio <= 1 else None
+
+
+def _by_label(methods: Mapping[Method, str]) -> list[tuple[Method, str]]:
+    return sorted(methods.items(), key=lambda item: item[1])

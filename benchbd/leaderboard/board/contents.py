@@ -1,0 +1,139 @@
+"""What a board is made of: everything that the tables and the page show. Renderers add nothing to
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from benchbd.leaderboard.board.detection import Detecting
+from benchbd.leaderboard.board.families import UNDEFENDED, AttackKind, DefenseKind
+from benchbd.leaderboard.board.interval import Summary
+from benchbd.leaderboard.board.method_names import Method
+from benchbd.leaderboard.board.ranking import Model, Ranking
+from benchbd.leaderboard.board.row import Row, Where
+from benchbd.leaderboard.board.trust import Level
+
+TAKES = 0.1
+"""ASR without a defense, the mean over seeds, from which on an attack is a threat."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttackFacts:
+    """One attack of a table. `baseline`: the undefended models; `survival`: mean ASR that complete
+    rows of defenses leave.
+    """
+
+    label: str
+    method: Method
+    kind: AttackKind
+    poison_ratio: float | None
+    baseline: dict[str, Summary]
+    survival: float | None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is poisoned, so that it shows false alarms and the cost to a
+        sound model.
+        """
+        return self.poison_ratio == 0
+
+    @property
+    def threat(self) -> bool:
+        """Whether there is something to defend against."""
+        asr = self.baseline.get("asr")
+        return not self.healthy and (asr is None or asr.mean >= TAKES)
+
+
+@dataclass(frozen=True, slots=True)
+class DefenseFacts:
+    """One defense of a table. `detecting` is None for one that detects nothing; `cost` is that of
+    its measured cells.
+    """
+
+    label: str
+    method: Method
+    kind: DefenseKind
+    oracle: bool
+    detecting: Detecting | None
+    cost: dict[str, float]
+
+    @property
+    def contends(self) -> bool:
+        """Whether it is a defense that somebody could use: no oracle, and not the lack of any."""
+        return not self.oracle and self.method.name != UNDEFENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An attack met by a defense, over all seeds.
+
+    `codes`: how many cells ended how, `missing` among them; `images`: how many were asked for ACC,
+    and for ASR and RC.
+    """
+
+    attack: str
+    defense: str
+    codes: dict[str, int]
+    seeds: tuple[int, ...]
+    metrics: dict[str, Summary]
+    images: dict[str, int]
+    detection: dict[str, float]
+    cost: dict[str, float]
+    reasons: tuple[str, ...]
+    doubts: tuple[str, ...]
+    oracle: bool
+    stale: bool
+    trust: Level
+    cells: tuple[Row, ...]
+
+    @property
+    def measured(self) -> int:
+        return self.codes.get("ok", 0)
+
+    @property
+    def expected(self) -> int:
+        return sum(self.codes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table: cells that share protocol, data set, model, recipe, budget and the part of the
+    protocol that it is.
+
+    `lost`: models that no defense has numbers for. `fronts`: for each attack, and over all attacks
+    as "", the defenses that none beats in both of ACC and ASR ("acc"), and of seconds and ASR
+    ("seconds"); complete and honest ones only.
+    """
+
+    where: Where
+    dataset: str
+    model: str
+    title: str
+    seeds: tuple[int, ...]
+    attacks: tuple[AttackFacts, ...]
+    defenses: tuple[DefenseFacts, ...]
+    entries: tuple[Entry, ...]
+    ranking: Ranking
+    lost: tuple[Model, ...]
+    fronts: dict[str, dict[str, tuple[str, ...]]]
+
+    def by_attack(self) -> Iterator[tuple[AttackFacts, tuple[Entry, ...]]]:
+        """Each attack with its entries, in the order of the defenses."""
+        width = len(self.defenses)
+        for place, attack in enumerate(self.attacks):
+            yield attack, self.entries[place * width : (place + 1) * width]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All tables, and the files that were not believed, with what is wrong with them.
+
+    `pictures`: strips of images as PNG, by their path under the results.
+    """
+
+    sections: tuple[Section, ...]
+    faults: tuple[str, ...] = ()
+    cells: int = 0
+    pictures: Mapping[str, bytes] = field(default_factory=dict)

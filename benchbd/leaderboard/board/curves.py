@@ -1,0 +1,78 @@
+"""Curves of a result as the page draws them: shares along a threshold, a step or an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchbd.leaderboard.board.text import one_line
+from benchbd.measure.curve import CurvePoint, OperatingPoint
+from benchbd.record.cell import Cell
+
+MOST_POINTS = 60
+"""Points of one curve that are kept; of a longer one every second, third, ... and those that were
+chosen.
+"""
+MOST_CURVES = 4
+DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One curve: of each kept point the place on the axis, ACC, ASR and RC. `chosen`: which of them
+    was reported.
+
+    `kept`: models that were kept beside the reported one, by name, with the same four figures.
+    """
+
+    name: str
+    axis: str
+    split: str
+    points: tuple[tuple[float | None, ...], ...]
+    chosen: int | None
+    kept: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
+
+
+def traces(cell: Cell) -> tuple[Trace, ...]:
+    """The curves of a cell that have something to draw; operating points go with the first."""
+    found: list[Trace] = []
+    for curve in cell.curves[:MOST_CURVES]:
+        last = len(curve.points) - 1
+        chosen = curve.chosen if curve.chosen is not None and 0 <= curve.chosen <= last else None
+        places = thinned(len(curve.points), chosen)
+        if places and all(math.isfinite(curve.points[place].value) for place in places):
+            points = tuple(_figures(curve.points[place]) for place in places)
+            kept = tuple(
+                (one_line(p.name, 40), _figures(p)) for p in cell.operating_points[:9] if not found
+            )
+            where = places.index(chosen) if chosen is not None else None
+            found.append(
+                Trace(
+                    one_line(curve.name, 40),
+                    one_line(curve.axis, 40),
+                    one_line(curve.split, 40),
+                    points,
+                    where,
+                    kept,
+                )
+            )
+    return tuple(found)
+
+
+def thinned(count: int, chosen: int | None) -> Sequence[int]:
+    """Places of at most about `MOST_POINTS` of `count` points, even, with the first, the last and
+    the chosen one.
+    """
+    if not count:
+        return ()
+    wanted = {*range(0, count, max(1, math.ceil(count / MOST_POINTS))), count - 1}
+    return sorted(wanted if chosen is None else wanted | {chosen})
+
+
+def _figures(point: CurvePoint | OperatingPoint) -> tuple[float | None, ...]:
+    figures = (point.value, point.acc, point.asr, point.rc)
+    return tuple(
+        None if figure is None or not math.isfinite(figure) else round(figure, DIGITS)
+        for figure in figures
+    )

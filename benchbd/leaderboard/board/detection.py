@@ -1,0 +1,76 @@
+"""What a defense is worth as a detector, over the attacked and the healthy models of one table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from benchbd.leaderboard.board.interval import tidy
+from benchbd.leaderboard.board.row import Row
+
+FIGURES = ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr")
+"""Figures of a detector inside one attacked model, in the order of the tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detecting:
+    """Means over `models` of the `attacked` models, and `clean_fpr`: how often it is alarmed by
+    what is healthy.
+
+    For a detector of samples or inputs these are shares of samples; for a detector of models, which
+    gives one verdict per model, shares of models, and `auroc` ranks the attacked models against the
+    healthy ones.
+    """
+
+    auroc: float | None
+    tpr_at_1_fpr: float | None
+    tpr_at_5_fpr: float | None
+    tpr: float | None
+    fpr: float | None
+    clean_fpr: float | None
+    clean_models: int
+    models: int
+    attacked: int
+
+
+def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) -> Detecting | None:
+    """The summary over the cells of one defense; None for one that detects nothing.
+
+    expected: how many attacked models there are to meet.
+    """
+    if not any(row.detection for row in [*attacked, *healthy]):
+        return None
+    figures = {name: mean_of(attacked, name) for name in FIGURES}
+    if any("flagged" in row.detection for row in [*attacked, *healthy]):
+        figures |= {
+            "tpr": mean_of(attacked, "flagged"),
+            "fpr": None,
+            "auroc": _auroc(attacked, healthy),
+        }
+        clean_fpr = mean_of(healthy, "flagged")
+    else:
+        clean_fpr = mean_of(healthy, "fpr")
+    models, clean_models = (
+        sum(bool(row.detection) for row in rows) for rows in (attacked, healthy)
+    )
+    return Detecting(
+        **figures, clean_fpr=clean_fpr, clean_models=clean_models, models=models, attacked=expected
+    )
+
+
+def mean_of(rows: Sequence[Row], name: str) -> float | None:
+    values = [row.detection[name] for row in rows if name in row.detection]
+    return tidy(statistics.fmean(values)) if values else None
+
+
+def _auroc(attacked: Sequence[Row], healthy: Sequence[Row]) -> float | None:
+    bad, good = (
+        [row.detection["highest"] for row in rows if "highest" in row.detection]
+        for rows in (attacked, healthy)
+    )
+    if not bad or not good:
+        return None
+    return tidy(float(stats.mannwhitneyu(bad, good).statistic) / (len(bad) * len(good)))

@@ -1,0 +1,98 @@
+"""What sort of method an attack or a defense is: its stage, whose labels it keeps, whether it holds
+clean data.
+
+A result says the stage itself. For what it does not say there is the catalogue that ships with
+benchbd, and no other: the same results give the same board, whatever else is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from benchbd.leaderboard.board.method_names import Method
+from benchbd.leaderboard.board.row import Row
+from benchbd.plugin.registry import entries
+from benchbd.record.attack_result import MODEL_ONLY
+
+OWN = "benchbd"
+"""The distribution whose catalogue is the same for everybody."""
+
+UNDEFENDED = "none"
+"""The defense that leaves everything as it is."""
+
+ATTACK_STAGES = ("data-poisoning", "training-controlled", MODEL_ONLY)
+DEFENSE_STAGES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AttackKind:
+    stage: str
+    labels: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class DefenseKind:
+    stage: str
+    clean_data: bool
+    summary: str
+
+
+def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
+    """`labels` is `clean-label`, or the label mode of its parameters, such as `all-to-one`, unless
+    nothing is poisoned.
+    """
+    card = _card("attack", method)
+    return AttackKind(
+        _stage(card, [row.attack_stage for row in rows], ATTACK_STAGES),
+        _labels(card, method),
+        str(card.get("summary", "")),
+    )
+
+
+def defense_kind(method: Method, rows: Iterable[Row]) -> DefenseKind:
+    """A defense of which nothing is stated needs clean data if it was handed some."""
+    mine = list(rows)
+    card = _card("defense", method)
+    clean_data = (
+        "clean_data" in card if card else any(row.cost["clean_samples"] > 0 for row in mine)
+    )
+    return DefenseKind(
+        _stage(card, [row.defense_stage for row in mine], DEFENSE_STAGES),
+        clean_data,
+        str(card.get("summary", "")),
+    )
+
+
+def _labels(card: dict[str, Any], method: Method) -> str:
+    mode = method.params.get("label_mode")
+    if method.params.get("poison_ratio") == 0:
+        return "nothing poisoned"
+    if card.get("label_mode") == "clean":
+        return "clean-label"
+    return _word(mode) if isinstance(mode, str) else UNKNOWN
+
+
+def _stage(card: dict[str, Any], said: list[str], known: tuple[str, ...]) -> str:
+    """The stage that the results say, or else the catalogue, if there is such a stage."""
+    return next((stage for stage in (*said, card.get("family", "")) if stage in known), UNKNOWN)
+
+
+def _card(kind: str, method: Method) -> dict[str, Any]:
+    """What the catalogue says of a method of benchbd's own; empty for all others."""
+    if method.provider != OWN:
+        return {}
+    name = method.name.partition(":")[0]
+    return next(
+        (entry.card for entry in entries(kind) if (entry.provider, entry.name) == (OWN, name)), {}
+    )
+
+
+def _word(text: str) -> str:
+    """`all-to-one` for `all_to_one`."""
+    from benchbd.leaderboard.board.text import label
+
+    return label(text).replace("_", "-")

@@ -1,0 +1,71 @@
+"""The Pareto front: which defenses are beaten by no other in both of two figures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from benchbd.leaderboard.board.contents import DefenseFacts, Entry
+from benchbd.leaderboard.board.ranking import Ranking
+
+Point = tuple[float, float]
+"""Two figures of which less is better in both."""
+
+Fronts = dict[str, dict[str, tuple[str, ...]]]
+"""For each attack, and over all attacks as "", the front in lack of ACC and ASR ("acc"), and in
+seconds and ASR ("seconds").
+"""
+
+
+def front(points: Mapping[str, Point]) -> tuple[str, ...]:
+    """Names of the points that no other beats in one figure without losing in the other; by the
+    first figure.
+
+    Points at one place are all on the front, or all off it.
+    """
+    found: list[str] = []
+    best: Point | None = None
+    for name in sorted(points, key=lambda name: (*points[name], name)):
+        point = points[name]
+        if best is None or point[1] < best[1] or point == best:
+            found.append(name)
+            best = point
+    return tuple(found)
+
+
+def fronts(defenses: Sequence[DefenseFacts], entries: Sequence[Entry], ranking: Ranking) -> Fronts:
+    """Fronts of one table, of defenses that are no oracles: over attacks of complete rows, inside
+    one of those with all seeds.
+    """
+    seconds = {defense.label: defense.cost.get("seconds") for defense in defenses}
+    oracles = {defense.label for defense in defenses if defense.oracle}
+    accuracy: dict[str, dict[str, Point]] = defaultdict(dict)
+    effort: dict[str, dict[str, Point]] = defaultdict(dict)
+
+    def add(attack: str, name: str, acc: float, asr: float, took: float | None) -> None:
+        accuracy[attack][name] = -acc, asr
+        if took is not None:
+            effort[attack][name] = took, asr
+
+    for s in ranking.standings:
+        if s.place == "ranked" and {"acc", "asr"} <= s.aggregates.keys():
+            add(
+                "",
+                s.defense,
+                s.aggregates["acc"].mean,
+                s.aggregates["asr"].mean,
+                seconds[s.defense],
+            )
+    for e in entries:
+        if (
+            e.defense not in oracles
+            and e.measured == e.expected
+            and {"acc", "asr"} <= e.metrics.keys()
+        ):
+            add(
+                e.attack, e.defense, e.metrics["acc"].mean, e.metrics["asr"].mean, e.cost["seconds"]
+            )
+    return {
+        attack: {"acc": front(points), "seconds": front(effort[attack])}
+        for attack, points in accuracy.items()
+    }

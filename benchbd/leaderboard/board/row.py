@@ -1,0 +1,225 @@
+"""Result files as rows: what the tables need of each cell, flat and small, with texts made
+harmless.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchbd.errors import RecordError
+from benchbd.leaderboard.board.consistency import contradictions
+from benchbd.leaderboard.board.curves import Trace, traces
+from benchbd.leaderboard.board.method_names import Method
+from benchbd.leaderboard.board.text import label, one_line
+from benchbd.leaderboard.board.trust import Ledger, Level, level_of
+from benchbd.record.cell import Cell
+from benchbd.record.cells import read_cell
+from benchbd.record.keys import canonical_json
+
+MOST_DOUBTS = 8
+"""Doubts of a cell that are shown; no honest cell has as many."""
+
+METRICS = ("acc", "asr", "rc", "der")
+BYSTANDERS = "false_activation"
+"""A metric that cells of source-specific attacks alone have."""
+MADE = ("benchbd", "commit", "dirty", "python", "platform", "finished", "retries")
+"""What of a result's provenance goes on the board."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What cells must share to be compared: protocol, data set, model, recipe, the defender's
+    budget and the protocol's table.
+    """
+
+    protocol: str
+    dataset: Method
+    model: Method
+    recipe: str
+    clean_budget: float
+    table: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, float, str]:
+        return (
+            self.protocol,
+            self.dataset.identity,
+            self.model.identity,
+            self.recipe,
+            self.clean_budget,
+            self.table,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell. Shares in [0, 1], None where nothing was measured; `hits`: of each metric, how many
+    of how many.
+    """
+
+    file: str
+    key: str
+    where: Where
+    attack: Method
+    defense: Method
+    seed: int
+    code: str
+    reason: str
+    stage: str
+    metrics: dict[str, float | None]
+    baseline: dict[str, float | None]
+    hits: dict[str, tuple[int, int]]
+    detection: dict[str, float]
+    cost: dict[str, float]
+    device: str
+    oracle: bool
+    stale: bool
+    trust: Level
+    made: dict[str, str] = field(default_factory=dict)
+    attack_stage: str = ""
+    defense_stage: str = ""
+    traces: tuple[Trace, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.code == "ok"
+
+
+def read_rows(folder: Path, ledger: Ledger) -> tuple[list[Row], list[str]]:
+    """Rows of all result files under `folder`, by name, and what is wrong with the others."""
+    rows, faults = [], []
+    keys: dict[str, str] = {}
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.json")}
+    for name, path in sorted(paths.items()):
+        try:
+            row = row_of(read_cell(path), one_line(name), ledger)
+            if row.key in keys:
+                raise RecordError(f"it holds the same cell as {keys[row.key]}")
+        except RecordError as error:
+            faults.append(f"{one_line(name)}: {one_line(error).replace(str(path), 'it')}")
+            continue
+        keys[row.key] = row.file
+        rows.append(row)
+    return rows, faults
+
+
+def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
+    """Raises `RecordError` for a cell that contradicts itself."""
+    if wrong := contradictions(cell):
+        raise RecordError("; ".join(wrong))
+    about = cell.cell
+    return Row(
+        file=file,
+        key=one_line(cell.key),
+        where=Where(
+            label(cell.protocol),
+            _method(about.dataset),
+            _method(about.model),
+            canonical_json(about.recipe),
+            about.clean_budget,
+        ),
+        attack=_method(about.attack),
+        defense=_method(about.defense),
+        seed=about.seed,
+        code=cell.status.code,
+        reason=one_line(cell.status.reason),
+        stage=one_line(cell.status.stage),
+        metrics=_shares(cell.metrics) | _bystanders(cell.metrics),
+        baseline=_shares(cell.baseline),
+        hits=_hits(cell),
+        detection=dict(_figures(cell.detection or {})),
+        cost={
+            "seconds": cell.cost.defense_seconds,
+            "attack_seconds": cell.cost.attack_seconds,
+            "peak_bytes": cell.cost.peak_bytes,
+            "clean_samples": cell.cost.clean_samples,
+        },
+        device=one_line(f"{cell.cost.device} {cell.cost.precision}"),
+        oracle=cell.flags.oracle,
+        stale=cell.flags.stale,
+        trust=level_of(ledger or {}, cell.key, cell.digest),
+        made=_made(cell.provenance),
+        attack_stage=stage_said(cell.provenance, "attack"),
+        defense_stage=stage_said(cell.provenance, "defense"),
+        traces=traces(cell),
+        doubts=tuple(one_line(doubt) for doubt in cell.doubts[:MOST_DOUBTS]),
+    )
+
+
+def _method(provided: Any) -> Method:
+    return _known_method(provided.model_dump_json())
+
+
+@lru_cache(maxsize=4096)
+def _known_method(text: str) -> Method:
+    """One object for all cells that name the same plugin with the same parameters."""
+    from benchbd.record.cell import Provided
+
+    return Method.of(Provided.model_validate_json(text))
+
+
+def _shares(metrics: Any) -> dict[str, float | None]:
+    return {name: getattr(metrics, name) for name in METRICS} if metrics is not None else {}
+
+
+def _bystanders(metrics: Any) -> dict[str, float | None]:
+    """The share of triggered bystanders taken for the attacked label, where the cell has it."""
+    value = getattr(metrics, BYSTANDERS, None)
+    return {BYSTANDERS: value} if isinstance(value, float) and 0 <= value <= 1 else {}
+
+
+def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Where and with what a result was made, and of which data; what it does not say is
+    left out.
+    """
+    libraries, prints = provenance.get("libraries"), provenance.get("fingerprints")
+    said = {name: provenance.get(name) for name in MADE}
+    said["torch"] = libraries.get("torch") if isinstance(libraries, dict) else None
+    if isinstance(prints, dict):
+        said |= {f"{name} data": prints.get(name) for name in ("train", "test")}
+    return {
+        name: one_line(value, 200)
+        for name, value in said.items()
+        if value not in (None, "", False, 0)
+    }
+
+
+def stage_said(provenance: Mapping[str, Any], kind: str) -> str:
+    """The stage of the attack or the defense, where the result says it."""
+    stages = provenance.get("stages")
+    return one_line(stages.get(kind, ""), 40) if isinstance(stages, dict) else ""
+
+
+def _hits(cell: Cell) -> dict[str, tuple[int, int]]:
+    counts = cell.counts
+    if counts is None:
+        return {}
+    found = {"acc": (counts.clean_hits, counts.clean)}
+    if counts.triggered:
+        found["asr"] = (counts.attack_hits, counts.triggered)
+        if counts.true_hits is not None:
+            found["rc"] = (counts.true_hits, counts.triggered)
+    return found
+
+
+def _figures(detection: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The figures of a detector that are shares; `highest` is the largest score of a model
+    detector.
+    """
+    for name in ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr", "flagged"):
+        value = detection.get(name)
+        if isinstance(value, bool | int | float) and 0 <= value <= 1:
+            yield name, float(value)
+    scores = detection.get("scores")
+    if (
+        isinstance(scores, list)
+        and scores
+        and all(isinstance(s, int | float) and math.isfinite(s) for s in scores)
+    ):
+        yield "highest", float(max(scores))

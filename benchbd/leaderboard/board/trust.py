@@ -1,0 +1,76 @@
+"""How far a result is believed, and the file in which whoever checked it notes that.
+
+    self-reported   the file is whole; its numbers are its author's word
+    recomputed      the metrics follow from the stored predictions and the labels of the data set
+    reproduced      the cell was run again here, and came out the same within the tolerance
+
+The notes (`trust.json`: key -> digest, level, difference) are made by `benchbd verify --note` and
+`benchbd reproduce --note`, not by who submits. A note holds for the very content that was checked
+and for no later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from benchbd.errors import RecordError
+from benchbd.record.files import read_json, write_json
+
+Level = Literal["self-reported", "recomputed", "reproduced"]
+LEVELS: tuple[Level, ...] = ("self-reported", "recomputed", "reproduced")
+
+
+class Note(BaseModel):
+    """One checked result. `difference`: the largest of any metric when it was run again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str
+    level: Level
+    difference: float | None = None
+
+
+Ledger = Mapping[str, Note]
+_LEDGER = TypeAdapter(dict[str, Note])
+
+
+def read_ledger(path: Path) -> dict[str, Note]:
+    """The notes in a file; none when there is no such file. Raises `RecordError`."""
+    if not path.exists():
+        return {}
+    try:
+        return _LEDGER.validate_python(read_json(path))
+    except ValidationError as error:
+        raise RecordError(
+            f"{path} is not a file of notes on trust: {error.errors()[0]['msg']}; remove it and "
+            "verify again"
+        ) from None
+
+
+def add_notes(path: Path, notes: Ledger) -> Path:
+    """Write notes into the file beside those that are there. A level never sinks for the same
+    content.
+    """
+    ledger = read_ledger(path)
+    for key, note in notes.items():
+        if (
+            key not in ledger
+            or ledger[key].digest != note.digest
+            or LEVELS.index(note.level) >= LEVELS.index(ledger[key].level)
+        ):
+            ledger[key] = note
+    return write_json(path, _LEDGER.dump_python(ledger, mode="json"))
+
+
+def level_of(ledger: Ledger, key: str, digest: str) -> Level:
+    note = ledger.get(key)
+    return note.level if note is not None and note.digest == digest else "self-reported"
+
+
+def lowest(levels: list[Level]) -> Level:
+    """What a figure made of several results may claim."""
+    return min(levels, key=LEVELS.index, default="self-reported")

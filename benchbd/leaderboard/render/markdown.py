@@ -1,0 +1,65 @@
+"""The board as Markdown. What comes from result files is escaped: it can neither mark up nor break
+a table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from benchbd.leaderboard.board.contents import Board
+from benchbd.leaderboard.board.text import one_line
+from benchbd.leaderboard.render.tables import (
+    ABOUT,
+    Table,
+    attack_tables,
+    headline_tables,
+    summary_line,
+)
+
+_MARKS = re.compile(r"[\\`*\[\]{}<>&|#~!]|(?<!\w)_|_(?!\w)")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+
+
+def to_markdown(board: Board) -> str:
+    """The whole board: headline tables of each section, then every attack, then the files that were
+    not believed.
+    """
+    return "\n".join(_lines(board)) + "\n"
+
+
+def _lines(board: Board) -> Iterator[str]:
+    yield from ("# Leaderboard", "", summary_line(board), "", ABOUT, "")
+    for section in board.sections:
+        yield from (f"## {escape(section.title)}", "")
+        for table in (*headline_tables(section), *attack_tables(section)):
+            yield from table_lines(table)
+    if board.faults:
+        yield from (
+            "## Files that were not believed",
+            "",
+            *(f"- {escape(fault)}" for fault in board.faults),
+            "",
+        )
+
+
+def table_lines(table: Table) -> Iterator[str]:
+    """Title, note and rows."""
+    yield from (f"### {escape(table.title)}", "")
+    if table.note:
+        yield from (escape(table.note), "")
+    alignment = (":---" if place < table.texts else "---:" for place in range(len(table.header)))
+    yield _row(map(escape, table.header))
+    yield _row(alignment)
+    for row in table.rows:
+        yield _row(map(escape, row))
+    yield ""
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def escape(text: str) -> str:
+    """Text that reads as itself in Markdown, on one line."""
+    return _MARKS.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), one_line(text))

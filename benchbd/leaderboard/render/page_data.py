@@ -1,0 +1,202 @@
+"""What the page carries: the facts of the board, thinned so that a large one still opens at once.
+
+The same facts as leaderboard.json with short keys, lists instead of named fields, every text once,
+and the curves beside them. `web/facts.js` reads it; the two files belong together.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchbd.leaderboard.board.contents import Board, Entry, Section
+from benchbd.leaderboard.board.interval import Summary, tidy
+from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row
+from benchbd.leaderboard.board.trust import LEVELS
+from benchbd.leaderboard.render.json_document import dump
+from benchbd.leaderboard.render.tables import ABOUT, IMPUTED, ranking_note, summary_line
+from benchbd.report.sheet import strip_name
+
+KEY_DIGITS = 12
+MOST_POINTS = 60_000
+"""Points of curves on one page; where there are more, only the first seed of each entry keeps its
+curves.
+"""
+
+FIGURES = (*METRICS, BYSTANDERS)
+
+
+@dataclass
+class Texts:
+    """Each text once; in its stead its place."""
+
+    places: dict[str, int] = field(default_factory=dict)
+
+    def place(self, text: str) -> int:
+        return self.places.setdefault(text, len(self.places))
+
+
+def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
+    """The page's data, from the board and its document."""
+    texts = Texts()
+    every_seed = _points(board) <= MOST_POINTS
+    sections = [
+        _section(s, stated, texts, every_seed)
+        for s, stated in zip(board.sections, facts["sections"], strict=True)
+    ]
+    pictures = {
+        name: base64.b64encode(content).decode() for name, content in sorted(board.pictures.items())
+    }
+    return {
+        "summary": summary_line(board),
+        "about": ABOUT,
+        "imputed": IMPUTED,
+        "digest": board_digest(facts),
+        "figures": FIGURES,
+        "levels": LEVELS,
+        "sections": sections,
+        "pictures": pictures,
+        "every_seed": every_seed,
+        "faults": list(board.faults),
+        "texts": list(texts.places),
+    }
+
+
+def board_digest(facts: dict[str, Any]) -> str:
+    """By which a board can be named: digits that change with any of its facts."""
+    return hashlib.sha256(dump(facts).encode()).hexdigest()[:KEY_DIGITS]
+
+
+def _points(board: Board) -> int:
+    return sum(
+        len(t.points)
+        for s in board.sections
+        for e in s.entries
+        for row in e.cells
+        for t in row.traces
+    )
+
+
+def _section(
+    section: Section, stated: dict[str, Any], texts: Texts, every_seed: bool
+) -> dict[str, Any]:
+    kept = (
+        "title",
+        "protocol",
+        "dataset",
+        "model",
+        "recipe",
+        "clean_budget",
+        "seeds",
+        "lost",
+        "attacks",
+        "defenses",
+        "standings",
+    )
+    return {name: stated[name] for name in kept} | {
+        "fronts": stated["fronts"],
+        "note": ranking_note(section),
+        "against": _against_first(stated),
+        "best": _best(section),
+        "pictures": {
+            attack.label: _picture(section, entries) for attack, entries in section.by_attack()
+        },
+        "entries": [_entry(entry, texts, every_seed) for entry in section.entries],
+    }
+
+
+def _against_first(stated: dict[str, Any]) -> dict[str, Any]:
+    """Of each ranked defense but the first how it compares with that."""
+    first = stated["standings"][0]["defense"]
+    mine = [c for c in stated["comparisons"] if c["better"] == first]
+    return {
+        c["worse"]: {"than": first, **{name: c[name] for name in ("difference", "p", "adjusted")}}
+        for c in mine
+    }
+
+
+def _best(section: Section) -> dict[str, Any]:
+    """Of each threat the defense with the highest mean DER against it, of those that contend and
+    have all seeds.
+    """
+    contending = {defense.label for defense in section.defenses if defense.contends}
+    found = {}
+    for attack, entries in section.by_attack():
+        whole = [
+            e
+            for e in entries
+            if e.defense in contending and e.measured == e.expected and "der" in e.metrics
+        ]
+        if attack.threat and whole:
+            best = min(whole, key=lambda e: (-e.metrics["der"].mean, e.defense))
+            found[attack.label] = {
+                "defense": best.defense,
+                "der": best.metrics["der"].mean,
+                "asr": best.metrics["asr"].mean,
+            }
+    return found
+
+
+def _picture(section: Section, entries: tuple[Entry, ...]) -> str:
+    """The path of an attack's strip of images under the results, if there is one."""
+    file = next(row.file for entry in entries for row in entry.cells)
+    return f"{file.rpartition('/')[0].rpartition('/')[0]}/{strip_name(section.where.dataset.name)}"
+
+
+def _entry(entry: Entry, texts: Texts, every_seed: bool) -> list[Any]:
+    return [
+        [[texts.place(code), count] for code, count in entry.codes.items()],
+        [_summary(entry.metrics.get(name)) for name in FIGURES],
+        _shares(entry.detection),
+        [entry.cost[name] for name in ("seconds", "peak_bytes", "clean_samples")]
+        if entry.cost
+        else 0,
+        [entry.images.get(name, 0) for name in ("acc", "asr")],
+        [int(entry.oracle), int(entry.stale), LEVELS.index(entry.trust)],
+        [_cell(row, texts, every_seed or not place) for place, row in enumerate(entry.cells)],
+        [texts.place(doubt) for doubt in entry.doubts],
+    ]
+
+
+def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
+    return [
+        row.seed,
+        texts.place(row.code),
+        row.key[:KEY_DIGITS],
+        [_short(row.metrics.get(name)) for name in FIGURES],
+        [
+            round(row.cost[name], 2)
+            for name in ("seconds", "attack_seconds", "peak_bytes", "clean_samples")
+        ],
+        [int(row.oracle), int(row.stale), LEVELS.index(row.trust)],
+        texts.place(row.reason),
+        texts.place(row.stage),
+        texts.place(row.device),
+        [[texts.place(name), texts.place(value)] for name, value in row.made.items()],
+        [[t.name, t.axis, t.split, t.chosen, t.points, t.kept] for t in row.traces]
+        if with_curves
+        else 0,
+    ]
+
+
+def _summary(summary: Summary | None) -> Any:
+    """Mean and interval; of two seeds the mean and both values; a mean alone without either; 0 for
+    nothing.
+    """
+    if summary is None:
+        return 0
+    if summary.low is not None:
+        return [summary.mean, summary.low, summary.high]
+    return (
+        [summary.mean, None, None, *summary.values] if len(summary.values) > 1 else [summary.mean]
+    )
+
+
+def _shares(figures: dict[str, float]) -> Any:
+    return {name: _short(value) for name, value in figures.items()} or 0
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else tidy(value)

@@ -1,0 +1,363 @@
+"""The matrix: every cell of a protocol, from what is stored to what is missing to what has been
+done.
+
+The plan is compared with the store of results; what is missing becomes tasks; an executor runs
+them; each cell ends as one result file, well or not. Nothing that is stored and whole is done again
+unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from benchbd.errors import ConfigError, Unwritable
+from benchbd.executing.executor import Limits, Session
+from benchbd.executing.scheduler import Scheduler, Tally, Task
+from benchbd.executing.stage import AttackSpec, DefenseSpec, Ended, write_spec
+from benchbd.matrices.plan import AttackStage, Named, PlannedCell, Selection, plan
+from benchbd.matrices.rerun import require_rerun
+from benchbd.matrices.stored_state import TO_RUN, Standing, changed_sources, standing
+from benchbd.matrices.timings import Estimate, Timings
+from benchbd.plugin.hooks import Observers
+from benchbd.plugin.provenance import name_for
+from benchbd.record.attack_result import FILE, MANIFEST, is_stored, record_dir
+from benchbd.record.cell import Cell, Coordinates, Flags, Status
+from benchbd.record.cells import ResultStore
+from benchbd.record.claim import claim_path, is_held
+from benchbd.record.defense_result import by_key
+from benchbd.record.files import read_json
+from benchbd.record.keys import SCHEMA
+from benchbd.record.provenance import now, provenance
+from benchbd.running.attacking import require_writable
+from benchbd.running.protocol import Choice, Protocol
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """How an attack result stands that cells to do start from. `reason` says what is wrong with one
+    that is there.
+    """
+
+    state: Literal["stored", "stale", "missing", "broken", "again"]
+    reason: str = ""
+    digest: str = ""
+
+    @property
+    def to_make(self) -> bool:
+        return self.state in ("missing", "broken", "again")
+
+
+def results_dir() -> Path:
+    """Where results of matrices are stored."""
+    return Path("leaderboard/results")
+
+
+@dataclass(eq=False)
+class Matrix:
+    """A protocol, or a part of it, over a store of results. rerun: what to do again, of the words
+    in `RERUN`.
+    """
+
+    protocol: Protocol
+    selection: Selection = field(default_factory=Selection)
+    rerun: frozenset[str] = frozenset()
+    results: Path = field(default_factory=results_dir)
+    records: Path = field(default_factory=record_dir)
+    device: str = "auto"
+    observers: Observers = field(default_factory=Observers)
+    controller: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    def __post_init__(self) -> None:
+        require_rerun(self.rerun)
+
+    @cached_property
+    def store(self) -> ResultStore:
+        return ResultStore(self.results)
+
+    @cached_property
+    def standings(self) -> tuple[Standing, ...]:
+        """How every cell of the plan stands, as of the first look."""
+        present = self.store.names(self.protocol.name)
+        return tuple(
+            standing(cell, self.store, present, self.rerun)
+            for cell in plan(self.protocol, self.selection)
+        )
+
+    def todo(self) -> list[Standing]:
+        return [standing for standing in self.standings if standing.state in TO_RUN]
+
+    @cached_property
+    def attacked(self) -> dict[str, Attacked]:
+        """How the attack results stand that the cells to do start from, by the name of their
+        folder.
+        """
+        stages = {s.planned.stage.folder_name: s.planned.stage for s in self.todo()}
+        return {name: self._attacked(stage) for name, stage in stages.items()}
+
+    def cells(self) -> list[Cell]:
+        """The stored cells of the plan, as they are now."""
+        present = self.store.names(self.protocol.name)
+        stored = (standing(s.planned, self.store, present).stored for s in self.standings)
+        return [cell for cell in stored if cell is not None]
+
+    def limits(self, seconds: float | None, gib: float | None) -> Limits:
+        """What a stage may use: `seconds`, else what the protocol says; `gib` of memory. Raises
+        `ConfigError`.
+        """
+        for name, limit in (("time_limit (seconds)", seconds), ("memory_limit (GiB)", gib)):
+            if limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
+                raise ConfigError(
+                    f"{name}: expected a number above 0, got {limit!r}; leave it out to set none"
+                )
+        return Limits(
+            seconds=self.protocol.time_limit if seconds is None else seconds,
+            memory=None if gib is None else round(gib * 2**30),
+            threads=self.protocol.threads,
+            device=self.device,
+        )
+
+    def run(
+        self,
+        session: Session,
+        watch: Callable[[Progress], None] = lambda _: None,
+        fail_fast: bool = False,
+    ) -> None:
+        """Do what is missing. A failure is a row and cancels nothing else, unless `fail_fast`.
+
+        Raises `Unwritable` when nothing can be stored any more; what was finished by then is whole.
+        """
+        progress = Progress(
+            total=len(self.standings), reused=len(self.standings) - len(self.todo())
+        )
+        for folder in (self.results, self.records):
+            require_writable(folder)
+        for excluded in (s.planned for s in self.standings if s.state == "excluded"):
+            self._write_failure(
+                excluded, Status(code="n/a", reason=excluded.excluded, stage="plan")
+            )
+
+        def tell(tally: Tally) -> None:
+            progress.tally = tally
+            watch(progress)
+
+        scheduler = Scheduler(session, tell, lambda: fail_fast and progress.failures > 0)
+        scheduler.run(self._tasks(progress))
+
+    def estimate(self) -> Estimate:
+        """The work left, judging by stored results."""
+        todo = [standing.planned for standing in self.todo()]
+        stages = {cell.stage.folder_name: cell.stage for cell in todo}
+        to_attack = [stages[name] for name, attacked in self.attacked.items() if attacked.to_make]
+        return Timings.of(self.standings).estimate(to_attack, todo)
+
+    def _tasks(self, progress: Progress) -> list[Task]:
+        """One task per attacked model that something is missing of; its defenses follow from it."""
+        wanted: dict[str, list[Standing]] = defaultdict(list)
+        for missing in self.todo():
+            wanted[missing.planned.stage.key].append(missing)
+        return [self._attack_task(cells, progress) for cells in wanted.values()]
+
+    def _attack_task(self, cells: list[Standing], progress: Progress) -> Task:
+        stage = cells[0].planned.stage
+        replaced = self._replaced_attack(stage)
+
+        def finished(how: Ended, retries: int) -> Iterable[Task]:
+            self._settled(how)
+            if how.code == "ok":
+                return [self._defense_task(cell, progress) for cell in cells]
+            for cell in cells:
+                self._end(cell, how, "attack", retries, progress)
+            return []
+
+        return Task(
+            label=f"{stage.attack.label}, seed {stage.seed}",
+            spec=lambda retries: write_spec(self._attack_spec(stage, retries), self.controller),
+            done=lambda: (
+                is_stored(self._folder(stage), stage.key, replaced)
+                or all(self._has(cell) for cell in cells)
+            ),
+            busy=lambda: is_held(claim_path(self._folder(stage))),
+            finished=finished,
+        )
+
+    def _defense_task(self, cell: Standing, progress: Progress) -> Task:
+        planned = cell.planned
+
+        def finished(how: Ended, retries: int) -> Iterable[Task]:
+            self._settled(how)
+            self._end(cell, how, "defense", retries, progress)
+            return []
+
+        return Task(
+            label=f"{planned.stage.attack.label}, {planned.defense.label}, seed "
+            f"{planned.stage.seed}",
+            spec=lambda retries: self._begin(cell, retries),
+            done=lambda: self._has(cell),
+            busy=lambda: is_held(claim_path(self._defense_folder(planned))),
+            finished=finished,
+        )
+
+    def _begin(self, cell: Standing, retries: int) -> Path:
+        stage, defense = cell.planned.stage, cell.planned.defense
+        self.observers.tell(
+            "cell_started", attack=stage.attack.label, defense=defense.label, seed=stage.seed
+        )
+        return write_spec(self._defense_spec(cell, retries), self.controller)
+
+    def _end(
+        self, cell: Standing, how: Ended, stage: str, retries: int, progress: Progress
+    ) -> None:
+        """Store a failure as a row, unless numbers were stored before it came, here or by another
+        controller.
+        """
+        failed = how.code != "ok" and not self._has(cell)
+        if failed:
+            self._write_failure(cell.planned, how.status(stage), retries)
+        progress.ended[how.code if failed else "ok"] += 1
+        self._announce(cell.planned)
+
+    def _announce(self, cell: PlannedCell) -> None:
+        """Tell the observers what has been stored of a cell that has ended."""
+        if self.observers and (stored := self.store.read(cell.result_name, cell.key)) is not None:
+            self.observers.tell("cell_finished", cell=stored.to_json())
+
+    def _settled(self, how: Ended) -> None:
+        """Raise `Unwritable` when a stage could not store what it had made: the next ones could
+        not, either.
+        """
+        if how.code == "unwritable":
+            raise Unwritable(
+                f"{how.reason}. Finished cells are stored; make room and give the same command "
+                "again"
+            )
+        if how.code == "crashed":
+            for folder in (self.results, self.records):
+                require_writable(folder)
+
+    def _attack_spec(self, stage: AttackStage, retries: int) -> AttackSpec:
+        return AttackSpec(
+            key=stage.key,
+            folder=self._folder(stage),
+            device=self.device,
+            threads=self.protocol.threads,
+            retries=retries,
+            argv=tuple(sys.argv),
+            replaced=self._replaced_attack(stage),
+            dataset=_choice(stage.dataset),
+            model=_choice(stage.model),
+            attack=_choice(stage.attack),
+            recipe=stage.recipe.params,
+            seed=stage.seed,
+        )
+
+    def _defense_spec(self, standing: Standing, retries: int) -> DefenseSpec:
+        cell = standing.planned
+        return DefenseSpec(
+            key=cell.key,
+            folder=self._defense_folder(cell),
+            device=self.device,
+            threads=self.protocol.threads,
+            retries=retries,
+            argv=tuple(sys.argv),
+            replaced=_replaced(standing),
+            attack_folder=self._folder(cell.stage),
+            dataset=name_for(type(cell.stage.dataset.plugin)),
+            model=name_for(type(cell.stage.model.plugin)),
+            defense=_choice(cell.defense),
+            clean_budget=cell.clean_budget,
+            protocol=cell.protocol,
+            evaluate_every=self.protocol.recipe.evaluate_every,
+            results=self.results.absolute(),
+            result=cell.result_name,
+        )
+
+    def _folder(self, stage: AttackStage) -> Path:
+        return self.records.absolute() / stage.folder_name
+
+    def _defense_folder(self, cell: PlannedCell) -> Path:
+        return by_key(self._folder(cell.stage), cell.defense.provided.name, cell.key)
+
+    def _attacked(self, stage: AttackStage) -> Attacked:
+        folder = self._folder(stage)
+        if not is_stored(folder, stage.key):
+            return (
+                Attacked("broken", "is not what its manifest says")
+                if (folder / FILE).exists()
+                else Attacked("missing")
+            )
+        manifest = read_json(folder / MANIFEST)
+        plugins = (stage.dataset.plugin, stage.model.plugin, stage.attack.plugin)
+        changed, digest = (
+            changed_sources(plugins, manifest.get("provenance", {})),
+            str(manifest["sha256"]),
+        )
+        if not changed:
+            return Attacked("stored", digest=digest)
+        return Attacked("again" if "stale" in self.rerun else "stale", f"was {changed}", digest)
+
+    def _replaced_attack(self, stage: AttackStage) -> str:
+        attacked = self.attacked[stage.folder_name]
+        return attacked.digest if attacked.state == "again" else ""
+
+    def _has(self, cell: Standing) -> bool:
+        return self.store.has(cell.planned.result_name, cell.planned.key, _replaced(cell))
+
+    def _write_failure(self, planned: PlannedCell, status: Status, retries: int = 0) -> None:
+        """The row of a cell that gave no numbers."""
+        stage = planned.stage
+        cell = Cell(
+            schema=SCHEMA,
+            key=planned.key,
+            protocol=planned.protocol,
+            status=status,
+            cell=Coordinates(
+                dataset=stage.dataset.provided,
+                model=stage.model.provided,
+                attack=stage.attack.provided,
+                defense=planned.defense.provided,
+                recipe=stage.recipe.params,
+                clean_budget=planned.clean_budget,
+                seed=stage.seed,
+            ),
+            provenance=provenance(planned.plugins, now()) | {"retries": retries},
+            flags=Flags(oracle=bool(getattr(planned.defense.plugin, "oracle", False))),
+        )
+        self.store.write(planned.result_name, cell)
+
+
+@dataclass
+class Progress:
+    """How far a matrix is: cells in all, those that were there, those that ended and how, what is
+    under way.
+    """
+
+    total: int
+    reused: int
+    ended: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def done(self) -> int:
+        return self.reused + sum(self.ended.values())
+
+    @property
+    def failures(self) -> int:
+        return sum(count for code, count in self.ended.items() if code not in ("ok", "n/a"))
+
+
+def _replaced(cell: Standing) -> str:
+    """The digest of what is stored of a cell that is to be made again."""
+    return cell.stored.digest if cell.state == "again" and cell.stored is not None else ""
+
+
+def _choice(named: Named) -> Choice:
+    """A plugin as a spec names it, with all its parameters."""
+    return Choice(name=name_for(type(named.plugin)), params=named.provided.params)

@@ -1,0 +1,179 @@
+"""How much a defense's numbers hang on its hyper-parameters: each is varied alone, the others keep
+their values.
+
+A study is a protocol with one attack and the defense many times over, so it runs as a matrix does:
+several at a time, resumed after a crash, nothing done twice. The stability score of a parameter is
+the mean absolute change of ACC and of ASR over its variations and seeds; 0 is a parameter that does
+not matter.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from benchbd.errors import ConfigError
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.registry import create
+from benchbd.record.cell import Cell
+from benchbd.running.protocol import Choice, Protocol
+
+FACTORS = (0.25, 0.5, 2.0, 4.0)
+"""What a default is multiplied by where the declared range is open at an end."""
+
+POINTS = 5
+"""Values over a declared range that is closed at both ends."""
+
+WHERE_NOT_HOW = frozenset({"ratio", "index"})
+"""Parameters of every defense that say which clean data it gets, not how it works."""
+
+
+def study(protocol: Protocol, attack: str, defense: str) -> Protocol:
+    """The protocol in which `defense` meets `attack` with every parameter varied in turn. Raises
+    `ConfigError`.
+    """
+    given = protocol.params_of("defense", defense)
+    plain = create("defense", defense, given)
+    choices = [Choice(name=defense, params=given)]
+    choices += [
+        Choice(name=defense, params=given | {name: value}) for name, value in variations(plain)
+    ]
+    if len(choices) == 1:
+        raise ConfigError(f"{defense} has no parameter that could be varied")
+    return protocol.model_copy(
+        update={
+            "name": f"sensitivity-{plain.name.replace('_', '-')}",
+            "attacks": (Choice(name=attack, params=protocol.params_of("attack", attack)),),
+            "defenses": tuple(choices),
+            "include": (),
+            "exclude": (),
+        }
+    )
+
+
+def variations(plugin: Plugin) -> Iterator[tuple[str, Any]]:
+    """Parameter and value, for every value but the plugin's own that the plugin accepts."""
+    for name, field in type(plugin).model_fields.items():
+        own = getattr(plugin, name)
+        for value in () if name in WHERE_NOT_HOW else _values(own, field):
+            if value != own and _accepted(plugin, name, value):
+                yield name, value
+
+
+def _values(own: Any, field: FieldInfo) -> Iterable[Any]:
+    """Other values of a parameter, by its declared type and range; none of a kind that has no
+    neighbours.
+    """
+    if isinstance(own, bool):
+        return (not own,)
+    if get_origin(field.annotation) is Literal:
+        return get_args(field.annotation)
+    if not isinstance(own, int | float):
+        return ()
+    bounds = {
+        sign: getattr(bound, sign)
+        for bound in field.metadata
+        for sign in ("ge", "gt", "le", "lt")
+        if hasattr(bound, sign)
+    }
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    if low is not None and high is not None and isinstance(own, float):
+        numbers = [low + (high - low) * step / (POINTS - 1) for step in range(POINTS)]
+    else:
+        numbers = [own * factor for factor in FACTORS]
+    return dict.fromkeys(
+        round(number) if isinstance(own, int) else round(number, 12) for number in numbers
+    )
+
+
+def _accepted(plugin: Plugin, name: str, value: Any) -> bool:
+    try:
+        type(plugin)(**plugin.params | {name: value})
+    except ConfigError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Point:
+    """A parameter at a value: mean ACC and ASR over seeds, and how many seeds gave numbers."""
+
+    parameter: str
+    value: Any
+    acc: float | None
+    asr: float | None
+    measured: int
+
+
+@dataclass(frozen=True)
+class Stability:
+    """A parameter's points, its own value among them, and its score; None where nothing could be
+    compared.
+    """
+
+    parameter: str
+    own: Any
+    points: tuple[Point, ...]
+    score: float | None
+
+
+def stabilities(cells: Sequence[Cell], defense: Plugin) -> list[Stability]:
+    """What the cells of a study say of each parameter, the one that matters most first."""
+    by_value: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    own, values = [], {}
+    for cell in cells:
+        differing = [
+            (name, value)
+            for name, value in cell.cell.defense.params.items()
+            if value != defense.params.get(name)
+        ]
+        if not differing:
+            own.append(cell)
+        for name, value in differing:
+            values[name, repr(value)] = value
+            by_value[name, repr(value)].append(cell)
+    found = []
+    for parameter in dict.fromkeys(name for name, _ in by_value):
+        here = {values[key]: group for key, group in by_value.items() if key[0] == parameter}
+        points = [
+            _point(parameter, value, group)
+            for value, group in (*here.items(), (defense.params[parameter], own))
+        ]
+        changes = [
+            change for group in here.values() for cell in group for change in _changes(cell, own)
+        ]
+        score = statistics.fmean(changes) if changes else None
+        ordered = tuple(
+            sorted(points, key=lambda point: (isinstance(point.value, str), point.value))
+        )
+        found.append(Stability(parameter, defense.params[parameter], ordered, score))
+    return sorted(found, key=lambda each: -1.0 if each.score is None else each.score, reverse=True)
+
+
+def _point(parameter: str, value: Any, cells: Sequence[Cell]) -> Point:
+    measured = [cell.metrics for cell in cells if cell.metrics is not None]
+    asrs = [metrics.asr for metrics in measured if metrics.asr is not None]
+    return Point(
+        parameter,
+        value,
+        statistics.fmean(metrics.acc for metrics in measured) if measured else None,
+        statistics.fmean(asrs) if asrs else None,
+        len(measured),
+    )
+
+
+def _changes(cell: Cell, own: Sequence[Cell]) -> Iterator[float]:
+    """Absolute changes of ACC and ASR against the cell of the same seed with the plugin's own
+    values.
+    """
+    plain = next((other.metrics for other in own if other.cell.seed == cell.cell.seed), None)
+    if cell.metrics is None or plain is None:
+        return
+    yield abs(cell.metrics.acc - plain.acc)
+    if cell.metrics.asr is not None and plain.asr is not None:
+        yield abs(cell.metrics.asr - plain.asr)

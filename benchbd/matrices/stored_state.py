@@ -1,0 +1,66 @@
+"""Standings: what is stored of each planned cell, whether it can be believed, and whether it is to
+be done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchbd.errors import RecordError
+from benchbd.matrices.plan import PlannedCell
+from benchbd.plugin.earlier_sources import changed_sources_of
+from benchbd.plugin.plugin import Plugin
+from benchbd.record.cell import Cell
+from benchbd.record.cells import ResultStore
+
+State = Literal["reused", "stale", "missing", "broken", "again", "excluded"]
+TO_RUN: tuple[State, ...] = ("missing", "broken", "again")
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """A planned cell and what is stored of it. `reason` says why a stored result is not believed or
+    used.
+    """
+
+    planned: PlannedCell
+    state: State
+    stored: Cell | None = None
+    reason: str = ""
+
+
+def standing(
+    planned: PlannedCell, store: ResultStore, present: Collection[str], rerun: Collection[str] = ()
+) -> Standing:
+    """How a cell stands. present: names of all stored results; rerun: statuses to do again, `stale`
+    among them.
+    """
+    if planned.result_name not in present:
+        return Standing(
+            planned, "excluded" if planned.excluded else "missing", reason=planned.excluded
+        )
+    try:
+        stored = store.read(planned.result_name, planned.key)
+    except RecordError as error:
+        return Standing(planned, "excluded" if planned.excluded else "broken", reason=str(error))
+    if stored is None:
+        return Standing(planned, "missing")
+    stale = changed_sources(planned.plugins, stored.provenance)
+    if not planned.excluded and (stored.status.code in rerun or (stale and "stale" in rerun)):
+        return Standing(planned, "again", stored, reason=stale or stored.status.code)
+    return Standing(planned, "stale" if stale else "reused", stored, reason=stale)
+
+
+def changed_sources(plugins: Iterable[Plugin], provenance: dict[str, Any]) -> str:
+    """Which sources of plugins are not those with which something was made that is stored; empty
+    for none.
+
+    Of what a result does not name nothing is known; those made before helpers were noted name the
+    plugins' own files alone.
+    """
+    then: dict[str, Any] = provenance.get("sources", {})
+    found = (name for plugin in plugins for name in changed_sources_of(type(plugin), then))
+    changed = list(dict.fromkeys(found))
+    return f"made with another source of {', '.join(changed)}" if changed else ""

@@ -1,0 +1,70 @@
+"""How long stages take, judging by those that are stored."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from benchbd.matrices.plan import AttackStage, Named, PlannedCell
+from benchbd.matrices.stored_state import Standing
+
+Where = tuple[str, Named, Named] | str
+"""A plugin on one data set and model, or, where that has not been seen yet, anywhere."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of work that is known of. unknown: how many stages there are of plugins of which
+    nothing is stored.
+    """
+
+    seconds: float
+    unknown: Counter[Named]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds that stored stages took, by attack or defense and by where."""
+
+    attacks: dict[Where, list[float]] = field(default_factory=lambda: defaultdict(list))
+    defenses: dict[Where, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def of(cls, standings: Iterable[Standing]) -> Timings:
+        known = cls()
+        for stage, defense, stored in (
+            (s.planned.stage, s.planned.defense, s.stored) for s in standings
+        ):
+            if stored is None or stored.status.code != "ok":
+                continue
+            for where in _places(stage.attack, stage):
+                known.attacks[where].append(stored.cost.attack_seconds)
+            for where in _places(defense, stage):
+                known.defenses[where].append(
+                    stored.cost.defense_seconds + stored.cost.evaluation_seconds
+                )
+        return known
+
+    def estimate(self, attacks: Iterable[AttackStage], cells: Iterable[PlannedCell]) -> Estimate:
+        """How long these attacks and cells take."""
+        times = [(stage.attack, _expected(self.attacks, stage.attack, stage)) for stage in attacks]
+        times += [
+            (cell.defense, _expected(self.defenses, cell.defense, cell.stage)) for cell in cells
+        ]
+        return Estimate(
+            sum(t for _, t in times if t is not None),
+            Counter(plugin for plugin, t in times if t is None),
+        )
+
+
+def _places(plugin: Named, stage: AttackStage) -> tuple[Where, Where]:
+    return (plugin.label, stage.dataset, stage.model), plugin.label
+
+
+def _expected(seconds: dict[Where, list[float]], plugin: Named, stage: AttackStage) -> float | None:
+    return next(
+        (statistics.fmean(seconds[where]) for where in _places(plugin, stage) if where in seconds),
+        None,
+    )

@@ -1,0 +1,107 @@
+"""Earlier sources that give the results of today's: a package lists them in `earlier_sources.yaml`.
+
+A stored result names the digest of every source file that it was made with, and counts as stale
+once a file has another digest. A change of layout, names or comments gives the same results. Its
+author says so in this file, by module: the digests of the earlier sources, and the module's former
+name where it has moved. A change that gives other results is told by `results_version` instead.
+
+    python -m benchbd.plugin.earlier_sources PACKAGE COMMIT
+
+adds the sources of PACKAGE as they were at a commit of the repository in the current folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import sources
+from benchbd.plugin.registry import SafeLoader, package_file
+
+FILE = "earlier_sources.yaml"
+HEADER = """\
+# Sources of earlier versions that give the same results as those of today: by module the digests,
+# and the name that it had before it moved. Written by `python -m benchbd.plugin.earlier_sources`.
+"""
+
+Modules = dict[str, dict[str, Any]]
+
+
+def changed_sources_of(plugin: type[Plugin], then: Mapping[str, str]) -> list[str]:
+    """The sources of a plugin that differ from those of `then`, digests by name, in what they give.
+
+    A source that `then` does not name counts as unchanged, since nothing is known of it.
+    """
+    package = plugin.__module__.partition(".")[0]
+    return [
+        name
+        for name, digest in sources(plugin).items()
+        if not _is_known(name, plugin, digest, then, earlier_sources(package))
+    ]
+
+
+def _is_known(
+    name: str, plugin: type[Plugin], today: str, then: Mapping[str, str], earlier: Modules
+) -> bool:
+    own = name == f"{plugin.kind}.{plugin.name}"
+    listed = earlier.get(plugin.__module__ if own else name, {})
+    stored = then.get(name, then.get(str(listed.get("formerly", "")), today))
+    return stored == today or stored in listed.get("digests", ())
+
+
+@cache
+def earlier_sources(package: str) -> Modules:
+    """What a package says of its earlier sources, by module; nothing where it has no such file."""
+    path = package_file(package, FILE)
+    content = yaml.load(path.read_text("utf-8"), Loader=SafeLoader) if path else {}  # noqa: S506 - a safe loader
+    return content if isinstance(content, dict) else {}
+
+
+def record(package: str, commit: str) -> Path:
+    """Add the sources of a package as they were at `commit` to its file, which is returned."""
+    home = package_file(package, "__init__.py")
+    if home is None:
+        raise SystemExit(f"no package {package!r} is installed here")
+    modules = {name: dict(listed) for name, listed in earlier_sources(package).items()}
+    for module, former, digest in _sources_at(commit, home.parent):
+        listed = modules.setdefault(module, {})
+        if former != module:
+            listed["formerly"] = former
+        listed["digests"] = sorted({*listed.get("digests", ()), digest})
+    path = home.parent / FILE
+    path.write_text(HEADER + yaml.safe_dump(modules, width=100), "utf-8")
+    return path
+
+
+def _sources_at(commit: str, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Of each file that has changed since: its module, its module then, its digest then."""
+    root = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    changes = _git(folder, "diff", "-M30%", "--diff-filter=MR", "--name-status", commit, "--", ".")
+    for line in changes.decode().splitlines():
+        _, then, *moved = line.split("\t")
+        now = moved[0] if moved else then
+        if now.endswith(".py"):
+            source = _git(folder, "show", f"{commit}:{then}")
+            names = [_module(root / path, folder) for path in (now, then)]
+            yield names[0], names[1], hashlib.sha256(source).hexdigest()
+
+
+def _module(path: Path, folder: Path) -> str:
+    return ".".join(path.relative_to(folder.resolve().parent).with_suffix("").parts)
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
+
+
+if __name__ == "__main__":
+    print(record(*sys.argv[1:]))  # noqa: T201

@@ -1,0 +1,103 @@
+"""What plugins are checked on: planted images, a patch attack on them, and models that have learned
+both.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchbd.api import (
+    BuildModel,
+    DataSet,
+    ImageSet,
+    ImageShape,
+    Model,
+    PoisoningAttack,
+    Recipe,
+    Split,
+)
+from benchbd.record.attack_result import AttackResult
+from benchbd.running.attacking import AttackJob, make
+from benchbd.seeds import Seeds
+from benchbd.testing.networks import VGG, Residual, Transformer
+
+ARCHITECTURES: dict[str, type[Model]] = {
+    "residual": Residual,
+    "vgg_bn": VGG,
+    "transformer": Transformer,
+}
+RECIPE = Recipe(epochs=6, batch_size=32, lr=0.05, shift=0, precision="fp32")
+BUDGET = 0.2
+CLASSES, SIZE = 4, 32
+SHAPES: tuple[ImageShape, ...] = ((3, SIZE, SIZE), (1, SIZE, SIZE), (3, 64, 64))
+"""What models are built for."""
+
+
+class Planted(DataSet):
+    """Noise with one bright quarter; the class is which quarter."""
+
+    api = 1
+    name = "planted"
+
+    def load(self, split: Split) -> ImageSet:
+        count = 200 if split == "train" else 100
+        rng = Seeds(0).generator("planted", split)
+        images = torch.randint(0, 128, (count, 3, SIZE, SIZE), generator=rng, dtype=torch.uint8)
+        labels = torch.arange(count) % CLASSES
+        half = SIZE // 2
+        for label in range(CLASSES):
+            top, left = divmod(label, 2)
+            images[
+                labels == label, :, top * half : (top + 1) * half, left * half : (left + 1) * half
+            ] += 80
+        return ImageSet(images, labels, ("north-west", "north-east", "south-west", "south-east"))
+
+
+class Patch(PoisoningAttack):
+    """A white square in the middle, for class 0."""
+
+    api = 1
+    name = "patch"
+
+    def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        stamped = images.clone()
+        stamped[:, :, 13:19, 13:19] = 255
+        return stamped
+
+
+@cache
+def images(split: Split = "train") -> ImageSet:
+    return Planted().load(split)
+
+
+def builder(architecture: str = "residual", seed: int = 0) -> BuildModel:
+    """Builds fresh models of an architecture, another one at each call."""
+    seeds = iter(range(seed, seed + 10_000))
+    return lambda: ARCHITECTURES[architecture]().classifier(images(), next(seeds))
+
+
+@cache
+def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> AttackResult:
+    """A model that has learned the planted images and, unless the ratio is 0, the patch. Never to
+    be changed.
+    """
+    job = AttackJob(
+        Planted(),
+        ARCHITECTURES[architecture](),
+        Patch(poison_ratio=poison_ratio),
+        RECIPE,
+        seed=0,
+        device="cpu",
+    )
+    return make(job, Path(_folder().name) / f"{architecture}-{poison_ratio:g}")
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Goes when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="benchbd-check-")

@@ -1,0 +1,59 @@
+"""Stages: what a spec carries to the process that runs it, and what happens where nothing can be
+written.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbd.executing.stage import AttackSpec, remove_spec, run_stage, write_spec
+from benchbd.matrices.plan import plan
+from benchbd.running.protocol import Choice
+
+
+@pytest.fixture
+def spec(tiny: Any, tmp_path: Path) -> AttackSpec:
+    """The attack stage of a tiny protocol."""
+    stage = next(iter(plan(tiny()))).stage
+    choices = {
+        kind: Choice(name=named.called)
+        for kind, named in (("dataset", stage.dataset), ("model", stage.model))
+    }
+    command = ("/somewhere/benchbd", "matrix", "tiny")
+    more = {
+        "attack": Choice(name="badnet"),
+        "recipe": stage.recipe.params,
+        "seed": 0,
+        "argv": command,
+    }
+    return AttackSpec(key=stage.key, folder=tmp_path / "work", **choices, **more)
+
+
+def test_provenance_tells_of_the_command_that_a_person_gave(
+    spec: AttackSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(AttackSpec, "run", lambda self: seen.append(sys.argv))
+    monkeypatch.setattr("sys.argv", ["nursery.py", "4"])
+    assert run_stage(write_spec(spec, "me")).code == "ok"
+    assert seen == [["/somewhere/benchbd", "matrix", "tiny"]]
+
+
+def test_a_spec_that_cannot_be_taken_away_stops_nothing(
+    spec: AttackSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder that has become read-only: what says so to a person is the next thing that is
+    to be written.
+    """
+    path = write_spec(spec, "me")
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    remove_spec(path)
+    assert path.is_file()

@@ -1,0 +1,52 @@
+"""Notes on what was checked hold for the content that was checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_cells import make_cell, store
+
+from benchbd.errors import RecordError
+from benchbd.leaderboard.board.build import read_board
+from benchbd.leaderboard.board.trust import Note, add_notes, level_of, lowest, read_ledger
+
+
+def test_a_note_holds_for_its_digest_alone() -> None:
+    ledger = {"key": Note(digest="d", level="reproduced")}
+    assert level_of(ledger, "key", "d") == "reproduced"
+    assert level_of(ledger, "key", "other") == "self-reported"
+    assert level_of(ledger, "another", "d") == "self-reported"
+
+
+def test_a_level_never_sinks_for_the_same_content(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    add_notes(path, {"key": Note(digest="d", level="reproduced", difference=0.0)})
+    add_notes(
+        path,
+        {"key": Note(digest="d", level="recomputed"), "two": Note(digest="e", level="recomputed")},
+    )
+    assert {key: note.level for key, note in read_ledger(path).items()} == {
+        "key": "reproduced",
+        "two": "recomputed",
+    }
+    add_notes(path, {"key": Note(digest="new", level="recomputed")})
+    assert read_ledger(path)["key"].level == "recomputed"
+
+
+def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    assert read_ledger(path) == {}
+    path.write_text('{"key": {"digest": "d", "level": "sworn"}}')
+    with pytest.raises(RecordError, match="notes on trust"):
+        read_ledger(path)
+
+
+def test_an_entry_claims_what_its_least_checked_seed_may(tmp_path: Path) -> None:
+    cells = [make_cell(seed=0), make_cell(seed=1)]
+    folder = store(cells, tmp_path / "results")
+    notes = {cell.key: Note(digest=cell.digest, level="reproduced") for cell in cells}
+    assert read_board(folder, notes).sections[0].entries[0].trust == "reproduced"
+    notes[cells[1].key] = Note(digest=cells[1].digest, level="recomputed")
+    assert read_board(folder, notes).sections[0].entries[0].trust == "recomputed"
+    assert lowest([]) == "self-reported"
