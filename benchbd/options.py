@@ -13,7 +13,7 @@ import yaml
 
 from benchbd.errors import ConfigError
 
-MAX_BYTES = 2**20
+MAX_OPTIONS_BYTES = 2**20
 MAX_VALUES = 100_000
 """Values in a file of options, counted with what its aliases repeat."""
 
@@ -21,9 +21,9 @@ MAX_VALUES = 100_000
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file of keys and values. Raises `ConfigError`."""
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if path.stat().st_size > MAX_OPTIONS_BYTES:
             raise ConfigError(
-                f"{path} has more than {MAX_BYTES:,} bytes; that is no file of options"
+                f"{path} has more than {MAX_OPTIONS_BYTES:,} bytes; that is no file of options"
             )
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -9,27 +9,29 @@ from typing import Any
 from benchbd.engine.recipe import Recipe
 from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.measure.metrics import Counts, Metrics
-from benchbd.record.cell import Cell, CellCost, Code, Coordinates, Flags, Provided, Status
+from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, PluginRecord, Status, StatusCode
 from benchbd.record.cells import ResultStore
 
 CLEAN, TRIGGERED = 1000, 900
 BASELINE = Metrics(acc=0.95, asr=1.0, rc=0.0)
 
 
-def provided(name: str, provider: str = "somebody", **params: Any) -> Provided:
-    return Provided(name=name, provider=provider, version="1.0", results_version=1, params=params)
+def provided(name: str, provider: str = "somebody", **params: Any) -> PluginRecord:
+    return PluginRecord(
+        name=name, provider=provider, version="1.0", results_version=1, params=params
+    )
 
 
-def attack_named(name: str, **params: Any) -> Provided:
+def attack_named(name: str, **params: Any) -> PluginRecord:
     return provided(name, poison_ratio=0.0 if name == "nothing" else 0.1, **params)
 
 
 def make_cell(
-    attack: str | Provided = "patch",
-    defense: str | Provided = "mend",
+    attack: str | PluginRecord = "patch",
+    defense: str | PluginRecord = "mend",
     seed: int = 0,
     hits: tuple[int, int, int] | None = (900, 90, 720),
-    code: Code = "ok",
+    code: StatusCode = "ok",
     reason: str = "",
     **more: Any,
 ) -> Cell:

@@ -12,10 +12,10 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.errors import BenchbdError, RecordError
 from benchbd.measure.metrics import Counts, count
-from benchbd.plugin.loose import PROVIDER
+from benchbd.plugin.loose import LOCAL_FILE
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, entries
-from benchbd.record.cell import Cell, Provided
+from benchbd.record.cell import Cell, PluginRecord
 from benchbd.record.predictions import Predicted
 from benchbd.victim.dataset import DataSet
 
@@ -49,21 +49,21 @@ class Answers:
             )
         return count(*predicted, test, triggered)
 
-    def _test(self, dataset: Provided) -> ImageSet:
+    def _test(self, dataset: PluginRecord) -> ImageSet:
         known = dataset.model_dump_json()
         if known not in self._splits:
             self._splits[known] = cast(DataSet, registered("dataset", dataset)).load("test")
         return self._splits[known]
 
 
-def registered(kind: str, provided: Provided) -> Plugin:
+def registered(kind: str, provided: PluginRecord) -> Plugin:
     """The plugin as a cell names it. Only what an installed package registers is built: a result
     must not run a file.
 
     Raises `RecordError` when nobody provides it here, or when what is provided is another version
     of it.
     """
-    if provided.provider == PROVIDER:
+    if provided.provider == LOCAL_FILE:
         raise RecordError(
             f"its {kind} {provided.name!r} came from a local file, and a result must not run a "
             "file: it can be reproduced and "
@@ -81,7 +81,7 @@ def registered(kind: str, provided: Provided) -> Plugin:
         plugin = create(kind, f"{provided.provider}/{provided.name}", provided.params)
     except BenchbdError as error:
         raise RecordError(f"its {kind} cannot be built here: {error}") from None
-    here = Provided.of(plugin).identity()
+    here = PluginRecord.of(plugin).identity()
     if here != provided.identity():
         raise RecordError(
             f"its {kind} is another one here: {here}, the cell says {provided.identity()}"

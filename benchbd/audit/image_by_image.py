@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchbd.audit.ground_truth import Answers
 from benchbd.errors import RecordError, nearest
-from benchbd.leaderboard.board.contents import Board, Entry, Section
+from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.paired_tests import mcnemar
 from benchbd.leaderboard.board.ranking import Comparison
 from benchbd.record.cells import read_cell
@@ -20,7 +20,7 @@ from benchbd.record.predictions import read_predictions
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class OneSidedCounts:
     """Images that count for one of two methods only, and p of such a split between equals."""
 
     only_first: int
@@ -28,22 +28,22 @@ class Split:
     p: float
 
     @classmethod
-    def of(cls, first: Tensor, second: Tensor) -> Split:
+    def of(cls, first: Tensor, second: Tensor) -> OneSidedCounts:
         """From what counts (N,) bool for each of the two."""
         ones, others = int((first & ~second).sum()), int((second & ~first).sum())
         return cls(ones, others, mcnemar(ones, others))
 
 
 @dataclass(frozen=True, slots=True)
-class Duel:
+class ImageComparison:
     """One attacked model: clean images that only one gets right, triggered images that fool only
     one.
     """
 
     attack: str
     seed: int
-    right: Split
-    fooled: Split
+    right: OneSidedCounts
+    fooled: OneSidedCounts
 
 
 def sections_of(board: Board, first: str, second: str) -> list[Section]:
@@ -75,7 +75,9 @@ def comparison(section: Section, first: str, second: str) -> Comparison | None:
     )
 
 
-def duels(section: Section, first: str, second: str, results: Path) -> Iterator[Duel]:
+def image_comparisons(
+    section: Section, first: str, second: str, results: Path
+) -> Iterator[ImageComparison]:
     """One duel for each attacked model that both have predictions of. Raises `RecordError` or
     `DataError`.
     """
@@ -88,11 +90,11 @@ def duels(section: Section, first: str, second: str, results: Path) -> Iterator[
             )
 
 
-def _file(entry: Entry, seed: int, results: Path) -> Path:
+def _file(entry: Pairing, seed: int, results: Path) -> Path:
     return results / next(row.file for row in entry.cells if row.seed == seed)
 
 
-def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -> Duel:
+def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -> ImageComparison:
     cells = read_cell(first), read_cell(second)
     test, triggered = answers.of(cells[0])
     predicted = read_predictions(first, cells[0]), read_predictions(second, cells[1])
@@ -108,4 +110,4 @@ def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -
     fooled = [
         (attacked == triggered.attacked_labels) & triggered.scored for _, attacked in predicted
     ]
-    return Duel(attack, seed, Split.of(*right), Split.of(*fooled))
+    return ImageComparison(attack, seed, OneSidedCounts.of(*right), OneSidedCounts.of(*fooled))

@@ -11,7 +11,7 @@ from benchbd.audit.ground_truth import Answers, registered
 from benchbd.errors import BenchbdError, DataError, RecordError
 from benchbd.leaderboard.board.consistency import attack_key_of, contradictions
 from benchbd.leaderboard.board.row import stage_said
-from benchbd.leaderboard.board.trust import Level, Note
+from benchbd.leaderboard.board.trust import Note, TrustLevel
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
 from benchbd.record.predictions import read_predictions
@@ -24,7 +24,7 @@ class Verified:
     path: Path
     cell: Cell | None
     faults: tuple[str, ...] = ()
-    level: Level = "self-reported"
+    level: TrustLevel = "self-reported"
     obstacle: str = ""
 
     def note(self) -> tuple[str, Note] | None:

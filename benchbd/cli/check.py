@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.loose import classes_in, file_meant, named_in, path_of
 from benchbd.plugin.registry import entries, is_file, load
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
     from benchbd.testing.result import Result
 
-COLOURS = {
+STATUS_COLOURS = {
     "failed": "red",
     "expected": "yellow",
     "n/a": "yellow",
@@ -109,7 +109,7 @@ def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
             yield error, f"{entry.kind}.{entry.name}"
 
 
-def _entries(target: str) -> list[Entry]:
+def _entries(target: str) -> list[PluginEntry]:
     known = [entry for kind in KINDS for entry in entries(kind)]
     kind, dot, bare = target.partition(".")
     wanted = (kind, bare) if dot and kind in KINDS else ("", target)
@@ -132,7 +132,7 @@ def _show(cls: type[Plugin] | PluginError, name: str, results: list[Result], ver
     seconds = sum(result.seconds for result in results)
     tried = sorted(
         (r for r in results if not r.message.startswith(NOT_TRIED)),
-        key=lambda r: list(COLOURS).index(r.status),
+        key=lambda r: list(STATUS_COLOURS).index(r.status),
     )
     if len(tried) < len(results) or isinstance(
         cls, PluginError
@@ -146,7 +146,7 @@ def _show(cls: type[Plugin] | PluginError, name: str, results: list[Result], ver
             continue
         told = f"{result.check}: {result.message or result.rule}"
         more = " (-v shows the traceback)" if result.traceback and not verbose else ""
-        click.echo(f"  {click.style(result.status, fg=COLOURS[result.status])} {told}{more}")
+        click.echo(f"  {click.style(result.status, fg=STATUS_COLOURS[result.status])} {told}{more}")
         if verbose and result.traceback:
             click.echo(result.traceback)
     if left_out := sum(result.message.startswith(NOT_TRIED) for result in results):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from benchbd.exporting.chosen import Chosen
+    from benchbd.exporting.chosen import ExportedModel
 
 SOME_PATH = click.Path(path_type=Path)
 
@@ -78,7 +78,7 @@ def _backdoorbench(name: str, out: Path | None) -> None:
         click.echo(warning)
 
 
-def _chosen(name: str, **choice: str | bool | None) -> tuple[Chosen, Path]:
+def _chosen(name: str, **choice: str | bool | None) -> tuple[ExportedModel, Path]:
     from benchbd.exporting.chosen import choose
     from benchbd.record.attack_result import load_attack_result
 
@@ -86,7 +86,7 @@ def _chosen(name: str, **choice: str | bool | None) -> tuple[Chosen, Path]:
     return choose(attack, **choice), attack.folder  # type: ignore[arg-type]
 
 
-def _tell(path: Path, chosen: Chosen) -> None:
+def _tell(path: Path, chosen: ExportedModel) -> None:
     outline = chosen.about["outline"]
     shape = " x ".join(map(str, outline["image_shape"]))
     click.echo(f"written: {path} ({path.stat().st_size:,} bytes)")

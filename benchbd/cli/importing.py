@@ -91,7 +91,7 @@ def _backdoorbench(
     from benchbd.importing.archive import as_folder
     from benchbd.importing.assemble import keep
     from benchbd.importing.backdoorbench import (
-        FORMAT,
+        BACKDOORBENCH,
         find_attack,
         find_defenses,
         read_attack,
@@ -107,7 +107,7 @@ def _backdoorbench(
             found, name or (path.parent.resolve().name if folder.is_dir() else folder.stem)
         )
         defended = [
-            keep_defended(attack, called, FORMAT, read_defense(file)[1])
+            keep_defended(attack, called, BACKDOORBENCH, read_defense(file)[1])
             for called, file in find_defenses(laid_out).items()
         ]
     _show(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.loose import file_entry, file_meant, named_in
 from benchbd.plugin.registry import entries, is_file, load
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchbd.plugin.plugin import Plugin
 
-RECIPE = "recipe"
+RECIPE_WORD = "recipe"
 
 NARROW = 100
 """Columns below which the meaning of a parameter has no room beside the parameter."""
@@ -55,17 +55,17 @@ def command(name: str, as_json: bool) -> None:
     _print(entry, rows)
 
 
-def _find(name: str) -> Entry:
+def _find(name: str) -> PluginEntry:
     if is_file(name):
         return _in_file(name)
-    if name == RECIPE:
+    if name == RECIPE_WORD:
         return _recipe()
     kind, _, bare = name.partition(".") if name.partition(".")[0] in KINDS else ("", "", name)
     known = [entry for each in KINDS for entry in entries(each) if kind in ("", each)]
     found = [entry for entry in known if entry.name == bare.partition(":")[0]]
     if not found:
         guess = file_meant(bare) or nearest(
-            bare, [*(e.name for e in known), RECIPE], "`benchbd list` shows all"
+            bare, [*(e.name for e in known), RECIPE_WORD], "`benchbd list` shows all"
         )
         raise PluginNotFound(f"no plugin named {name!r}{guess}")
     if len({entry.kind for entry in found}) > 1:
@@ -76,19 +76,19 @@ def _find(name: str) -> Entry:
     return found[0]
 
 
-def _in_file(name: str) -> Entry:
+def _in_file(name: str) -> PluginEntry:
     """The one plugin of a file."""
     cls = named_in(name)
     path = name.partition(".py:")[0].removesuffix(".py")
     return replace(file_entry(cls.kind, f"{path}.py:{cls.__qualname__}"), card=_own_card(cls))
 
 
-def _recipe() -> Entry:
+def _recipe() -> PluginEntry:
     from benchbd.engine.recipe import Recipe
 
-    return Entry(
-        RECIPE,
-        RECIPE,
+    return PluginEntry(
+        RECIPE_WORD,
+        RECIPE_WORD,
         "benchbd",
         version("benchbd"),
         f"{Recipe.__module__}:{Recipe.__name__}",
@@ -104,8 +104,8 @@ def _own_card(cls: type[Plugin]) -> dict[str, str]:
     }
 
 
-def _class(entry: Entry) -> type[Plugin]:
-    if entry.kind == RECIPE:
+def _class(entry: PluginEntry) -> type[Plugin]:
+    if entry.kind == RECIPE_WORD:
         from benchbd.engine.recipe import Recipe
 
         return Recipe
@@ -114,7 +114,7 @@ def _class(entry: Entry) -> type[Plugin]:
     )
 
 
-def _parameters(entry: Entry) -> list[dict[str, object]]:
+def _parameters(entry: PluginEntry) -> list[dict[str, object]]:
     from benchbd.plugin.plugin import limits, type_name
 
     cls = _class(entry)
@@ -130,11 +130,11 @@ def _parameters(entry: Entry) -> list[dict[str, object]]:
     ]
 
 
-def _print(entry: Entry, rows: list[dict[str, object]]) -> None:
+def _print(entry: PluginEntry, rows: list[dict[str, object]]) -> None:
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-    called = RECIPE if entry.kind == RECIPE else f"{entry.kind}.{entry.name}"
+    called = RECIPE_WORD if entry.kind == RECIPE_WORD else f"{entry.kind}.{entry.name}"
     console.print(f"[bold]{called}[/]  {entry.family}  {entry.summary}")
     console.print(f"provided by {entry.provider} {entry.version} ({entry.target})", style="dim")
     for line in _facts(entry):
@@ -185,7 +185,7 @@ def _facts_of(row: dict[str, object]) -> list[str]:
     return [str(row["name"]), str(row["type"]), default, str(row["range"])]
 
 
-def _facts(entry: Entry) -> list[str]:
+def _facts(entry: PluginEntry) -> list[str]:
     card, facts = entry.card, []
     if paper := card.get("paper"):
         facts.append(

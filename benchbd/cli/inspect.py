@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from benchbd.importing.contents import Content, PickleContent
 
-SHOWN = 40
+NAMES_SHOWN = 40
 
 
 @click.command()
@@ -27,7 +27,7 @@ SHOWN = 40
     "--all",
     "whole",
     is_flag=True,
-    help=f"List everything that it holds, not only the first {SHOWN}.",
+    help=f"List everything that it holds, not only the first {NAMES_SHOWN}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: Path, all_opcodes: bool, whole: bool, as_json: bool) -> None:
@@ -46,7 +46,7 @@ def command(file: Path, all_opcodes: bool, whole: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(content.to_json()))
     else:
-        _tell(content, len(content.holds) if whole else SHOWN)
+        _tell(content, len(content.holds) if whole else NAMES_SHOWN)
     sys.exit(5 if content.suspicious or content.refusal or content.escaping else 0)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchbd.leaderboard.board.contents import Board
     from benchbd.leaderboard.render.tables import Table
 
-FOLDER = Path("leaderboard")
+BOARD_FOLDER = Path("leaderboard")
 
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ def command() -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=FOLDER,
+    default=BOARD_FOLDER,
     show_default=True,
     help="Folder of the board.",
 )
@@ -151,10 +151,10 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
     """
     from rich.console import Console
 
-    from benchbd.audit.image_by_image import comparison, duels, sections_of
+    from benchbd.audit.image_by_image import comparison, image_comparisons, sections_of
     from benchbd.errors import BenchbdError
 
-    folder = results or FOLDER / "results"
+    folder = results or BOARD_FOLDER / "results"
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     for section in sections_of(_board(results, trust), first, second):
         console.rule(section.title, align="left")
@@ -166,7 +166,7 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
             )
             console.print(f"{words}: p {found.p:.3g}, corrected {found.adjusted:.3g}")
         try:
-            found_by_image = list(duels(section, first, second, folder))
+            found_by_image = list(image_comparisons(section, first, second, folder))
         except BenchbdError as error:  # the other tables may well be compared
             console.print(f"not compared image by image: {error}", markup=False)
         else:
@@ -211,7 +211,7 @@ def export(results: Path | None, trust: Path | None, form: str, out: Path | None
 @click.option(
     "--targets",
     type=click.Path(path_type=Path),
-    default=FOLDER / "published",
+    default=BOARD_FOLDER / "published",
     show_default=True,
     help="Published numbers.",
 )
@@ -255,7 +255,7 @@ def _board(results: Path | None, trust: Path | None) -> Board:
     from benchbd.leaderboard.board.build import read_board
     from benchbd.leaderboard.board.trust import read_ledger
 
-    folder = results or FOLDER / "results"
+    folder = results or BOARD_FOLDER / "results"
     if not folder.is_dir():
         raise RecordError(
             f"no folder of results at {folder}; `benchbd matrix` fills one, --results names another"

@@ -7,7 +7,7 @@ import json
 import click
 
 from benchbd.cli.kind import Kind
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.registry import entries
 
 PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
@@ -37,7 +37,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
         _print(each, entries(each))
 
 
-def _print(kind: str, found: tuple[Entry, ...]) -> None:
+def _print(kind: str, found: tuple[PluginEntry, ...]) -> None:
     click.secho(f"{kind}s", bold=True)
     width = max((len(entry.name) for entry in found), default=0)
     family = max((len(entry.family) for entry in found), default=0)
@@ -48,7 +48,7 @@ def _print(kind: str, found: tuple[Entry, ...]) -> None:
     click.echo("".join(lines))
 
 
-def markdown_table(kind: str, found: tuple[Entry, ...]) -> str:
+def markdown_table(kind: str, found: tuple[PluginEntry, ...]) -> str:
     """The plugins of a kind as a Markdown table, with their papers."""
     lines = [f"| {kind} | family | what it is | paper |", "| --- | --- | --- | --- |"]
     for entry in found:
@@ -62,7 +62,7 @@ def markdown_table(kind: str, found: tuple[Entry, ...]) -> str:
     return "\n".join(lines)
 
 
-def _json(entry: Entry) -> dict[str, object]:
+def _json(entry: PluginEntry) -> dict[str, object]:
     return {
         "kind": entry.kind,
         "name": entry.name,

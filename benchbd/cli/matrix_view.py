@@ -23,14 +23,14 @@ from rich.table import Table
 from benchbd.leaderboard.board.method_names import Method, labels
 from benchbd.matrices.matrix import Matrix
 from benchbd.matrices.matrix import Progress as MatrixProgress
-from benchbd.matrices.plan import AttackStage, Named
-from benchbd.matrices.stored_state import TO_RUN, Standing, State
+from benchbd.matrices.plan import AttackStage, PlannedPlugin
+from benchbd.matrices.stored_state import TO_RUN, StateName, StoredState
 from benchbd.measure.metrics import percent
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell
 
-WORDS: dict[State, str] = {
+WORDS: dict[StateName, str] = {
     "reused": "stored already",
     "stale": "stored, made with another source of a plugin (--rerun stale does them again)",
     "missing": "to run",
@@ -49,7 +49,7 @@ COSTS = {
 }
 """What registry files say of cost, in units of one training of the victim."""
 
-SHOWN = 10
+REASONS_SHOWN = 10
 """Lines of reasons in a plan."""
 
 
@@ -68,7 +68,7 @@ def print_plan(matrix: Matrix, as_json: bool = False) -> None:
             console.print(f"{counts[state]:7,} cells {words}{_span(matrix, state)}")
     for reason, count in Counter(
         s.planned.excluded for s in matrix.standings if s.planned.excluded
-    ).most_common(SHOWN):
+    ).most_common(REASONS_SHOWN):
         console.print(f"        n/a: {count} x {reason}", style="dim", markup=False)
     _print_doubts(console, matrix, "broken", "stale")
     _print_attacked(console, matrix)
@@ -83,9 +83,9 @@ def print_broken(matrix: Matrix) -> None:
     _print_doubtful_attacks(console, matrix)
 
 
-def _print_doubts(console: Console, matrix: Matrix, *states: State) -> None:
+def _print_doubts(console: Console, matrix: Matrix, *states: StateName) -> None:
     doubts = Counter(f"{s.state}: {s.reason}" for s in matrix.standings if s.state in states)
-    for doubt, count in doubts.most_common(SHOWN):
+    for doubt, count in doubts.most_common(REASONS_SHOWN):
         console.print(f"        {count} x {doubt}", style="dim", markup=False)
 
 
@@ -100,7 +100,7 @@ def _plan_json(matrix: Matrix) -> dict[str, Any]:
     return {"cells": cells, "seconds": round(estimate.seconds, 1), "unknown": unknown}
 
 
-def _plan_row(matrix: Matrix, standing: Standing) -> dict[str, str | None]:
+def _plan_row(matrix: Matrix, standing: StoredState) -> dict[str, str | None]:
     attacked = matrix.attacked.get(standing.planned.stage.folder_name)
     return {
         "key": standing.planned.key,
@@ -124,7 +124,7 @@ def _print_attacked(console: Console, matrix: Matrix) -> None:
 def _print_doubtful_attacks(console: Console, matrix: Matrix) -> None:
     """Attacked models that are there and are not what they should be."""
     doubtful = [(name, attacked) for name, attacked in matrix.attacked.items() if attacked.reason]
-    for name, attacked in doubtful[:SHOWN]:
+    for name, attacked in doubtful[:REASONS_SHOWN]:
         then = (
             "used as it is; --rerun stale makes it again"
             if attacked.state == "stale"
@@ -153,7 +153,7 @@ def _print_estimate(console: Console, matrix: Matrix) -> None:
         console.print(f"{count:15,} x {text}", markup=False)
 
 
-def _cost(named: Named) -> str:
+def _cost(named: PlannedPlugin) -> str:
     """What the card of a plugin says of its cost, which is all that is known of one that nobody has
     timed here.
     """
@@ -295,7 +295,7 @@ def _called(matrix: Matrix, stages: Iterable[AttackStage]) -> dict[str, str]:
     return {folder: ", ".join(each) for folder, each in zip(seen, words, strict=True)}
 
 
-def _labelled(plugins: list[Named]) -> list[str]:
+def _labelled(plugins: list[PlannedPlugin]) -> list[str]:
     """A label for each; those of one name differ by the parameters in which they do."""
     methods = [Method.of(plugin.provided) for plugin in plugins]
     names = labels(methods)
@@ -313,7 +313,7 @@ def _mean(cells: list[Cell]) -> str:
     )
 
 
-def _span(matrix: Matrix, state: State) -> str:
+def _span(matrix: Matrix, state: StateName) -> str:
     """From when to when stored cells were made."""
     times = sorted(
         s.stored.provenance.get("finished", "")

@@ -93,10 +93,10 @@ def command(as_json: bool, config: Path | None, **options: Any) -> None:
 
 def _to_attack(prepared: Prepared) -> str:
     """What will be attacked, in one line; empty where the attack result is there."""
-    from benchbd.record.attack_result import FILE
+    from benchbd.record.attack_result import ATTACK_FILE
 
     job = prepared.job
-    if job is None or (prepared.folder / FILE).is_file():
+    if job is None or (prepared.folder / ATTACK_FILE).is_file():
         return ""
     return f"{job.attack.name} on {job.dataset.name}, {job.model.name}, seed {job.seed}: attacking"
 

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from benchbd.plugin.hooks import hookimpl
 
-PAUSE = 30.0
+PROGRESS_PAUSE_SECONDS = 30.0
 """Seconds at least from one line to a line of progress."""
 
 
@@ -69,7 +69,7 @@ class Watching:
 
     @hookimpl
     def stage_progress(self, what: str, done: int, total: int) -> None:
-        if time.monotonic() - self._told >= PAUSE:
+        if time.monotonic() - self._told >= PROGRESS_PAUSE_SECONDS:
             self.say(f"{what}: {done}/{total}" if total else f"{what}: {done}")
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total or None)

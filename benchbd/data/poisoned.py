@@ -102,7 +102,7 @@ class PoisonedSet:
         return int((self.states == state).sum())
 
 
-UNKNOWN = -1
+UNKNOWN_LABEL = -1
 """The true label of a triggered image of which nobody said what it shows, or its place where the
 clean one is not there.
 """
@@ -112,10 +112,10 @@ clean one is not there.
 class TriggeredSet:
     """Test images with the trigger, only those whose true label is not already the attacked one.
 
-    `indices` (M,) are places in the clean test set or `UNKNOWN`, `images` (M, C, H, W) uint8,
-    `true_labels` or `UNKNOWN` and `attacked_labels` (M,) int64. `bystander` (M,) bool: those for
-    which the trigger is not meant (of a source-specific attack), which count for neither ASR nor
-    RC; empty where there are none.
+    `indices` (M,) are places in the clean test set or `UNKNOWN_LABEL`, `images` (M, C, H, W) uint8,
+    `true_labels` or `UNKNOWN_LABEL` and `attacked_labels` (M,) int64. `bystander` (M,) bool: those
+    for which the trigger is not meant (of a source-specific attack), which count for neither ASR
+    nor RC; empty where there are none.
     """
 
     indices: Tensor
@@ -166,9 +166,9 @@ class TriggeredSet:
                 f"expected triggered images like the test images {test.image_shape}, got "
                 f"{tuple(self.images.shape[1:])}"
             )
-        _require_between("places of triggered images", self.indices, UNKNOWN, len(test) - 1)
+        _require_between("places of triggered images", self.indices, UNKNOWN_LABEL, len(test) - 1)
         _require_between(
-            "true labels of triggered images", self.true_labels, UNKNOWN, test.num_classes - 1
+            "true labels of triggered images", self.true_labels, UNKNOWN_LABEL, test.num_classes - 1
         )
         _require_between("attacked labels", self.attacked_labels, 0, test.num_classes - 1)
 
@@ -177,12 +177,12 @@ class TriggeredSet:
         """Whether it is known of every image what it shows; where it is not, RC cannot
         be measured.
         """
-        return not bool((self.true_labels == UNKNOWN).any())
+        return not bool((self.true_labels == UNKNOWN_LABEL).any())
 
     @property
     def paired(self) -> Tensor:
         """Which images (M,) bool have their clean counterpart in the test set."""
-        return self.indices != UNKNOWN
+        return self.indices != UNKNOWN_LABEL
 
     def __len__(self) -> int:
         return len(self.indices)

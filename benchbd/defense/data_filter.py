@@ -17,7 +17,7 @@ from benchbd.defense.suspects import suspects
 from benchbd.engine.training import fit
 from benchbd.errors import ConfigError
 
-ENOUGH = 2
+LEAST_SAMPLES_LEFT = 2
 """Samples that must be left: statistics of a batch of one are none."""
 
 
@@ -47,7 +47,7 @@ class DataFilter(CleanDataDefense):
         flagged, detection = suspects(answer, case, verb)
         seen = case.train_as_seen()  # once more, because what was handed over may have been changed
         left = torch.nonzero(~flagged)[:, 0]
-        if len(left) < ENOUGH:
+        if len(left) < LEAST_SAMPLES_LEFT:
             raise ConfigError(
                 f"{self.name} flagged {len(flagged) - len(left)} of {len(flagged)} training "
                 "samples, which leaves nothing to "

@@ -13,7 +13,7 @@ from benchbd.errors import ContractBroken
 from benchbd.measure.curve import Curve, CurvePoint
 from benchbd.measure.plausible import doubts
 from benchbd.record.attack_result import MODEL_ONLY
-from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, Provided
+from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, PluginRecord
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.keys import SCHEMA, canonical_json, cell_key
 from benchbd.record.provenance import provenance
@@ -29,7 +29,7 @@ def coordinates(defense: Defense, case: Case) -> Coordinates:
         dataset=manifest["dataset"],
         model=manifest["model"],
         attack=manifest["attack"],
-        defense=Provided.of(defense),
+        defense=PluginRecord.of(defense),
         recipe=manifest["recipe"],
         clean_budget=case.budget,
         seed=manifest["seed"],
@@ -38,7 +38,7 @@ def coordinates(defense: Defense, case: Case) -> Coordinates:
 
 def key_for(defense: Defense, case: Case, protocol: str) -> str:
     """The key of the cell in which `defense` meets the case."""
-    return cell_key(case.attack.key, Provided.of(defense).identity(), case.budget, protocol)
+    return cell_key(case.attack.key, PluginRecord.of(defense).identity(), case.budget, protocol)
 
 
 def describe(

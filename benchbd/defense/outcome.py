@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchbd.engine.sweep import Path
+from benchbd.engine.sweep import SweepPath
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Sweep:
     validation split, None for a method that holds no clean data.
     """
 
-    path: Path
+    path: SweepPath
     validation_acc: tuple[float, ...] | None
     chosen: int
 

@@ -24,7 +24,7 @@ control training.
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) uint8 and labels (B,)."""
 
-BLOCK = 1024
+IMAGES_READ_TOGETHER = 1024
 """Images that lie side by side in a file and are read together."""
 
 POOL = 16
@@ -112,7 +112,7 @@ class FromFile(Feed):
         )
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        pools = iter(order.split(max(1, BLOCK * POOL // size) * size))
+        pools = iter(order.split(max(1, IMAGES_READ_TOGETHER * POOL // size) * size))
         with ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self._read, next(pools))
             for places in (*pools, None):
@@ -132,10 +132,12 @@ def block_order(count: int, rng: torch.Generator) -> Tensor:
     """All places (N,): blocks in random order, the images of each `POOL` of them shuffled among
     each other.
     """
-    blocks = torch.randperm(-(-count // BLOCK), generator=rng)
+    blocks = torch.randperm(-(-count // IMAGES_READ_TOGETHER), generator=rng)
     parts = []
     for pool in blocks.split(POOL):
-        places = (pool[:, None] * BLOCK + torch.arange(BLOCK)).flatten()
+        places = (
+            pool[:, None] * IMAGES_READ_TOGETHER + torch.arange(IMAGES_READ_TOGETHER)
+        ).flatten()
         places = places[places < count]
         parts.append(places[torch.randperm(len(places), generator=rng)])
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)

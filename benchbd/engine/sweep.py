@@ -51,7 +51,7 @@ class ModelPath:
         return self.build(step)
 
 
-Path = PruningPath | ModelPath
+SweepPath = PruningPath | ModelPath
 
 Work = list[tuple[fx.Node, list[fx.Node]]]
 """Nodes to run in order, each with the nodes whose values nobody reads after it."""
@@ -59,7 +59,7 @@ Work = list[tuple[fx.Node, list[fx.Node]]]
 
 def sweep_predictions(
     model: nn.Module,
-    path: Path,
+    path: SweepPath,
     images: Tensor,
     *,
     unpruned: Tensor | None = None,
@@ -101,7 +101,7 @@ def sweep_predictions(
 
 
 def sweep_accuracies(
-    model: nn.Module, path: Path, labelled: ImageSet, what: str = ""
+    model: nn.Module, path: SweepPath, labelled: ImageSet, what: str = ""
 ) -> tuple[float, ...]:
     """Share of the images predicted as their label, at every step of `path`."""
     hits = sweep_predictions(model, path, labelled.images, what=what) == labelled.labels.cpu()

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from benchbd.errors import ConfigError, NotApplicable, nearest
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
-Where = Literal["scale", "output", "input"]
+PrunedPart = Literal["scale", "output", "input"]
 _Part = tuple[slice | list[int], ...]
 
 
@@ -61,7 +61,7 @@ def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
     return found
 
 
-def channels(layer: nn.Module, where: Where) -> int:
+def channels(layer: nn.Module, where: PrunedPart) -> int:
     """How many units a layer has."""
     return layer.get_parameter("weight").shape[1 if where == "input" else 0]
 
@@ -97,7 +97,7 @@ class PruningPath:
     values: tuple[float, ...]
     cuts: tuple[int, ...]
     units: tuple[Unit, ...]
-    where: Where
+    where: PrunedPart
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.cuts) or list(self.cuts) != sorted(self.cuts):
@@ -130,7 +130,7 @@ class PruningPath:
 
 
 def path_by_threshold(
-    worth: dict[str, Tensor], thresholds: Sequence[float], where: Where
+    worth: dict[str, Tensor], thresholds: Sequence[float], where: PrunedPart
 ) -> PruningPath:
     """Prune every unit whose worth is below the threshold, at 0 none; `worth` gives (C,) per layer,
     none of it negative.
@@ -141,7 +141,7 @@ def path_by_threshold(
 
 
 def path_by_number(
-    worth: dict[str, Tensor], numbers: Sequence[int], where: Where, axis: str = "number"
+    worth: dict[str, Tensor], numbers: Sequence[int], where: PrunedPart, axis: str = "number"
 ) -> PruningPath:
     """Prune a fixed number of units at each step, least worth first."""
     units, _ = ranked(worth)
@@ -174,14 +174,16 @@ def _by_layer(units: Iterable[Unit]) -> dict[str, list[int]]:
 
 
 @torch.no_grad()
-def prune(model: nn.Module, pruned: dict[str, list[int]], where: Where) -> None:
+def prune(model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart) -> None:
     """Prune the given channels of `model` in place."""
     for parameter, part in _entries(model, pruned, where):
         parameter[part] = 0
 
 
 @contextmanager
-def staying_pruned(model: nn.Module, pruned: dict[str, list[int]], where: Where) -> Iterator[None]:
+def staying_pruned(
+    model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart
+) -> Iterator[None]:
     """Inside, training by SGD leaves pruned channels at zero: no gradient reaches them."""
     with ExitStack() as hooks:
         for parameter, part in _entries(model, pruned, where):
@@ -197,7 +199,7 @@ def staying_pruned(model: nn.Module, pruned: dict[str, list[int]], where: Where)
 
 
 def _entries(
-    model: nn.Module, pruned: dict[str, list[int]], where: Where
+    model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart
 ) -> Iterator[tuple[Tensor, _Part]]:
     """The parameters that pruning zeroes, each with the part of it that becomes zero."""
     for name, chosen in pruned.items():

@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from benchbd.executing.worker import serve
 
-PAUSE = 0.02
+FORK_POLL_SECONDS = 0.02
 PRELOADED = (
     "benchbd.executing.stage",
     "torch._dynamo",
@@ -56,7 +56,7 @@ def main() -> None:
 
 def _heed(channel: socket.socket, workers: dict[int, int]) -> bool:
     """Wait for a moment and fork if that is asked for; False once the socket has closed."""
-    ready, _, _ = select.select([channel], [], [], PAUSE if workers else None)
+    ready, _, _ = select.select([channel], [], [], FORK_POLL_SECONDS if workers else None)
     if not ready:
         return True
     request, pipes, _, _ = socket.recv_fds(channel, 1, 2)

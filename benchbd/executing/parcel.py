@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchbd.errors import RecordError
 from benchbd.executing.stage import AttackSpec, DefenseSpec, read_spec
-from benchbd.record.attack_result import FILE, MANIFEST
+from benchbd.record.attack_result import ATTACK_FILE, MANIFEST
 from benchbd.record.claim import claim, claim_path
 from benchbd.record.files import write_bytes, write_json
 
@@ -28,7 +28,7 @@ def attack_folder(spec: Path) -> Path | None:
 
 def pack_attack(folder: Path) -> Files:
     """The attack result in `folder`."""
-    return {name: (folder / name).read_bytes() for name in (FILE, MANIFEST)}
+    return {name: (folder / name).read_bytes() for name in (ATTACK_FILE, MANIFEST)}
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 from benchbd.executing.executor import Session
 from benchbd.executing.stage import Ended, remove_spec
 
-PAUSE = 0.02
+SCHEDULER_POLL_SECONDS = 0.02
 BUSY_PAUSE = 1.0
 
 
@@ -69,7 +69,7 @@ class Scheduler:
             if self.stop():
                 self.waiting.clear()
             if not (self._start_one() or self._collect()):
-                time.sleep(PAUSE)
+                time.sleep(SCHEDULER_POLL_SECONDS)
 
     def _start_one(self) -> bool:
         if len(self.running) >= self.session.capacity:

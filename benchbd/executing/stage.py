@@ -25,7 +25,7 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
 from benchbd.plugin.registry import create, load
 from benchbd.record.attack_result import is_stored, load_attack_result
-from benchbd.record.cell import Code, Status
+from benchbd.record.cell import Status, StatusCode
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import Busy, claim, claim_path
 from benchbd.record.files import read_json, write_bytes, write_json
@@ -158,7 +158,7 @@ class Ended(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    code: Code | Literal["busy", "unwritable"]
+    code: StatusCode | Literal["busy", "unwritable"]
     killed: bool = False
     reason: str = ""
     error: str = ""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchbd.errors import ConfigError
 from benchbd.importing.architecture import released
-from benchbd.importing.backdoorbench import ATTACK_FILE, COSINE, RECIPE, normalisations
+from benchbd.importing.backdoorbench import ATTACK_FILE, COSINE, RECIPE_FIELDS, normalisations
 from benchbd.record.attack_result import MANIFEST, AttackResult, rebuild
 from benchbd.record.defense_result import CELL
 from benchbd.record.files import write, write_text
@@ -141,7 +141,7 @@ def _require_room(folder: Path) -> None:
 
 def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe, as far as BackdoorBench has options for it."""
-    options = {theirs: recipe[name] for name, theirs in RECIPE.items()}
+    options = {theirs: recipe[name] for name, theirs in RECIPE_FIELDS.items()}
     return options | ({"lr_scheduler": COSINE} if recipe["schedule"] == "cosine" else {})
 
 

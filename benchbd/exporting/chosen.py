@@ -18,12 +18,12 @@ from benchbd.engine.inference import predict
 from benchbd.errors import ConfigError, RecordError, nearest
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell
-from benchbd.record.defense_result import FILE, read_defense_result
+from benchbd.record.defense_result import DEFENSE_FILE, read_defense_result
 from benchbd.record.predictions import read_predictions
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class ExportedModel:
     """A model in eval mode, and what it is: architecture, outline, class names, how it was made."""
 
     model: Classifier
@@ -36,7 +36,7 @@ def choose(
     defense: str | None = None,
     kept: str | None = None,
     undefended: bool = False,
-) -> Chosen:
+) -> ExportedModel:
     """The model of `defense`, by default of the only one that is stored. kept: one of the models
     that its sweep kept.
 
@@ -52,9 +52,9 @@ def choose(
             "give one of them"
         )
     if undefended:
-        return Chosen(_ready(attack.model), about | {"defense": None}, "undefended")
+        return ExportedModel(_ready(attack.model), about | {"defense": None}, "undefended")
     folder = _folder(attack, defense)
-    content = read_defense_result(folder / FILE)
+    content = read_defense_result(folder / DEFENSE_FILE)
     state = content["model"] if kept is None else _kept(content, kept, folder)
     cell = content["cell"]
     model, whole = (
@@ -63,7 +63,7 @@ def choose(
     require_same_answers(attack, whole, cell, folder)
     metrics = cell.metrics.model_dump() if cell.metrics and kept is None else None
     name = folder.name if kept is None else f"{folder.name}-{kept.rstrip('%')}"
-    return Chosen(
+    return ExportedModel(
         _ready(model),
         about
         | {"defense": cell.cell.defense.model_dump(mode="json"), "kept": kept, "metrics": metrics},
@@ -78,22 +78,24 @@ def require_same_answers(attack: AttackResult, model: Classifier, cell: Cell, fo
     A kept step of a sweep is rebuilt in the same way as the chosen one, whose predictions are
     stored.
     """
-    stored = read_predictions(folder / FILE, cell)
+    stored = read_predictions(folder / DEFENSE_FILE, cell)
     precision = cell.cost.precision
     differing = asked = 0
     for images, known in zip((attack.test.images, attack.triggered.images), stored, strict=True):
         places = torch.arange(len(images))[:: max(1, -(-len(images) // SAMPLE))]
         if len(known) != len(images):
             raise RecordError(
-                f"{folder / FILE} has {len(known)} predictions of {len(images)} images; make it "
+                f"{folder / DEFENSE_FILE} has {len(known)} predictions of {len(images)} images; "
+                "make it "
                 "again"
             )
         now = predict(model, images[places], precision=precision)  # type: ignore[arg-type]
         differing += int((now != known[places]).sum())
         asked += len(places)
-    if differing > ROUNDING[precision] * asked:
+    if differing > ROUNDING_SHARE[precision] * asked:
         raise RecordError(
-            f"{folder / FILE} cannot be exported: rebuilt from its parameters, the model predicts "
+            f"{folder / DEFENSE_FILE} cannot be exported: rebuilt from its parameters, the model "
+            "predicts "
             f"{differing} of {asked} "
             "test images otherwise than the defended model did, so the repair is not in them "
             "alone but in a hook or a wrapper; "
@@ -104,7 +106,7 @@ def require_same_answers(attack: AttackResult, model: Classifier, cell: Cell, fo
 SAMPLE = 256
 """At most so many clean and so many triggered test images are asked about."""
 
-ROUNDING = {"fp32": 0.0, "bf16": 0.02}
+ROUNDING_SHARE = {"fp32": 0.0, "bf16": 0.02}
 """Share of predictions that may differ: in bfloat16 logits are often equal but for rounding, which
 differs between machines.
 """
@@ -120,7 +122,8 @@ def _rebuilt(attack: AttackResult, state: Any, folder: Path) -> Classifier:
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = _differences(state, model.state_dict()) or str(error).splitlines()[0]
         raise RecordError(
-            f"{folder / FILE} holds another network than the attacked one and cannot be exported: "
+            f"{folder / DEFENSE_FILE} holds another network than the attacked one and cannot be "
+            "exported: "
             f"{reason}"
         ) from None
     return model.eval()
@@ -154,7 +157,7 @@ def _ready(model: Classifier) -> Classifier:
 
 
 def _folder(attack: AttackResult, defense: str | None) -> Path:
-    known = sorted(path.parent.name for path in attack.folder.glob(f"defense/*/{FILE}"))
+    known = sorted(path.parent.name for path in attack.folder.glob(f"defense/*/{DEFENSE_FILE}"))
     if defense is None and len(known) == 1:
         return attack.folder / "defense" / known[0]
     if defense in known:
@@ -171,6 +174,7 @@ def _kept(content: dict[str, Any], kept: str, folder: Path) -> Any:
     known = content.get("kept", {})
     if kept not in known:
         raise ConfigError(
-            f"{folder / FILE} keeps no model {kept!r}; kept are: {', '.join(known) or 'none'}"
+            f"{folder / DEFENSE_FILE} keeps no model {kept!r}; kept are: "
+            f"{', '.join(known) or 'none'}"
         )
     return known[kept]

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 
 from benchbd.errors import ConfigError
-from benchbd.exporting.chosen import Chosen
+from benchbd.exporting.chosen import ExportedModel
 from benchbd.record.files import write_bytes
 
 
-def write_graph(path: Path, chosen: Chosen) -> Path:
+def write_graph(path: Path, chosen: ExportedModel) -> Path:
     """Store the model at `path`, normalisation included. Raises `ConfigError` without the packages
     that it takes.
     """

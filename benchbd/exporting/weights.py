@@ -14,19 +14,19 @@ from safetensors import SafetensorError
 
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import RecordError
-from benchbd.exporting.chosen import Chosen
+from benchbd.exporting.chosen import ExportedModel
 from benchbd.record.attack_result import rebuild
 from benchbd.record.defense_result import state
 from benchbd.record.files import require_ordinary, write_bytes
 from benchbd.victim.model import Model
 
-ABOUT = "benchbd"
+METADATA_KEY = "benchbd"
 """The entry of the header that tells of the model."""
 
 
-def write_weights(path: Path, chosen: Chosen) -> Path:
+def write_weights(path: Path, chosen: ExportedModel) -> Path:
     """Store the model at `path`. Raises `Unwritable`."""
-    header = {"format": "pt", ABOUT: json.dumps(chosen.about, sort_keys=True)}
+    header = {"format": "pt", METADATA_KEY: json.dumps(chosen.about, sort_keys=True)}
     return write_bytes(path, safetensors.torch.save(state(chosen.model), header))
 
 
@@ -39,7 +39,7 @@ def load_model(path: str | Path) -> Classifier:
     require_ordinary(Path(path))
     try:
         with safetensors.safe_open(path, "pt") as stored:
-            about = json.loads((stored.metadata() or {})[ABOUT])
+            about = json.loads((stored.metadata() or {})[METADATA_KEY])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dictionary
         outline = about["outline"]
         if len(tensors["network.head.weight"]) != outline["num_classes"]:

@@ -14,7 +14,7 @@ from benchbd.errors import NotApplicable, PluginError, RecordError
 from benchbd.plugin.registry import entries, load
 from benchbd.victim.model import Model
 
-State = Mapping[str, Tensor]
+StateDict = Mapping[str, Tensor]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel, for images in [0, 1]."""
 
@@ -46,7 +46,7 @@ def recognised(name: str) -> Iterator[Model]:
 
 
 def restored_by_name(
-    name: str, state: State, images: ImageSet, statistics: Statistics
+    name: str, state: StateDict, images: ImageSet, statistics: Statistics
 ) -> tuple[Model, Classifier]:
     """The first of our models that `name` may mean and `state` fits. Raises `RecordError`."""
     refusals = []
@@ -64,7 +64,9 @@ def restored_by_name(
     )
 
 
-def restored(model: Model, state: State, images: ImageSet, statistics: Statistics) -> Classifier:
+def restored(
+    model: Model, state: StateDict, images: ImageSet, statistics: Statistics
+) -> Classifier:
     """Our classifier with the parameters of `state`, for images like `images`.
 
     Names may be those of our own network or of the usual implementation elsewhere. Raises
@@ -98,7 +100,7 @@ def released(model: Model, network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _require_fit(model: Model, own: State, given: State, names: Mapping[str, str]) -> None:
+def _require_fit(model: Model, own: StateDict, given: StateDict, names: Mapping[str, str]) -> None:
     missing = [
         names[name] for name in own if names[name] not in given and not name.endswith(COUNTERS)
     ]

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from benchbd.errors import BenchbdError, RecordError, UnsafeFile
 
 MOST_FILES = 500_000
-MOST_BYTES = 64 * 2**30
-MOST_RATIO = 200
+MAX_UNPACKED_BYTES = 64 * 2**30
+MAX_ARCHIVE_RATIO = 200
 """How many times larger than the archive its files may be; images and weights hardly shrink, bombs
 a thousandfold.
 """
@@ -80,7 +80,7 @@ def extract(path: Path, folder: Path) -> None:
 
 def _require_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     total, packed = sum(entry.file_size for entry in entries), path.stat().st_size
-    if len(entries) > MOST_FILES or total > min(MOST_BYTES, MOST_RATIO * packed):
+    if len(entries) > MOST_FILES or total > min(MAX_UNPACKED_BYTES, MAX_ARCHIVE_RATIO * packed):
         raise UnsafeFile(
             f"{path} would unpack to {len(entries):,} files and {total:,} bytes from {packed:,}; "
             "refused"

@@ -25,13 +25,13 @@ from benchbd.errors import PluginNotFound, RecordError
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import create, entries
 from benchbd.record.attack_result import (
-    FILE,
+    ATTACK_FILE,
     MANIFEST,
     AttackResult,
     load_attack_result,
     record_dir,
 )
-from benchbd.record.cell import Provided
+from benchbd.record.cell import PluginRecord
 from benchbd.record.files import read_json
 from benchbd.record.images import digest, write_images
 from benchbd.record.keys import attack_key, key_of, safe_name
@@ -42,7 +42,7 @@ from benchbd.victim.model import Model
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class ForeignResult:
     """What foreign files say of an attacked model.
 
     format: what they are; called: the attack as they name it; stage: what of the training is known.
@@ -66,7 +66,7 @@ class Found:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def keep(found: Found, name: str) -> AttackResult:
+def keep(found: ForeignResult, name: str) -> AttackResult:
     """Store what was found as `record/<name>/`. Raises `RecordError` when another result lies
     there.
     """
@@ -92,7 +92,7 @@ def keep(found: Found, name: str) -> AttackResult:
     )
     result.save()
     draw_sheet(result)
-    return load_attack_result(folder / FILE)  # what every defense will do
+    return load_attack_result(folder / ATTACK_FILE)  # what every defense will do
 
 
 def in_role(kind: str) -> str:
@@ -118,7 +118,7 @@ def nothing_triggered(test: ImageSet) -> TriggeredSet:
     return TriggeredSet(none, test.images.new_empty((0, *test.image_shape)), none, none)
 
 
-def _attack_parameters(found: Found) -> dict[str, Any]:
+def _attack_parameters(found: ForeignResult) -> dict[str, Any]:
     train = found.train
     return {
         "called": found.called,
@@ -131,18 +131,18 @@ def _attack_parameters(found: Found) -> dict[str, Any]:
     }
 
 
-def _told(attack: Attack, stage: str) -> Provided:
+def _told(attack: Attack, stage: str) -> PluginRecord:
     """The attack as it is written down: without a share of poison where it poisoned batches, for 0
     says that nobody attacked.
     """
-    told = Provided.of(attack)
+    told = PluginRecord.of(attack)
     unset = ("poison_ratio",) if stage == TrainingControlledAttack.stage else ()
     return told.model_copy(
         update={"params": {name: value for name, value in told.params.items() if name not in unset}}
     )
 
 
-def _parts(found: Found) -> dict[str, Tensor]:
+def _parts(found: ForeignResult) -> dict[str, Tensor]:
     parts = {
         f"train.{name}": getattr(found.train, name)
         for name in ("indices", "images", "labels", "states")
@@ -161,11 +161,11 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
     return whole.hexdigest()
 
 
-def _manifest(found: Found, dataset: DataSet, attack: Attack) -> dict[str, Any]:
+def _manifest(found: ForeignResult, dataset: DataSet, attack: Attack) -> dict[str, Any]:
     train, model = found.train.clean, found.model
     provided = {
-        "dataset": Provided.of(dataset),
-        "model": Provided.of(found.plugin),
+        "dataset": PluginRecord.of(dataset),
+        "model": PluginRecord.of(found.plugin),
         "attack": _told(attack, found.stage),
     }
     data, architecture, made_by = (each.identity() for each in provided.values())
@@ -205,7 +205,7 @@ def _require_room(folder: Path, key: str) -> None:
     try:
         stored = read_json(folder / MANIFEST)
     except RecordError:
-        if (folder / FILE).exists():
+        if (folder / ATTACK_FILE).exists():
             raise RecordError(
                 f"{folder} holds a result that cannot be read; choose another --name, or remove "
                 "that folder"

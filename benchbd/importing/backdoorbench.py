@@ -24,16 +24,16 @@ from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, DataError, RecordError
 from benchbd.importing.architecture import Statistics, are_usable, require_state, restored_by_name
-from benchbd.importing.assemble import Found
+from benchbd.importing.assemble import ForeignResult
 from benchbd.importing.changed_images import poisoned_images, resemblance, triggered_images
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import scaled
 from benchbd.record.files import require_ordinary
 
 ATTACK_FILE, DEFENSE_FILE = "attack_result.pt", "defense_result.pt"
-FORMAT = "BackdoorBench"
+BACKDOORBENCH = "BackdoorBench"
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
-RECIPE = {
+RECIPE_FIELDS = {
     "epochs": "epochs",
     "batch_size": "batch_size",
     "lr": "lr",
@@ -44,7 +44,7 @@ RECIPE = {
 
 COSINE = "CosineAnnealingLR"
 MOST_SEED = 2**32 - 1
-MOST_BYTES = 2**22
+MAX_REPORT_BYTES = 2**22
 """The longest table of reported numbers that is read."""
 
 
@@ -73,7 +73,9 @@ def find_defenses(folder: Path) -> dict[str, Path]:
     }
 
 
-def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int | None = None) -> Found:
+def read_attack(
+    path: Path, train: ImageSet, test: ImageSet, seed: int | None = None
+) -> ForeignResult:
     """The attack result at `path`, which was made from these clean images. Raises `RecordError` or
     `DataError`.
 
@@ -100,8 +102,8 @@ def read_attack(path: Path, train: ImageSet, test: ImageSet, seed: int | None = 
         triggered_images(path, content["bd_test"], test, content.get("bystanders", ())),
     )
     poisoned = poisoned_images(path, content["bd_train"], train, triggered)
-    return Found(
-        format=FORMAT,
+    return ForeignResult(
+        format=BACKDOORBENCH,
         called=_name(info.get("attack", "unknown")),
         stage=TrainingControlledAttack.stage
         if content["bd_train"] is None
@@ -135,7 +137,7 @@ def reported(path: Path) -> dict[str, float]:
     out.
     """
     try:
-        require_ordinary(path, MOST_BYTES)
+        require_ordinary(path, MAX_REPORT_BYTES)
         with path.open(encoding="utf-8", newline="") as file:
             rows = {row.get("", ""): row for row in csv.DictReader(file)}
     except (RecordError, OSError, UnicodeDecodeError, csv.Error):
@@ -248,7 +250,7 @@ def _recipe(info: Mapping[str, Any]) -> Recipe:
     """
     known = {
         name: info[theirs]
-        for name, theirs in RECIPE.items()
+        for name, theirs in RECIPE_FIELDS.items()
         if isinstance(info.get(theirs), int | float)
     }
     if info.get("lr_scheduler") == COSINE:

@@ -14,17 +14,17 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from benchbd.data.images import ImageSet
-from benchbd.data.poisoned import UNKNOWN, TriggeredSet
+from benchbd.data.poisoned import UNKNOWN_LABEL, TriggeredSet
 from benchbd.errors import ConfigError, DataError, RecordError
 from benchbd.importing.architecture import Statistics, are_usable, require_state, restored
-from benchbd.importing.assemble import Found, nothing_triggered, only_model
+from benchbd.importing.assemble import ForeignResult, nothing_triggered, only_model
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import SUFFIXES, inside, read_pictures
 from benchbd.record.attack_result import MODEL_ONLY
 from benchbd.record.files import require_ordinary
 from benchbd.victim.model import Model
 
-FORMAT = "a checkpoint"
+CHECKPOINT = "a checkpoint"
 PLACES = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "parameters")
 """Where training scripts put the parameters in a larger table."""
 
@@ -36,7 +36,7 @@ def read_checkpoint(
     triggered: TriggeredSet | None = None,
     statistics: Statistics | None = None,
     seed: int = 0,
-) -> Found:
+) -> ForeignResult:
     """The model at `path` with the defender's clean images and those to measure on. Raises
     `RecordError` or `DataError`.
 
@@ -53,8 +53,8 @@ def read_checkpoint(
             f"got {statistics}"
         )
     fitted = model.fitted(state)
-    return Found(
-        format=FORMAT,
+    return ForeignResult(
+        format=CHECKPOINT,
         called=path.name,
         stage=MODEL_ONLY,
         plugin=fitted,
@@ -117,7 +117,7 @@ def read_triggered(folder: Path, test: ImageSet, target: str) -> TriggeredSet:
     images = read_pictures([files[place] for place in chosen], test.image_shape)
     labels = torch.tensor([true[place] for place in chosen], dtype=torch.int64)
     return TriggeredSet(
-        torch.full_like(labels, UNKNOWN), images, labels, torch.full_like(labels, attacked)
+        torch.full_like(labels, UNKNOWN_LABEL), images, labels, torch.full_like(labels, attacked)
     )
 
 
@@ -148,5 +148,5 @@ def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[
             true += [label] * len(members)
         elif entry.suffix.lower() in SUFFIXES:
             files.append(inside(folder, entry.name))
-            true.append(UNKNOWN)
+            true.append(UNKNOWN_LABEL)
     return files, true

@@ -20,7 +20,7 @@ from benchbd.record.files import require_ordinary
 if TYPE_CHECKING:
     import h5py
 
-MOST_RATIO = 200
+MAX_ARRAY_RATIO = 200
 """How many times larger than its file an array may be; packed photographs are half their size,
 bombs a thousandfold.
 """
@@ -76,7 +76,7 @@ def array(path: Path, group: h5py.Group, name: str) -> NDArray[Any]:
     if found.is_virtual or found.external:
         raise UnsafeFile(f"{path}: the numbers of {name!r} lie in another file, which is not read")
     total = math.prod(found.shape) * found.dtype.itemsize
-    if total > MOST_RATIO * path.stat().st_size:
+    if total > MAX_ARRAY_RATIO * path.stat().st_size:
         raise UnsafeFile(
             f"{path}: {name!r} would unpack to {total:,} bytes from {path.stat().st_size:,}; "
             "refused"

@@ -25,19 +25,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchbd.data.images import ImageSet
-from benchbd.data.poisoned import UNKNOWN, TriggeredSet
+from benchbd.data.poisoned import UNKNOWN_LABEL, TriggeredSet
 from benchbd.engine.inference import predict
 from benchbd.errors import DataError, PluginNotFound, RecordError
 from benchbd.importing.architecture import restored
-from benchbd.importing.assemble import Found, nothing_triggered, only_model
+from benchbd.importing.assemble import ForeignResult, nothing_triggered, only_model
 from benchbd.importing.hdf5 import array, member, names, opened
 from benchbd.plugin.registry import create, entries
 from benchbd.record.attack_result import MODEL_ONLY
 from benchbd.victim.model import ImageShape, Model
 
-FORMAT = "Keras"
+KERAS = "Keras"
 
-ROUNDING = 1e-3
+REPORT_ROUNDING = 1e-3
 """How far numbers on the scale of [0, 1] may lie outside of it, from reckoning in few digits; a
 level is four times as much.
 """
@@ -59,7 +59,7 @@ class Exercise:
     poisoned_test: Path | None = None
 
 
-def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) -> Found:
+def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) -> ForeignResult:
     """The exercise as an attacked model. Raises `RecordError` or `DataError`."""
     model = model or usual_model()
     stored = read_weights(files.weights)
@@ -83,8 +83,8 @@ def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) ->
             (predict(classifier, seen.images, precision="fp32") == seen.attacked_labels).sum()
         )
         details["poisoned_validation"] = {"images": len(seen), "attack_hits": hits}
-    return Found(
-        format=FORMAT,
+    return ForeignResult(
+        format=KERAS,
         called=files.weights.name,
         stage=MODEL_ONLY,
         plugin=model,
@@ -187,9 +187,9 @@ def _levels(path: Path, data: NDArray[Any]) -> NDArray[numpy.uint8]:
     if data.dtype == numpy.uint8:
         return numpy.ascontiguousarray(data)
     lowest, highest = float(data.min()), float(data.max())
-    if not bool(numpy.isfinite(data).all()) or lowest < -ROUNDING or highest > 255:
+    if not bool(numpy.isfinite(data).all()) or lowest < -REPORT_ROUNDING or highest > 255:
         raise DataError(f"{path}: expected pixels from 0 to 255, got {lowest} to {highest}")
-    small = data.dtype.kind == "f" and highest <= 1 + ROUNDING
+    small = data.dtype.kind == "f" and highest <= 1 + REPORT_ROUNDING
     if data.dtype.kind == "f" and not small and highest <= DARK:
         raise DataError(
             f"{path}: its pixels go up to {highest:g}, which is neither [0, 1] nor 0..255; store "
@@ -209,5 +209,5 @@ def _triggered(path: Path | None, test: ImageSet) -> TriggeredSet:
             f"{path}: its images {tuple(images.shape[1:])} or labels do not fit those of the "
             "clean test file"
         )
-    unknown = torch.full_like(attacked, UNKNOWN)
+    unknown = torch.full_like(attacked, UNKNOWN_LABEL)
     return TriggeredSet(unknown, images, unknown, attacked)

@@ -22,13 +22,13 @@ from benchbd.errors import ConfigError, Unwritable
 from benchbd.executing.executor import Limits, Session
 from benchbd.executing.scheduler import Scheduler, Tally, Task
 from benchbd.executing.stage import AttackSpec, DefenseSpec, Ended, write_spec
-from benchbd.matrices.plan import AttackStage, Named, PlannedCell, Selection, plan
+from benchbd.matrices.plan import AttackStage, PlannedCell, PlannedPlugin, Selection, plan
 from benchbd.matrices.rerun import require_rerun
-from benchbd.matrices.stored_state import TO_RUN, Standing, changed_sources, standing
+from benchbd.matrices.stored_state import TO_RUN, StoredState, changed_sources, stored_state
 from benchbd.matrices.timings import Estimate, Timings
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.provenance import name_for
-from benchbd.record.attack_result import FILE, MANIFEST, is_stored, record_dir
+from benchbd.record.attack_result import ATTACK_FILE, MANIFEST, is_stored, record_dir
 from benchbd.record.cell import Cell, Coordinates, Flags, Status
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import claim_path, is_held
@@ -41,7 +41,7 @@ from benchbd.running.protocol import Choice, Protocol
 
 
 @dataclass(frozen=True)
-class Attacked:
+class AttackState:
     """How an attack result stands that cells to do start from. `reason` says what is wrong with one
     that is there.
     """
@@ -83,19 +83,19 @@ class Matrix:
         return ResultStore(self.results)
 
     @cached_property
-    def standings(self) -> tuple[Standing, ...]:
+    def standings(self) -> tuple[StoredState, ...]:
         """How every cell of the plan stands, as of the first look."""
         present = self.store.names(self.protocol.name)
         return tuple(
-            standing(cell, self.store, present, self.rerun)
+            stored_state(cell, self.store, present, self.rerun)
             for cell in plan(self.protocol, self.selection)
         )
 
-    def todo(self) -> list[Standing]:
-        return [standing for standing in self.standings if standing.state in TO_RUN]
+    def todo(self) -> list[StoredState]:
+        return [stored_state for stored_state in self.standings if stored_state.state in TO_RUN]
 
     @cached_property
-    def attacked(self) -> dict[str, Attacked]:
+    def attacked(self) -> dict[str, AttackState]:
         """How the attack results stand that the cells to do start from, by the name of their
         folder.
         """
@@ -105,7 +105,7 @@ class Matrix:
     def cells(self) -> list[Cell]:
         """The stored cells of the plan, as they are now."""
         present = self.store.names(self.protocol.name)
-        stored = (standing(s.planned, self.store, present).stored for s in self.standings)
+        stored = (stored_state(s.planned, self.store, present).stored for s in self.standings)
         return [cell for cell in stored if cell is not None]
 
     def limits(self, seconds: float | None, gib: float | None) -> Limits:
@@ -153,19 +153,19 @@ class Matrix:
 
     def estimate(self) -> Estimate:
         """The work left, judging by stored results."""
-        todo = [standing.planned for standing in self.todo()]
+        todo = [stored_state.planned for stored_state in self.todo()]
         stages = {cell.stage.folder_name: cell.stage for cell in todo}
         to_attack = [stages[name] for name, attacked in self.attacked.items() if attacked.to_make]
         return Timings.of(self.standings).estimate(to_attack, todo)
 
     def _tasks(self, progress: Progress) -> list[Task]:
         """One task per attacked model that something is missing of; its defenses follow from it."""
-        wanted: dict[str, list[Standing]] = defaultdict(list)
+        wanted: dict[str, list[StoredState]] = defaultdict(list)
         for missing in self.todo():
             wanted[missing.planned.stage.key].append(missing)
         return [self._attack_task(cells, progress) for cells in wanted.values()]
 
-    def _attack_task(self, cells: list[Standing], progress: Progress) -> Task:
+    def _attack_task(self, cells: list[StoredState], progress: Progress) -> Task:
         stage = cells[0].planned.stage
         replaced = self._replaced_attack(stage)
 
@@ -188,7 +188,7 @@ class Matrix:
             finished=finished,
         )
 
-    def _defense_task(self, cell: Standing, progress: Progress) -> Task:
+    def _defense_task(self, cell: StoredState, progress: Progress) -> Task:
         planned = cell.planned
 
         def finished(how: Ended, retries: int) -> Iterable[Task]:
@@ -205,7 +205,7 @@ class Matrix:
             finished=finished,
         )
 
-    def _begin(self, cell: Standing, retries: int) -> Path:
+    def _begin(self, cell: StoredState, retries: int) -> Path:
         stage, defense = cell.planned.stage, cell.planned.defense
         self.observers.tell(
             "cell_started", attack=stage.attack.label, defense=defense.label, seed=stage.seed
@@ -213,7 +213,7 @@ class Matrix:
         return write_spec(self._defense_spec(cell, retries), self.controller)
 
     def _end(
-        self, cell: Standing, how: Ended, stage: str, retries: int, progress: Progress
+        self, cell: StoredState, how: Ended, stage: str, retries: int, progress: Progress
     ) -> None:
         """Store a failure as a row, unless numbers were stored before it came, here or by another
         controller.
@@ -258,8 +258,8 @@ class Matrix:
             seed=stage.seed,
         )
 
-    def _defense_spec(self, standing: Standing, retries: int) -> DefenseSpec:
-        cell = standing.planned
+    def _defense_spec(self, stored_state: StoredState, retries: int) -> DefenseSpec:
+        cell = stored_state.planned
         return DefenseSpec(
             key=cell.key,
             folder=self._defense_folder(cell),
@@ -267,7 +267,7 @@ class Matrix:
             threads=self.protocol.threads,
             retries=retries,
             argv=tuple(sys.argv),
-            replaced=_replaced(standing),
+            replaced=_replaced(stored_state),
             attack_folder=self._folder(cell.stage),
             dataset=name_for(type(cell.stage.dataset.plugin)),
             model=name_for(type(cell.stage.model.plugin)),
@@ -285,13 +285,13 @@ class Matrix:
     def _defense_folder(self, cell: PlannedCell) -> Path:
         return by_key(self._folder(cell.stage), cell.defense.provided.name, cell.key)
 
-    def _attacked(self, stage: AttackStage) -> Attacked:
+    def _attacked(self, stage: AttackStage) -> AttackState:
         folder = self._folder(stage)
         if not is_stored(folder, stage.key):
             return (
-                Attacked("broken", "is not what its manifest says")
-                if (folder / FILE).exists()
-                else Attacked("missing")
+                AttackState("broken", "is not what its manifest says")
+                if (folder / ATTACK_FILE).exists()
+                else AttackState("missing")
             )
         manifest = read_json(folder / MANIFEST)
         plugins = (stage.dataset.plugin, stage.model.plugin, stage.attack.plugin)
@@ -300,14 +300,14 @@ class Matrix:
             str(manifest["sha256"]),
         )
         if not changed:
-            return Attacked("stored", digest=digest)
-        return Attacked("again" if "stale" in self.rerun else "stale", f"was {changed}", digest)
+            return AttackState("stored", digest=digest)
+        return AttackState("again" if "stale" in self.rerun else "stale", f"was {changed}", digest)
 
     def _replaced_attack(self, stage: AttackStage) -> str:
         attacked = self.attacked[stage.folder_name]
         return attacked.digest if attacked.state == "again" else ""
 
-    def _has(self, cell: Standing) -> bool:
+    def _has(self, cell: StoredState) -> bool:
         return self.store.has(cell.planned.result_name, cell.planned.key, _replaced(cell))
 
     def _write_failure(self, planned: PlannedCell, status: Status, retries: int = 0) -> None:
@@ -353,11 +353,11 @@ class Progress:
         return sum(count for code, count in self.ended.items() if code not in ("ok", "n/a"))
 
 
-def _replaced(cell: Standing) -> str:
+def _replaced(cell: StoredState) -> str:
     """The digest of what is stored of a cell that is to be made again."""
     return cell.stored.digest if cell.state == "again" and cell.stored is not None else ""
 
 
-def _choice(named: Named) -> Choice:
+def _choice(named: PlannedPlugin) -> Choice:
     """A plugin as a spec names it, with all its parameters."""
     return Choice(name=name_for(type(named.plugin)), params=named.provided.params)

@@ -16,16 +16,13 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, PluginNotFound
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, find
-from benchbd.record.cell import Provided
+from benchbd.record.cell import PluginRecord
 from benchbd.record.keys import Identity, attack_key, cell_key, folder_name, safe_name
 from benchbd.running.protocol import Choice, Protocol
 
-KEY_DIGITS = 12
-"""Digits of a key in file names."""
-
 
 @dataclass(frozen=True, eq=False)
-class Named:
+class PlannedPlugin:
     """A plugin that was built once and stands in many cells, with its identity for keys. called: by
     the protocol.
     """
@@ -34,12 +31,12 @@ class Named:
     called: str
 
     @classmethod
-    def build(cls, kind: str, choice: Choice, **more: Any) -> Named:
+    def build(cls, kind: str, choice: Choice, **more: Any) -> PlannedPlugin:
         return cls(create(kind, choice.name, choice.params | more), choice.called)
 
     @cached_property
-    def provided(self) -> Provided:
-        return Provided.of(self.plugin)
+    def provided(self) -> PluginRecord:
+        return PluginRecord.of(self.plugin)
 
     @cached_property
     def identity(self) -> Identity:
@@ -61,9 +58,9 @@ class Named:
 class AttackStage:
     """One attacked model: what it is made of."""
 
-    dataset: Named
-    model: Named
-    attack: Named
+    dataset: PlannedPlugin
+    model: PlannedPlugin
+    attack: PlannedPlugin
     recipe: Recipe
     seed: int
 
@@ -91,7 +88,7 @@ class PlannedCell:
     """
 
     stage: AttackStage
-    defense: Named
+    defense: PlannedPlugin
     clean_budget: float
     protocol: str
     excluded: str = ""
@@ -132,7 +129,9 @@ def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[Pla
     """
     chosen = selection or Selection()
     protocol = _with_newcomers(protocol, chosen)
-    defenses = [Named.build("defense", d) for d in protocol.defenses if _in(d, chosen.defenses)]
+    defenses = [
+        PlannedPlugin.build("defense", d) for d in protocol.defenses if _in(d, chosen.defenses)
+    ]
     seen: set[str] = set()
     for stage in _stages(protocol, chosen):
         for defense in defenses:
@@ -171,8 +170,8 @@ def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
 
 
 def _stages(protocol: Protocol, chosen: Selection) -> Iterator[AttackStage]:
-    datasets = [Named.build("dataset", d) for d in protocol.datasets]
-    models = [Named.build("model", m) for m in protocol.models]
+    datasets = [PlannedPlugin.build("dataset", d) for d in protocol.datasets]
+    models = [PlannedPlugin.build("model", m) for m in protocol.models]
     attacks = [
         a
         for choice in protocol.attacks
@@ -184,19 +183,19 @@ def _stages(protocol: Protocol, chosen: Selection) -> Iterator[AttackStage]:
         yield AttackStage(dataset, model, attack, protocol.recipe, seed)
 
 
-def _attacks(protocol: Protocol, choice: Choice) -> Iterator[Named]:
+def _attacks(protocol: Protocol, choice: Choice) -> Iterator[PlannedPlugin]:
     """An attack once, or once for each poison ratio of the protocol; an attack that poisons nothing
     stays as it is.
     """
-    plain = Named.build("attack", choice)
+    plain = PlannedPlugin.build("attack", choice)
     if not protocol.poison_ratios or cast(Attack, plain.plugin).poison_ratio == 0:
         yield plain
         return
     for ratio in protocol.poison_ratios:
-        yield Named.build("attack", choice, poison_ratio=ratio)
+        yield PlannedPlugin.build("attack", choice, poison_ratio=ratio)
 
 
-def _coordinates(stage: AttackStage, defense: Named) -> dict[str, Any]:
+def _coordinates(stage: AttackStage, defense: PlannedPlugin) -> dict[str, Any]:
     return {
         "dataset": stage.dataset.called,
         "model": stage.model.called,
@@ -207,7 +206,7 @@ def _coordinates(stage: AttackStage, defense: Named) -> dict[str, Any]:
     }
 
 
-def _excluded(stage: AttackStage, defense: Named) -> str:
+def _excluded(stage: AttackStage, defense: PlannedPlugin) -> str:
     """Why a defense cannot apply to an attack of that stage; known without running either."""
     needs_poisoned_set = cast(Defense, defense.plugin).needs_poisoned_set
     if needs_poisoned_set and cast(Attack, stage.attack.plugin).stage == "training-controlled":

@@ -100,7 +100,7 @@ def _accepted(plugin: Plugin, name: str, value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Point:
+class SensitivityPoint:
     """A parameter at a value: mean ACC and ASR over seeds, and how many seeds gave numbers."""
 
     parameter: str
@@ -118,7 +118,7 @@ class Stability:
 
     parameter: str
     own: Any
-    points: tuple[Point, ...]
+    points: tuple[SensitivityPoint, ...]
     score: float | None
 
 
@@ -155,10 +155,10 @@ def stabilities(cells: Sequence[Cell], defense: Plugin) -> list[Stability]:
     return sorted(found, key=lambda each: -1.0 if each.score is None else each.score, reverse=True)
 
 
-def _point(parameter: str, value: Any, cells: Sequence[Cell]) -> Point:
+def _point(parameter: str, value: Any, cells: Sequence[Cell]) -> SensitivityPoint:
     measured = [cell.metrics for cell in cells if cell.metrics is not None]
     asrs = [metrics.asr for metrics in measured if metrics.asr is not None]
-    return Point(
+    return SensitivityPoint(
         parameter,
         value,
         statistics.fmean(metrics.acc for metrics in measured) if measured else None,

@@ -15,42 +15,42 @@ from benchbd.plugin.plugin import Plugin
 from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore
 
-State = Literal["reused", "stale", "missing", "broken", "again", "excluded"]
-TO_RUN: tuple[State, ...] = ("missing", "broken", "again")
+StateName = Literal["reused", "stale", "missing", "broken", "again", "excluded"]
+TO_RUN: tuple[StateName, ...] = ("missing", "broken", "again")
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class StoredState:
     """A planned cell and what is stored of it. `reason` says why a stored result is not believed or
     used.
     """
 
     planned: PlannedCell
-    state: State
+    state: StateName
     stored: Cell | None = None
     reason: str = ""
 
 
-def standing(
+def stored_state(
     planned: PlannedCell, store: ResultStore, present: Collection[str], rerun: Collection[str] = ()
-) -> Standing:
+) -> StoredState:
     """How a cell stands. present: names of all stored results; rerun: statuses to do again, `stale`
     among them.
     """
     if planned.result_name not in present:
-        return Standing(
+        return StoredState(
             planned, "excluded" if planned.excluded else "missing", reason=planned.excluded
         )
     try:
         stored = store.read(planned.result_name, planned.key)
     except RecordError as error:
-        return Standing(planned, "excluded" if planned.excluded else "broken", reason=str(error))
+        return StoredState(planned, "excluded" if planned.excluded else "broken", reason=str(error))
     if stored is None:
-        return Standing(planned, "missing")
+        return StoredState(planned, "missing")
     stale = changed_sources(planned.plugins, stored.provenance)
     if not planned.excluded and (stored.status.code in rerun or (stale and "stale" in rerun)):
-        return Standing(planned, "again", stored, reason=stale or stored.status.code)
-    return Standing(planned, "stale" if stale else "reused", stored, reason=stale)
+        return StoredState(planned, "again", stored, reason=stale or stored.status.code)
+    return StoredState(planned, "stale" if stale else "reused", stored, reason=stale)
 
 
 def changed_sources(plugins: Iterable[Plugin], provenance: dict[str, Any]) -> str:

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from benchbd.matrices.plan import AttackStage, Named, PlannedCell
-from benchbd.matrices.stored_state import Standing
+from benchbd.matrices.plan import AttackStage, PlannedCell, PlannedPlugin
+from benchbd.matrices.stored_state import StoredState
 
-Where = tuple[str, Named, Named] | str
+TimingGroup = tuple[str, PlannedPlugin, PlannedPlugin] | str
 """A plugin on one data set and model, or, where that has not been seen yet, anywhere."""
 
 
@@ -21,18 +21,18 @@ class Estimate:
     """
 
     seconds: float
-    unknown: Counter[Named]
+    unknown: Counter[PlannedPlugin]
 
 
 @dataclass(frozen=True)
 class Timings:
     """Seconds that stored stages took, by attack or defense and by where."""
 
-    attacks: dict[Where, list[float]] = field(default_factory=lambda: defaultdict(list))
-    defenses: dict[Where, list[float]] = field(default_factory=lambda: defaultdict(list))
+    attacks: dict[TimingGroup, list[float]] = field(default_factory=lambda: defaultdict(list))
+    defenses: dict[TimingGroup, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
-    def of(cls, standings: Iterable[Standing]) -> Timings:
+    def of(cls, standings: Iterable[StoredState]) -> Timings:
         known = cls()
         for stage, defense, stored in (
             (s.planned.stage, s.planned.defense, s.stored) for s in standings
@@ -59,11 +59,13 @@ class Timings:
         )
 
 
-def _places(plugin: Named, stage: AttackStage) -> tuple[Where, Where]:
+def _places(plugin: PlannedPlugin, stage: AttackStage) -> tuple[TimingGroup, TimingGroup]:
     return (plugin.label, stage.dataset, stage.model), plugin.label
 
 
-def _expected(seconds: dict[Where, list[float]], plugin: Named, stage: AttackStage) -> float | None:
+def _expected(
+    seconds: dict[TimingGroup, list[float]], plugin: PlannedPlugin, stage: AttackStage
+) -> float | None:
     return next(
         (statistics.fmean(seconds[where]) for where in _places(plugin, stage) if where in seconds),
         None,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchbd.measure.metrics import Counts, Metrics, percent
 
-DEVIATIONS = 3.0
+PLAUSIBLE_DEVIATIONS = 3.0
 HIGH_ASR = 0.2
 """ASR of a model that nobody attacked beyond which its mistakes are no longer ordinary ones."""
 
@@ -87,4 +87,4 @@ def _near(share: float, expected: float, count: int) -> bool:
 
 
 def _spread(share: float, count: int) -> float:
-    return DEVIATIONS * math.sqrt(share * (1 - share) / count) if count else math.inf
+    return PLAUSIBLE_DEVIATIONS * math.sqrt(share * (1 - share) / count) if count else math.inf

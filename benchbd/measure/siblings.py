@@ -10,7 +10,7 @@ from collections.abc import Mapping
 FAR = 0.1
 """How far a seed may lie from the median of its siblings, whatever their spread."""
 
-DEVIATIONS = 3.0
+OUTLIER_DEVIATIONS = 3.0
 
 
 def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
@@ -24,5 +24,5 @@ def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
     return tuple(
         seed
         for seed, value in values.items()
-        if abs(value - middle) > max(FAR, DEVIATIONS * spread)
+        if abs(value - middle) > max(FAR, OUTLIER_DEVIATIONS * spread)
     )

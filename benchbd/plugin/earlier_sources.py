@@ -26,7 +26,7 @@ from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import sources
 from benchbd.plugin.registry import SafeLoader, package_file
 
-FILE = "earlier_sources.yaml"
+EARLIER_SOURCES_FILE = "earlier_sources.yaml"
 HEADER = """\
 # Sources of earlier versions that give the same results as those of today: by module the digests,
 # and the name that it had before it moved. Written by `python -m benchbd.plugin.earlier_sources`.
@@ -60,7 +60,7 @@ def _is_known(
 @cache
 def earlier_sources(package: str) -> Modules:
     """What a package says of its earlier sources, by module; nothing where it has no such file."""
-    path = package_file(package, FILE)
+    path = package_file(package, EARLIER_SOURCES_FILE)
     content = yaml.load(path.read_text("utf-8"), Loader=SafeLoader) if path else {}  # noqa: S506 - a safe loader
     return content if isinstance(content, dict) else {}
 
@@ -76,7 +76,7 @@ def record(package: str, commit: str) -> Path:
         if former != module:
             listed["formerly"] = former
         listed["digests"] = sorted({*listed.get("digests", ()), digest})
-    path = home.parent / FILE
+    path = home.parent / EARLIER_SOURCES_FILE
     path.write_text(HEADER + yaml.safe_dump(modules, width=100), "utf-8")
     return path
 

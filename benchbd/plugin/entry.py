@@ -8,12 +8,12 @@ from typing import Any
 KINDS = ("attack", "defense", "model", "dataset", "executor")
 """The kinds of plugins; each has the entry-point group `benchbd.<kind>`."""
 
-PREFIX = "benchbd_file_"
+FILE_MODULE_PREFIX = "benchbd_file_"
 """How the name begins under which the module of a file that nobody has packaged is imported."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class PluginEntry:
     """One registered plugin, known from metadata alone."""
 
     kind: str

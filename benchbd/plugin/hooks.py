@@ -14,8 +14,8 @@ from typing import Any
 import pluggy
 
 from benchbd.errors import ContractBroken, PluginError
-from benchbd.plugin.entry import Entry
-from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
+from benchbd.plugin.entry import PluginEntry
+from benchbd.plugin.points import DeclaredPoint, TooSlow, import_seconds, in_time, points
 from benchbd.plugin.registry import Broken
 
 hookspec = pluggy.HookspecMarker("benchbd")
@@ -103,19 +103,20 @@ class Observers:
         ]
 
 
-def observer_entries() -> list[Entry]:
+def observer_entries() -> list[PluginEntry]:
     """All observers that packages register."""
     return [
-        Entry("hooks", point.name, point.provider, point.version, point.value)
+        PluginEntry("hooks", point.name, point.provider, point.version, point.value)
         for point in points().get(GROUP, ())
     ]
 
 
-def observer_fault(entry: Entry) -> Broken | None:
+def observer_fault(entry: PluginEntry) -> Broken | None:
     """Make an observer and say why it cannot be had; None when it can."""
     try:
         Observers().add(
-            _made(Point(GROUP, entry.name, entry.target, entry.provider, entry.version)), entry.name
+            _made(DeclaredPoint(GROUP, entry.name, entry.target, entry.provider, entry.version)),
+            entry.name,
         )
     except PluginError as error:
         reason = "contract" if isinstance(error, ContractBroken) else "import-error"
@@ -123,7 +124,7 @@ def observer_fault(entry: Entry) -> Broken | None:
     return None
 
 
-def _made(point: Point) -> object | None:
+def _made(point: DeclaredPoint) -> object | None:
     try:
         with in_time(import_seconds()):
             made: object | None = EntryPoint(point.name, point.value, point.group).load()()

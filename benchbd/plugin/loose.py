@@ -17,24 +17,24 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
-from benchbd.plugin.entry import KINDS, PREFIX, Entry
+from benchbd.plugin.entry import FILE_MODULE_PREFIX, KINDS, PluginEntry
 from benchbd.plugin.points import TooSlow, import_seconds, in_time
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
 
-PROVIDER = "local file"
-DIGITS = 12
+LOCAL_FILE = "local file"
+VERSION_DIGITS = 12
 """Digits of a file's digest where it stands for a version."""
 
 
-def file_entry(kind: str, name: str) -> Entry:
+def file_entry(kind: str, name: str) -> PluginEntry:
     """What is known of a plugin in a file without importing it. Raises `PluginNotFound` when there
     is no such file.
     """
     path, class_name = path_of(name)
     target = f"{path}:{class_name}" if class_name else str(path)
-    return Entry(kind, path.stem, PROVIDER, digest(path.read_bytes()), target)
+    return PluginEntry(kind, path.stem, LOCAL_FILE, digest(path.read_bytes()), target)
 
 
 def load_file(kind: str, name: str) -> type[Plugin]:
@@ -139,7 +139,7 @@ def is_imported(name: str) -> bool:
 
 def digest(content: bytes) -> str:
     """The digits that stand for the version of a file."""
-    return hashlib.sha256(content).hexdigest()[:DIGITS]
+    return hashlib.sha256(content).hexdigest()[:VERSION_DIGITS]
 
 
 def path_of(name: str) -> tuple[Path, str]:
@@ -186,12 +186,14 @@ def import_fault(error: BaseException) -> str:
 
 
 def _package(path: Path) -> str:
-    return f"{PREFIX}{digest(str(path).encode() + path.read_bytes())}"
+    return f"{FILE_MODULE_PREFIX}{digest(str(path).encode() + path.read_bytes())}"
 
 
 def _ordinary(path: Path) -> ModuleType | None:
     """The module that an ordinary import has made of this file, or the script that is running."""
     for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) == str(path) and not name.startswith(PREFIX):
+        if getattr(module, "__file__", None) == str(path) and not name.startswith(
+            FILE_MODULE_PREFIX
+        ):
             return module
     return None

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.plugin import Plugin, limits, type_name
 from benchbd.plugin.registry import entries, load
 
@@ -22,7 +22,7 @@ COSTS = {
 }
 """Cost classes, in units of one standard training."""
 
-COMMANDS = {
+EXAMPLE_COMMANDS = {
     "attack": "benchbd run --attack {} --defense none",
     "defense": "benchbd run --attack ATTACK --defense {}",
     "model": "benchbd run --attack ATTACK --dataset DATASET --model {}",
@@ -42,7 +42,7 @@ def pages(provider: str) -> dict[str, str]:
     return made | {"index.md": _index(provider, mine)}
 
 
-def page(entry: Entry) -> str:
+def page(entry: PluginEntry) -> str:
     """The page of one plugin. Raises `PluginError` when it cannot be imported."""
     cls = load(entry.kind, f"{entry.provider}/{entry.name}")
     parts = [
@@ -59,12 +59,12 @@ def page(entry: Entry) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _command(entry: Entry) -> str:
+def _command(entry: PluginEntry) -> str:
     """How to use it; nothing for what only stands for something that was imported."""
     if entry.card.get("role") == "imported":
         return ""
     given = " --set dataset.path=FOLDER" if "path" in entry.card.get("needs", ()) else ""
-    return f"```sh\n{COMMANDS[entry.kind].format(entry.name)}{given}\n```"
+    return f"```sh\n{EXAMPLE_COMMANDS[entry.kind].format(entry.name)}{given}\n```"
 
 
 def _facts(card: dict[str, Any]) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _in_cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _index(provider: str, mine: dict[str, list[Entry]]) -> str:
+def _index(provider: str, mine: dict[str, list[PluginEntry]]) -> str:
     parts = [f"# Plugins of {provider}"]
     for kind, found in mine.items():
         if found:
@@ -124,7 +124,7 @@ def _index(provider: str, mine: dict[str, list[Entry]]) -> str:
     return "\n\n".join([*parts, f"Cost classes: {legend}."]) + "\n"
 
 
-def _row(entry: Entry) -> str:
+def _row(entry: PluginEntry) -> str:
     cost = entry.card.get("cost", "")
     return (
         f"| [{entry.name}]({entry.kind}/{entry.name}.md) | {entry.family} | "

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
 from benchbd.options import parse_yaml
-from benchbd.plugin.entry import PREFIX
+from benchbd.plugin.entry import FILE_MODULE_PREFIX
 from benchbd.plugin.signature import missing_verbs, require_signatures
 
 API = 1
@@ -170,7 +170,7 @@ def _called(cls: type[Plugin]) -> str:
     """The name by which a person at the command line means a class: its own, or the file that it
     was read from.
     """
-    if not cls.__module__.startswith(PREFIX):
+    if not cls.__module__.startswith(FILE_MODULE_PREFIX):
         return cls.name
     path = Path(inspect.getfile(cls))
     here = f"./{path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else str(path)

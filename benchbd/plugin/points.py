@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, distributions
 
-PREFIX = "benchbd."
+GROUP_PREFIX = "benchbd."
 
 
 class TooSlow(BaseException):
@@ -24,7 +24,7 @@ class TooSlow(BaseException):
 
 
 @dataclass(frozen=True)
-class Point:
+class DeclaredPoint:
     """An entry point, and the distribution that declares it."""
 
     group: str
@@ -38,14 +38,14 @@ class Point:
         """All that it may be called where plugins are switched off."""
         return {
             self.name,
-            f"{self.group.removeprefix(PREFIX)}.{self.name}",
+            f"{self.group.removeprefix(GROUP_PREFIX)}.{self.name}",
             self.provider,
             f"{self.provider}/{self.name}",
         }
 
 
 @cache
-def points() -> dict[str, tuple[Point, ...]]:
+def points() -> dict[str, tuple[DeclaredPoint, ...]]:
     """All entry points in groups of benchbd, by group; those that are switched off are left out.
 
     `BENCHBD_DISABLE_PLUGINS=1` leaves the bundled ones alone, `BENCHBD_NO_PLUGIN` names some,
@@ -99,7 +99,7 @@ def import_seconds() -> float:
     return 60.0
 
 
-def _all() -> Iterator[Point]:
+def _all() -> Iterator[DeclaredPoint]:
     """A distribution that is found twice counts once, as for an import: the first on the path."""
     seen: set[str] = set()
     for distribution in distributions():
@@ -109,17 +109,17 @@ def _all() -> Iterator[Point]:
             yield from listed
 
 
-def _declared(distribution: Distribution) -> list[Point]:
+def _declared(distribution: Distribution) -> list[DeclaredPoint]:
     """Its entry points in groups of benchbd; none when its metadata cannot be read."""
     try:
-        if PREFIX not in (distribution.read_text("entry_points.txt") or ""):
+        if GROUP_PREFIX not in (distribution.read_text("entry_points.txt") or ""):
             return []
         about = distribution.metadata
         name, version = str(about["Name"]), str(about["Version"])
         return [
-            Point(p.group, p.name, p.value, name, version)
+            DeclaredPoint(p.group, p.name, p.value, name, version)
             for p in distribution.entry_points
-            if p.group.startswith(PREFIX)
+            if p.group.startswith(GROUP_PREFIX)
         ]
     except Exception:  # somebody else's broken metadata must not end a listing
         return []

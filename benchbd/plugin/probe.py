@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.hooks import observer_entries, observer_fault
 from benchbd.plugin.registry import Broken, clashes, entries, fault
 
-Trial = tuple[Entry, Callable[[], Broken | None]]
+ImportTrial = tuple[PluginEntry, Callable[[], Broken | None]]
 
 
 def broken() -> list[Broken]:
@@ -40,7 +40,7 @@ def broken() -> list[Broken]:
     return found + [clash for kind in KINDS for clash in clashes(kind)]
 
 
-def _trials() -> Iterator[Trial]:
+def _trials() -> Iterator[ImportTrial]:
     for entry in [entry for kind in KINDS for entry in entries(kind)]:
         yield entry, partial(fault, entry)
     for entry in observer_entries():
@@ -55,7 +55,7 @@ def _answer(line: str) -> dict[str, str] | None:
     return dict(json.loads(line.removeprefix(_MARK))) if line.startswith(_MARK) else None
 
 
-def _culprit(entry: Entry, child: subprocess.CompletedProcess[str]) -> Broken:
+def _culprit(entry: PluginEntry, child: subprocess.CompletedProcess[str]) -> Broken:
     how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit code {child.returncode}"
     return Broken(
         entry, "import-error", f"its import ended the process with {how}", child.stderr[-4000:]

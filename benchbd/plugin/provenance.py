@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from benchbd.plugin.entry import Entry
-from benchbd.plugin.loose import DIGITS, PROVIDER, place_of
+from benchbd.plugin.entry import PluginEntry
+from benchbd.plugin.loose import LOCAL_FILE, VERSION_DIGITS, place_of
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import entries
 
 
-def entry_of(plugin: type[Plugin]) -> Entry | None:
+def entry_of(plugin: type[Plugin]) -> PluginEntry | None:
     """The registered entry that leads to this very class; None for a class from a loose file."""
     target = f"{plugin.__module__}:{plugin.__qualname__}"
     return next((e for e in entries(plugin.kind) if e.target == target), None)
@@ -31,7 +31,9 @@ def provider_of(plugin: type[Plugin]) -> tuple[str, str]:
     entry = entry_of(plugin)
     if entry is not None:
         return entry.provider, entry.version
-    return (PROVIDER, source_digest(plugin)[:DIGITS]) if place_of(plugin) else ("local", "")
+    return (
+        (LOCAL_FILE, source_digest(plugin)[:VERSION_DIGITS]) if place_of(plugin) else ("local", "")
+    )
 
 
 def name_for(plugin: type[Plugin]) -> str:

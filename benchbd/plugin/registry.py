@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound, nearest
-from benchbd.plugin.entry import Entry
+from benchbd.plugin.entry import PluginEntry
 from benchbd.plugin.loose import file_entry, file_meant, import_fault, load_file
-from benchbd.plugin.points import Point, TooSlow, import_seconds, in_time, points
+from benchbd.plugin.points import DeclaredPoint, TooSlow, import_seconds, in_time, points
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
@@ -36,14 +36,14 @@ class Broken:
     `name-clash`.
     """
 
-    entry: Entry
+    entry: PluginEntry
     reason: str
     message: str
     trace: str
 
 
 @cache
-def entries(kind: str) -> tuple[Entry, ...]:
+def entries(kind: str) -> tuple[PluginEntry, ...]:
     """All registered plugins of a kind, by name; nothing of them is imported."""
     return tuple(
         sorted(
@@ -59,7 +59,7 @@ def forget() -> None:
         remembered.cache_clear()
 
 
-def find(kind: str, name: str) -> Entry:
+def find(kind: str, name: str) -> PluginEntry:
     """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`;
     or the file of that path.
 
@@ -110,7 +110,7 @@ def create(kind: str, name: str, params: dict[str, Any] | None = None) -> Plugin
     return cls(**{"variant": variant} | (params or {}))
 
 
-def fault(entry: Entry) -> Broken | None:
+def fault(entry: PluginEntry) -> Broken | None:
     """Import a plugin and say why it cannot be used; None when it can."""
     try:
         _import(entry)
@@ -122,7 +122,7 @@ def fault(entry: Entry) -> Broken | None:
 
 def clashes(kind: str) -> list[Broken]:
     """Names that several packages claim."""
-    by_name: dict[str, list[Entry]] = defaultdict(list)
+    by_name: dict[str, list[PluginEntry]] = defaultdict(list)
     for entry in entries(kind):
         by_name[entry.name].append(entry)
     return [
@@ -143,7 +143,7 @@ def _reason(error: PluginError) -> str:
     return "contract" if isinstance(error, ContractBroken) else "import-error"
 
 
-def _import(entry: Entry) -> type[Plugin]:
+def _import(entry: PluginEntry) -> type[Plugin]:
     from benchbd.plugin.plugin import Plugin
 
     try:
@@ -169,10 +169,10 @@ def _import(entry: Entry) -> type[Plugin]:
     return cls
 
 
-def _entry(kind: str, point: Point) -> Entry:
+def _entry(kind: str, point: DeclaredPoint) -> PluginEntry:
     package = point.value.partition(":")[0].partition(".")[0]
     card = catalogue(package).get(kind, {}).get(point.name, {})
-    return Entry(kind, point.name, point.provider, point.version, point.value, card)
+    return PluginEntry(kind, point.name, point.provider, point.version, point.value, card)
 
 
 @cache

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from benchbd.errors import ContractBroken, nearest
 
-CORE = "benchbd."
+CORE_PREFIX = "benchbd."
 
 
 def require_signatures(cls: type[Any]) -> None:
@@ -39,7 +39,7 @@ def missing_verbs(cls: type[Any], names: list[str]) -> str:
 
 def _overridden(cls: type[Any]) -> Iterator[tuple[str, Callable[..., Any], Callable[..., Any]]]:
     """Name, method of the plugin, method of the core that it stands for."""
-    core = [base for base in cls.__mro__ if base.__module__.startswith(CORE)]
+    core = [base for base in cls.__mro__ if base.__module__.startswith(CORE_PREFIX)]
     names = {
         name
         for base in core

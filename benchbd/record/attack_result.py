@@ -27,7 +27,7 @@ from benchbd.record.keys import SCHEMA
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
-FILE = "attack_result.pt"
+ATTACK_FILE = "attack_result.pt"
 MANIFEST = "manifest.json"
 
 MODEL_ONLY = "model-only"
@@ -57,7 +57,7 @@ class AttackResult:
 
     @property
     def path(self) -> Path:
-        return self.folder / FILE
+        return self.folder / ATTACK_FILE
 
     @property
     def key(self) -> str:
@@ -134,7 +134,8 @@ def is_stored(folder: Path, key: str, replaced: str = "") -> bool:
     try:
         manifest = read_json(folder / MANIFEST)
         return bool(
-            manifest["key"] == key and replaced != manifest["sha256"] == sha256(folder / FILE)
+            manifest["key"] == key
+            and replaced != manifest["sha256"] == sha256(folder / ATTACK_FILE)
         )
     except (RecordError, OSError, LookupError, TypeError):
         return False
@@ -145,12 +146,12 @@ def result_path(result_file: str | Path) -> Path:
     `record/`.
     """
     given = Path(result_file)
-    for candidate in (given, given / FILE, record_dir() / given / FILE):
+    for candidate in (given, given / ATTACK_FILE, record_dir() / given / ATTACK_FILE):
         if candidate.is_file():
             return candidate
-    known = sorted(p.parent.name for p in record_dir().glob(f"*/{FILE}"))
+    known = sorted(p.parent.name for p in record_dir().glob(f"*/{ATTACK_FILE}"))
     here = f"; under {record_dir()}/ there are: {', '.join(known)}" if known else ""
-    raise RecordError(f"no attack result at {given} or {record_dir() / given / FILE}{here}")
+    raise RecordError(f"no attack result at {given} or {record_dir() / given / ATTACK_FILE}{here}")
 
 
 def load_attack_result(result_file: str | Path) -> AttackResult:

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchbd.errors import ConfigError
 from benchbd.measure.curve import Curve, OperatingPoint
 from benchbd.measure.metrics import Counts, Metrics
-from benchbd.plugin.loose import PROVIDER
+from benchbd.plugin.loose import LOCAL_FILE
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import provider_of
 from benchbd.record.files import sha256
 from benchbd.record.keys import SCHEMA, Identity, key_of
 
-Code = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
+StatusCode = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
 
 
 class _Part(BaseModel):
@@ -26,14 +26,14 @@ class _Part(BaseModel):
 class Status(_Part):
     """How the cell ended; everything but `ok` says why."""
 
-    code: Code = "ok"
+    code: StatusCode = "ok"
     reason: str = ""
     stage: str = ""
     error: str = ""
     traceback: str = ""
 
 
-class Provided(_Part):
+class PluginRecord(_Part):
     """A plugin as it was used, and who provided it. files: digests of the files that its parameters
     name.
     """
@@ -47,7 +47,7 @@ class Provided(_Part):
     files: dict[str, str] = {}
 
     @classmethod
-    def of(cls, plugin: Plugin) -> Provided:
+    def of(cls, plugin: Plugin) -> PluginRecord:
         provider, version = provider_of(type(plugin))
         return cls(
             name=plugin.name,
@@ -74,7 +74,7 @@ class Provided(_Part):
             self.name,
             self.results_version,
             params,
-            *([self.version] if self.provider == PROVIDER else []),
+            *([self.version] if self.provider == LOCAL_FILE else []),
         ]
 
 
@@ -106,10 +106,10 @@ def _file_digest(plugin: Plugin, name: str, path: Path) -> str:
 class Coordinates(_Part):
     """What the cell is about."""
 
-    dataset: Provided
-    model: Provided
-    attack: Provided
-    defense: Provided
+    dataset: PluginRecord
+    model: PluginRecord
+    attack: PluginRecord
+    defense: PluginRecord
     recipe: dict[str, Any]
     clean_budget: float
     seed: int

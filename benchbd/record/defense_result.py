@@ -32,7 +32,7 @@ from benchbd.record.files import (
 )
 from benchbd.record.keys import SCHEMA
 
-FILE = "defense_result.pt"
+DEFENSE_FILE = "defense_result.pt"
 CELL = "cell.json"
 
 BESIDE = frozenset(
@@ -60,7 +60,7 @@ class DefenseResult:
 
     @property
     def path(self) -> Path:
-        return self.folder / FILE
+        return self.folder / DEFENSE_FILE
 
     @property
     def metrics(self) -> Metrics:

@@ -23,7 +23,7 @@ import torch
 from benchbd.errors import RecordError, UnsafeFile, Unwritable
 from benchbd.record.pickles import strange_names, suspicious_imports
 
-MAX_BYTES = 16 * 2**30
+MAX_TENSOR_FILE_BYTES = 16 * 2**30
 """The largest file that is read."""
 
 MAX_JSON = 2**26
@@ -219,7 +219,7 @@ def _unsafe(path: Path, names: list[str]) -> str:
 
 def require_ordinary(path: Path, most: int | None = None) -> None:
     """Raise `RecordError` unless `path` is a file that can be read, of at most `most` bytes (unset:
-    `MAX_BYTES`).
+    `MAX_TENSOR_FILE_BYTES`).
     """
     try:
         if not path.is_file():
@@ -228,7 +228,7 @@ def require_ordinary(path: Path, most: int | None = None) -> None:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
-    if size > (limit := MAX_BYTES if most is None else most):
+    if size > (limit := MAX_TENSOR_FILE_BYTES if most is None else most):
         raise RecordError(f"{path} has {size:,} bytes; at most {limit:,} are read")
 
 

@@ -14,7 +14,7 @@ import torch
 
 from benchbd.errors import RecordError, UnsafeFile
 
-MOST_BYTES = 2**26
+MAX_PICKLE_BYTES = 2**26
 """The longest pickle that is looked through, and all that is looked through of one file beside the
 pickles of PyTorch.
 """
@@ -79,9 +79,10 @@ def strange_names(path: Path) -> list[str]:
     would take its reader for ever, though it is short.
     """
     content, walk = _main_pickle(path), _Walk()
-    if len(content) >= MOST_BYTES:
+    if len(content) >= MAX_PICKLE_BYTES:
         raise UnsafeFile(
-            f"{path}: its pickle has {len(content):,} bytes, fewer than {MOST_BYTES:,} are looked "
+            f"{path}: its pickle has {len(content):,} bytes, fewer than {MAX_PICKLE_BYTES:,} are "
+            "looked "
             "through; refused"
         )
     try:
@@ -196,7 +197,7 @@ class _Left:
     """
 
     def __init__(self) -> None:
-        self.bytes = {True: MOST_BYTES, False: MOST_BYTES}
+        self.bytes = {True: MAX_PICKLE_BYTES, False: MAX_PICKLE_BYTES}
 
     def read(self, file: IO[bytes], place: str) -> Pickle:
         main = _is_main(place)

@@ -27,7 +27,7 @@ from benchbd.errors import RecordError, Unwritable
 from benchbd.record.files import read_tensors, write_tensors
 from benchbd.record.keys import SCHEMA, Identity, canonical_json
 
-FOLDER = ".remembered"
+REMEMBERED_FOLDER = ".remembered"
 
 SURROGATES = 1
 """Version of how surrogates are trained here; raised when the same recipe gives other ones."""

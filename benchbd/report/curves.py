@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from benchbd.record.defense_result import DefenseResult
 
-COLOURS = {"acc": "#0072b2", "asr": "#d55e00", "rc": "#009e73", "validation_acc": "#56b4e9"}
+CURVE_COLOURS = {"acc": "#0072b2", "asr": "#d55e00", "rc": "#009e73", "validation_acc": "#56b4e9"}
 """Okabe and Ito's palette, told apart by colour-blind readers too."""
 
 LABELS = {"acc": "ACC", "asr": "ASR", "rc": "RC", "validation_acc": "accuracy on validation split"}
@@ -55,7 +55,7 @@ def draw_curve(result: DefenseResult, curve: Curve) -> None:
 
 def _lines(axes: Axes, curve: Curve) -> None:
     values = [point.value for point in curve.points]
-    for name, colour in COLOURS.items():
+    for name, colour in CURVE_COLOURS.items():
         heights = [getattr(point, name) for point in curve.points]
         if all(height is None for height in heights):
             continue

@@ -11,7 +11,7 @@ from benchbd.record.keys import canonical_json
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-COLUMNS = (
+FRAME_COLUMNS = (
     "protocol",
     "dataset",
     "model",
@@ -48,7 +48,7 @@ COLUMNS = (
 
 
 def frame(cells: Iterable[Cell]) -> DataFrame:
-    """Shares lie in [0, 1]; what was not measured is missing. The columns are `COLUMNS`, also
+    """Shares lie in [0, 1]; what was not measured is missing. The columns are `FRAME_COLUMNS`, also
     without any cell.
 
     Parameters and the recipe are JSON of one spelling, so that rows of the same method can be
@@ -56,7 +56,7 @@ def frame(cells: Iterable[Cell]) -> DataFrame:
     """
     import pandas
 
-    return pandas.DataFrame([_row(cell) for cell in cells], columns=list(COLUMNS))
+    return pandas.DataFrame([_row(cell) for cell in cells], columns=list(FRAME_COLUMNS))
 
 
 def _row(cell: Cell) -> dict[str, Any]:

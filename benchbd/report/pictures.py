@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchbd.record.files import write
 
-COLUMNS = 10
+PICTURES_A_ROW = 10
 
 
 def draw_pictures(pictures: dict[str, Tensor], folder: Path) -> None:
@@ -23,7 +23,7 @@ def draw_pictures(pictures: dict[str, Tensor], folder: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(COLUMNS, len(pictures))
+    columns = min(PICTURES_A_ROW, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     figure = Figure(
         figsize=(1.3 * columns + 0.3, 1.6 * rows), layout="constrained", facecolor="0.8"

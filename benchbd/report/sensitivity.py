@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchbd.record.files import write
-from benchbd.report.curves import COLOURS, LABELS
+from benchbd.report.curves import CURVE_COLOURS, LABELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLUMNS = 4
+PLOTS_A_ROW = 4
 
 
 class Studied(Protocol):
@@ -32,7 +32,7 @@ def draw_sensitivity(title: str, parameters: Sequence[Any], path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(COLUMNS, len(parameters))
+    columns = min(PLOTS_A_ROW, len(parameters))
     rows = math.ceil(len(parameters) / columns)
     figure = Figure(figsize=(3.1 * columns, 2.5 * rows + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -62,7 +62,7 @@ def _draw(axes: Axes, studied: Studied) -> None:
             shares,
             marker="o",
             markersize=4,
-            color=COLOURS[metric],
+            color=CURVE_COLOURS[metric],
             label=LABELS[metric],
         )
     axes.axvline(names.index(_short(studied.own)), color="#000000", linewidth=1, linestyle=":")

@@ -17,7 +17,7 @@ from benchbd.record.attack_result import AttackResult
 from benchbd.record.files import write
 from benchbd.record.keys import safe_name
 
-SHOWN = 8
+IMAGES_SHOWN = 8
 """Images on a sheet, spread over the classes."""
 
 FEW, SMALL = 5, 32
@@ -117,13 +117,15 @@ def _small(images: Tensor) -> Tensor:
 
 
 def _spread(labels: Tensor) -> Tensor:
-    """Places of up to `SHOWN` images: the first of every class, then the second, and so on."""
+    """Places of up to `IMAGES_SHOWN` images: the first of every class, then the second,
+    and so on.
+    """
     turns: Counter[int] = Counter()
     order = []
     for place, label in enumerate(labels[:2000].tolist()):
         order.append((turns[label], place))
         turns[label] += 1
-    return torch.tensor([place for _, place in sorted(order)[:SHOWN]], dtype=torch.int64)
+    return torch.tensor([place for _, place in sorted(order)[:IMAGES_SHOWN]], dtype=torch.int64)
 
 
 def _titles(result: AttackResult, places: Tensor) -> list[str]:

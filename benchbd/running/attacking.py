@@ -28,18 +28,18 @@ from benchbd.errors import ContractBroken, RecordError, Unwritable
 from benchbd.measure.curve import Along, CurvePoint, along_training
 from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import name_for
-from benchbd.record.attack_result import FILE, AttackResult, load_attack_result
-from benchbd.record.cell import Provided
+from benchbd.record.attack_result import ATTACK_FILE, AttackResult, load_attack_result
+from benchbd.record.cell import PluginRecord
 from benchbd.record.claim import claim, claim_path
 from benchbd.record.keys import attack_key, folder_name
 from benchbd.record.provenance import now, provenance
-from benchbd.record.remembered import FOLDER, remembering
+from benchbd.record.remembered import REMEMBERED_FOLDER, remembering
 from benchbd.report.sheet import draw_sheet
 from benchbd.seeds import Seeds
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
-BLOCK = 4096
+DISK_BLOCK_BYTES = 4096
 """Bytes that a file system hands out at a time; where there is no room for them the disk is full.
 """
 
@@ -58,7 +58,7 @@ class AttackJob:
     @property
     def key(self) -> str:
         dataset, model, attack = (
-            Provided.of(plugin).identity() for plugin in (self.dataset, self.model, self.attack)
+            PluginRecord.of(plugin).identity() for plugin in (self.dataset, self.model, self.attack)
         )
         return attack_key(dataset, model, attack, self.recipe.params, self.seed)
 
@@ -92,7 +92,7 @@ def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
 
 
 def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
-    path = folder / FILE
+    path = folder / ATTACK_FILE
     if not path.is_file():
         return None
     stored = load_attack_result(path)
@@ -150,8 +150,10 @@ def _remembering(job: AttackJob, record: Path) -> AbstractContextManager[None]:
     """Work that other results share is told apart by the version of the attack, not by its
     parameters, which the work names.
     """
-    attack = Provided.of(job.attack).model_copy(update={"params": {}})
-    return remembering(record / FOLDER, attack.identity(), Provided.of(job.model).identity())
+    attack = PluginRecord.of(job.attack).model_copy(update={"params": {}})
+    return remembering(
+        record / REMEMBERED_FOLDER, attack.identity(), PluginRecord.of(job.model).identity()
+    )
 
 
 def _backdoor(
@@ -215,9 +217,9 @@ def _manifest(
         "key": job.key,
         "stage": job.attack.stage,
         "seed": job.seed,
-        "dataset": Provided.of(job.dataset).model_dump(mode="json"),
-        "model": Provided.of(job.model).model_dump(mode="json"),
-        "attack": Provided.of(job.attack).model_dump(mode="json"),
+        "dataset": PluginRecord.of(job.dataset).model_dump(mode="json"),
+        "model": PluginRecord.of(job.model).model_dump(mode="json"),
+        "attack": PluginRecord.of(job.attack).model_dump(mode="json"),
         "recipe": job.recipe.params,
         "found_as": {"dataset": name_for(type(job.dataset)), "model": name_for(type(job.model))},
         "outline": {
@@ -243,7 +245,7 @@ def require_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(BLOCK))
+            file.write(bytes(DISK_BLOCK_BYTES))
     except OSError as error:
         raise Unwritable(
             f"cannot write to {folder}: {error.strerror}; choose another folder"

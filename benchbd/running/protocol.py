@@ -67,8 +67,8 @@ def _several(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
-Chosen = Annotated[Choice, BeforeValidator(_choice)]
-Several = Annotated[tuple[Chosen, ...], BeforeValidator(_several)]
+ChoiceOrName = Annotated[Choice, BeforeValidator(_choice)]
+Several = Annotated[tuple[ChoiceOrName, ...], BeforeValidator(_several)]
 
 
 class Rule(Part):

@@ -26,7 +26,7 @@ from benchbd.plugin.plugin import Plugin, unknown_parameter
 from benchbd.plugin.registry import create, is_file, load
 from benchbd.record.attack_result import AttackResult, load_attack_result, record_dir
 from benchbd.record.cell import Cell, Status
-from benchbd.record.defense_result import CELL, FILE, folder_of
+from benchbd.record.defense_result import CELL, DEFENSE_FILE, folder_of
 from benchbd.record.files import announcing, write_json
 from benchbd.record.keys import SCHEMA
 from benchbd.report.frame import frame
@@ -218,7 +218,7 @@ def _note_failure(attack: AttackResult, cell: Cell) -> None:
     before.
     """
     folder = folder_of(attack.folder, cell.cell.defense.name, cell.key)
-    if not (folder / FILE).is_file():
+    if not (folder / DEFENSE_FILE).is_file():
         write_json(folder / CELL, cell.to_json())
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from benchbd.errors import Diverged, NotApplicable
-from benchbd.record.cell import Code
+from benchbd.record.cell import StatusCode
 
 
-def status_of(error: BaseException) -> Code:
+def status_of(error: BaseException) -> StatusCode:
     """The status of a piece of work that ended with `error`."""
     if isinstance(error, NotApplicable):
         return "n/a"

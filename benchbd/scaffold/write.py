@@ -10,7 +10,7 @@ from benchbd.errors import ConfigError
 from benchbd.plugin.registry import entries
 
 TEMPLATES = Path(__file__).parent / "templates"
-NAME = re.compile(r"[a-z][a-z0-9_]*")
+PACKAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 FAMILIES = {
     "attack": "data-poisoning",
     "defense": "repair",
@@ -51,7 +51,7 @@ def write_package(kind: str, name: str, folder: Path) -> list[Path]:
 
 def _words(kind: str, name: str) -> dict[str, str]:
     """What stands in the templates, from a name that is one."""
-    if not NAME.fullmatch(name):
+    if not PACKAGE_NAME.fullmatch(name):
         raise ConfigError(
             f"expected a name of small letters, digits and underscores, such as my_{kind}, got "
             f"{name!r}"

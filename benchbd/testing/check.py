@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchbd.plugin.plugin import Plugin
-from benchbd.testing.result import Level, RuleBroken
+from benchbd.testing.result import CheckLevel, RuleBroken
 from benchbd.testing.subject import Subject
 
 
@@ -17,7 +17,7 @@ class Check:
 
     name: str
     rule: str
-    level: Level
+    level: CheckLevel
     wants: Callable[[type[Plugin]], bool]
     run: Callable[[Subject], None]
     apart: bool = False
@@ -27,7 +27,7 @@ CHECKS: list[Check] = []
 
 
 def check(
-    level: Level,
+    level: CheckLevel,
     *families: type[Plugin],
     but: Callable[[type[Any]], bool] = lambda cls: False,
     apart: bool = False,

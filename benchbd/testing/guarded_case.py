@@ -17,7 +17,7 @@ from benchbd.defense.case import Case
 from benchbd.engine.hardware import Hardware
 from benchbd.record.attack_result import AttackResult
 
-CORE = "benchbd."
+CORE_MODULES = "benchbd."
 DOORS = ("benchbd.defense.case", "benchbd.testing.")
 """Modules behind which a read is nobody's fault: the case hands out a defender's share, and a check
 asked for the whole.
@@ -71,7 +71,7 @@ def _within_core(reader: FrameType) -> bool:
     core.
     """
     return all(
-        name.startswith(CORE)
+        name.startswith(CORE_MODULES)
         for name in takewhile(lambda name: not name.startswith(DOORS), _waiting(reader))
     )
 

@@ -11,7 +11,7 @@ import pytest
 from benchbd.errors import ConfigError, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing.check import CHECKS, Check
-from benchbd.testing.result import Level
+from benchbd.testing.result import CheckLevel
 from benchbd.testing.runner import checks_for, run_check
 from benchbd.testing.subject import Subject
 
@@ -21,11 +21,11 @@ class Contract:
     """What a test function was decorated with."""
 
     plugins: tuple[type[Plugin], ...]
-    level: Level | None
+    level: CheckLevel | None
     settings: Mapping[str, Any]
     expected_failures: Mapping[str, str]
 
-    def cases(self, level: Level) -> list[Any]:
+    def cases(self, level: CheckLevel) -> list[Any]:
         """One pytest parameter per plugin and check; a failure that was announced is a strict
         xfail.
         """
@@ -40,13 +40,15 @@ class Contract:
                     else []
                 )
                 found.append(
-                    pytest.param(Case(check, subject), id=f"{cls.name}-{check.name}", marks=marks)
+                    pytest.param(
+                        CheckedCase(check, subject), id=f"{cls.name}-{check.name}", marks=marks
+                    )
                 )
         return found
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class CheckedCase:
     """One check of one plugin; calling it fails or skips the test that it stands in."""
 
     check: Check
@@ -66,7 +68,7 @@ class Case:
 def parametrize_with_checks(
     plugins: Sequence[type[Plugin]],
     *,
-    level: Level | None = None,
+    level: CheckLevel | None = None,
     settings: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:

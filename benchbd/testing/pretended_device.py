@@ -22,7 +22,7 @@ from torch.utils.backend_registration import rename_privateuse1_backend
 
 from benchbd.testing.result import NotSeen
 
-NAME = "elsewhere"
+DEVICE_NAME = "elsewhere"
 _UNNAMED = "privateuseone"
 """What torch calls the place that it keeps for devices of others, until one takes it."""
 
@@ -52,34 +52,34 @@ _ANSWERING = {
 """Operations that end only when the device has told a value or a shape."""
 
 
-class Refused(Exception):
+class RefusedByDevice(Exception):
     """Behind an error of the device: a GPU would refuse this, too."""
 
 
-class _OnTwoDevices(RuntimeError, Refused): ...
+class _OnTwoDevices(RuntimeError, RefusedByDevice): ...
 
 
-class _Unreadable(TypeError, Refused): ...
+class _Unreadable(TypeError, RefusedByDevice): ...
 
 
 @contextmanager
-def elsewhere() -> Iterator[Elsewhere]:
+def pretended_device() -> Iterator[PretendedDevice]:
     """The device, for as long as the context lasts. Raises `NotSeen` where this torch has no place
     for it.
     """
     _take_place()
-    with Elsewhere() as there:
+    with PretendedDevice() as there:
         yield there
 
 
-class Elsewhere(TorchDispatchMode):
+class PretendedDevice(TorchDispatchMode):
     """Computes for the device. waits: how often the program had to wait for a value that came from
     there.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.device = torch.device(NAME, 0)
+        self.device = torch.device(DEVICE_NAME, 0)
         self.waits = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -97,7 +97,7 @@ class _Far(Tensor):
 
     @staticmethod
     def __new__(cls, near: Tensor) -> _Far:
-        device, start = torch.device(NAME, 0), near.storage_offset()
+        device, start = torch.device(DEVICE_NAME, 0), near.storage_offset()
         far = Tensor._make_wrapper_subclass(
             cls,
             near.shape,
@@ -124,11 +124,11 @@ class _Far(Tensor):
 
     def numpy(self, *, force: bool = False) -> Any:
         raise _Unreadable(
-            f"NumPy cannot read the memory of {NAME}; copy the tensor with `.cpu()` first"
+            f"NumPy cannot read the memory of {DEVICE_NAME}; copy the tensor with `.cpu()` first"
         )
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
-        return f"{self.near!r} on {NAME}"
+        return f"{self.near!r} on {DEVICE_NAME}"
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
@@ -173,7 +173,8 @@ def _require_one_device(func: Any, args: Any, leaves: list[Any]) -> None:
     firm = [tensor for tensor in tensors if _is_far(tensor) or tensor.ndim or func in _JOINING]
     if len({_is_far(tensor) for tensor in firm}) == 2:
         met = ", ".join(
-            f"{tuple(tensor.shape)} of {NAME if _is_far(tensor) else 'the CPU'}" for tensor in firm
+            f"{tuple(tensor.shape)} of {DEVICE_NAME if _is_far(tensor) else 'the CPU'}"
+            for tensor in firm
         )
         raise _OnTwoDevices(
             f"{func} met tensors of two devices: {met}; bring them together with `.to(device)`"
@@ -192,7 +193,7 @@ def _comes_back(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
 
 
 def _ours(device: torch.device | str | None) -> bool:
-    return device is not None and torch.device(device).type == NAME
+    return device is not None and torch.device(device).type == DEVICE_NAME
 
 
 def _is_far(leaf: Any) -> bool:
@@ -231,8 +232,8 @@ def _take_place() -> torch.library.Library:
         def type_(self) -> Any:
             return torch._C._autograd.DeviceType.PrivateUse1
 
-    rename_privateuse1_backend(NAME)
-    torch._register_device_module(NAME, _Module())
+    rename_privateuse1_backend(DEVICE_NAME)
+    torch._register_device_module(DEVICE_NAME, _Module())
     torch._C._acc.register_python_privateuseone_hook(Hooks())
     torch._C._acc.register_python_privateuseone_device_guard(Guard())
     library = torch.library.Library(

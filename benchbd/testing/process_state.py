@@ -16,7 +16,7 @@ from typing import Any
 import numpy
 import torch
 
-Setting = tuple[Callable[[], Any], Callable[[Any], object]]
+ProcessSetting = tuple[Callable[[], Any], Callable[[Any], object]]
 """How it is read, how it is put back."""
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -54,7 +54,7 @@ def _blanket_filters() -> list[str]:
     ]
 
 
-def _variable(name: str) -> Setting:
+def _variable(name: str) -> ProcessSetting:
     def put(value: str | None) -> None:
         os.environ.pop(name, None)
         if value is not None:
@@ -67,7 +67,7 @@ def _leave(_: object) -> None:
     """For what ends with the context that it was set in."""
 
 
-SETTINGS: dict[str, Setting] = {
+SETTINGS: dict[str, ProcessSetting] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "default device": (torch.get_default_device, _default_device),
     "number of threads": (torch.get_num_threads, torch.set_num_threads),

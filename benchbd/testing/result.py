@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Level = Literal["api", "smoke", "full"]
-LEVELS: tuple[Level, ...] = ("api", "smoke", "full")
+CheckLevel = Literal["api", "smoke", "full"]
+LEVELS: tuple[CheckLevel, ...] = ("api", "smoke", "full")
 """api: the class alone, in seconds. smoke: its verbs on tiny data with quick parameters. full: with
 its defaults, too.
 """
 
-Code = Literal["passed", "failed", "expected", "n/a", "skipped"]
+CheckCode = Literal["passed", "failed", "expected", "n/a", "skipped"]
 
 
 NOT_TRIED = "not tried"
@@ -38,7 +38,7 @@ class Result:
     plugin: str
     check: str
     rule: str
-    status: Code
+    status: CheckCode
     message: str = ""
     seconds: float = 0.0
     traceback: str = ""

@@ -13,14 +13,14 @@ from benchbd.errors import ConfigError, NotApplicable, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing import checks  # noqa: F401 - registers them
 from benchbd.testing.check import CHECKS, Check
-from benchbd.testing.result import LEVELS, NOT_TRIED, Level, NotSeen, Result, RuleBroken
+from benchbd.testing.result import LEVELS, NOT_TRIED, CheckLevel, NotSeen, Result, RuleBroken
 from benchbd.testing.subject import GATES, Subject
-from benchbd.testing.tiny_data import RECIPE
+from benchbd.testing.tiny_data import TINY_RECIPE
 
 
 def check_plugin(
     cls: type[Plugin],
-    level: Level = "smoke",
+    level: CheckLevel = "smoke",
     *,
     settings: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
@@ -41,7 +41,7 @@ def check_plugin(
     return [_strict(run_check(check, subject), expected.get(check.name)) for check in chosen]
 
 
-def checks_for(cls: type[Plugin], level: Level) -> list[Check]:
+def checks_for(cls: type[Plugin], level: CheckLevel) -> list[Check]:
     """The checks of a plugin's family, up to a level."""
     allowed = LEVELS[: LEVELS.index(level) + 1]
     return [check for check in CHECKS if check.level in allowed and check.wants(cls)]
@@ -58,7 +58,7 @@ def run_check(check: Check, subject: Subject) -> Result:
     start, status, message, trace = time.perf_counter(), "passed", "", ""
     try:
         with default_precision(
-            RECIPE.precision
+            TINY_RECIPE.precision
         ):  # as the core does, so that nothing depends on what this processor offers
             check.run(subject)
     except RuleBroken as error:

@@ -15,9 +15,9 @@ from benchbd.api import Attack, Model, NotApplicable
 from benchbd.defense.defense import Defense
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import entry_of
-from benchbd.testing.result import Level, NotSeen
+from benchbd.testing.result import CheckLevel, NotSeen
 from benchbd.testing.tiny_data import ARCHITECTURES
-from benchbd.testing.trial import Handed, Trial, hand_over, try_verb
+from benchbd.testing.trial import Trial, VerbInputs, hand_over, try_verb
 
 COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
 """Parameters that say how long a method works."""
@@ -36,7 +36,7 @@ class Subject:
     """
 
     cls: type[Plugin]
-    level: Level = "smoke"
+    level: CheckLevel = "smoke"
     settings: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -115,7 +115,7 @@ class Subject:
         self.trial  # noqa: B018 - raises where there is nothing more to try
         return self.tried[0]
 
-    def hand_over(self, poison_ratio: float = 0.2) -> Handed:
+    def hand_over(self, poison_ratio: float = 0.2) -> VerbInputs:
         """Fresh copies of what its verb is handed, where it was tried. Raises like `trial`."""
         return hand_over(self.architecture, poison_ratio)
 

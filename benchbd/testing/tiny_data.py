@@ -31,7 +31,7 @@ ARCHITECTURES: dict[str, type[Model]] = {
     "vgg_bn": VGG,
     "transformer": Transformer,
 }
-RECIPE = Recipe(epochs=6, batch_size=32, lr=0.05, shift=0, precision="fp32")
+TINY_RECIPE = Recipe(epochs=6, batch_size=32, lr=0.05, shift=0, precision="fp32")
 BUDGET = 0.2
 CLASSES, SIZE = 4, 32
 SHAPES: tuple[ImageShape, ...] = ((3, SIZE, SIZE), (1, SIZE, SIZE), (3, 64, 64))
@@ -90,7 +90,7 @@ def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> 
         Planted(),
         ARCHITECTURES[architecture](),
         Patch(poison_ratio=poison_ratio),
-        RECIPE,
+        TINY_RECIPE,
         seed=0,
         device="cpu",
     )

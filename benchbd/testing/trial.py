@@ -56,7 +56,7 @@ choose the same.
 
 
 @dataclass(frozen=True, eq=False)
-class Handed:
+class VerbInputs:
     """What verbs are handed, each family its share; all of it fresh copies."""
 
     model: Classifier
@@ -87,7 +87,7 @@ class Trial:
     """
 
     answer: Any
-    handed: Handed
+    handed: VerbInputs
     changed: tuple[str, ...]
     model_changed: tuple[str, ...]
     settings_changed: tuple[str, ...]
@@ -96,12 +96,14 @@ class Trial:
     seconds: float
 
 
-def hand_over(architecture: str = "residual", poison_ratio: float = 0.2, seed: int = 0) -> Handed:
+def hand_over(
+    architecture: str = "residual", poison_ratio: float = 0.2, seed: int = 0
+) -> VerbInputs:
     """A backdoored model (a healthy one at ratio 0), the defender's budget, the training set as
     seen, the test set.
     """
     attack, seeds = tiny_data.attack_result(architecture, poison_ratio), Seeds(seed)
-    return Handed(
+    return VerbInputs(
         copy.deepcopy(attack.model),
         draw_budget(
             attack.train.clean,
@@ -112,12 +114,12 @@ def hand_over(architecture: str = "residual", poison_ratio: float = 0.2, seed: i
         attack.train.as_seen(),
         attack.test.subset(torch.arange(len(attack.test))),
         tiny_data.builder(architecture),
-        tiny_data.RECIPE.model_copy(update={"epochs": 2}),
+        tiny_data.TINY_RECIPE.model_copy(update={"epochs": 2}),
         seeds.generator("defense"),
     )
 
 
-def try_verb(plugin: Plugin, handed: Handed) -> Trial:
+def try_verb(plugin: Plugin, handed: VerbInputs) -> Trial:
     """Run the verb of the plugin's family. Raises whatever it raises."""
     before = {name: value.clone() for name, value in handed.images().items()}
     state, shape = _state(handed.model), _outline(handed.model)
@@ -147,12 +149,12 @@ def try_verb(plugin: Plugin, handed: Handed) -> Trial:
     )
 
 
-def answer_of(plugin: Plugin, handed: Handed) -> Any:
+def answer_of(plugin: Plugin, handed: VerbInputs) -> Any:
     """What the verb gives back; of an input detector, its suspicion of the test images."""
     return next(verb for family, verb in _VERBS if isinstance(plugin, family))(plugin, handed)
 
 
-def prepared(attack: Attack, handed: Handed) -> Attack:
+def prepared(attack: Attack, handed: VerbInputs) -> Attack:
     """The attack with its trigger drawn, optimised or learned."""
     ready: Attack = _drawn(attack, handed)
     if isinstance(ready, TrainingControlledAttack):
@@ -161,17 +163,17 @@ def prepared(attack: Attack, handed: Handed) -> Attack:
     return ready
 
 
-def _drawn(attack: SomeAttack, handed: Handed) -> SomeAttack:
+def _drawn(attack: SomeAttack, handed: VerbInputs) -> SomeAttack:
     return attack.with_trigger(
         attack.prepare(handed.train, handed.build_model, handed.recipe, handed.rng)
     )
 
 
-def _stamp(plugin: PoisoningAttack, handed: Handed) -> Tensor:
+def _stamp(plugin: PoisoningAttack, handed: VerbInputs) -> Tensor:
     return prepared(plugin, handed).stamp(handed.test.images, handed.test.labels, handed.rng)
 
 
-_VERBS: list[tuple[type[Any], Callable[[Any, Handed], Any]]] = [
+_VERBS: list[tuple[type[Any], Callable[[Any, VerbInputs], Any]]] = [
     (Repair, lambda plugin, h: plugin.repair(h.model, h.clean, h.rng)),
     (TrainingSetRepair, lambda plugin, h: plugin.repair(h.model, h.train, h.rng)),
     (RobustTraining, lambda plugin, h: plugin.train(h.build_model, h.train, h.recipe, h.rng)),

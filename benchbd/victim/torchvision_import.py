@@ -23,7 +23,7 @@ DESCRIBED = ("nms", "qnms")
 exist.
 """
 
-SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 @cache
@@ -44,7 +44,7 @@ def prepare_torchvision() -> str:
         return "native"
     for operator in DESCRIBED:
         if not hasattr(torch.ops.torchvision, operator):
-            torch.library.define(f"torchvision::{operator}", SCHEMA)
+            torch.library.define(f"torchvision::{operator}", NMS_SCHEMA)
     return "schemas declared"
 
 

@@ -11,7 +11,13 @@ import torch
 from made_cells import make_cell
 
 from benchbd.audit.ground_truth import Answers
-from benchbd.audit.image_by_image import Split, _duel, comparison, duels, sections_of
+from benchbd.audit.image_by_image import (
+    OneSidedCounts,
+    _duel,
+    comparison,
+    image_comparisons,
+    sections_of,
+)
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import board, read_board
@@ -21,7 +27,7 @@ from benchbd.leaderboard.board.row import row_of
 from benchbd.measure.metrics import Metrics, count
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
-from benchbd.record.cell import Provided
+from benchbd.record.cell import PluginRecord
 from benchbd.record.cells import ResultStore
 
 
@@ -44,7 +50,9 @@ def results(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> P
     right = torch.nonzero(clean == test.labels)[:4, 0]
     clean[right] = (test.labels[right] + 1) % test.num_classes
     counts = count(clean, attacked, test, triggered)
-    about = result.cell.cell.model_copy(update={"defense": Provided.of(create("defense", "ft"))})
+    about = result.cell.cell.model_copy(
+        update={"defense": PluginRecord.of(create("defense", "ft"))}
+    )
     metrics = Metrics.from_counts(counts, result.cell.baseline)
     cell = result.cell.model_copy(update={"cell": about, "counts": counts, "metrics": metrics})
     changed = type(result)(cell, result.model, clean, attacked)
@@ -66,11 +74,11 @@ def section(results: Path) -> Section:
 def test_a_split_counts_what_only_one_has() -> None:
     first, second = torch.tensor([1, 1, 1, 0, 0, 0]).bool(), torch.tensor([1, 0, 0, 0, 1, 0]).bool()
     # two against one of three disagreements: p = 2 * (1 + 3) / 8, at most 1
-    assert Split.of(first, second) == Split(2, 1, 1.0)
+    assert OneSidedCounts.of(first, second) == OneSidedCounts(2, 1, 1.0)
 
 
 def test_planted_disagreements_are_found(section: Section, results: Path) -> None:
-    (duel,) = duels(section, "none", "ft", results)
+    (duel,) = image_comparisons(section, "none", "ft", results)
     assert (duel.right.only_first, duel.right.only_second) == (4, 0)
     assert (duel.fooled.only_first, duel.fooled.only_second) == (7, 0)
     assert (duel.right.p, duel.fooled.p) == pytest.approx((2 / 16, 2 / 128))

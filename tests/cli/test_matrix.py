@@ -24,7 +24,7 @@ from benchbd.executing import executor as executors
 from benchbd.executing.executor import Limits
 from benchbd.executing.scheduler import Tally
 from benchbd.matrices.matrix import Matrix, Progress
-from benchbd.plugin.entry import Entry
+from benchbd.plugin.entry import PluginEntry
 from benchbd.plugin.registry import forget
 from benchbd.record.cells import ResultStore
 from benchbd.running.protocol import load_protocol
@@ -118,7 +118,7 @@ def test_what_nobody_has_timed_is_judged_by_its_card(
 ) -> None:
     card = {"cost": "M", "trains": ["surrogate"]}
     monkeypatch.setattr(
-        "benchbd.cli.matrix_view.find", lambda kind, name: Entry(kind, name, "", "", "", card)
+        "benchbd.cli.matrix_view.find", lambda kind, name: PluginEntry(kind, name, "", "", "", card)
     )
     text = run("plan").stdout
     assert "4 stages of which nothing is stored yet" in text

@@ -16,7 +16,7 @@ from PIL import Image
 from benchbd.cli.main import benchbd
 from benchbd.cli.pages import command
 from benchbd.errors import DataError
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.page import page
 from benchbd.plugin.registry import entries, find, load
 from benchbd.testing.subject import quick
@@ -93,7 +93,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def settings(entry: Entry) -> dict[str, object]:
+def settings(entry: PluginEntry) -> dict[str, object]:
     """By which the command of a page takes a moment."""
     small = quick(load(entry.kind, entry.name)) if entry.kind in ("attack", "defense") else {}
     small.pop("poison_ratio", None)  # for less data than here
@@ -110,7 +110,7 @@ def settings(entry: Entry) -> dict[str, object]:
 
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: f"{entry.kind}-{entry.name}")
 def test_the_command_of_a_page_works(
-    entry: Entry, home: Path, monkeypatch: pytest.MonkeyPatch
+    entry: PluginEntry, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("BENCHBD_DATA", str(home / "empty"))

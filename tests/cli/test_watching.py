@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchbd.cli.watching import PAUSE, Watching
+from benchbd.cli.watching import PROGRESS_PAUSE_SECONDS, Watching
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_progress_is_a_line_now_and_then(
             clock[0] = second
             seen.stage_progress("training on badnet", second, 100)
         seen.cell_started("badnet", "anp", 0)
-        clock[0] += PAUSE
+        clock[0] += PROGRESS_PAUSE_SECONDS
         seen.stage_progress("anp", 7, 0)
     lines = [
         "training on badnet: 30/100",

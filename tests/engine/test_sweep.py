@@ -29,12 +29,18 @@ from torch import Tensor, nn
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.inference import predict
 from benchbd.engine.sweep import last_within, sweep_accuracies, sweep_predictions
-from benchbd.engine.units import PruningPath, Where, channels, path_by_number, path_by_threshold
+from benchbd.engine.units import (
+    PrunedPart,
+    PruningPath,
+    channels,
+    path_by_number,
+    path_by_threshold,
+)
 
 IMAGES = random_images(300)
 """More than one batch."""
 
-SWEEPS: list[tuple[type[nn.Module], Where, tuple[str, ...]]] = [
+SWEEPS: list[tuple[type[nn.Module], PrunedPart, tuple[str, ...]]] = [
     (Residual, "scale", ("body.bn1", "body.bn2")),
     (Residual, "output", ("body.bn2", "body.shortcut", "body.conv1")),
     (Residual, "input", ("head",)),
@@ -60,7 +66,7 @@ STEPS = (0, 1, 3, 3, 4, 6, 8, 99)
 
 
 def some_path(
-    model: Classifier, where: Where, layers: Iterable[str], steps: Iterable[int] = STEPS
+    model: Classifier, where: PrunedPart, layers: Iterable[str], steps: Iterable[int] = STEPS
 ) -> PruningPath:
     """Channels of `layers` in a random order."""
     rng = torch.Generator().manual_seed(7)
@@ -74,7 +80,7 @@ def some_path(
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_step_equals_the_pruned_network(
-    body: type[nn.Module], where: Where, layers: tuple[str, ...], seed: int
+    body: type[nn.Module], where: PrunedPart, layers: tuple[str, ...], seed: int
 ) -> None:
     model = classifier(body(), seed)
     path = some_path(model, where, layers)

@@ -10,9 +10,9 @@ from tiny_networks import InPlace, Plain, PreAct, Residual, Tokens, classifier
 from torch import nn
 
 from benchbd.engine.units import (
+    PrunedPart,
     PruningPath,
     Unit,
-    Where,
     channels,
     conv_layers,
     is_scaled_norm,
@@ -163,7 +163,7 @@ def test_a_step_is_a_copy_in_eval_mode() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-PLACES: list[tuple[str, Where]] = [
+PLACES: list[tuple[str, PrunedPart]] = [
     ("body.conv1", "output"),
     ("body.bn1", "output"),
     ("body.bn1", "scale"),
@@ -172,7 +172,7 @@ PLACES: list[tuple[str, Where]] = [
 
 
 @pytest.mark.parametrize(("layer", "where"), PLACES)
-def test_training_inside_staying_pruned_leaves_zeros(layer: str, where: Where) -> None:
+def test_training_inside_staying_pruned_leaves_zeros(layer: str, where: PrunedPart) -> None:
     network = classifier(InPlace()).network.train()
     pruned = {layer: [0, 4]}
     prune(network, pruned, where)

@@ -26,7 +26,7 @@ from benchbd.errors import ConfigError, RecordError
 from benchbd.exporting.backdoorbench import differing_normalisation
 from benchbd.exporting.backdoorbench import write_result as export_result
 from benchbd.exporting.chosen import choose
-from benchbd.importing.assemble import Found, keep
+from benchbd.importing.assemble import ForeignResult, keep
 from benchbd.importing.backdoorbench import find_attack, read_attack
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.record.attack_result import AttackResult, load_attack_result
@@ -191,7 +191,7 @@ def test_onnx_runs_elsewhere_with_the_same_logits(defended: AttackResult) -> Non
     numpy.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def foreign(folder: Path) -> tuple[ImageSet, ImageSet, Found]:
+def foreign(folder: Path) -> tuple[ImageSet, ImageSet, ForeignResult]:
     """Clean images and what was found in a result of BackdoorBench that was made from them."""
     rng = torch.Generator().manual_seed(3)
     train, test = (

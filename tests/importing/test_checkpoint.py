@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchbd.cli.main import benchbd as program
 from benchbd.data.images import ImageSet
-from benchbd.data.poisoned import UNKNOWN
+from benchbd.data.poisoned import UNKNOWN_LABEL
 from benchbd.engine.inference import logits
 from benchbd.errors import ConfigError, NotApplicable, RecordError, UnsafeFile
 from benchbd.importing.assemble import keep
@@ -179,7 +179,7 @@ def test_triggered_images_by_true_class_and_without(
         by_class.attacked_labels.tolist()
     ) == {0}
     unknown = read_triggered(pictures(tmp_path / "b", {".": 4}), CLEAN[1], "2")
-    assert unknown.true_labels.tolist() == [UNKNOWN] * 4 and not unknown.is_true_known
+    assert unknown.true_labels.tolist() == [UNKNOWN_LABEL] * 4 and not unknown.is_true_known
     path, model = small(tmp_path)
     kept = keep(read_checkpoint(path, model, CLEAN, unknown), "theirs")
     hits = int((kept.triggered_predictions == 2).sum())

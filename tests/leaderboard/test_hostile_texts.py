@@ -14,7 +14,7 @@ import pytest
 from hostile_texts import HOSTILE, hostile_board
 
 from benchbd.leaderboard.board.contents import Board
-from benchbd.leaderboard.render.csv_parquet import COLUMNS
+from benchbd.leaderboard.render.csv_parquet import CSV_COLUMNS
 from benchbd.leaderboard.render.files import publication
 from benchbd.leaderboard.render.html_page import embedded, library_script, own_script
 from benchbd.leaderboard.render.json_document import document
@@ -93,8 +93,8 @@ def test_markdown_tables_keep_their_columns_and_hold_no_elements(files: dict[str
 
 def test_csv_keeps_its_columns_and_holds_no_formula(files: dict[str, str]) -> None:
     header, *rows = csv.reader(io.StringIO(files["leaderboard.csv"]))
-    assert tuple(header) == COLUMNS
-    assert [len(row) for row in rows] == [len(COLUMNS)]
+    assert tuple(header) == CSV_COLUMNS
+    assert [len(row) for row in rows] == [len(CSV_COLUMNS)]
     assert not [
         value for row in rows for value in row if value.startswith(("=", "+", "-", "@", "\t", "\r"))
     ]

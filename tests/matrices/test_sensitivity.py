@@ -16,7 +16,7 @@ from benchbd.cli.sensitivity import command
 from benchbd.errors import ConfigError
 from benchbd.matrices.sensitivity import stabilities, study, variations
 from benchbd.measure.metrics import Metrics
-from benchbd.record.cell import Cell, Coordinates, Provided
+from benchbd.record.cell import Cell, Coordinates, PluginRecord
 from benchbd.running.protocol import load_protocol
 
 
@@ -49,8 +49,8 @@ def test_which_values_are_tried() -> None:
 
 
 def cell(acc: float, asr: float, seed: int, **params: Any) -> Cell:
-    def provided(name: str, **given: Any) -> Provided:
-        return Provided(name=name, provider="p", version="1", results_version=1, params=given)
+    def provided(name: str, **given: Any) -> PluginRecord:
+        return PluginRecord(name=name, provider="p", version="1", results_version=1, params=given)
 
     about = Coordinates(
         dataset=provided("d"),

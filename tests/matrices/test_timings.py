@@ -10,7 +10,7 @@ import pytest
 from made_cells import make_cell
 
 from benchbd.matrices.plan import plan
-from benchbd.matrices.stored_state import Standing
+from benchbd.matrices.stored_state import StoredState
 from benchbd.matrices.timings import Timings
 from benchbd.record.cell import CellCost
 
@@ -40,7 +40,7 @@ def test_a_stage_takes_what_the_like_of_it_took(tiny: Any) -> None:
         return make_cell(cost=cost) if cost else None
 
     known = Timings.of(
-        Standing(cell, "reused" if stored(cell) else "missing", stored(cell)) for cell in cells
+        StoredState(cell, "reused" if stored(cell) else "missing", stored(cell)) for cell in cells
     )
 
     def seconds(attack: str, defense: str, width: int, attacked: bool = False) -> float | None:

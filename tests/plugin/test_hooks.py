@@ -15,7 +15,7 @@ from benchbd.api import hookimpl
 from benchbd.errors import ContractBroken
 from benchbd.plugin import hooks
 from benchbd.plugin.hooks import Observers, observer_entries, observer_fault
-from benchbd.plugin.points import Point
+from benchbd.plugin.points import DeclaredPoint
 from benchbd_zoo.hooks.json_lines import JsonLines
 from benchbd_zoo.hooks.tensorboard import TensorBoard, scalars
 
@@ -52,7 +52,8 @@ def unwilling() -> None:
 def install(monkeypatch: pytest.MonkeyPatch) -> Any:
     def these(**targets: str) -> None:
         found = tuple(
-            Point("benchbd.hooks", name, target, "dist", "1.0") for name, target in targets.items()
+            DeclaredPoint("benchbd.hooks", name, target, "dist", "1.0")
+            for name, target in targets.items()
         )
         monkeypatch.setattr(hooks, "points", lambda: {"benchbd.hooks": found})
 

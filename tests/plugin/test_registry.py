@@ -12,7 +12,7 @@ import pytest
 from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound
 from benchbd.plugin import registry
 from benchbd.plugin.entry import KINDS
-from benchbd.plugin.points import Point
+from benchbd.plugin.points import DeclaredPoint
 from benchbd.plugin.provenance import entry_of, source_digest
 
 MODEL = """
@@ -67,7 +67,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     """Replaces the registered models by (name, module) pairs, each from a distribution of its own
     or a given one.
     """
-    made: list[Point] = []
+    made: list[DeclaredPoint] = []
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "points", lambda: {"benchbd.model": tuple(made)})
     registry.entries.cache_clear()
@@ -77,7 +77,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     def add(name: str, source: str, module: str = "", distribution: str = "dist") -> None:
         module = module or name
         (tmp_path / f"{module}.py").write_text(source.replace("{name}", name))
-        made.append(Point("benchbd.model", name, f"{module}:Net", distribution, "1.2"))
+        made.append(DeclaredPoint("benchbd.model", name, f"{module}:Net", distribution, "1.2"))
 
     yield add
     registry.entries.cache_clear()
@@ -219,7 +219,7 @@ def test_registry_files(tmp_path: Path, content: str, summary: str) -> None:
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "registry.yaml").write_text(content)
     entry = registry._entry(
-        "model", Point("benchbd.model", "net", "package:Net", "somebody", "1.2")
+        "model", DeclaredPoint("benchbd.model", "net", "package:Net", "somebody", "1.2")
     )
     assert (entry.summary, entry.provider) == (summary, "somebody")
     assert "package" not in sys.modules

@@ -15,11 +15,21 @@ from benchbd.measure.curve import Curve, CurvePoint, OperatingPoint
 from benchbd.measure.metrics import Counts, Metrics
 from benchbd.plugin.plugin import Plugin, param
 from benchbd.plugin.registry import create
-from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, Predictions, Provided, Status
+from benchbd.record.cell import (
+    Cell,
+    CellCost,
+    Coordinates,
+    Flags,
+    PluginRecord,
+    Predictions,
+    Status,
+)
 
 
-def provided(name: str, **params: Any) -> Provided:
-    return Provided(name=name, provider="somebody", version="1.0", results_version=2, params=params)
+def provided(name: str, **params: Any) -> PluginRecord:
+    return PluginRecord(
+        name=name, provider="somebody", version="1.0", results_version=2, params=params
+    )
 
 
 def cell(**changed: Any) -> Cell:
@@ -125,10 +135,13 @@ class Loose(Plugin):
 
 
 def test_a_plugin_knows_its_provider() -> None:
-    entry = Provided.of(create("attack", "badnet", {"size": 2}))
+    entry = PluginRecord.of(create("attack", "badnet", {"size": 2}))
     assert (entry.name, entry.provider, entry.params["size"]) == ("badnet", "benchbd", 2)
     digits = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    assert (Provided.of(Loose()).provider, Provided.of(Loose()).version) == ("local file", digits)
+    assert (PluginRecord.of(Loose()).provider, PluginRecord.of(Loose()).version) == (
+        "local file",
+        digits,
+    )
 
 
 class Located(Loose):
@@ -140,8 +153,8 @@ class Located(Loose):
 
 
 def test_identity_leaves_out_where_something_lies() -> None:
-    assert Provided.of(Located(folder="there")).identity()[:3] == ["located", 3, {"rate": 0.5}]
-    assert Provided.of(Located(folder="there")).params["folder"] == "there"
+    assert PluginRecord.of(Located(folder="there")).identity()[:3] == ["located", 3, {"rate": 0.5}]
+    assert PluginRecord.of(Located(folder="there")).params["folder"] == "there"
 
 
 class Pictured(Loose):
@@ -155,32 +168,35 @@ def test_a_file_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
     here, there = tmp_path / "here.png", tmp_path / "there.png"
     here.write_bytes(b"sunrise")
     there.write_bytes(b"sunrise")
-    one, same = Provided.of(Pictured(image=here)), Provided.of(Pictured(image=there))
+    one, same = PluginRecord.of(Pictured(image=here)), PluginRecord.of(Pictured(image=there))
     assert one.identity() == same.identity() and one.params["image"] == str(here)
     assert one.identity()[2] == {"rate": 0.5, "image": hashlib.sha256(b"sunrise").hexdigest()}
     there.write_bytes(b"sunset")
-    assert Provided.of(Pictured(image=there)).identity() != one.identity()
-    assert Provided.model_validate(one.model_dump(mode="json")).identity() == one.identity(), (
+    assert PluginRecord.of(Pictured(image=there)).identity() != one.identity()
+    assert PluginRecord.model_validate(one.model_dump(mode="json")).identity() == one.identity(), (
         "what is stored needs no file"
     )
 
 
 def test_a_folder_and_a_file_that_is_not_there_count_by_their_path(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
-        assert Provided.of(Pictured(image=path)).identity()[2] == {"rate": 0.5, "image": str(path)}
+        assert PluginRecord.of(Pictured(image=path)).identity()[2] == {
+            "rate": 0.5,
+            "image": str(path),
+        }
 
 
 def test_identity_leaves_out_who_provides_it_in_which_version() -> None:
-    packaged = Provided.of(Loose(rate=1)).model_copy(
+    packaged = PluginRecord.of(Loose(rate=1)).model_copy(
         update={"provider": "somebody", "version": "1.2"}
     )
     assert packaged.identity() == ["loose", 3, {"rate": 1.0}]
 
 
 def test_a_file_that_is_still_being_written_is_identified_by_its_digest() -> None:
-    assert Provided.of(Loose(rate=1)).identity() == [
+    assert PluginRecord.of(Loose(rate=1)).identity() == [
         "loose",
         3,
         {"rate": 1.0},
-        Provided.of(Loose()).version,
+        PluginRecord.of(Loose()).version,
     ]

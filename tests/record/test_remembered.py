@@ -17,7 +17,7 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import Unwritable
 from benchbd.plugin.registry import create
-from benchbd.record.cell import Provided
+from benchbd.record.cell import PluginRecord
 from benchbd.record.files import read_tensors, write_tensors
 from benchbd.record.remembered import clean_model, remembered, remembering
 from benchbd.victim.model import Model
@@ -188,7 +188,7 @@ def test_a_surrogate_is_shared_by_attacks_and_not_by_architectures(
     for name in ("efficientnet_lite0", "tf_efficientnet_lite0"):
         plugin = cast(Model, create("model", f"timm:{name}"))
         for attack in ("one", "another"):
-            with remembering(tmp_path, [attack], Provided.of(plugin).identity()):
+            with remembering(tmp_path, [attack], PluginRecord.of(plugin).identity()):
                 clean_model(
                     plugin.restore(3, (3, 32, 32), (0.0,) * 3, (1.0,) * 3, 0), images, recipe
                 )

@@ -7,7 +7,7 @@ import json
 from made_cells import attack_named, make_cell, provided
 
 from benchbd.record.cell import CellCost
-from benchbd.report.frame import COLUMNS, frame
+from benchbd.report.frame import FRAME_COLUMNS, frame
 
 
 def test_variants_differ_in_columns_of_their_own() -> None:
@@ -41,4 +41,4 @@ def test_what_was_not_measured_is_missing() -> None:
     ]
     assert table[unknown].isna().all(axis=1).tolist() == [False, True]
     assert not table[unknown].iloc[0].isna().any()
-    assert tuple(table.columns) == tuple(frame([]).columns) == COLUMNS
+    assert tuple(table.columns) == tuple(frame([]).columns) == FRAME_COLUMNS

@@ -21,11 +21,11 @@ from benchbd.engine.sweep import sweep_predictions
 from benchbd.engine.training import fit
 from benchbd.engine.units import norm_layers, path_by_threshold
 from benchbd.plugin.registry import create
-from benchbd.testing.pretended_device import Elsewhere, elsewhere
+from benchbd.testing.pretended_device import PretendedDevice, pretended_device
 
 
 def main() -> None:
-    with elsewhere() as there:
+    with pretended_device() as there:
         print(json.dumps({"refused": refused(there), "allowed": allowed(there), **engine(there)}))
 
 
@@ -37,7 +37,7 @@ def error_of(work: Callable[[], Any]) -> str:
     return ""
 
 
-def refused(there: Elsewhere) -> dict[str, str]:
+def refused(there: PretendedDevice) -> dict[str, str]:
     """What a GPU refuses, and the error that came."""
     far, near, device = torch.ones(4, 3, device=there.device), torch.ones(4, 3), there.device
     draws, place = torch.Generator(), torch.tensor([1], device=device)
@@ -64,7 +64,7 @@ def refused(there: Elsewhere) -> dict[str, str]:
     }
 
 
-def allowed(there: Elsewhere) -> dict[str, Any]:
+def allowed(there: PretendedDevice) -> dict[str, Any]:
     """What a GPU does without complaint, and what came of it."""
     far = torch.arange(12.0, device=there.device).view(4, 3)
     places, zeroed, patched = torch.tensor([3, 0]), far.clone(), far.clone()
@@ -94,7 +94,7 @@ def allowed(there: Elsewhere) -> dict[str, Any]:
     }
 
 
-def engine(there: Elsewhere) -> dict[str, Any]:
+def engine(there: PretendedDevice) -> dict[str, Any]:
     """Training, evaluation and a sweep there and on the CPU, and how often they wait."""
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (96, 3, 16, 16), generator=rng, dtype=torch.uint8)
@@ -128,7 +128,7 @@ def trained(images: ImageSet, device: torch.device, size: int) -> nn.Module:
     return fit(model, images, recipe, torch.Generator().manual_seed(1))
 
 
-def waits_of(there: Elsewhere, work: Callable[[], Any]) -> int:
+def waits_of(there: PretendedDevice, work: Callable[[], Any]) -> int:
     before = there.waits
     work()
     return there.waits - before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchbd.executing.executor import Limits
-from benchbd.plugin.entry import KINDS, Entry
+from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.registry import entries, load
 from benchbd.testing import check_plugin, failures
 from benchbd.testing.check import CHECKS
@@ -29,7 +29,7 @@ tests make them up.
 
 
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: f"{entry.kind}.{entry.name}")
-def test_rules_are_kept(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_are_kept(entry: PluginEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     if (
         entry.name == "ray"
     ):  # once started it leaves a token in the user's home, which the rule is not about

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchbd.plugin.entry import Entry
+from benchbd.plugin.entry import PluginEntry
 from benchbd.plugin.registry import load
 from benchbd.scaffold.write import write_package
 from benchbd.testing.checks import declaration
@@ -21,7 +21,7 @@ FT = load("defense", "ft")
 def result(
     monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], fault: str = ""
 ) -> tuple[str, str]:
-    entry = Entry("defense", "ft", "somebody", "1.0", "package.ft:FT", card)
+    entry = PluginEntry("defense", "ft", "somebody", "1.0", "package.ft:FT", card)
     monkeypatch.setattr(declaration, "entry_of", lambda cls: entry)
     monkeypatch.setattr(declaration, "catalogue_fault", lambda package: fault)
     (check,) = [check for check in checks_for(FT, "api") if check.name == "catalogue_matches_class"]

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from benchbd.errors import ConfigError, nearest
 from benchbd.leaderboard.board.families import UNDEFENDED
 from benchbd.options import read_yaml
-from benchbd.running.protocol import Chosen, Part, parse
+from benchbd.running.protocol import ChoiceOrName, Part, parse
 
 
 class Source(Part):
@@ -24,14 +24,14 @@ class Source(Part):
     seeds: int = Field(ge=1)
 
 
-class Setting(Part):
+class PaperSetting(Part):
     """What a cell must be of to be held against the numbers: a protocol in one version, and what
     that means.
     """
 
     protocol: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9]+$")
-    dataset: Chosen
-    model: Chosen
+    dataset: ChoiceOrName
+    model: ChoiceOrName
     poison_ratio: float = Field(gt=0, le=1)
     epochs: int = Field(ge=1)
     clean_budget: float = Field(gt=0, le=1)
@@ -61,7 +61,7 @@ class Bars(Part):
         return self.undefended if defense == UNDEFENDED else self.defended
 
 
-class Called(Part):
+class PublishedMethod(Part):
     """A method by its published name. `params` are those it must have here; `note` names one of the
     notes.
     """
@@ -112,11 +112,11 @@ class Published(Part):
 
     name: str
     source: Source
-    setting: Setting
+    setting: PaperSetting
     beside: Beside
     bars: Bars
-    attacks: dict[str, Called]
-    defenses: dict[str, Called]
+    attacks: dict[str, PublishedMethod]
+    defenses: dict[str, PublishedMethod]
     notes: dict[str, str] = Field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     data: Data

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchbd.leaderboard.against_papers.paper_numbers import Called, Figures, Published
+from benchbd.leaderboard.against_papers.paper_numbers import Figures, Published, PublishedMethod
 from benchbd.leaderboard.against_papers.verdicts import (
     FEWEST,
-    State,
     Target,
+    VerdictName,
     difference,
     fits,
     targets,
 )
-from benchbd.leaderboard.board.contents import Board, Entry
+from benchbd.leaderboard.board.contents import Board, Pairing
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.render.markdown import escape, table_lines
 from benchbd.leaderboard.render.tables import Table, interval, status
 from benchbd.measure.metrics import percent
 
-ALWAYS: tuple[State, ...] = ("reproduced", "not reproduced", "not run")
-SELDOM: tuple[State, ...] = ("too few seeds", "no numbers", "ambiguous")
+ALWAYS: tuple[VerdictName, ...] = ("reproduced", "not reproduced", "not run")
+SELDOM: tuple[VerdictName, ...] = ("too few seeds", "no numbers", "ambiguous")
 NOTHING = "-"
 
-ABOUT = (
+INTRODUCTION = (
     "Published numbers, held against what benchbd measures in the same setting. Made by `benchbd "
     "leaderboard reproduction` from "
     "the result files and from `leaderboard/published/`; nothing on this page is written by hand. "
@@ -57,7 +57,7 @@ def to_page(tables: Sequence[Published], board: Board) -> str:
 
 
 def _lines(tables: Sequence[Published], board: Board) -> Iterator[str]:
-    yield from ("# Reproduction", "", ABOUT, "")
+    yield from ("# Reproduction", "", INTRODUCTION, "")
     for table in tables:
         found = targets(table, board)
         yield from (
@@ -152,7 +152,7 @@ def _cards(table: Published, found: Iterable[Target]) -> Iterator[str]:
         yield from table_lines(Table(f"{attack} ({_called(called)})", header, rows, texts=2))
 
 
-def _card(target: Target, called: Called) -> tuple[str, ...]:
+def _card(target: Target, called: PublishedMethod) -> tuple[str, ...]:
     metrics = target.entry.metrics if target.entry else {}
     here = [metrics.get(name) for name in ("acc", "asr", "rc")]
     away = [_difference(target.figures.acc, here[0]), _difference(target.figures.asr, here[1])]
@@ -168,7 +168,7 @@ def _card(target: Target, called: Called) -> tuple[str, ...]:
     )
 
 
-def _called(called: Called) -> str:
+def _called(called: PublishedMethod) -> str:
     return f"{called.published}, note {called.note}" if called.note else called.published
 
 
@@ -183,24 +183,24 @@ def _difference(published: float, here: Summary | None) -> str:
     return f"{difference(published, here):+.2f}" if here else NOTHING
 
 
-def _seeds(entry: Entry | None) -> str:
+def _seeds(entry: Pairing | None) -> str:
     """`3/3`, with what speaks against them."""
     return f"{entry.measured}/{entry.expected}{_marks(entry)}" if entry else NOTHING
 
 
-def _marks(entry: Entry) -> str:
+def _marks(entry: Pairing) -> str:
     """`, stale` where the code has changed since, `, doubtful` where the board says why."""
     return "".join(
         f", {mark}" for mark, set_ in (("stale", entry.stale), ("doubtful", entry.doubts)) if set_
     )
 
 
-def _beside(entries: Iterable[Entry]) -> str:
+def _beside(entries: Iterable[Pairing]) -> str:
     """`70.1 / 94.4 (3 seeds)`, or how the cells ended; all variants if there are several."""
     return "; ".join(map(_means, entries)) or NOTHING
 
 
-def _means(entry: Entry) -> str:
+def _means(entry: Pairing) -> str:
     if not entry.measured:
         return status(entry)
     acc, asr = (
@@ -254,7 +254,7 @@ def _data(table: Published, found: Sequence[Target], board: Board) -> Iterator[s
         )
 
 
-def _made_of(table: Published, protocol: str, entries: Iterable[Entry]) -> Iterator[str]:
+def _made_of(table: Published, protocol: str, entries: Iterable[Pairing]) -> Iterator[str]:
     """One line for each pair of training and test images that cells on this page were made of."""
     made = Counter(
         tuple(row.made.get(f"{split} data", "")[:12] for split in ("train", "test"))

@@ -19,28 +19,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchbd.leaderboard.against_papers.paper_numbers import Figures, Published, Setting
-from benchbd.leaderboard.board.contents import Board, Entry, Section
+from benchbd.leaderboard.against_papers.paper_numbers import Figures, PaperSetting, Published
+from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.render.tables import status
 
 FEWEST = 3
 """Seeds that a verdict takes."""
-DIGITS = 4
+VERDICT_DIGITS = 4
 """Behind the point of percent: as many as results are written with, so that the ends of a band are
 where they look to be.
 """
-PROVIDER = "benchbd"
+BUNDLED_PROVIDER = "benchbd"
 """Whose methods the names of a published table mean."""
 
-State = Literal[
+VerdictName = Literal[
     "reproduced", "not reproduced", "too few seeds", "no numbers", "ambiguous", "not run"
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class MetricVerdict:
     """One metric of a target beside its measurement. `gap`: from the band to the interval, signed;
     0 where they meet.
     """
@@ -62,11 +62,11 @@ class Target:
     attack: str
     defense: str
     figures: Figures
-    state: State
+    state: VerdictName
     words: str
-    held: tuple[Held, ...] = ()
-    entry: Entry | None = None
-    beside: tuple[Entry, ...] = ()
+    held: tuple[MetricVerdict, ...] = ()
+    entry: Pairing | None = None
+    beside: tuple[Pairing, ...] = ()
 
     @property
     def by_interval_alone(self) -> bool:
@@ -82,7 +82,7 @@ def targets(table: Published, board: Board) -> list[Target]:
     ]
 
 
-def fits(section: Section, setting: Setting) -> bool:
+def fits(section: Section, setting: PaperSetting) -> bool:
     """Whether a table of the board is of the setting, whatever it calls itself."""
     where = section.where
     return (
@@ -94,12 +94,12 @@ def fits(section: Section, setting: Setting) -> bool:
     )
 
 
-def hold(metric: str, published: float, bar: float, summary: Summary) -> Held:
+def hold(metric: str, published: float, bar: float, summary: Summary) -> MetricVerdict:
     """A published figure in percent against a summary of shares that has an interval."""
     assert summary.low is not None and summary.high is not None
     above = _tidy(100 * summary.low - (published + bar))
     below = _tidy((published - bar) - 100 * summary.high)
-    return Held(
+    return MetricVerdict(
         metric, difference(published, summary), max(above, 0.0) or min(-below, 0.0) + 0.0, bar
     )
 
@@ -132,8 +132,8 @@ def _target(table: Published, board: Board, attack: str, defense: str, figures: 
 
 
 def _judged(
-    entry: Entry, wanted: tuple[tuple[str, float, float], ...]
-) -> tuple[tuple[Held, ...], State, str]:
+    entry: Pairing, wanted: tuple[tuple[str, float, float], ...]
+) -> tuple[tuple[MetricVerdict, ...], VerdictName, str]:
     """Each metric held against its target where there are seeds enough, the state, and the verdict
     in words.
     """
@@ -163,7 +163,7 @@ def _judged(
 
 def _entries(
     sections: list[Section], attack: tuple[str, Any], defense: tuple[str, Any]
-) -> tuple[Entry, ...]:
+) -> tuple[Pairing, ...]:
     """The entries of two methods, each of the newest version of their results that is there, and
     once of several tables'.
     """
@@ -180,7 +180,7 @@ def _entries(
 
 def _every(
     sections: list[Section], attack: tuple[str, Any], defense: tuple[str, Any]
-) -> Iterator[tuple[tuple[int, int], Entry]]:
+) -> Iterator[tuple[tuple[int, int], Pairing]]:
     for section in sections:
         for facts, entries in section.by_attack():
             for other, entry in zip(section.defenses, entries, strict=True):
@@ -194,11 +194,11 @@ def _every(
 
 def _agrees(method: Method, name: str, params: dict[str, Any]) -> bool:
     """Whether a method is benchbd's own of that name and has these parameters."""
-    mine = (method.provider, method.name) == (PROVIDER, name)
+    mine = (method.provider, method.name) == (BUNDLED_PROVIDER, name)
     return mine and all(
         name in method.params and method.params[name] == value for name, value in params.items()
     )
 
 
 def _tidy(points: float) -> float:
-    return round(points, DIGITS) + 0.0
+    return round(points, VERDICT_DIGITS) + 0.0

@@ -16,18 +16,18 @@ from benchbd.leaderboard.board.contents import (
     AttackFacts,
     Board,
     DefenseFacts,
-    Entry,
+    Pairing,
     Section,
 )
-from benchbd.leaderboard.board.detection import FIGURES, detecting, mean_of
+from benchbd.leaderboard.board.detection import DETECTION_FIGURES, detecting, mean_of
 from benchbd.leaderboard.board.families import attack_kind, defense_kind
 from benchbd.leaderboard.board.image_strips import read_pictures
 from benchbd.leaderboard.board.interval import Summary, summarise, tidy
 from benchbd.leaderboard.board.method_names import Method, labels
 from benchbd.leaderboard.board.pareto import fronts
 from benchbd.leaderboard.board.protocol_tables import placed
-from benchbd.leaderboard.board.ranking import Model, Ranking, rank
-from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row, Where, read_rows
+from benchbd.leaderboard.board.ranking import AttackedModel, Ranking, rank
+from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row, TableKey, read_rows
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, lowest
 from benchbd.measure.metrics import percent
@@ -59,11 +59,13 @@ def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
     )
 
 
-def _section(rows: list[Row], wheres: Sequence[Where]) -> Section:
+def _section(rows: list[Row], wheres: Sequence[TableKey]) -> Section:
     where = rows[0].where
     datasets, models = labels(w.dataset for w in wheres), labels(w.model for w in wheres)
     attacks, defenses = labels(row.attack for row in rows), labels(row.defense for row in rows)
-    by_defense: dict[str, dict[Model, Row]] = {label: {} for label in sorted(defenses.values())}
+    by_defense: dict[str, dict[AttackedModel, Row]] = {
+        label: {} for label in sorted(defenses.values())
+    }
     for row in rows:
         by_defense[defenses[row.defense]][attacks[row.attack], row.seed] = row
     present = sorted({model for cells in by_defense.values() for model in cells})
@@ -131,7 +133,7 @@ def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
 def _survival(
     attack: str,
     defenses: Sequence[DefenseFacts],
-    cells: Mapping[str, Mapping[Model, Row]],
+    cells: Mapping[str, Mapping[AttackedModel, Row]],
     ranking: Ranking,
 ) -> float | None:
     """Mean ASR over the measured cells of complete rows, of those that contend."""
@@ -155,8 +157,8 @@ def _survival(
 def _defense(
     label: str,
     method: Method,
-    cells: Mapping[Model, Row],
-    present: Sequence[Model],
+    cells: Mapping[AttackedModel, Row],
+    present: Sequence[AttackedModel],
     healthy: frozenset[str],
 ) -> DefenseFacts:
     attacked = [row for model, row in cells.items() if model[0] not in healthy]
@@ -170,13 +172,13 @@ def _defense(
 
 
 def _entry(
-    attack: str, defense: str, cells: Mapping[Model, Row], present: Sequence[Model]
-) -> Entry:
+    attack: str, defense: str, cells: Mapping[AttackedModel, Row], present: Sequence[AttackedModel]
+) -> Pairing:
     models = [model for model in present if model[0] == attack]
     rows = [cells[model] for model in models if model in cells]
     ok = [row for row in rows if row.ok]
     codes = Counter(cells[model].code if model in cells else "missing" for model in models)
-    return Entry(
+    return Pairing(
         attack=attack,
         defense=defense,
         codes=dict(sorted(codes.items())),
@@ -184,7 +186,9 @@ def _entry(
         metrics=_metrics(ok),
         images={name: total for name, (_, total) in ok[0].hits.items()} if ok else {},
         detection={
-            name: mean for name in (*FIGURES, "flagged") if (mean := mean_of(ok, name)) is not None
+            name: mean
+            for name in (*DETECTION_FIGURES, "flagged")
+            if (mean := mean_of(ok, name)) is not None
         },
         cost=_cost(ok),
         reasons=tuple(dict.fromkeys(row.reason for row in rows if not row.ok and row.reason)),
@@ -226,7 +230,7 @@ def _cost(rows: Sequence[Row]) -> dict[str, float]:
     return {"seconds": round(mean, 3)} | most
 
 
-def _differences(where: Where, wheres: Sequence[Where]) -> list[str]:
+def _differences(where: TableKey, wheres: Sequence[TableKey]) -> list[str]:
     """What sets this table apart from others of the same protocol: its name, recipe and budget,
     where they differ.
     """

@@ -11,9 +11,9 @@ from benchbd.leaderboard.board.detection import Detecting
 from benchbd.leaderboard.board.families import UNDEFENDED, AttackKind, DefenseKind
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.method_names import Method
-from benchbd.leaderboard.board.ranking import Model, Ranking
-from benchbd.leaderboard.board.row import Row, Where
-from benchbd.leaderboard.board.trust import Level
+from benchbd.leaderboard.board.ranking import AttackedModel, Ranking
+from benchbd.leaderboard.board.row import Row, TableKey
+from benchbd.leaderboard.board.trust import TrustLevel
 
 TAKES = 0.1
 """ASR without a defense, the mean over seeds, from which on an attack is a threat."""
@@ -66,7 +66,7 @@ class DefenseFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Pairing:
     """An attack met by a defense, over all seeds.
 
     `codes`: how many cells ended how, `missing` among them; `images`: how many were asked for ACC,
@@ -85,7 +85,7 @@ class Entry:
     doubts: tuple[str, ...]
     oracle: bool
     stale: bool
-    trust: Level
+    trust: TrustLevel
     cells: tuple[Row, ...]
 
     @property
@@ -107,19 +107,19 @@ class Section:
     ("seconds"); complete and honest ones only.
     """
 
-    where: Where
+    where: TableKey
     dataset: str
     model: str
     title: str
     seeds: tuple[int, ...]
     attacks: tuple[AttackFacts, ...]
     defenses: tuple[DefenseFacts, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[Pairing, ...]
     ranking: Ranking
-    lost: tuple[Model, ...]
+    lost: tuple[AttackedModel, ...]
     fronts: dict[str, dict[str, tuple[str, ...]]]
 
-    def by_attack(self) -> Iterator[tuple[AttackFacts, tuple[Entry, ...]]]:
+    def by_attack(self) -> Iterator[tuple[AttackFacts, tuple[Pairing, ...]]]:
         """Each attack with its entries, in the order of the defenses."""
         width = len(self.defenses)
         for place, attack in enumerate(self.attacks):

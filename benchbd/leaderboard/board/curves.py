@@ -10,12 +10,12 @@ from benchbd.leaderboard.board.text import one_line
 from benchbd.measure.curve import CurvePoint, OperatingPoint
 from benchbd.record.cell import Cell
 
-MOST_POINTS = 60
+MAX_CURVE_POINTS = 60
 """Points of one curve that are kept; of a longer one every second, third, ... and those that were
 chosen.
 """
 MOST_CURVES = 4
-DIGITS = 4
+CURVE_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +61,18 @@ def traces(cell: Cell) -> tuple[Trace, ...]:
 
 
 def thinned(count: int, chosen: int | None) -> Sequence[int]:
-    """Places of at most about `MOST_POINTS` of `count` points, even, with the first, the last and
-    the chosen one.
+    """Places of at most about `MAX_CURVE_POINTS` of `count` points, even, with the first, the last
+    and the chosen one.
     """
     if not count:
         return ()
-    wanted = {*range(0, count, max(1, math.ceil(count / MOST_POINTS))), count - 1}
+    wanted = {*range(0, count, max(1, math.ceil(count / MAX_CURVE_POINTS))), count - 1}
     return sorted(wanted if chosen is None else wanted | {chosen})
 
 
 def _figures(point: CurvePoint | OperatingPoint) -> tuple[float | None, ...]:
     figures = (point.value, point.acc, point.asr, point.rc)
     return tuple(
-        None if figure is None or not math.isfinite(figure) else round(figure, DIGITS)
+        None if figure is None or not math.isfinite(figure) else round(figure, CURVE_DIGITS)
         for figure in figures
     )

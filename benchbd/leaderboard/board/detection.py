@@ -11,7 +11,7 @@ from scipy import stats
 from benchbd.leaderboard.board.interval import tidy
 from benchbd.leaderboard.board.row import Row
 
-FIGURES = ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr")
+DETECTION_FIGURES = ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr")
 """Figures of a detector inside one attacked model, in the order of the tables."""
 
 
@@ -43,7 +43,7 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) ->
     """
     if not any(row.detection for row in [*attacked, *healthy]):
         return None
-    figures = {name: mean_of(attacked, name) for name in FIGURES}
+    figures = {name: mean_of(attacked, name) for name in DETECTION_FIGURES}
     if any("flagged" in row.detection for row in [*attacked, *healthy]):
         figures |= {
             "tpr": mean_of(attacked, "flagged"),

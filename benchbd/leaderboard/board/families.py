@@ -24,7 +24,7 @@ UNDEFENDED = "none"
 
 ATTACK_STAGES = ("data-poisoning", "training-controlled", MODEL_ONLY)
 DEFENSE_STAGES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
-UNKNOWN = "unknown"
+UNKNOWN_FAMILY = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,14 @@ def _labels(card: dict[str, Any], method: Method) -> str:
         return "nothing poisoned"
     if card.get("label_mode") == "clean":
         return "clean-label"
-    return _word(mode) if isinstance(mode, str) else UNKNOWN
+    return _word(mode) if isinstance(mode, str) else UNKNOWN_FAMILY
 
 
 def _stage(card: dict[str, Any], said: list[str], known: tuple[str, ...]) -> str:
     """The stage that the results say, or else the catalogue, if there is such a stage."""
-    return next((stage for stage in (*said, card.get("family", "")) if stage in known), UNKNOWN)
+    return next(
+        (stage for stage in (*said, card.get("family", "")) if stage in known), UNKNOWN_FAMILY
+    )
 
 
 def _card(kind: str, method: Method) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from functools import cache
 from scipy import stats
 
 CONFIDENCE = 0.95
-DIGITS = 6
+STORED_DIGITS = 6
 """Digits behind the point of everything that is written, so that the last bits of a library do not
 show.
 """
@@ -71,7 +71,7 @@ def student(values: Sequence[float]) -> tuple[float, float]:
 
 def tidy(value: float) -> float:
     """Rounded for writing; never minus zero."""
-    return round(value, DIGITS) + 0.0
+    return round(value, STORED_DIGITS) + 0.0
 
 
 @cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchbd.leaderboard.board.text import label
-from benchbd.record.cell import Provided
+from benchbd.record.cell import PluginRecord
 from benchbd.record.keys import canonical_json
 
 
@@ -26,7 +26,7 @@ class Method:
     params: dict[str, Any] = field(compare=False)
 
     @classmethod
-    def of(cls, provided: Provided) -> Method:
+    def of(cls, provided: PluginRecord) -> Method:
         variant = provided.params.get("variant")
         name = f"{provided.name}:{variant}" if variant else provided.name
         return cls(

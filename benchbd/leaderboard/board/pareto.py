@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from benchbd.leaderboard.board.contents import DefenseFacts, Entry
+from benchbd.leaderboard.board.contents import DefenseFacts, Pairing
 from benchbd.leaderboard.board.ranking import Ranking
 
-Point = tuple[float, float]
+ParetoPoint = tuple[float, float]
 """Two figures of which less is better in both."""
 
 Fronts = dict[str, dict[str, tuple[str, ...]]]
@@ -17,14 +17,14 @@ seconds and ASR ("seconds").
 """
 
 
-def front(points: Mapping[str, Point]) -> tuple[str, ...]:
+def front(points: Mapping[str, ParetoPoint]) -> tuple[str, ...]:
     """Names of the points that no other beats in one figure without losing in the other; by the
     first figure.
 
     Points at one place are all on the front, or all off it.
     """
     found: list[str] = []
-    best: Point | None = None
+    best: ParetoPoint | None = None
     for name in sorted(points, key=lambda name: (*points[name], name)):
         point = points[name]
         if best is None or point[1] < best[1] or point == best:
@@ -33,14 +33,16 @@ def front(points: Mapping[str, Point]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def fronts(defenses: Sequence[DefenseFacts], entries: Sequence[Entry], ranking: Ranking) -> Fronts:
+def fronts(
+    defenses: Sequence[DefenseFacts], entries: Sequence[Pairing], ranking: Ranking
+) -> Fronts:
     """Fronts of one table, of defenses that are no oracles: over attacks of complete rows, inside
     one of those with all seeds.
     """
     seconds = {defense.label: defense.cost.get("seconds") for defense in defenses}
     oracles = {defense.label for defense in defenses if defense.oracle}
-    accuracy: dict[str, dict[str, Point]] = defaultdict(dict)
-    effort: dict[str, dict[str, Point]] = defaultdict(dict)
+    accuracy: dict[str, dict[str, ParetoPoint]] = defaultdict(dict)
+    effort: dict[str, dict[str, ParetoPoint]] = defaultdict(dict)
 
     def add(attack: str, name: str, acc: float, asr: float, took: float | None) -> None:
         accuracy[attack][name] = -acc, asr

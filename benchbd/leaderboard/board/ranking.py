@@ -24,10 +24,10 @@ SCORE = "der"
 WORST = {"acc": 0.0, "asr": 1.0, "rc": 0.0, "der": 0.0}
 """What a cell without numbers counts as in the imputed view."""
 
-Model = tuple[str, int]
+AttackedModel = tuple[str, int]
 """An attacked model: label of the attack, seed."""
 
-Place = Literal["ranked", "oracle", "incomplete"]
+RankingStatus = Literal["ranked", "oracle", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Rank:
     """How one defense did. `aggregates` only for a complete row, `imputed` only for the others,
     `ranks` if ranked.
     """
 
     defense: str
-    place: Place
+    place: RankingStatus
     ranks: Ranks | None
     measured: int
     expected: int
@@ -71,13 +71,13 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    standings: tuple[Standing, ...]
+    standings: tuple[Rank, ...]
     comparisons: tuple[Comparison, ...]
 
 
 def rank(
-    cells: Mapping[str, Mapping[Model, Row]],
-    expected: Sequence[Model],
+    cells: Mapping[str, Mapping[AttackedModel, Row]],
+    expected: Sequence[AttackedModel],
     threats: frozenset[str],
     healthy: frozenset[str],
 ) -> Ranking:
@@ -104,13 +104,13 @@ def rank(
     return Ranking(tuple(sorted(standings, key=_order)), comparisons)
 
 
-def _place(rows: Mapping[Model, Row], expected: Sequence[Model]) -> Place:
+def _place(rows: Mapping[AttackedModel, Row], expected: Sequence[AttackedModel]) -> RankingStatus:
     if any(row.oracle for row in rows.values()):
         return "oracle"
     return "ranked" if _measured(rows, expected) == len(expected) else "incomplete"
 
 
-def _measured(rows: Mapping[Model, Row], expected: Iterable[Model]) -> int:
+def _measured(rows: Mapping[AttackedModel, Row], expected: Iterable[AttackedModel]) -> int:
     return sum(model in rows and rows[model].ok for model in expected)
 
 
@@ -139,13 +139,13 @@ def _compare(
 
 def _standing(
     name: str,
-    rows: Mapping[Model, Row],
-    place: Place,
+    rows: Mapping[AttackedModel, Row],
+    place: RankingStatus,
     ranks: Ranks | None,
-    expected: Sequence[Model],
-    attacked: Sequence[Model],
+    expected: Sequence[AttackedModel],
+    attacked: Sequence[AttackedModel],
     healthy: frozenset[str],
-) -> Standing:
+) -> Rank:
     measured = _measured(rows, expected)
     complete = measured == len(expected)
     sound = [model for model in expected if model[0] in healthy]
@@ -154,7 +154,7 @@ def _standing(
         for model in sound
         if model in rows and (acc := rows[model].metrics.get("acc")) is not None
     ]
-    return Standing(
+    return Rank(
         defense=name,
         place=place,
         ranks=ranks,
@@ -167,7 +167,7 @@ def _standing(
 
 
 def _aggregates(
-    rows: Mapping[Model, Row], attacked: Sequence[Model], impute: bool
+    rows: Mapping[AttackedModel, Row], attacked: Sequence[AttackedModel], impute: bool
 ) -> dict[str, Aggregate]:
     found = {}
     for metric in METRICS:
@@ -182,7 +182,10 @@ def _aggregates(
 
 
 def _per_attack(
-    rows: Mapping[Model, Row], models: Sequence[Model], metric: str, missing: float | None = None
+    rows: Mapping[AttackedModel, Row],
+    models: Sequence[AttackedModel],
+    metric: str,
+    missing: float | None = None,
 ) -> dict[str, float]:
     """The mean over seeds of each attack; a cell without numbers counts as `missing`, or not at
     all.
@@ -196,7 +199,7 @@ def _per_attack(
     return {attack: statistics.fmean(each) for attack, each in values.items()}
 
 
-def _order(standing: Standing) -> tuple[int, float, str]:
+def _order(standing: Rank) -> tuple[int, float, str]:
     """Ranked ones by score, then the oracles, then what is incomplete by what it can claim at
     least.
     """

@@ -16,7 +16,7 @@ from benchbd.leaderboard.board.consistency import contradictions
 from benchbd.leaderboard.board.curves import Trace, traces
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.text import label, one_line
-from benchbd.leaderboard.board.trust import Ledger, Level, level_of
+from benchbd.leaderboard.board.trust import Ledger, TrustLevel, level_of
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
 from benchbd.record.keys import canonical_json
@@ -32,7 +32,7 @@ MADE = ("benchbd", "commit", "dirty", "python", "platform", "finished", "retries
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class TableKey:
     """What cells must share to be compared: protocol, data set, model, recipe, the defender's
     budget and the protocol's table.
     """
@@ -64,7 +64,7 @@ class Row:
 
     file: str
     key: str
-    where: Where
+    where: TableKey
     attack: Method
     defense: Method
     seed: int
@@ -79,7 +79,7 @@ class Row:
     device: str
     oracle: bool
     stale: bool
-    trust: Level
+    trust: TrustLevel
     made: dict[str, str] = field(default_factory=dict)
     attack_stage: str = ""
     defense_stage: str = ""
@@ -117,7 +117,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
     return Row(
         file=file,
         key=one_line(cell.key),
-        where=Where(
+        where=TableKey(
             label(cell.protocol),
             _method(about.dataset),
             _method(about.model),
@@ -159,9 +159,9 @@ def _method(provided: Any) -> Method:
 @lru_cache(maxsize=4096)
 def _known_method(text: str) -> Method:
     """One object for all cells that name the same plugin with the same parameters."""
-    from benchbd.record.cell import Provided
+    from benchbd.record.cell import PluginRecord
 
-    return Method.of(Provided.model_validate_json(text))
+    return Method.of(PluginRecord.model_validate_json(text))
 
 
 def _shares(metrics: Any) -> dict[str, float | None]:

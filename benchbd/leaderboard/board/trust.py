@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from benchbd.errors import RecordError
 from benchbd.record.files import read_json, write_json
 
-Level = Literal["self-reported", "recomputed", "reproduced"]
-LEVELS: tuple[Level, ...] = ("self-reported", "recomputed", "reproduced")
+TrustLevel = Literal["self-reported", "recomputed", "reproduced"]
+LEVELS: tuple[TrustLevel, ...] = ("self-reported", "recomputed", "reproduced")
 
 
 class Note(BaseModel):
@@ -30,7 +30,7 @@ class Note(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
-    level: Level
+    level: TrustLevel
     difference: float | None = None
 
 
@@ -66,11 +66,11 @@ def add_notes(path: Path, notes: Ledger) -> Path:
     return write_json(path, _LEDGER.dump_python(ledger, mode="json"))
 
 
-def level_of(ledger: Ledger, key: str, digest: str) -> Level:
+def level_of(ledger: Ledger, key: str, digest: str) -> TrustLevel:
     note = ledger.get(key)
     return note.level if note is not None and note.digest == digest else "self-reported"
 
 
-def lowest(levels: list[Level]) -> Level:
+def lowest(levels: list[TrustLevel]) -> TrustLevel:
     """What a figure made of several results may claim."""
     return min(levels, key=LEVELS.index, default="self-reported")

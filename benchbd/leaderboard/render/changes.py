@@ -13,7 +13,7 @@ from benchbd.leaderboard.board.row import METRICS
 from benchbd.leaderboard.render.json_document import document, read_document
 from benchbd.measure.metrics import percent
 
-Place = tuple[str, str, str, int]
+CellPlace = tuple[str, str, str, int]
 """Title of the table, attack, defense, seed."""
 
 
@@ -22,7 +22,7 @@ class Change:
     """One cell that came, went or changed, and how in words."""
 
     kind: Literal["new", "gone", "changed"]
-    place: Place
+    place: CellPlace
     words: str
 
 
@@ -38,7 +38,7 @@ def differences(before: Path, after: Path) -> list[Change]:
     ]
 
 
-def _cells(path: Path) -> dict[Place, dict[str, Any]]:
+def _cells(path: Path) -> dict[CellPlace, dict[str, Any]]:
     facts = _facts(path)
     try:
         titles = [section["title"] for section in facts["sections"]]
@@ -63,7 +63,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _change(
-    place: Place, old: dict[str, Any] | None, new: dict[str, Any] | None
+    place: CellPlace, old: dict[str, Any] | None, new: dict[str, Any] | None
 ) -> Iterator[Change]:
     if old is None and new is not None:
         yield Change("new", place, _words(new))

@@ -9,8 +9,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from benchbd.leaderboard.board.contents import Board, Entry, Section
-from benchbd.leaderboard.board.detection import FIGURES
+from benchbd.leaderboard.board.contents import Board, Pairing, Section
+from benchbd.leaderboard.board.detection import DETECTION_FIGURES
 from benchbd.leaderboard.board.row import METRICS
 from benchbd.leaderboard.render.tables import status
 
@@ -29,7 +29,7 @@ def to_csv(board: Board) -> str:
     quote before it.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(
         {name: _harmless(value) for name, value in record.items()} for record in records(board)
@@ -45,7 +45,7 @@ def to_parquet(board: Board) -> bytes:
     found = records(board)
     columns = {
         name: pyarrow.array([record[name] for record in found], TYPES.get(name, "float64"))
-        for name in COLUMNS
+        for name in CSV_COLUMNS
     }
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(pyarrow.table(columns), sink)
@@ -74,7 +74,7 @@ def _records(section: Section) -> Iterator[Record]:
         yield about | _measurements(entry) | {"clean_fpr": clean_fpr[entry.defense]}
 
 
-def _measurements(entry: Entry) -> Record:
+def _measurements(entry: Pairing) -> Record:
     record: Record = {
         "status": status(entry),
         "measured": entry.measured,
@@ -91,7 +91,7 @@ def _measurements(entry: Entry) -> Record:
             f"{name}_high": summary and summary.high,
         }
         record[f"{name}_by_seed"] = " ".join(map(str, summary.values)) if summary else ""
-    record |= {name: entry.detection.get(name) for name in (*FIGURES, "flagged")}
+    record |= {name: entry.detection.get(name) for name in (*DETECTION_FIGURES, "flagged")}
     record |= {name: entry.cost.get(name) for name in ("seconds", "peak_bytes", "clean_samples")}
     return record | {
         "oracle": entry.oracle,
@@ -105,7 +105,7 @@ def _harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-COLUMNS = (
+CSV_COLUMNS = (
     *(
         "table",
         "protocol",
@@ -120,7 +120,7 @@ COLUMNS = (
     ),
     *("status", "measured", "expected", "seeds", "clean_images", "triggered_images"),
     *(f"{name}{part}" for name in METRICS for part in ("", "_low", "_high", "_by_seed")),
-    *(*FIGURES, "flagged", "seconds", "peak_bytes", "clean_samples"),
+    *(*DETECTION_FIGURES, "flagged", "seconds", "peak_bytes", "clean_samples"),
     *("oracle", "stale", "trust", "reason", "clean_fpr"),
 )
 _COUNTS = (

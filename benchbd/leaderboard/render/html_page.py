@@ -20,9 +20,14 @@ from markupsafe import Markup
 
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.render.page_data import inline
-from benchbd.leaderboard.render.tables import ABOUT, attack_tables, headline_tables, summary_line
+from benchbd.leaderboard.render.tables import (
+    METRICS_EXPLAINED,
+    attack_tables,
+    headline_tables,
+    summary_line,
+)
 
-HERE = Path(__file__).parent
+RENDER_FOLDER = Path(__file__).parent
 TEMPLATE = "page.html.jinja"
 LIBRARY = "tabulator"
 SCRIPTS = (
@@ -51,7 +56,7 @@ def to_html(board: Board, facts: dict[str, Any]) -> str:
     """The page of a board and its document. Everything from result files goes through autoescape,
     or through `embedded`.
     """
-    folder = FileSystemLoader(HERE)
+    folder = FileSystemLoader(RENDER_FOLDER)
     environment = Environment(
         loader=folder,
         autoescape=True,
@@ -62,7 +67,7 @@ def to_html(board: Board, facts: dict[str, Any]) -> str:
     scripts = (library_script(), own_script())
     return environment.get_template(TEMPLATE).render(
         summary=summary_line(board),
-        about=ABOUT,
+        about=METRICS_EXPLAINED,
         sections=[
             (section.title, list(headline_tables(section)), list(attack_tables(section)))
             for section in board.sections
@@ -86,23 +91,31 @@ def embedded(value: Any) -> str:
 
 @cache
 def library_script() -> str:
-    return _without_source_map((HERE / "vendor" / f"{LIBRARY}.min.js").read_text(encoding="utf-8"))
+    return _without_source_map(
+        (RENDER_FOLDER / "vendor" / f"{LIBRARY}.min.js").read_text(encoding="utf-8")
+    )
 
 
 @cache
 def own_script() -> str:
     """All own scripts as one function that sees nothing of the rest of the page's names."""
-    parts = [(HERE / "web" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    parts = [(RENDER_FOLDER / "web" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
 
 @cache
 def styles() -> str:
     library = _without_source_map(
-        (HERE / "vendor" / f"{LIBRARY}_simple.min.css").read_text(encoding="utf-8")
+        (RENDER_FOLDER / "vendor" / f"{LIBRARY}_simple.min.css").read_text(encoding="utf-8")
     )
     return "\n".join(
-        [library, *((HERE / "web" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)]
+        [
+            library,
+            *(
+                (RENDER_FOLDER / "web" / f"{name}.css").read_text(encoding="utf-8")
+                for name in STYLES
+            ),
+        ]
     )
 
 

@@ -15,7 +15,7 @@ from benchbd.leaderboard.board.contents import Board, Section
 from benchbd.leaderboard.board.row import Row
 from benchbd.record.files import read_json
 
-SCHEMA = 1
+DOCUMENT_SCHEMA = 1
 _OMITTED = ("where", "attack", "defense", "attack_stage", "defense_stage", "traces")
 """What stands once for all cells of a table, and curves, which stand in the result files and on the
 page.
@@ -27,7 +27,7 @@ _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 def document(board: Board) -> dict[str, Any]:
     """Plain values. `cells` name their section by its place, attack and defense by their labels."""
     return {
-        "schema": SCHEMA,
+        "schema": DOCUMENT_SCHEMA,
         "sections": [_section(section) for section in board.sections],
         "cells": [
             cell for place, section in enumerate(board.sections) for cell in _cells(place, section)
@@ -50,10 +50,12 @@ def read_document(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if (
         not isinstance(content, dict)
-        or content.get("schema") != SCHEMA
+        or content.get("schema") != DOCUMENT_SCHEMA
         or not {"sections", "cells"} <= set(content)
     ):
-        raise RecordError(f"{path} is no leaderboard.json of schema {SCHEMA}; build it again")
+        raise RecordError(
+            f"{path} is no leaderboard.json of schema {DOCUMENT_SCHEMA}; build it again"
+        )
     return content
 
 

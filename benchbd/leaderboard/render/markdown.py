@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.text import one_line
 from benchbd.leaderboard.render.tables import (
-    ABOUT,
+    METRICS_EXPLAINED,
     Table,
     attack_tables,
     headline_tables,
@@ -29,7 +29,7 @@ def to_markdown(board: Board) -> str:
 
 
 def _lines(board: Board) -> Iterator[str]:
-    yield from ("# Leaderboard", "", summary_line(board), "", ABOUT, "")
+    yield from ("# Leaderboard", "", summary_line(board), "", METRICS_EXPLAINED, "")
     for section in board.sections:
         yield from (f"## {escape(section.title)}", "")
         for table in (*headline_tables(section), *attack_tables(section)):

@@ -11,21 +11,21 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchbd.leaderboard.board.contents import Board, Entry, Section
+from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.interval import Summary, tidy
 from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row
 from benchbd.leaderboard.board.trust import LEVELS
 from benchbd.leaderboard.render.json_document import dump
-from benchbd.leaderboard.render.tables import ABOUT, IMPUTED, ranking_note, summary_line
+from benchbd.leaderboard.render.tables import IMPUTED, METRICS_EXPLAINED, ranking_note, summary_line
 from benchbd.report.sheet import strip_name
 
 KEY_DIGITS = 12
-MOST_POINTS = 60_000
+MAX_PAGE_POINTS = 60_000
 """Points of curves on one page; where there are more, only the first seed of each entry keeps its
 curves.
 """
 
-FIGURES = (*METRICS, BYSTANDERS)
+PAGE_FIGURES = (*METRICS, BYSTANDERS)
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Texts:
 def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
     """The page's data, from the board and its document."""
     texts = Texts()
-    every_seed = _points(board) <= MOST_POINTS
+    every_seed = _points(board) <= MAX_PAGE_POINTS
     sections = [
         _section(s, stated, texts, every_seed)
         for s, stated in zip(board.sections, facts["sections"], strict=True)
@@ -51,10 +51,10 @@ def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "summary": summary_line(board),
-        "about": ABOUT,
+        "about": METRICS_EXPLAINED,
         "imputed": IMPUTED,
         "digest": board_digest(facts),
-        "figures": FIGURES,
+        "figures": PAGE_FIGURES,
         "levels": LEVELS,
         "sections": sections,
         "pictures": pictures,
@@ -139,16 +139,16 @@ def _best(section: Section) -> dict[str, Any]:
     return found
 
 
-def _picture(section: Section, entries: tuple[Entry, ...]) -> str:
+def _picture(section: Section, entries: tuple[Pairing, ...]) -> str:
     """The path of an attack's strip of images under the results, if there is one."""
     file = next(row.file for entry in entries for row in entry.cells)
     return f"{file.rpartition('/')[0].rpartition('/')[0]}/{strip_name(section.where.dataset.name)}"
 
 
-def _entry(entry: Entry, texts: Texts, every_seed: bool) -> list[Any]:
+def _entry(entry: Pairing, texts: Texts, every_seed: bool) -> list[Any]:
     return [
         [[texts.place(code), count] for code, count in entry.codes.items()],
-        [_summary(entry.metrics.get(name)) for name in FIGURES],
+        [_summary(entry.metrics.get(name)) for name in PAGE_FIGURES],
         _shares(entry.detection),
         [entry.cost[name] for name in ("seconds", "peak_bytes", "clean_samples")]
         if entry.cost
@@ -165,7 +165,7 @@ def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
         row.seed,
         texts.place(row.code),
         row.key[:KEY_DIGITS],
-        [_short(row.metrics.get(name)) for name in FIGURES],
+        [_short(row.metrics.get(name)) for name in PAGE_FIGURES],
         [
             round(row.cost[name], 2)
             for name in ("seconds", "attack_seconds", "peak_bytes", "clean_samples")

@@ -11,18 +11,18 @@ from benchbd.leaderboard.board.contents import (
     AttackFacts,
     Board,
     DefenseFacts,
-    Entry,
+    Pairing,
     Section,
 )
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.paired_tests import ALPHA
-from benchbd.leaderboard.board.ranking import Aggregate, Standing
+from benchbd.leaderboard.board.ranking import Aggregate, Rank
 from benchbd.leaderboard.board.text import cut
 from benchbd.measure.metrics import percent
 
 LONGEST_REASON = 160
 
-ABOUT = (
+METRICS_EXPLAINED = (
     "Shares in percent. ACC: clean test images classified as their label. ASR: triggered images, "
     "none of them of the attacked "
     "label, classified as the attacked label. RC: those same images classified as their true "
@@ -105,7 +105,7 @@ _HEADLINE = (
 )
 
 
-def ranks(standing: Standing) -> str:
+def ranks(standing: Rank) -> str:
     """`1-9`: the ranks that the tests leave open; of what is not ranked, its place."""
     return (
         standing.place
@@ -156,7 +156,7 @@ def _incomplete(section: Section) -> Table:
 
 
 def _standing_row(
-    standing: Standing, aggregates: Mapping[str, Aggregate], place: str
+    standing: Rank, aggregates: Mapping[str, Aggregate], place: str
 ) -> tuple[str, ...]:
     figures = []
     for metric in ("der", "asr", "acc", "rc"):
@@ -184,7 +184,7 @@ def _matrix(section: Section) -> Table:
     )
 
 
-def _short(entry: Entry) -> str:
+def _short(entry: Pairing) -> str:
     """What fits into a cell of the matrix."""
     if not entry.measured:
         return status(entry)
@@ -197,14 +197,14 @@ def _short(entry: Entry) -> str:
     )
 
 
-def status(entry: Entry) -> str:
+def status(entry: Pairing) -> str:
     """`ok`, `n/a`; with counts where not all cells ended alike, such as `ok 2, timeout 1`."""
     if len(entry.codes) == 1:
         return next(iter(entry.codes))
     return ", ".join(f"{code} {count}" for code, count in entry.codes.items())
 
 
-def _details(attack: AttackFacts, entries: tuple[Entry, ...], section: Section) -> Table:
+def _details(attack: AttackFacts, entries: tuple[Pairing, ...], section: Section) -> Table:
     baseline = ", ".join(
         f"{name.upper()} {interval(summary)}" for name, summary in attack.baseline.items()
     )
@@ -231,7 +231,7 @@ def _details(attack: AttackFacts, entries: tuple[Entry, ...], section: Section) 
     )
 
 
-def _detail_row(entry: Entry, oracle: bool) -> tuple[str, ...]:
+def _detail_row(entry: Pairing, oracle: bool) -> tuple[str, ...]:
     marks = [mark for mark, set_ in (("oracle", oracle), ("stale", entry.stale)) if set_]
     name = f"{entry.defense} ({', '.join(marks)})" if marks else entry.defense
     if not entry.measured:

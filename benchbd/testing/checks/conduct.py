@@ -15,7 +15,7 @@ from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import answer_of
 
-ENOUGH = 2
+LEAST_BATCHES = 2
 """Batches through the model before its time is up."""
 
 
@@ -84,7 +84,7 @@ def stops_when_told(subject: Subject) -> None:
     def counted(model: Classifier, images: Tensor) -> Tensor:
         nonlocal passes
         passes += 1
-        if passes > ENOUGH:
+        if passes > LEAST_BATCHES:
             raise _TimeIsUp
         return features(model, images)
 
@@ -94,8 +94,8 @@ def stops_when_told(subject: Subject) -> None:
     except _TimeIsUp:
         return
     require(
-        passes <= ENOUGH,
-        f"it was interrupted in pass {ENOUGH + 1} and went on; do not catch BaseException",
+        passes <= LEAST_BATCHES,
+        f"it was interrupted in pass {LEAST_BATCHES + 1} and went on; do not catch BaseException",
     )
 
 

@@ -18,7 +18,7 @@ from benchbd.testing.check import check, require
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 FRESH = {"authors": "Who", "title": "Title of the paper", "summary": "what it does, in one line"}
 """What a card says that `benchbd new --package` has just written."""
 OLDEST = "the number must be readable without running the class"
@@ -51,7 +51,7 @@ def name_is_safe(subject: Subject) -> None:
     """Its name can stand in file names and on the command line."""
     name = subject.cls.name
     require(
-        NAME.fullmatch(name) is not None,
+        VALID_NAME.fullmatch(name) is not None,
         f"{name!r} is no name; use letters, digits, dots, dashes and underscores",
     )
 

@@ -22,14 +22,14 @@ from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import tiny_data
 from benchbd.testing.check import check
 from benchbd.testing.own_process import apart
-from benchbd.testing.pretended_device import NAME, Refused, elsewhere
+from benchbd.testing.pretended_device import DEVICE_NAME, RefusedByDevice, pretended_device
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject, quick
 from benchbd.testing.trial import UNUSUAL
 
 BRIEF = Recipe(epochs=1, batch_size=50, lr=0.02, precision="fp32")
-PATIENCE = 600
-PROGRAM = """
+DEVICE_CHECK_SECONDS = 600
+DEVICE_PROGRAM = """
 import json, sys
 from benchbd.plugin.registry import load
 from benchbd.testing.checks.device import outcome
@@ -48,7 +48,9 @@ def another_device_works(subject: Subject) -> None:
         **quick(subject.cls) | subject.settings
     )  # whatever the level: the device is asked about, not the method
     words = subject.architecture, json.dumps(brief.params)
-    facts, _ = apart(subject, PROGRAM, "running it on another device", PATIENCE, *words)
+    facts, _ = apart(
+        subject, DEVICE_PROGRAM, "running it on another device", DEVICE_CHECK_SECONDS, *words
+    )
     if facts["status"] == "not seen":
         raise NotSeen(facts["why"])
     if facts["status"] == "failed":
@@ -60,7 +62,7 @@ def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
     computed no gradient yet.
     """
     try:
-        with elsewhere() as there, global_random_state(UNUSUAL):
+        with pretended_device() as there, global_random_state(UNUSUAL):
             _use(plugin, architecture, there.device)
     except (NotApplicable, NotSeen) as answer:
         return {"status": "not seen", "why": str(answer)}
@@ -74,22 +76,23 @@ def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
             said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             return {
                 "status": "not seen",
-                "why": f"on a pretended device ({NAME}) it raised {said}; a real one may know "
+                "why": f"on a pretended device ({DEVICE_NAME}) it raised {said}; a real one may "
+                "know "
                 "better",
             }
         return {
             "status": "failed",
-            "why": f"with its model on another device ({NAME}) {refusal}",
+            "why": f"with its model on another device ({DEVICE_NAME}) {refusal}",
             "trace": traceback.format_exc(),
         }
     return {"status": "passed"}
 
 
-def _refusal(error: BaseException | None) -> Refused | None:
+def _refusal(error: BaseException | None) -> RefusedByDevice | None:
     """What a GPU would say: this error, or the one that it came of."""
     return (
         error
-        if error is None or isinstance(error, Refused)
+        if error is None or isinstance(error, RefusedByDevice)
         else _refusal(error.__cause__ or error.__context__)
     )
 

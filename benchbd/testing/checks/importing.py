@@ -10,8 +10,8 @@ from benchbd.testing.result import NotSeen
 from benchbd.testing.subject import Subject
 
 SECONDS = 2.0
-PATIENCE = 60
-PROGRAM = """
+IMPORT_CHECK_SECONDS = 60
+IMPORT_PROGRAM = """
 import json, sys, time
 import benchbd.api, benchbd.plugin.registry, torch
 from benchbd.testing.process_state import generators, settings, writes
@@ -87,5 +87,5 @@ def _imported(subject: Subject) -> dict[str, Any]:
 
 def _watch(subject: Subject) -> dict[str, Any]:
     """Import it in an empty folder. Raises `RuleBroken` when it does not come to an end."""
-    facts, printed = apart(subject, PROGRAM, "importing it", PATIENCE)
+    facts, printed = apart(subject, IMPORT_PROGRAM, "importing it", IMPORT_CHECK_SECONDS)
     return facts | {"printed": printed}

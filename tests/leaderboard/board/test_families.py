@@ -9,7 +9,7 @@ from made_cells import CellCost, attack_named, make_cell, provided
 from benchbd.leaderboard.board.families import AttackKind, DefenseKind, attack_kind, defense_kind
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.row import Row, row_of
-from benchbd.record.cell import Provided
+from benchbd.record.cell import PluginRecord
 
 
 def defense_of(rows: list[Row]) -> DefenseKind:
@@ -44,7 +44,9 @@ def test_a_stage_that_there_is_not_is_unknown() -> None:
 def test_the_catalogue_fills_what_old_results_do_not_say() -> None:
     def method(name: str, **params: object) -> Method:
         return Method.of(
-            Provided(name=name, provider="benchbd", version="0", results_version=1, params=params)
+            PluginRecord(
+                name=name, provider="benchbd", version="0", results_version=1, params=params
+            )
         )
 
     assert attack_kind(method("wanet"), []).stage == "training-controlled"

@@ -8,14 +8,14 @@ import pytest
 from made_cells import CellCost, make_cell
 
 from benchbd.leaderboard.board.build import board
-from benchbd.leaderboard.board.pareto import Point, front
+from benchbd.leaderboard.board.pareto import ParetoPoint, front
 from benchbd.leaderboard.board.row import row_of
 
 
-def by_definition(points: dict[str, Point]) -> set[str]:
+def by_definition(points: dict[str, ParetoPoint]) -> set[str]:
     """Names that no other point is at least as good as in both figures and better than in one."""
 
-    def beats(other: Point, point: Point) -> bool:
+    def beats(other: ParetoPoint, point: ParetoPoint) -> bool:
         return other[0] <= point[0] and other[1] <= point[1] and other != point
 
     return {

@@ -9,7 +9,7 @@ from made_cells import make_cell
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Section
-from benchbd.leaderboard.board.ranking import Standing
+from benchbd.leaderboard.board.ranking import Rank
 from benchbd.leaderboard.board.row import row_of
 from benchbd.measure.metrics import Metrics
 from benchbd.record.cell import Cell
@@ -22,7 +22,7 @@ def section(cells: Sequence[Cell]) -> Section:
     return found
 
 
-def standing(of: Section, defense: str) -> Standing:
+def standing(of: Section, defense: str) -> Rank:
     return next(s for s in of.ranking.standings if s.defense == defense)
 
 

@@ -16,7 +16,7 @@ from benchbd.leaderboard.board.build import board, read_board
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.changes import differences
-from benchbd.leaderboard.render.csv_parquet import COLUMNS, to_csv, to_parquet
+from benchbd.leaderboard.render.csv_parquet import CSV_COLUMNS, to_csv, to_parquet
 from benchbd.leaderboard.render.json_document import read_document, to_json
 from benchbd.record.files import write_text
 
@@ -55,14 +55,14 @@ def test_csv_holds_numbers_as_numbers(small: Board) -> None:
 
 def test_parquet_holds_the_same(small: Board) -> None:
     table = pandas.read_parquet(io.BytesIO(to_parquet(small)))
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == CSV_COLUMNS
     assert table["acc"].dtype == "float64"
     assert table.query("attack == 'a'")["asr"].tolist() == [0.1, 0.1]
     assert pandas.isna(table.query("status == 'timeout'")["acc"]).all()
 
 
 def test_parquet_of_nothing_has_its_columns() -> None:
-    assert tuple(pandas.read_parquet(io.BytesIO(to_parquet(board([])))).columns) == COLUMNS
+    assert tuple(pandas.read_parquet(io.BytesIO(to_parquet(board([])))).columns) == CSV_COLUMNS
 
 
 def test_json_names_every_cell_of_an_entry(small: Board) -> None:

@@ -14,13 +14,13 @@ from made_cells import make_cell
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
-from benchbd.leaderboard.board.curves import MOST_POINTS, thinned, traces
+from benchbd.leaderboard.board.curves import MAX_CURVE_POINTS, thinned, traces
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render import page_data as thinning
-from benchbd.leaderboard.render.html_page import HERE, SCRIPTS, STYLES, to_html
+from benchbd.leaderboard.render.html_page import RENDER_FOLDER, SCRIPTS, STYLES, to_html
 from benchbd.leaderboard.render.json_document import document
 from benchbd.leaderboard.render.page_data import board_digest, inline
-from benchbd.leaderboard.render.vendor.fetch import LIST, Refused, check, main
+from benchbd.leaderboard.render.vendor.fetch import LIST, FetchRefused, check, main
 from benchbd.measure.curve import Curve, CurvePoint, OperatingPoint
 
 POINT = CurvePoint(value=0.5, acc=0.9, asr=0.2, rc=0.7)
@@ -73,10 +73,10 @@ def test_nothing_on_it_names_another_file(small: Board) -> None:
 
 
 def test_every_file_of_the_web_folder_is_on_the_page() -> None:
-    assert {path.name for path in (HERE / "web").iterdir()} == {f"{n}.js" for n in SCRIPTS} | {
-        f"{n}.css" for n in STYLES
-    }
-    for path in (HERE / "web").glob("*.js"):
+    assert {path.name for path in (RENDER_FOLDER / "web").iterdir()} == {
+        f"{n}.js" for n in SCRIPTS
+    } | {f"{n}.css" for n in STYLES}
+    for path in (RENDER_FOLDER / "web").glob("*.js"):
         assert "innerHTML" not in path.read_text() and "</script" not in path.read_text().lower(), (
             path
         )
@@ -125,7 +125,7 @@ def test_long_curves_keep_ends_and_choice(count: int, chosen: int | None) -> Non
     places = thinned(count, chosen)
     assert places[0] == 0 and places[-1] == count - 1
     assert chosen is None or chosen in places
-    assert len(places) <= MOST_POINTS + 2
+    assert len(places) <= MAX_CURVE_POINTS + 2
     assert list(places) == sorted(set(places))
 
 
@@ -167,7 +167,7 @@ def test_a_changed_library_is_noticed(tmp_path: Path) -> None:
         (tmp_path / file["name"]).write_bytes((LIST.parent / file["name"]).read_bytes())
     check(package, tmp_path)
     (tmp_path / "tabulator.min.js").write_bytes(b"alert(1)")
-    with pytest.raises(Refused, match="is not the file of tabulator-tables"):
+    with pytest.raises(FetchRefused, match="is not the file of tabulator-tables"):
         check(package, tmp_path)
 
 

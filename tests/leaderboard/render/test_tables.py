@@ -14,7 +14,7 @@ from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.markdown import to_markdown
 from benchbd.leaderboard.render.tables import Table, attack_tables, headline_tables, interval
 from benchbd.measure.metrics import Metrics
-from benchbd.record.cell import Cell, Code
+from benchbd.record.cell import Cell, StatusCode
 
 
 def section(cells: list[Cell]) -> Section:
@@ -44,7 +44,7 @@ def of() -> Section:
     ]
     for attack in names:
         for seed in range(3):
-            code: Code = "ok" if attack != "attack3" else ("n/a", "timeout", "failed")[seed]  # type: ignore[assignment]
+            code: StatusCode = "ok" if attack != "attack3" else ("n/a", "timeout", "failed")[seed]  # type: ignore[assignment]
             cells.append(
                 make_cell(
                     attack, "gap", seed, code=code, reason="" if code == "ok" else f"it was {code}"

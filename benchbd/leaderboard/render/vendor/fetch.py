@@ -24,11 +24,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-LIST = HERE / "packages.json"
+VENDOR_FOLDER = Path(__file__).parent
+LIST = VENDOR_FOLDER / "packages.json"
 
 
-class Refused(Exception):
+class FetchRefused(Exception):
     """What came, or what is here, is not what was noted."""
 
 
@@ -52,7 +52,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         for package in packages:
             check(package) if chosen.check else fetch(package, chosen.accept)
-    except (Refused, OSError, subprocess.SubprocessError, tarfile.TarError) as error:
+    except (FetchRefused, OSError, subprocess.SubprocessError, tarfile.TarError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     if chosen.accept:
@@ -60,19 +60,23 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def check(package: dict[str, Any], folder: Path = HERE) -> None:
-    """Raise `Refused` unless every file of the package lies here with the digest that was noted."""
+def check(package: dict[str, Any], folder: Path = VENDOR_FOLDER) -> None:
+    """Raise `FetchRefused` unless every file of the package lies here with the digest that was
+    noted.
+    """
     for file in package["files"]:
         path = folder / file["name"]
         if not path.is_file() or _sha256(path.read_bytes()) != file["sha256"]:
-            raise Refused(
+            raise FetchRefused(
                 f"{path} is not the file of {package['name']} {package['version']} that was "
                 "noted; fetch it again"
             )
 
 
 def fetch(package: dict[str, Any], accept: bool) -> None:
-    """Put the package's files here. Raises `Refused` when they are not those that were noted."""
+    """Put the package's files here. Raises `FetchRefused` when they are not those that
+    were noted.
+    """
     with tempfile.TemporaryDirectory() as folder:
         archive = _archive(package, Path(folder))
         integrity = (
@@ -85,14 +89,14 @@ def fetch(package: dict[str, Any], accept: bool) -> None:
                 assert member is not None, "packages.json names files, not folders"
                 found = member.read()
                 _note(file, "sha256", _sha256(found), accept)
-                (HERE / file["name"]).write_bytes(found)
+                (VENDOR_FOLDER / file["name"]).write_bytes(found)
 
 
 def _archive(package: dict[str, Any], folder: Path) -> Path:
     """The package as npm packs it."""
     npm = shutil.which("npm")
     if npm is None:
-        raise Refused(
+        raise FetchRefused(
             "no npm on the path; install Node.js, or keep the files that are here (--check)"
         )
     wanted = f"{package['name']}@{package['version']}"
@@ -108,7 +112,7 @@ def _note(about: dict[str, Any], field: str, found: str, accept: bool) -> None:
     if accept:
         about[field] = found
     elif about.get(field) != found:
-        raise Refused(
+        raise FetchRefused(
             f"{about['name']}: expected {field} {about.get(field)}, got {found}; if that is "
             "meant, run with --accept"
         )
