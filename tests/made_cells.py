@@ -8,7 +8,7 @@ from typing import Any
 
 from benchbd.engine.recipe import Recipe
 from benchbd.leaderboard.board.consistency import expected_key
-from benchbd.measure.metrics import Counts, Metrics
+from benchbd.measure.shares import Counts, Metrics
 from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, PluginRecord, Status, StatusCode
 from benchbd.record.cells import ResultStore
 

@@ -11,7 +11,8 @@ from benchbd.attack.attack import Attack
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.errors import BenchbdError, RecordError
-from benchbd.measure.metrics import Counts, count
+from benchbd.measure.counting import count
+from benchbd.measure.shares import Counts
 from benchbd.plugin.loose import LOCAL_FILE
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, entries

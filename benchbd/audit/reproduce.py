@@ -16,6 +16,7 @@ from benchbd.leaderboard.board.trust import Note
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
 from benchbd.record.defense_result import DefenseResult
+from benchbd.record.keys import KEY_DIGITS
 from benchbd.record.predictions import read_predictions
 from benchbd.running.attacking import AttackJob, make
 from benchbd.running.protocol import load_protocol
@@ -96,7 +97,8 @@ def reproduce(path: Path, folder: Path, device: str = "auto") -> Reproduction:
     result = _make(stored, folder, device)
     if result.cell.key != stored.key:
         raise RecordError(
-            f"what was made has the key {result.cell.key[:12]}, the cell says {stored.key[:12]}; "
+            f"what was made has the key {result.cell.key[:KEY_DIGITS]}, the cell says "
+            f"{stored.key[:KEY_DIGITS]}; "
             "`benchbd verify` it"
         )
     if stored.predictions is None:

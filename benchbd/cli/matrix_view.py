@@ -25,7 +25,7 @@ from benchbd.matrices.matrix import Matrix
 from benchbd.matrices.matrix import Progress as MatrixProgress
 from benchbd.matrices.plan import AttackStage, PlannedPlugin
 from benchbd.matrices.stored_state import TO_RUN, StateName, StoredState
-from benchbd.measure.metrics import percent
+from benchbd.measure.shares import percent
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell

@@ -72,7 +72,7 @@ def command(
 
 
 def _show(found: Reproduction) -> None:
-    from benchbd.measure.metrics import percent
+    from benchbd.measure.shares import percent
 
     about = found.stored.cell
     click.echo(

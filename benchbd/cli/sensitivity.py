@@ -97,7 +97,7 @@ def _show(name: str, attack: str, found: list[Stability], results: Path) -> None
     from rich.console import Console
     from rich.table import Table
 
-    from benchbd.measure.metrics import percent
+    from benchbd.measure.shares import percent
     from benchbd.report.sensitivity import draw_sensitivity
 
     table = Table(title=f"{name} against {attack}", title_justify="left", header_style="bold")

@@ -24,10 +24,11 @@ from benchbd.engine.counting import measured
 from benchbd.engine.hardware import default_precision, hardware
 from benchbd.engine.structure import in_training
 from benchbd.errors import ContractBroken, NotApplicable
-from benchbd.measure.curve import along_training
+from benchbd.measure.along_training import along_training
 from benchbd.plugin.plugin import Plugin, param
-from benchbd.record.attack_result import MODEL_ONLY, AttackResult, load_attack_result
+from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.defense_result import DefenseResult, folder_of
+from benchbd.record.keys import MODEL_ONLY
 from benchbd.record.provenance import now
 from benchbd.report.curves import draw_curves
 from benchbd.report.pictures import draw_pictures

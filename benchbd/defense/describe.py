@@ -10,12 +10,11 @@ from benchbd.defense.evaluation import REJECTED, Evaluation
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import Cost
 from benchbd.errors import ContractBroken
-from benchbd.measure.curve import Curve, CurvePoint
 from benchbd.measure.plausible import doubts
-from benchbd.record.attack_result import MODEL_ONLY
+from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, PluginRecord
 from benchbd.record.defense_result import DefenseResult
-from benchbd.record.keys import SCHEMA, canonical_json, cell_key
+from benchbd.record.keys import MODEL_ONLY, SCHEMA, canonical_json, cell_key
 from benchbd.record.provenance import provenance
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from benchbd.defense.outcome import Outcome, Sweep
 from benchbd.engine.inference import predict
 from benchbd.engine.structure import hooks
 from benchbd.engine.sweep import sweep_predictions
-from benchbd.measure.curve import Along, Curve, CurvePoint, OperatingPoint
-from benchbd.measure.metrics import Counts, Metrics, count
+from benchbd.measure.along_training import Along
+from benchbd.measure.counting import count
+from benchbd.measure.shares import Counts, Curve, CurvePoint, Metrics, OperatingPoint
 
 
 @dataclass(frozen=True, eq=False)

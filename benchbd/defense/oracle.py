@@ -14,7 +14,7 @@ from benchbd.defense.case import Case
 from benchbd.defense.evaluation import measure_sweep
 from benchbd.defense.outcome import Outcome
 from benchbd.defense.repair import Repair
-from benchbd.measure.curve import Curve
+from benchbd.measure.shares import Curve
 
 
 class OracleSelection(Repair):

@@ -11,14 +11,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from benchbd.engine.recipe import Precision
 from benchbd.errors import ConfigError
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 _default_precision: ContextVar[Precision] = ContextVar("precision", default="auto")
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from benchbd.engine.hardware import Precision, hardware
+from benchbd.engine.hardware import hardware
 from benchbd.engine.progress import track
+from benchbd.engine.recipe import Precision
 from benchbd.engine.training import device_of, to_float
 
 EVAL_BATCH = 256

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-import torch
-from torch import nn
-
-from benchbd.engine.hardware import Precision
 from benchbd.plugin.plugin import Plugin, param
+
+if TYPE_CHECKING:  # a protocol holds a recipe, and is read where nothing is trained
+    import torch
+    from torch import nn
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 class Recipe(Plugin):
@@ -58,6 +60,8 @@ class Recipe(Plugin):
         )
 
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        import torch
+
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
         return torch.optim.SGD(

@@ -20,9 +20,10 @@ from torch import Tensor, fx, nn
 from benchbd.data.images import ImageSet
 from benchbd.engine.counting import count_samples
 from benchbd.engine.graph import node_of, run_watched, trace
-from benchbd.engine.hardware import Hardware, Precision, hardware
+from benchbd.engine.hardware import Hardware, hardware
 from benchbd.engine.inference import EVAL_BATCH, eval_mode, predict
 from benchbd.engine.progress import track
+from benchbd.engine.recipe import Precision
 from benchbd.engine.training import device_of, to_float
 from benchbd.engine.units import PruningPath, channels, prune
 

@@ -29,7 +29,8 @@ from benchbd.record.cell import Status, StatusCode
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import Busy, claim, claim_path
 from benchbd.record.files import read_json, write_bytes, write_json
-from benchbd.report.sheet import strip_name, thumbnails
+from benchbd.record.keys import KEY_DIGITS, strip_name
+from benchbd.report.sheet import thumbnails
 from benchbd.running.attacking import AttackJob, make
 from benchbd.running.protocol import Choice
 from benchbd.running.status import status_of
@@ -76,7 +77,8 @@ class AttackSpec(_Spec):
         )
         if job.key != self.key:
             raise RecordError(
-                f"the plugins here give the key {job.key[:12]}, the plan says {self.key[:12]}; "
+                f"the plugins here give the key {job.key[:KEY_DIGITS]}, the plan says "
+                f"{self.key[:KEY_DIGITS]}; "
                 "plan again with the same versions"
             )
         with claim(claim_path(self.folder)):
@@ -126,7 +128,8 @@ class DefenseSpec(_Spec):
         )
         if result.cell.key != self.key:
             raise RecordError(
-                f"this cell has the key {result.cell.key[:12]}, the plan says {self.key[:12]}; "
+                f"this cell has the key {result.cell.key[:KEY_DIGITS]}, the plan says "
+                f"{self.key[:KEY_DIGITS]}; "
                 "plan again"
             )
         noted = result.cell.provenance | {"retries": self.retries}

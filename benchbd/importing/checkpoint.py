@@ -20,8 +20,8 @@ from benchbd.importing.architecture import Statistics, are_usable, require_state
 from benchbd.importing.assemble import ForeignResult, nothing_triggered, only_model
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import SUFFIXES, inside, read_pictures
-from benchbd.record.attack_result import MODEL_ONLY
 from benchbd.record.files import require_ordinary
+from benchbd.record.keys import MODEL_ONLY
 from benchbd.victim.model import Model
 
 CHECKPOINT = "a checkpoint"

@@ -21,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchbd.errors import RecordError, UnsafeFile
-from benchbd.record.files import require_ordinary, require_unfolded
+from benchbd.record.files import require_ordinary
 from benchbd.record.pickles import strange_names, suspicious_imports
+from benchbd.record.tensor_files import require_unfolded
 
 NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 """Types of the elements of an array."""

@@ -32,7 +32,7 @@ from benchbd.importing.architecture import restored
 from benchbd.importing.assemble import ForeignResult, nothing_triggered, only_model
 from benchbd.importing.hdf5 import array, member, names, opened
 from benchbd.plugin.registry import create, entries
-from benchbd.record.attack_result import MODEL_ONLY
+from benchbd.record.keys import MODEL_ONLY
 from benchbd.victim.model import ImageShape, Model
 
 KERAS = "Keras"

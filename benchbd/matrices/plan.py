@@ -17,7 +17,7 @@ from benchbd.errors import ConfigError, PluginNotFound
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, find
 from benchbd.record.cell import PluginRecord
-from benchbd.record.keys import Identity, attack_key, cell_key, folder_name, safe_name
+from benchbd.record.keys import KEY_DIGITS, Identity, attack_key, cell_key, folder_name, safe_name
 from benchbd.running.protocol import Choice, Protocol
 
 

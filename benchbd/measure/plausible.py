@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from benchbd.measure.metrics import Counts, Metrics, percent
+from benchbd.measure.shares import Counts, Metrics, percent
 
 PLAUSIBLE_DEVIATIONS = 3.0
 HIGH_ASR = 0.2

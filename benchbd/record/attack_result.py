@@ -18,20 +18,19 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, TriggeredSet
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import DataError, RecordError, UnsafeFile
-from benchbd.measure.metrics import Counts, Metrics, count
+from benchbd.measure.counting import count
+from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.loose import is_imported
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, is_file
-from benchbd.record.files import read_json, read_tensors, sha256, write_json, write_tensors
+from benchbd.record.files import read_json, sha256, write_json
 from benchbd.record.keys import SCHEMA
+from benchbd.record.tensor_files import read_tensors, write_tensors
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
 ATTACK_FILE = "attack_result.pt"
 MANIFEST = "manifest.json"
-
-MODEL_ONLY = "model-only"
-"""The stage of a result that was imported without its training set."""
 
 
 def record_dir() -> Path:

@@ -8,8 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchbd.errors import ConfigError
-from benchbd.measure.curve import Curve, OperatingPoint
-from benchbd.measure.metrics import Counts, Metrics
+from benchbd.measure.shares import Counts, Curve, Metrics, OperatingPoint
 from benchbd.plugin.loose import LOCAL_FILE
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import provider_of

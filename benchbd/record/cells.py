@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from benchbd.errors import RecordError
 from benchbd.record.cell import Cell, Predictions, is_whole
 from benchbd.record.files import read_json, sha256, write_bytes, write_json
+from benchbd.record.keys import KEY_DIGITS
 
 SUFFIX = ".predictions.safetensors"
 
@@ -53,7 +54,8 @@ class ResultStore:
         cell = read_cell(path)
         if key is not None and cell.key != key:
             raise RecordError(
-                f"{path} is the result of other work (key {cell.key[:12]}, expected {key[:12]})"
+                f"{path} is the result of other work (key {cell.key[:KEY_DIGITS]}, expected "
+                f"{key[:KEY_DIGITS]})"
             )
         if cell.predictions is not None:
             _require_predictions(path, cell.predictions)

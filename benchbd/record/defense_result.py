@@ -19,18 +19,11 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from benchbd.errors import RecordError
-from benchbd.measure.metrics import Metrics
+from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, Predictions, is_whole
-from benchbd.record.files import (
-    read_json,
-    read_tensors,
-    sha256,
-    write_bytes,
-    write_json,
-    write_tensors,
-    write_text,
-)
+from benchbd.record.files import read_json, sha256, write_bytes, write_json, write_text
 from benchbd.record.keys import SCHEMA
+from benchbd.record.tensor_files import read_tensors, write_tensors
 
 DEFENSE_FILE = "defense_result.pt"
 CELL = "cell.json"

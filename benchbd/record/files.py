@@ -1,7 +1,7 @@
-"""Reading and writing of every stored file: whole or not at all, and never a pickle that could run.
+"""Reading and writing of stored files, whole or not at all: bytes, texts and JSON.
 
 A write goes to a temporary name in the same folder, is flushed to the disk and renamed into place.
-A read accepts tensors, numbers, texts, lists and tables, and nothing else.
+Files of tensors are read and written by `tensor_files.py`.
 """
 
 from __future__ import annotations
@@ -9,30 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
-import torch
+from benchbd.errors import RecordError, Unwritable
 
-from benchbd.errors import RecordError, UnsafeFile, Unwritable
-from benchbd.record.pickles import strange_names, suspicious_imports
-
-MAX_TENSOR_FILE_BYTES = 16 * 2**30
+MAX_FILE_BYTES = 16 * 2**30
 """The largest file that is read."""
 
 MAX_JSON = 2**26
 """The largest JSON file that is read; nested lists of that size stay within some hundred megabytes.
-"""
-
-UNFOLDED = 2**26
-"""Bytes by which the tensors of a file may be larger than the file, where they repeat what is
-stored once.
 """
 
 _announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
@@ -86,97 +76,6 @@ def write_json(path: Path, value: Any) -> Path:
     return write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def write_tensors(path: Path, content: dict[str, Any]) -> Path:
-    """Store tensors, numbers, texts, lists and tables for `read_tensors`."""
-    return write(path, lambda file: _save_tensors(_shown(content), file))
-
-
-def _shown(value: Any) -> Any:
-    """`value` with tensors that hold what they show; of one that is a part of a larger one, PyTorch
-    stores the larger one.
-    """
-    if isinstance(value, dict):
-        return {name: _shown(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_shown, value))
-    if (
-        isinstance(value, torch.Tensor)
-        and value.layout == torch.strided
-        and value.untyped_storage().nbytes() > value.nbytes
-    ):
-        return value.clone()
-    return value
-
-
-def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
-    try:
-        torch.save(content, file)
-    except RuntimeError as error:
-        if isinstance(
-            error.__context__, OSError
-        ):  # what torch raises on a full disk does not say so
-            raise error.__context__ from None
-        raise
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Read what `write_tensors` stored.
-
-    Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not
-    run), and `RecordError` for a file that is missing, cut short or not one of ours.
-    """
-    require_ordinary(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _require_sizes(path, archive)
-    except RecordError:
-        raise
-    except Exception:  # a damaged archive raises whatever the damage hits
-        raise _refusal(path) from None
-    if names := strange_names(
-        path
-    ):  # PyTorch itself accepts some that make much of little, such as `bytearray`
-        raise UnsafeFile(_unsafe(path, names))
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no common class for what a damaged file raises
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise RecordError(f"{path} cannot be read: {reason}; make it again") from None
-    if not isinstance(content, dict) or "schema" not in content:
-        raise RecordError(
-            f"{path} was not written by benchbd: expected a table with an entry 'schema'"
-        )
-    require_unfolded(path, content)
-    return content
-
-
-def require_unfolded(path: Path, content: Any) -> None:
-    """Raise `UnsafeFile` when the tensors in `content` say that they are far larger than the file
-    that they came from.
-    """
-    total = sum(value.numel() * value.element_size() for value in tensors_in(content))
-    if total > path.stat().st_size + UNFOLDED:
-        raise UnsafeFile(
-            f"{path}: its tensors would unfold to {total:,} bytes, the file has "
-            f"{path.stat().st_size:,}; refused"
-        )
-
-
-def tensors_in(content: Any) -> Iterator[torch.Tensor]:
-    """Every tensor in lists and tables, once for each list or table that holds it; a list that was
-    seen is not entered again.
-    """
-    seen: set[int] = set()
-    waiting = [content]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, torch.Tensor):
-            yield value
-        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
-            seen.add(id(value))
-            waiting.extend(value.values() if isinstance(value, dict) else value)
-
-
 def read_json(path: Path) -> Any:
     """Raises `RecordError` for a file that is missing, too large or is not JSON."""
     require_ordinary(path, MAX_JSON)
@@ -191,35 +90,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refusal(path: Path) -> RecordError:
-    """The error for a file that is not an archive: a bare pickle, or a file cut short."""
-    with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(max(0, path.stat().st_size - 1))
-        pickled = head[:1] == b"\x80" or file.read() == pickle.STOP
-    names = suspicious_imports(path) if pickled else []
-    if names:
-        return UnsafeFile(_unsafe(path, names))
-    cut = head == b"PK\x03\x04"
-    return RecordError(
-        f"{path} is {'cut short or damaged' if cut else 'not a result file of benchbd'}; make it "
-        "again, or name another file"
-    )
-
-
-def _unsafe(path: Path, names: list[str]) -> str:
-    return (
-        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing "
-        "in it was run. "
-        "Only files of tensors and plain values are read: `benchbd inspect` shows what is in it, "
-        "`benchbd import` reads results "
-        "of other tools; else ask its author for such a file, or make the result again"
-    )
-
-
 def require_ordinary(path: Path, most: int | None = None) -> None:
-    """Raise `RecordError` unless `path` is a file that can be read, of at most `most` bytes (unset:
-    `MAX_TENSOR_FILE_BYTES`).
+    """Raise `RecordError` unless `path` is a file that can be read, of at most `most` bytes
+    (unset: `MAX_FILE_BYTES`).
     """
     try:
         if not path.is_file():
@@ -228,16 +101,8 @@ def require_ordinary(path: Path, most: int | None = None) -> None:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
-    if size > (limit := MAX_TENSOR_FILE_BYTES if most is None else most):
+    if size > (limit := MAX_FILE_BYTES if most is None else most):
         raise RecordError(f"{path} has {size:,} bytes; at most {limit:,} are read")
-
-
-def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:
-    """Entries of our archives are stored as they are; one that would unpack to more than the file
-    is a bomb.
-    """
-    if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
-        raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
 
 
 def _umask() -> int:

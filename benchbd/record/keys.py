@@ -10,6 +10,12 @@ from typing import Any
 SCHEMA = 1
 """Version of everything stored on disk; part of every key."""
 
+KEY_DIGITS = 12
+"""Digits of a key in the names of files and in messages."""
+
+MODEL_ONLY = "model-only"
+"""The stage of a result that was imported without its training set."""
+
 Identity = list[object]
 """What of a plugin is part of a key: name, version of its results, parameters."""
 
@@ -50,3 +56,8 @@ def folder_name(attack: str, dataset: str, model: str, seed: int, key: str) -> s
 def safe_name(name: str) -> str:
     """A name that is one part of a path and stays inside its folder."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
+
+
+def strip_name(dataset: str) -> str:
+    """What the strip of an attack on this data set is called, beside the results."""
+    return f"images-{safe_name(dataset)}.png"

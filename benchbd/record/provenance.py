@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import sources
 
@@ -28,6 +26,8 @@ def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
     """Versions of benchbd, Python and libraries, digests of the plugins' sources, threads, the
     command line, the times.
     """
+    import torch  # here, since results are read without it
+
     return {
         "benchbd": _version("benchbd"),
         **_checkout(),

@@ -24,8 +24,8 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import RecordError, Unwritable
-from benchbd.record.files import read_tensors, write_tensors
 from benchbd.record.keys import SCHEMA, Identity, canonical_json
+from benchbd.record.tensor_files import read_tensors, write_tensors
 
 REMEMBERED_FOLDER = ".remembered"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbd.measure.curve import Curve
+from benchbd.measure.shares import Curve
 from benchbd.record.cell import Cell
 from benchbd.record.files import write
 

@@ -15,7 +15,6 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.files import write
-from benchbd.record.keys import safe_name
 
 IMAGES_SHOWN = 8
 """Images on a sheet, spread over the classes."""
@@ -58,11 +57,6 @@ def draw_sheet(result: AttackResult) -> None:
     rows[0].set_xticks(_centres(clean), _titles(result, places), fontsize=8)
     rows[0].tick_params(length=0)
     write(result.folder / "images.png", lambda file: figure.savefig(file, format="png", dpi=130))
-
-
-def strip_name(dataset: str) -> str:
-    """What the strip of an attack on this data set is called, beside the results."""
-    return f"images-{safe_name(dataset)}.png"
 
 
 def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchbd.measure.metrics import Metrics, percent
-from benchbd.record.attack_result import MODEL_ONLY, AttackResult
+from benchbd.measure.shares import Metrics, percent
+from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell
+from benchbd.record.keys import MODEL_ONLY
 
 ROOM = 85
 """Columns that the table of cells takes with the counts in it."""

@@ -25,8 +25,9 @@ from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import ContractBroken, RecordError, Unwritable
-from benchbd.measure.curve import Along, CurvePoint, along_training
+from benchbd.measure.along_training import Along, along_training
 from benchbd.measure.quality import image_quality
+from benchbd.measure.shares import CurvePoint
 from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import ATTACK_FILE, AttackResult, load_attack_result
 from benchbd.record.cell import PluginRecord

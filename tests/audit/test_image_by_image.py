@@ -24,7 +24,8 @@ from benchbd.leaderboard.board.build import board, read_board
 from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.leaderboard.board.contents import Section
 from benchbd.leaderboard.board.row import row_of
-from benchbd.measure.metrics import Metrics, count
+from benchbd.measure.counting import count
+from benchbd.measure.shares import Metrics
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import PluginRecord

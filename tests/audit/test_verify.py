@@ -19,7 +19,7 @@ from benchbd.audit.verify import Verified, verify
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.consistency import expected_key
-from benchbd.measure.metrics import Counts, Metrics
+from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell, Predictions

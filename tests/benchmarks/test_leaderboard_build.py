@@ -17,7 +17,7 @@ import pytest
 from made_cells import make_cell, provided
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchbd.measure.curve import Curve, CurvePoint
+from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.record.cell import Cell
 from benchbd.record.files import write_json
 

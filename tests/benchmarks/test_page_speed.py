@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.files import publish
-from benchbd.measure.curve import Curve, CurvePoint
+from benchbd.measure.shares import Curve, CurvePoint
 
 ATTACKS, DEFENSES, SEEDS = 40, 50, 3
 FIRST_PAINT, SORT = 2.0, 0.3

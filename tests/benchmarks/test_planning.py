@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from benchbd.cli.status import command
 from benchbd.matrices.matrix import Matrix
 from benchbd.matrices.plan import plan
-from benchbd.measure.metrics import Counts, Metrics
+from benchbd.measure.shares import Counts, Metrics
 from benchbd.record.cell import Cell, Coordinates
 from benchbd.record.cells import ResultStore
 from benchbd.record.keys import SCHEMA

@@ -16,7 +16,7 @@ from made_cells import make_cell, store
 from benchbd.cli.main import benchbd
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
-from benchbd.measure.metrics import Metrics
+from benchbd.measure.shares import Metrics
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore

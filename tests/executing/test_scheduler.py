@@ -79,7 +79,7 @@ class Plan:
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedulers, "PAUSE", 0.0)
+    monkeypatch.setattr(schedulers, "SCHEDULER_POLL_SECONDS", 0.0)
     monkeypatch.setattr(schedulers, "BUSY_PAUSE", 0.01)
 
 

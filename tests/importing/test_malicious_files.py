@@ -26,8 +26,9 @@ from benchbd.importing.contents import content_of, opcodes
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import inside, read_pictures
 from benchbd.options import read_yaml
-from benchbd.record.files import read_json, read_tensors, write_tensors
+from benchbd.record.files import read_json
 from benchbd.record.pickles import suspicious_imports
+from benchbd.record.tensor_files import read_tensors, write_tensors
 
 
 class Shell:
@@ -273,7 +274,7 @@ def behind_a_pickle(path: Path) -> Path:
 def test_a_pickle_that_the_look_through_does_not_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path]
 ) -> None:
-    monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 100)
+    monkeypatch.setattr("benchbd.record.pickles.MAX_PICKLE_BYTES", 100)
     monkeypatch.setattr("benchbd.record.pickles.MOST_ENTRIES", 20)
     path = make(tmp_path / "a.pt")
     for read in (read_tensors, read_foreign):
@@ -288,7 +289,7 @@ def test_a_pickle_that_the_look_through_does_not_reach(
 def test_an_archive_of_which_not_all_is_looked_through_is_no_harmless_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 100)
+    monkeypatch.setattr("benchbd.record.pickles.MAX_PICKLE_BYTES", 100)
     path = archive(
         tmp_path / "a.zip", {"a.pkl": BLIND * 20, "b.pkl": CALLS, "tensor": b"\x80" * 500}
     )
@@ -308,7 +309,7 @@ def test_a_damaged_pickle_is_not_read_as_far_as_it_goes(tmp_path: Path) -> None:
 
 def test_tensors_that_begin_like_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images whose first pixel is 128 are no pickle, however many there are."""
-    monkeypatch.setattr("benchbd.record.pickles.MOST_BYTES", 2000)
+    monkeypatch.setattr("benchbd.record.pickles.MAX_PICKLE_BYTES", 2000)
     path = write_tensors(
         tmp_path / "a.pt", {"schema": 1, "images": torch.full((5000,), 128, dtype=torch.uint8)}
     )
@@ -489,7 +490,7 @@ def test_hdf5_whose_groups_contain_themselves(tmp_path: Path) -> None:
 
 def test_a_result_that_claims_a_million_classes_builds_no_such_model(result_file: Path) -> None:
     from benchbd.record.attack_result import load_attack_result
-    from benchbd.record.files import write_tensors
+    from benchbd.record.tensor_files import write_tensors
 
     content = read_tensors(result_file)
     content["manifest"]["outline"]["num_classes"] = 10**12

@@ -19,7 +19,7 @@ from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.files import publish
-from benchbd.measure.curve import Curve, CurvePoint
+from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.record.cell import Cell
 
 VIEWS = ("matrix", "defenses", "attacks", "stages", "tradeoffs", "seeds", "cells")

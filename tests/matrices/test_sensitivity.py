@@ -15,7 +15,7 @@ from benchbd.api import Repair, param
 from benchbd.cli.sensitivity import command
 from benchbd.errors import ConfigError
 from benchbd.matrices.sensitivity import stabilities, study, variations
-from benchbd.measure.metrics import Metrics
+from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, Coordinates, PluginRecord
 from benchbd.running.protocol import load_protocol
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchbd.measure.metrics import Counts, Metrics
 from benchbd.measure.plausible import doubts
+from benchbd.measure.shares import Counts, Metrics
 from benchbd.measure.siblings import outlying
 
 COUNTS = Counts(clean=900, clean_hits=0, triggered=900, attack_hits=0, true_hits=0)

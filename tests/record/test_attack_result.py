@@ -14,7 +14,7 @@ from benchbd.data.poisoned import State
 from benchbd.engine.inference import predict
 from benchbd.errors import BenchbdError, DataError, PluginNotFound, RecordError
 from benchbd.record.attack_result import AttackResult, is_stored, load_attack_result, result_path
-from benchbd.record.files import read_tensors, write_tensors
+from benchbd.record.tensor_files import read_tensors, write_tensors
 
 Content = dict[str, Any]
 

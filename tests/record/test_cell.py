@@ -11,8 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchbd.engine.recipe import Recipe
-from benchbd.measure.curve import Curve, CurvePoint, OperatingPoint
-from benchbd.measure.metrics import Counts, Metrics
+from benchbd.measure.shares import Counts, Curve, CurvePoint, Metrics, OperatingPoint
 from benchbd.plugin.plugin import Plugin, param
 from benchbd.plugin.registry import create
 from benchbd.record.cell import (

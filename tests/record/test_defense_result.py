@@ -13,11 +13,12 @@ import torch
 from benchbd.api import CleanSet, Repair, Repaired, Sweep, norm_layers, path_by_number
 from benchbd.engine.units import channels
 from benchbd.errors import RecordError
-from benchbd.measure.curve import CurvePoint
+from benchbd.measure.shares import CurvePoint
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.defense_result import DefenseResult, read_defense_result, table
-from benchbd.record.files import read_tensors, sha256, write_tensors
+from benchbd.record.files import sha256
+from benchbd.record.tensor_files import read_tensors, write_tensors
 
 
 class Halve(Repair):

@@ -17,16 +17,8 @@ import torch
 
 from benchbd.errors import RecordError, UnsafeFile
 from benchbd.record import files
-from benchbd.record.files import (
-    announcing,
-    read_json,
-    read_tensors,
-    sha256,
-    write,
-    write_json,
-    write_tensors,
-    write_text,
-)
+from benchbd.record.files import announcing, read_json, sha256, write, write_json, write_text
+from benchbd.record.tensor_files import read_tensors, write_tensors
 
 CONTENT = {
     "schema": 1,
@@ -288,7 +280,7 @@ def test_a_file_larger_than_anything_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_tensors(tmp_path / "a.pt", CONTENT)
-    monkeypatch.setattr(files, "MAX_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 1000)
     with pytest.raises(RecordError, match="at most 1,000 are read"):
         read_tensors(path)
 

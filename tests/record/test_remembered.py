@@ -18,8 +18,8 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import Unwritable
 from benchbd.plugin.registry import create
 from benchbd.record.cell import PluginRecord
-from benchbd.record.files import read_tensors, write_tensors
 from benchbd.record.remembered import clean_model, remembered, remembering
+from benchbd.record.tensor_files import read_tensors, write_tensors
 from benchbd.victim.model import Model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_cells import make_cell
 
-from benchbd.measure.curve import Curve, OperatingPoint
+from benchbd.measure.shares import Curve, OperatingPoint
 from benchbd.record.attack_result import AttackResult
 from benchbd.report.table import ROOM, cells_table, curve_table, plain
 

@@ -18,7 +18,7 @@ from benchbd.leaderboard.board.contents import Board, Pairing
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.render.markdown import escape, table_lines
 from benchbd.leaderboard.render.tables import Table, interval, status
-from benchbd.measure.metrics import percent
+from benchbd.measure.shares import percent
 
 ALWAYS: tuple[VerdictName, ...] = ("reproduced", "not reproduced", "not run")
 SELDOM: tuple[VerdictName, ...] = ("too few seeds", "no numbers", "ambiguous")

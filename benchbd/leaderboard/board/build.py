@@ -30,7 +30,7 @@ from benchbd.leaderboard.board.ranking import AttackedModel, Ranking, rank
 from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row, TableKey, read_rows
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, lowest
-from benchbd.measure.metrics import percent
+from benchbd.measure.shares import percent
 from benchbd.measure.siblings import outlying
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchbd.measure.metrics import Counts, Metrics
+from benchbd.measure.shares import Counts, Metrics
 from benchbd.record.cell import Cell
-from benchbd.record.keys import attack_key, cell_key
+from benchbd.record.keys import KEY_DIGITS, attack_key, cell_key
 
 MOST = 2**53
 """The largest figure of which every table keeps all digits."""
@@ -14,7 +14,8 @@ def contradictions(cell: Cell) -> list[str]:
     """Sentences, one for each contradiction; none for a cell that can be believed."""
     if cell.key != expected_key(cell):
         return [
-            f"its key {cell.key[:12]} is not that of its coordinates, {expected_key(cell)[:12]}"
+            f"its key {cell.key[:KEY_DIGITS]} is not that of its coordinates, "
+            f"{expected_key(cell)[:KEY_DIGITS]}"
         ]
     if faults := _out_of_range(cell):
         return faults

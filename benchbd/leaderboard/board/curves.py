@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchbd.leaderboard.board.text import one_line
-from benchbd.measure.curve import CurvePoint, OperatingPoint
+from benchbd.measure.shares import CurvePoint, OperatingPoint
 from benchbd.record.cell import Cell
 
 MAX_CURVE_POINTS = 60

@@ -14,7 +14,7 @@ from typing import Any
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.row import Row
 from benchbd.plugin.registry import entries
-from benchbd.record.attack_result import MODEL_ONLY
+from benchbd.record.keys import MODEL_ONLY
 
 OWN = "benchbd"
 """The distribution whose catalogue is the same for everybody."""

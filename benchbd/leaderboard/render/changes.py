@@ -11,7 +11,7 @@ from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import read_board
 from benchbd.leaderboard.board.row import METRICS
 from benchbd.leaderboard.render.json_document import document, read_document
-from benchbd.measure.metrics import percent
+from benchbd.measure.shares import percent
 
 CellPlace = tuple[str, str, str, int]
 """Title of the table, attack, defense, seed."""

@@ -17,9 +17,8 @@ from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row
 from benchbd.leaderboard.board.trust import LEVELS
 from benchbd.leaderboard.render.json_document import dump
 from benchbd.leaderboard.render.tables import IMPUTED, METRICS_EXPLAINED, ranking_note, summary_line
-from benchbd.report.sheet import strip_name
+from benchbd.record.keys import KEY_DIGITS, strip_name
 
-KEY_DIGITS = 12
 MAX_PAGE_POINTS = 60_000
 """Points of curves on one page; where there are more, only the first seed of each entry keeps its
 curves.

@@ -18,7 +18,7 @@ from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.paired_tests import ALPHA
 from benchbd.leaderboard.board.ranking import Aggregate, Rank
 from benchbd.leaderboard.board.text import cut
-from benchbd.measure.metrics import percent
+from benchbd.measure.shares import percent
 
 LONGEST_REASON = 160
 

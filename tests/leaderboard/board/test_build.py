@@ -16,7 +16,7 @@ from benchbd.leaderboard.board.interval import student, tidy, wilson
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.files import publication
 from benchbd.leaderboard.render.tables import headline_tables
-from benchbd.measure.metrics import Metrics
+from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, CellCost
 
 

@@ -20,7 +20,8 @@ from benchbd.leaderboard.render.json_document import document
 from benchbd.leaderboard.render.page_data import inline
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore
-from benchbd.report.sheet import FEW, SMALL, strip_name, thumbnails
+from benchbd.record.keys import strip_name
+from benchbd.report.sheet import FEW, SMALL, thumbnails
 
 
 def pair(size: int, channels: int = 3) -> tuple[ImageSet, TriggeredSet]:

@@ -11,7 +11,7 @@ from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Section
 from benchbd.leaderboard.board.ranking import Rank
 from benchbd.leaderboard.board.row import row_of
-from benchbd.measure.metrics import Metrics
+from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell
 
 ATTACKS = [f"attack{place:02d}" for place in range(10)]

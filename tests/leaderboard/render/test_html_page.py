@@ -21,7 +21,7 @@ from benchbd.leaderboard.render.html_page import RENDER_FOLDER, SCRIPTS, STYLES,
 from benchbd.leaderboard.render.json_document import document
 from benchbd.leaderboard.render.page_data import board_digest, inline
 from benchbd.leaderboard.render.vendor.fetch import LIST, FetchRefused, check, main
-from benchbd.measure.curve import Curve, CurvePoint, OperatingPoint
+from benchbd.measure.shares import Curve, CurvePoint, OperatingPoint
 
 POINT = CurvePoint(value=0.5, acc=0.9, asr=0.2, rc=0.7)
 
@@ -113,7 +113,7 @@ def test_many_curves_are_thinned_to_one_seed(small: Board, monkeypatch: pytest.M
         return [sum(bool(cell[10]) for cell in entry[6]) for entry in section["entries"]]
 
     assert with_curves() == [3] * 4
-    monkeypatch.setattr(thinning, "MOST_POINTS", 10)
+    monkeypatch.setattr(thinning, "MAX_PAGE_POINTS", 10)
     assert with_curves() == [1] * 4
     assert '"every_seed":false' in page(small)
 

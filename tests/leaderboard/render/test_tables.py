@@ -13,7 +13,7 @@ from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.markdown import to_markdown
 from benchbd.leaderboard.render.tables import Table, attack_tables, headline_tables, interval
-from benchbd.measure.metrics import Metrics
+from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, StatusCode
 
 

@@ -1,4 +1,4 @@
-"""Curves: ACC, ASR and RC along a sweep or along training, measured by the core after the fact."""
+"""ACC, ASR and RC along a training, measured between its epochs at no cost to it."""
 
 from __future__ import annotations
 
@@ -6,58 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.counting import uncounted
-from benchbd.engine.hardware import Precision
 from benchbd.engine.inference import predict
 from benchbd.engine.progress import watching
+from benchbd.engine.recipe import Precision
 from benchbd.engine.structure import look
-from benchbd.measure.metrics import Metrics, count
-
-
-class CurvePoint(BaseModel):
-    """One step of a sweep: `value` along the axis, pruned units if any, shares measured there."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    value: float
-    units: int | None = None
-    acc: float
-    asr: float | None
-    rc: float | None
-    validation_acc: float | None = None
-
-
-class Curve(BaseModel):
-    """A sweep measured by the core after the fact; `chosen` is the place of the step that was
-    reported.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = "curve"
-    axis: str
-    split: str = "test"
-    points: tuple[CurvePoint, ...]
-    chosen: int | None = None
-
-
-class OperatingPoint(BaseModel):
-    """A model kept beside the reported one, such as the last inside a tolerance."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    value: float
-    units: int | None = None
-    validation_acc: float
-    acc: float
-    asr: float | None
-    rc: float | None
+from benchbd.measure.counting import count
+from benchbd.measure.shares import CurvePoint, Metrics
 
 
 @dataclass

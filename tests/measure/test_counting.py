@@ -7,7 +7,8 @@ import torch
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
-from benchbd.measure.metrics import Counts, Metrics, count, percent
+from benchbd.measure.counting import count
+from benchbd.measure.shares import Counts, Metrics, percent
 
 
 def image_set(labels: list[int]) -> ImageSet:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.progress import epoch_done
-from benchbd.measure.curve import Along, CurvePoint, along_training
+from benchbd.measure.along_training import Along, along_training
+from benchbd.measure.shares import CurvePoint
 
 
 class Constant(nn.Module):

@@ -1,4 +1,5 @@
-"""ACC, ASR, RC and DER from stored predictions, with the counts behind them.
+"""ACC, ASR, RC and DER as shares, with the counts behind them, and curves of them: what results
+store.
 
 ACC: share of clean test images classified as their label. ASR: share of triggered images, none of
 them of the attacked label, classified as the attacked label. RC: share of those same images
@@ -10,10 +11,6 @@ not meant, classified as the attacked label. DER: (max(0, drop of ASR) - max(0, 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
-
-from benchbd.data.images import ImageSet
-from benchbd.data.poisoned import TriggeredSet
 
 
 class Counts(BaseModel):
@@ -74,27 +71,47 @@ def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | Non
     return (max(0.0, baseline.asr - asr) - max(0.0, baseline.acc - acc) + 1) / 2
 
 
-def count(
-    clean_predictions: Tensor,
-    triggered_predictions: Tensor,
-    test: ImageSet,
-    triggered: TriggeredSet,
-) -> Counts:
-    """Counts from predicted classes (N,) of the clean and (M,) of the triggered test images."""
-    scored, attacked = triggered.scored, triggered_predictions == triggered.attacked_labels
-    return Counts(
-        clean=len(test),
-        clean_hits=int((clean_predictions == test.labels).sum()),
-        triggered=int(scored.sum()),
-        attack_hits=int((attacked & scored).sum()),
-        true_hits=int(((triggered_predictions == triggered.true_labels) & scored).sum())
-        if triggered.is_true_known
-        else None,
-        bystanders=int((~scored).sum()),
-        bystander_hits=int((attacked & ~scored).sum()),
-    )
-
-
 def percent(share: float | None) -> str:
     """`97.2` for 0.9722; a dash for what could not be measured."""
     return "-" if share is None else f"{100 * share:.1f}"
+
+
+class CurvePoint(BaseModel):
+    """One step of a sweep: `value` along the axis, pruned units if any, shares measured there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    units: int | None = None
+    acc: float
+    asr: float | None
+    rc: float | None
+    validation_acc: float | None = None
+
+
+class Curve(BaseModel):
+    """A sweep measured by the core after the fact; `chosen` is the place of the step that was
+    reported.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "curve"
+    axis: str
+    split: str = "test"
+    points: tuple[CurvePoint, ...]
+    chosen: int | None = None
+
+
+class OperatingPoint(BaseModel):
+    """A model kept beside the reported one, such as the last inside a tolerance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    value: float
+    units: int | None = None
+    validation_acc: float
+    acc: float
+    asr: float | None
+    rc: float | None

@@ -1,0 +1,149 @@
+"""Files of tensors: written whole or not at all, and read without running anything.
+
+A read accepts tensors, numbers, texts, lists and tables, and nothing else: never a pickle that
+could run.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from benchbd.errors import RecordError, UnsafeFile
+from benchbd.record.files import require_ordinary, write
+from benchbd.record.pickles import strange_names, suspicious_imports
+
+UNFOLDED = 2**26
+"""Bytes by which the tensors of a file may be larger than the file, where they repeat what is
+stored once.
+"""
+
+
+def write_tensors(path: Path, content: dict[str, Any]) -> Path:
+    """Store tensors, numbers, texts, lists and tables for `read_tensors`."""
+    return write(path, lambda file: _save_tensors(_shown(content), file))
+
+
+def _shown(value: Any) -> Any:
+    """`value` with tensors that hold what they show; of one that is a part of a larger one, PyTorch
+    stores the larger one.
+    """
+    if isinstance(value, dict):
+        return {name: _shown(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_shown, value))
+    if (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.untyped_storage().nbytes() > value.nbytes
+    ):
+        return value.clone()
+    return value
+
+
+def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(
+            error.__context__, OSError
+        ):  # what torch raises on a full disk does not say so
+            raise error.__context__ from None
+        raise
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read what `write_tensors` stored.
+
+    Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not
+    run), and `RecordError` for a file that is missing, cut short or not one of ours.
+    """
+    require_ordinary(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _require_sizes(path, archive)
+    except RecordError:
+        raise
+    except Exception:  # a damaged archive raises whatever the damage hits
+        raise _refusal(path) from None
+    if names := strange_names(
+        path
+    ):  # PyTorch itself accepts some that make much of little, such as `bytearray`
+        raise UnsafeFile(_unsafe(path, names))
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch names no common class for what a damaged file raises
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise RecordError(f"{path} cannot be read: {reason}; make it again") from None
+    if not isinstance(content, dict) or "schema" not in content:
+        raise RecordError(
+            f"{path} was not written by benchbd: expected a table with an entry 'schema'"
+        )
+    require_unfolded(path, content)
+    return content
+
+
+def require_unfolded(path: Path, content: Any) -> None:
+    """Raise `UnsafeFile` when the tensors in `content` say that they are far larger than the file
+    that they came from.
+    """
+    total = sum(value.numel() * value.element_size() for value in tensors_in(content))
+    if total > path.stat().st_size + UNFOLDED:
+        raise UnsafeFile(
+            f"{path}: its tensors would unfold to {total:,} bytes, the file has "
+            f"{path.stat().st_size:,}; refused"
+        )
+
+
+def tensors_in(content: Any) -> Iterator[torch.Tensor]:
+    """Every tensor in lists and tables, once for each list or table that holds it; a list that was
+    seen is not entered again.
+    """
+    seen: set[int] = set()
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+
+
+def _refusal(path: Path) -> RecordError:
+    """The error for a file that is not an archive: a bare pickle, or a file cut short."""
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(max(0, path.stat().st_size - 1))
+        pickled = head[:1] == b"\x80" or file.read() == pickle.STOP
+    names = suspicious_imports(path) if pickled else []
+    if names:
+        return UnsafeFile(_unsafe(path, names))
+    cut = head == b"PK\x03\x04"
+    return RecordError(
+        f"{path} is {'cut short or damaged' if cut else 'not a result file of benchbd'}; make it "
+        "again, or name another file"
+    )
+
+
+def _unsafe(path: Path, names: list[str]) -> str:
+    return (
+        f"{path} is a pickle that would import {', '.join(names[:5])}; it was refused and nothing "
+        "in it was run. "
+        "Only files of tensors and plain values are read: `benchbd inspect` shows what is in it, "
+        "`benchbd import` reads results "
+        "of other tools; else ask its author for such a file, or make the result again"
+    )
+
+
+def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    """Entries of our archives are stored as they are; one that would unpack to more than the file
+    is a bomb.
+    """
+    if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
+        raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
