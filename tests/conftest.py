@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -14,7 +13,8 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
@@ -40,9 +40,9 @@ def job_of() -> JobOf:
     """
 
     def job(attack: Attack) -> AttackJob:
-        dataset = cast(DataSet, create("dataset", "digits", {"size": 8}))
-        model = cast(Model, create("model", "resnet_small", {"width": 4}))
-        return AttackJob(
+        dataset = create(DataSet, "digits", {"size": 8})
+        model = create(Model, "resnet_small", {"width": 4})
+        return AttackJob.of(
             dataset,
             model,
             attack,
@@ -59,7 +59,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, job_of: JobOf) -> AttackRes
     """A stored attack result. Not to be changed: tests that write beside it work on a copy of its
     folder.
     """
-    attack = cast(Attack, create("attack", "badnet", {"size": 2, "poison_ratio": 0.2}))
+    attack = create(Attack, "badnet", {"size": 2, "poison_ratio": 0.2})
     return make(job_of(attack), tmp_path_factory.mktemp("record") / "small")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from made_cells import make_cell
 
 from benchbd.leaderboard.board.build import board
-from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.row import row_of
 from benchbd.record.cell import Cell
@@ -49,7 +48,7 @@ def hostile_cell(text: str, **more: Any) -> Cell:
     for kind in ("dataset", "model", "attack", "defense"):
         content["cell"][kind]["name"] = text + kind
     cell = Cell.model_validate(content)
-    return cell.model_copy(update={"key": expected_key(cell)}).sealed()
+    return cell.model_copy(update={"key": cell.cell.key(cell.protocol)}).sealed()
 
 
 def hostile_board(text: str) -> Board:

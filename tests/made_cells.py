@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from benchbd.engine.recipe import Recipe
-from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.measure.shares import Counts, Metrics
-from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, PluginRecord, Status, StatusCode
+from benchbd.record.cell import Cell, CellCost, Flags, Status, StatusCode
 from benchbd.record.cells import ResultStore
+from benchbd.record.ingredients import Coordinates
+from benchbd.record.plugin_record import PluginRecord
 
 CLEAN, TRIGGERED = 1000, 900
 BASELINE = Metrics(acc=0.95, asr=1.0, rc=0.0)
@@ -63,7 +64,7 @@ def make_cell(
         **(measured(hits, more.pop("baseline", BASELINE)) if code == "ok" and hits else {}),
         **more,
     )
-    return cell.model_copy(update={"key": expected_key(cell)}).sealed()
+    return cell.model_copy(update={"key": cell.cell.key(cell.protocol)}).sealed()
 
 
 def measured(hits: tuple[int, int, int], baseline: Metrics | None) -> dict[str, Any]:

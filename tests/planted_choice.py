@@ -22,6 +22,7 @@ from benchbd.defense.case import Case
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import hardware
 from benchbd.engine.inference import predict
+from benchbd.record.manifest import AttackCost
 
 LAYER = "network.body.norm"
 MASKS = {LAYER: torch.tensor([0.9, 0.8, 0.3])}
@@ -68,7 +69,7 @@ def case() -> Case:
     model = cornered()
     attack: Any = SimpleNamespace(
         model=model,
-        manifest={"cost": {"device": "cpu", "precision": "fp32"}},
+        manifest=SimpleNamespace(cost=AttackCost(device="cpu", precision="fp32")),
         clean_predictions=predict(model, test.images, precision="fp32"),
         triggered_predictions=predict(model, triggered, precision="fp32"),
         seed=0,

@@ -71,19 +71,10 @@ def module(path: Path) -> str:
     )
 
 
-def statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker reads."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from statements(node)
-
-
 def imported(path: Path) -> set[str]:
     """Full names of the modules, or of the things in them, that a file imports anywhere."""
     names: set[str] = set()
-    for node in statements(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {
                 alias.name for alias in node.names if alias.name != "benchbd"
@@ -185,6 +176,27 @@ def test_the_plugin_door_is_complete_and_sorted() -> None:
     assert [name for name in names if not hasattr(benchbd.api, name)] == []
     public = {name for name in imported(CORE / "api.py") if name.startswith("benchbd.")}
     assert {name.rpartition(".")[2] for name in public} == set(names)
+
+
+def public_names(path: Path) -> Iterator[str]:
+    """Classes and aliases of types that a file defines for others."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            made = ast.unparse(node.value).startswith(("TypeVar(", "re.compile(", "getattr("))
+            if not name.isupper() and not made:
+                yield name
+
+
+def test_no_class_or_alias_of_the_core_has_the_name_of_another() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in files(CORE):
+        for name in public_names(path):
+            if not name.startswith("_"):
+                homes.setdefault(name, []).append(module(path))
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 
 
 def test_functions_are_short() -> None:

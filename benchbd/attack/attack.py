@@ -34,7 +34,7 @@ class Attack(Plugin, ABC):
     """Base of both kinds of attacks."""
 
     kind: ClassVar[str] = "attack"
-    stage: ClassVar[str] = ""
+    family: ClassVar[str] = ""
     clean_label: ClassVar[bool] = False
     learns_trigger: ClassVar[bool] = False
     unstored: ClassVar[frozenset[str]] = frozenset()

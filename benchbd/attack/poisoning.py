@@ -20,7 +20,7 @@ class PoisoningAttack(Attack):
     trigger.
     """
 
-    stage: ClassVar[str] = "data-poisoning"
+    family: ClassVar[str] = "data-poisoning"
 
     ratio_of: Literal["dataset", "class"] = param(
         "dataset",

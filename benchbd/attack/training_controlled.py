@@ -28,7 +28,7 @@ class TrainingControlledAttack(Attack):
     exists to store.
     """
 
-    stage: ClassVar[str] = "training-controlled"
+    family: ClassVar[str] = "training-controlled"
 
     @abstractmethod
     def train(

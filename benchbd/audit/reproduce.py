@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from benchbd.attack.attack import Attack
 from benchbd.audit.ground_truth import registered
@@ -18,7 +17,8 @@ from benchbd.record.cells import read_cell
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.keys import KEY_DIGITS
 from benchbd.record.predictions import read_predictions
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 from benchbd.running.protocol import load_protocol
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
@@ -114,15 +114,15 @@ def reproduce(path: Path, folder: Path, device: str = "auto") -> Reproduction:
 
 def _make(stored: Cell, folder: Path, device: str) -> DefenseResult:
     about = stored.cell
-    job = AttackJob(
-        cast(DataSet, registered("dataset", about.dataset)),
-        cast(Model, registered("model", about.model)),
-        cast(Attack, registered("attack", about.attack)),
+    job = AttackJob.of(
+        registered(DataSet, about.dataset),
+        registered(Model, about.model),
+        registered(Attack, about.attack),
         Recipe(**about.recipe),
         about.seed,
         device,
     )
-    defense = cast(Defense, registered("defense", about.defense))
+    defense = registered(Defense, about.defense)
     with use_threads(_threads(stored)):
         attack = make(job, folder / "attack")
         return defense.defense(

@@ -7,14 +7,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchbd.attack.attack import Attack
 from benchbd.audit.ground_truth import Answers, registered
+from benchbd.defense.defense import Defense
 from benchbd.errors import BenchbdError, DataError, RecordError
-from benchbd.leaderboard.board.consistency import attack_key_of, contradictions
-from benchbd.leaderboard.board.row import stage_said
+from benchbd.leaderboard.board.consistency import contradictions
+from benchbd.leaderboard.board.row import stated_family
 from benchbd.leaderboard.board.trust import Note, TrustLevel
+from benchbd.plugin.plugin import Plugin
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.record.predictions import read_predictions
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
 
 
 @dataclass(frozen=True)
@@ -86,12 +92,13 @@ def _plugin_faults(cell: Cell) -> list[str]:
     """
     faults = []
     about = cell.cell
-    for kind, provided in (
-        ("dataset", about.dataset),
-        ("model", about.model),
-        ("attack", about.attack),
-        ("defense", about.defense),
-    ):
+    named: list[tuple[type[Plugin], PluginRecord]] = [
+        (DataSet, about.dataset),
+        (Model, about.model),
+        (Attack, about.attack),
+        (Defense, about.defense),
+    ]
+    for kind, provided in named:
         try:
             plugin = registered(kind, provided)
         except RecordError as error:
@@ -99,9 +106,9 @@ def _plugin_faults(cell: Cell) -> list[str]:
             continue
         if getattr(plugin, "oracle", False) and not cell.flags.oracle:
             faults.append(f"{provided.name} is an oracle, and the cell does not say so")
-        said = stage_said(cell.provenance, "defense")
-        if kind == "defense" and said not in ("", stage := getattr(plugin, "stage", said)):
-            faults.append(f"{provided.name} is of stage {stage}, and the cell says {said}")
+        said = stated_family(cell.provenance, "defense")
+        if isinstance(plugin, Defense) and said not in ("", plugin.family):
+            faults.append(f"{provided.name} is a {plugin.family}, and the cell says {said}")
     return faults
 
 
@@ -110,7 +117,7 @@ def _other_baselines(found: Iterable[Verified]) -> dict[Path, tuple[str, ...]]:
     models: dict[str, list[Verified]] = defaultdict(list)
     for each in found:
         if each.cell is not None and each.cell.baseline is not None:
-            models[attack_key_of(each.cell)].append(each)
+            models[each.cell.cell.attack_key].append(each)
     return {
         each.path: (
             f"its baseline is not the one that {group[0].path} gives for the same attacked model",

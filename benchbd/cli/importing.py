@@ -264,7 +264,7 @@ def _numbers(text: str, images: ImageSet) -> tuple[float, ...]:
 
 
 def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None = None) -> None:
-    came, metrics = attack.manifest["imported"], attack.metrics()
+    came, metrics = attack.manifest.imported, attack.metrics()
     if as_json:
         told = {
             "folder": str(attack.folder),
@@ -295,7 +295,7 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
 
 def _compared(attack: AttackResult) -> list[str]:
     """What the other tool measured of the same model, and of how many images that differs."""
-    came, counts = attack.manifest["imported"], attack.counts()
+    came, counts = attack.manifest.imported or {}, attack.counts()
     here = {"acc": (counts.clean_hits, counts.clean), "asr": (counts.attack_hits, counts.triggered)}
     if counts.true_hits is not None:
         here["rc"] = (counts.true_hits, counts.triggered)
@@ -316,6 +316,6 @@ def _compared(attack: AttackResult) -> list[str]:
             "attack success on the poisoned validation file: "
             f"{seen['attack_hits']}/{seen['images']}"
         )
-    mean, std = (attack.manifest["outline"][part] for part in ("mean", "std"))
-    shown = (", ".join(f"{value:.4g}" for value in values) for values in (mean, std))
+    outline = attack.manifest.outline
+    shown = (", ".join(f"{value:.4g}" for value in each) for each in (outline.mean, outline.std))
     return [*lines, "images enter as [0, 1], normalised by mean {} and deviation {}".format(*shown)]

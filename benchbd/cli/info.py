@@ -99,7 +99,7 @@ def _recipe() -> PluginEntry:
 def _own_card(cls: type[Plugin]) -> dict[str, str]:
     """What the class of a plugin that no registry file speaks of says of itself."""
     return {
-        "family": getattr(cls, "stage", ""),
+        "family": getattr(cls, "family", ""),
         "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip("."),
     }
 

@@ -23,12 +23,14 @@ from rich.table import Table
 from benchbd.leaderboard.board.method_names import Method, labels
 from benchbd.matrices.matrix import Matrix
 from benchbd.matrices.matrix import Progress as MatrixProgress
-from benchbd.matrices.plan import AttackStage, PlannedPlugin
 from benchbd.matrices.stored_state import TO_RUN, StateName, StoredState
 from benchbd.measure.shares import percent
+from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell
+from benchbd.record.plugin_record import BuiltPlugin, PluginRecord
+from benchbd.running.attack_job import AttackJob
 
 WORDS: dict[StateName, str] = {
     "reused": "stored already",
@@ -95,13 +97,13 @@ def _plan_json(matrix: Matrix) -> dict[str, Any]:
     """
     estimate, unknown = matrix.estimate(), Counter[str]()
     for named, count in estimate.unknown.items():
-        unknown[f"{named.plugin.kind} {named.label}"] += count
+        unknown[f"{named.plugin.kind} {named.record.label}"] += count
     cells = [_plan_row(matrix, standing) for standing in matrix.standings]
     return {"cells": cells, "seconds": round(estimate.seconds, 1), "unknown": unknown}
 
 
 def _plan_row(matrix: Matrix, standing: StoredState) -> dict[str, str | None]:
-    attacked = matrix.attacked.get(standing.planned.stage.folder_name)
+    attacked = matrix.attacked.get(standing.planned.job.folder_name)
     return {
         "key": standing.planned.key,
         "result": standing.planned.result_name,
@@ -153,20 +155,15 @@ def _print_estimate(console: Console, matrix: Matrix) -> None:
         console.print(f"{count:15,} x {text}", markup=False)
 
 
-def _cost(named: PlannedPlugin) -> str:
+def _cost(named: BuiltPlugin[Plugin]) -> str:
     """What the card of a plugin says of its cost, which is all that is known of one that nobody has
     timed here.
     """
     plugin = type(named.plugin)
     card = find(plugin.kind, name_for(plugin)).card
-    words = (
-        f"{plugin.kind} {named.label}: {COSTS.get(str(card.get('cost')), 'its card names no cost')}"
-    )
-    return (
-        f"{words}; trains first: {', '.join(map(str, card['trains']))}"
-        if card.get("trains")
-        else words
-    )
+    cost = COSTS.get(str(card.get("cost")), "its card names no cost")
+    first = f"; trains first: {', '.join(map(str, card['trains']))}" if card.get("trains") else ""
+    return f"{plugin.kind} {named.record.label}: {cost}{first}"
 
 
 class LiveView:
@@ -227,10 +224,10 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     stored = {cell.key: cell for cell in cells}
     shown = [s.planned for s in matrix.standings if s.planned.key in stored]
-    columns = _called(matrix, (each.stage for each in shown))
+    columns = _called(matrix, (each.job for each in shown))
     groups: dict[tuple[str, str], list[Cell]] = defaultdict(list)
-    for each, row in zip(shown, _labelled([each.defense for each in shown]), strict=True):
-        groups[columns[each.stage.folder_name], row].append(stored[each.key])
+    for each, row in zip(shown, _labelled([each.defense.record for each in shown]), strict=True):
+        groups[columns[each.job.folder_name], row].append(stored[each.key])
     defenses, attacks = (
         list(dict.fromkeys(row for _, row in groups)),
         list(dict.fromkeys(column for column, _ in groups)),
@@ -281,23 +278,23 @@ def _fitting(names: list[str], width: int) -> list[list[str]]:
     return [names[start : start + count] for start in range(0, len(names), count)]
 
 
-def _called(matrix: Matrix, stages: Iterable[AttackStage]) -> dict[str, str]:
-    """What stages are called, by their folder: the attack, and of data sets and models those that
-    there are several of.
+def _called(matrix: Matrix, jobs: Iterable[AttackJob]) -> dict[str, str]:
+    """What attacked models are called, by their folder: the attack, and of data sets and models
+    those that there are several of.
     """
-    seen = {stage.folder_name: stage for stage in stages}
-    parts = [[stage.attack for stage in seen.values()]]
-    parts += (
-        [[stage.dataset for stage in seen.values()]] if len(matrix.protocol.datasets) > 1 else []
-    )
-    parts += [[stage.model for stage in seen.values()]] if len(matrix.protocol.models) > 1 else []
+    seen = {job.folder_name: job.ingredients for job in jobs}
+    parts = [[made_of.attack for made_of in seen.values()]]
+    if len(matrix.protocol.datasets) > 1:
+        parts.append([made_of.dataset for made_of in seen.values()])
+    if len(matrix.protocol.models) > 1:
+        parts.append([made_of.model for made_of in seen.values()])
     words = zip(*map(_labelled, parts), strict=True)
     return {folder: ", ".join(each) for folder, each in zip(seen, words, strict=True)}
 
 
-def _labelled(plugins: list[PlannedPlugin]) -> list[str]:
+def _labelled(plugins: list[PluginRecord]) -> list[str]:
     """A label for each; those of one name differ by the parameters in which they do."""
-    methods = [Method.of(plugin.provided) for plugin in plugins]
+    methods = [Method.of(plugin) for plugin in plugins]
     names = labels(methods)
     return [names[method] for method in methods]
 

@@ -98,7 +98,9 @@ def _to_attack(prepared: Prepared) -> str:
     job = prepared.job
     if job is None or (prepared.folder / ATTACK_FILE).is_file():
         return ""
-    return f"{job.attack.name} on {job.dataset.name}, {job.model.name}, seed {job.seed}: attacking"
+    made_of = job.ingredients
+    plugins = f"{made_of.attack.name} on {made_of.dataset.name}, {made_of.model.name}"
+    return f"{plugins}, seed {job.seed}: attacking"
 
 
 def _request(config: Path | None, options: dict[str, Any]) -> Request:

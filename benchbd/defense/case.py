@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import nn
@@ -42,7 +41,7 @@ class Case:
     @property
     def recipe(self) -> Recipe:
         """The recipe by which the victim was trained."""
-        return Recipe(**self.attack.manifest["recipe"])
+        return Recipe(**self.attack.manifest.recipe)
 
     @property
     def rng(self) -> torch.Generator:
@@ -53,8 +52,8 @@ class Case:
         """Whether the stored predictions of the undefended model were made on such a device and in
         this precision.
         """
-        made: dict[str, object] = self.attack.manifest["cost"]
-        return (made["device"], made["precision"]) == (
+        made = self.attack.manifest.cost
+        return (made.device, made.precision) == (
             str(self.machine.device),
             self.machine.precision,
         )
@@ -78,7 +77,8 @@ class Case:
 
     def build_model(self) -> BuildModel:
         """Builds fresh models like the victim, a differently initialised one at each call."""
-        plugin = cast(Model, rebuild(self.attack.manifest, "model"))
+        made = self.attack.manifest
+        plugin = rebuild(Model, made.model, made.found_as)
         seeds = fork(self.seeds.generator("defense-init", self.defense))
 
         def build() -> nn.Module:

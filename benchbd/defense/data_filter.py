@@ -28,7 +28,7 @@ class DataFilter(CleanDataDefense):
     measured, not refused.
     """
 
-    stage: ClassVar[str] = "data-filter"
+    family: ClassVar[str] = "data-filter"
     needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod

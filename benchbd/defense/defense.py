@@ -15,9 +15,10 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from benchbd.attack.training_controlled import TrainingControlledAttack
 from benchbd.data.budget import CleanSet
 from benchbd.defense.case import CLEAN_BUDGET, Case
-from benchbd.defense.describe import describe
+from benchbd.defense.describe import DefenseRun, describe
 from benchbd.defense.evaluation import evaluate
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import measured
@@ -39,7 +40,7 @@ class Defense(Plugin, ABC):
     """Base of all defense families. A defense derives from a family, not from here."""
 
     kind: ClassVar[str] = "defense"
-    stage: ClassVar[str] = ""
+    family: ClassVar[str] = ""
     oracle: ClassVar[bool] = False
     needs_poisoned_set: ClassVar[bool] = False
 
@@ -85,7 +86,7 @@ class Defense(Plugin, ABC):
     ) -> DefenseResult:
         """The same for an attack result that is in memory already."""
         started = now()
-        with default_precision(attack.manifest["recipe"]["precision"]):
+        with default_precision(attack.manifest.recipe["precision"]):
             case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
             result = self._measured(case, evaluate_every, protocol, started)
         stored = result.in_folder(
@@ -110,16 +111,19 @@ class Defense(Plugin, ABC):
             global_random_state(case.seeds.seed("defense-chance", self.name)),
         ):
             outcome = self.respond(case)
-        return describe(
-            self,
-            case,
-            outcome,
-            evaluate(case, outcome, along),
-            along.points,
-            cost,
-            protocol,
-            started,
+        run = DefenseRun(
+            defense=self,
+            family=self.family,
+            oracle=self.oracle,
+            case=case,
+            outcome=outcome,
+            evaluation=evaluate(case, outcome, along),
+            epochs=along.points,
+            cost=cost,
+            protocol=protocol,
+            started=started,
         )
+        return describe(run)
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -192,13 +196,13 @@ def require_poisoned_set(case: Case, who: Defense) -> None:
     """Raise `NotApplicable` when the attack controls training, so that no poisoned set exists to
     work on.
     """
-    if case.attack.manifest["stage"] == MODEL_ONLY:
+    if case.attack.manifest.family == MODEL_ONLY:
         raise NotApplicable(
             f"this model was imported without its training set, on which {who.name} would have to "
             "work"
         )
-    if case.attack.manifest["stage"] == "training-controlled":
-        attack = case.attack.manifest["attack"]["name"]
+    if case.attack.manifest.family == TrainingControlledAttack.family:
+        attack = case.attack.manifest.attack.name
         raise NotApplicable(
             f"{attack} controls training itself and leaves no poisoned set for {who.name} to work "
             "on"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
 
 from benchbd.defense.case import Case
 from benchbd.defense.evaluation import REJECTED, Evaluation
@@ -12,81 +15,79 @@ from benchbd.engine.counting import Cost
 from benchbd.errors import ContractBroken
 from benchbd.measure.plausible import doubts
 from benchbd.measure.shares import Curve, CurvePoint
-from benchbd.record.cell import Cell, CellCost, Coordinates, Flags, PluginRecord
+from benchbd.plugin.plugin import Plugin
+from benchbd.record.cell import Cell, CellCost, Flags
 from benchbd.record.defense_result import DefenseResult
-from benchbd.record.keys import MODEL_ONLY, SCHEMA, canonical_json, cell_key
+from benchbd.record.ingredients import Coordinates
+from benchbd.record.keys import MODEL_ONLY, SCHEMA, canonical_json
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.record.provenance import provenance
 
-if TYPE_CHECKING:
-    from benchbd.defense.defense import Defense
+
+@dataclass(frozen=True, eq=False)
+class DefenseRun:
+    """A defense that has met a case, and all that came of it. epochs: points along its training."""
+
+    defense: Plugin
+    family: str
+    oracle: bool
+    case: Case
+    outcome: Outcome
+    evaluation: Evaluation
+    epochs: list[CurvePoint]
+    cost: Cost
+    protocol: str
+    started: str
 
 
-def coordinates(defense: Defense, case: Case) -> Coordinates:
-    """What the cell is about, from the manifest of the attack and the defense at hand."""
-    manifest = case.attack.manifest
-    return Coordinates(
-        dataset=manifest["dataset"],
-        model=manifest["model"],
-        attack=manifest["attack"],
-        defense=PluginRecord.of(defense),
-        recipe=manifest["recipe"],
-        clean_budget=case.budget,
-        seed=manifest["seed"],
-    )
+def coordinates(defense: Plugin, case: Case) -> Coordinates:
+    """What the cell is about in which `defense` meets the case."""
+    return case.attack.manifest.coordinates(PluginRecord.of(defense), case.budget)
 
 
-def key_for(defense: Defense, case: Case, protocol: str) -> str:
-    """The key of the cell in which `defense` meets the case."""
-    return cell_key(case.attack.key, PluginRecord.of(defense).identity(), case.budget, protocol)
-
-
-def describe(
-    defense: Defense,
-    case: Case,
-    outcome: Outcome,
-    evaluation: Evaluation,
-    epochs: list[CurvePoint],
-    cost: Cost,
-    protocol: str,
-    started: str,
-) -> DefenseResult:
+def describe(run: DefenseRun) -> DefenseResult:
     """The result to store. What a defense says of itself goes to the notes; every number is the
     core's own.
     """
+    case, outcome, evaluation = run.case, run.outcome, run.evaluation
+    about = coordinates(run.defense, case)
     curves = [evaluation.curve] if evaluation.curve else []
-    if epochs:
-        curves.append(Curve(name="epochs", axis="epoch", points=tuple(epochs)))
+    if run.epochs:
+        curves.append(Curve(name="epochs", axis="epoch", points=tuple(run.epochs)))
     cell = Cell(
         schema=SCHEMA,
-        key=key_for(defense, case, protocol),
-        protocol=protocol,
-        cell=coordinates(defense, case),
+        key=about.key(run.protocol),
+        protocol=run.protocol,
+        cell=about,
         metrics=evaluation.metrics,
         counts=evaluation.counts,
         baseline=case.attack.metrics(),
         detection=outcome.detection,
         curves=tuple(curves),
         operating_points=evaluation.operating_points,
-        notes=_plain(outcome.notes, defense.name),
+        notes=_plain(outcome.notes, run.defense.name),
         doubts=_doubts(case, evaluation),
-        cost=_cost(case, outcome, evaluation, cost),
-        provenance=_provenance(defense, case, started),
-        flags=Flags(oracle=defense.oracle, deterministic=case.machine.deterministic),
-    )
-    kept = (
-        {name: outcome.sweep.path.at(case.model(), step) for name, step in outcome.kept.items()}
-        if outcome.sweep
-        else {}
+        cost=_cost(run),
+        provenance=_provenance(run),
+        flags=Flags(oracle=run.oracle, deterministic=case.machine.deterministic),
     )
     return DefenseResult(
         cell,
         outcome.model,
         evaluation.clean_predictions,
         evaluation.triggered_predictions,
-        kept,
+        _kept(run),
         tensors=outcome.tensors,
         pictures=outcome.pictures,
     )
+
+
+def _kept(run: DefenseRun) -> dict[str, nn.Module]:
+    """Models of a sweep that are kept beside the reported one, by name."""
+    sweep = run.outcome.sweep
+    if sweep is None:
+        return {}
+    return {n: sweep.path.at(run.case.model(), step) for n, step in run.outcome.kept.items()}
 
 
 def _doubts(case: Case, evaluation: Evaluation) -> tuple[str, ...]:
@@ -96,8 +97,8 @@ def _doubts(case: Case, evaluation: Evaluation) -> tuple[str, ...]:
         evaluation.counts,
         attack.metrics(),
         attack.test.num_classes,
-        attacked=attack.manifest["stage"] == MODEL_ONLY
-        or attack.manifest["attack"]["params"].get("poison_ratio") != 0,
+        attacked=attack.manifest.family == MODEL_ONLY
+        or attack.manifest.attack.params.get("poison_ratio") != 0,
         predictions=evaluation.clean_predictions[evaluation.clean_predictions != REJECTED],
     )
 
@@ -114,24 +115,24 @@ def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
         ) from None
 
 
-def _provenance(defense: Defense, case: Case, started: str) -> dict[str, Any]:
+def _provenance(run: DefenseRun) -> dict[str, Any]:
     """Of the defense; the sources of the plugins on the attack's side are named too."""
-    own = provenance([defense], started)
-    own["fingerprints"] = case.attack.manifest["fingerprints"]
-    own["stages"] = {"attack": case.attack.manifest["stage"], "defense": defense.stage}
-    own["sources"] = case.attack.manifest["provenance"]["sources"] | own["sources"]
+    own, made = provenance([run.defense], run.started), run.case.attack.manifest
+    own["fingerprints"] = made.fingerprints.model_dump()
+    own["families"] = {"attack": made.family, "defense": run.family}
+    own["sources"] = made.sources | own["sources"]
     return own
 
 
-def _cost(case: Case, outcome: Outcome, evaluation: Evaluation, cost: Cost) -> CellCost:
+def _cost(run: DefenseRun) -> CellCost:
     return CellCost(
-        attack_seconds=case.attack.manifest["cost"]["seconds"],
-        defense_seconds=cost.seconds,
-        evaluation_seconds=evaluation.seconds,
-        peak_bytes=cost.peak_bytes,
-        device=str(case.machine.device),
-        precision=case.machine.precision,
-        forward_samples=cost.forward_samples,
-        backward_samples=cost.backward_samples,
-        clean_samples=outcome.clean_samples,
+        attack_seconds=run.case.attack.manifest.cost.seconds,
+        defense_seconds=run.cost.seconds,
+        evaluation_seconds=run.evaluation.seconds,
+        peak_bytes=run.cost.peak_bytes,
+        device=str(run.case.machine.device),
+        precision=run.case.machine.precision,
+        forward_samples=run.cost.forward_samples,
+        backward_samples=run.cost.backward_samples,
+        clean_samples=run.outcome.clean_samples,
     )

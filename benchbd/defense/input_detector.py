@@ -33,7 +33,7 @@ class InputDetector(CleanDataDefense):
     by their company.
     """
 
-    stage: ClassVar[str] = "input-detector"
+    family: ClassVar[str] = "input-detector"
 
     fpr: float = param(
         0.05,

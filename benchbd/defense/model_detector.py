@@ -19,7 +19,7 @@ class ModelDetector(CleanDataDefense):
     is.
     """
 
-    stage: ClassVar[str] = "model-detector"
+    family: ClassVar[str] = "model-detector"
 
     @abstractmethod
     def inspect(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Verdict:

@@ -37,7 +37,7 @@ class Repair(CleanDataDefense):
     training set.
     """
 
-    stage: ClassVar[str] = "repair"
+    family: ClassVar[str] = "repair"
 
     @abstractmethod
     def repair(
@@ -57,7 +57,7 @@ class TrainingSetRepair(Defense):
     is.
     """
 
-    stage: ClassVar[str] = "repair"
+    family: ClassVar[str] = "repair"
     needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod

@@ -20,7 +20,7 @@ from benchbd.engine.recipe import Recipe
 class RobustTraining(Defense):
     """Writes `train`. It sees images and labels as given, and nothing of which are poisoned."""
 
-    stage: ClassVar[str] = "robust-training"
+    family: ClassVar[str] = "robust-training"
     needs_poisoned_set: ClassVar[bool] = True
 
     @abstractmethod

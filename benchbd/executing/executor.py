@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from benchbd.executing.stage import Ended
 from benchbd.plugin.plugin import Plugin, param
@@ -79,7 +79,7 @@ def executor_named(name: str, settings: dict[str, str]) -> Executor:
     that it does not take.
     """
     texts = {key.removeprefix("executor."): text for key, text in settings.items()}
-    return cast(Executor, load("executor", name).from_text(**texts))
+    return load(Executor, name).from_text(**texts)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -29,9 +29,11 @@ from benchbd.record.cell import Status, StatusCode
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import Busy, claim, claim_path
 from benchbd.record.files import read_json, write_bytes, write_json
+from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import KEY_DIGITS, strip_name
 from benchbd.report.sheet import thumbnails
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 from benchbd.running.protocol import Choice
 from benchbd.running.status import status_of
 from benchbd.victim.dataset import DataSet
@@ -47,7 +49,6 @@ class _Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    key: str
     folder: Path
     device: str = "auto"
     threads: int | None = None
@@ -57,44 +58,45 @@ class _Spec(BaseModel):
 
 
 class AttackSpec(_Spec):
-    """Make the attack result `folder`/attack_result.pt."""
+    """Make the attack result `folder`/attack_result.pt. found_as: the plugins' names, by kind."""
 
     stage: Literal["attack"] = "attack"
-    dataset: Choice
-    model: Choice
-    attack: Choice
-    recipe: dict[str, Any]
-    seed: int
+    ingredients: Ingredients
+    found_as: dict[str, str]
 
     def run(self) -> None:
-        job = AttackJob(
-            cast(DataSet, create("dataset", self.dataset.name, self.dataset.params)),
-            cast(Model, create("model", self.model.name, self.model.params)),
-            cast(Attack, create("attack", self.attack.name, self.attack.params)),
-            Recipe(**self.recipe),
-            self.seed,
-            self.device,
-        )
-        if job.key != self.key:
+        job = self._job()
+        if job.key != self.ingredients.attack_key:
             raise RecordError(
                 f"the plugins here give the key {job.key[:KEY_DIGITS]}, the plan says "
-                f"{self.key[:KEY_DIGITS]}; "
-                "plan again with the same versions"
+                f"{self.ingredients.attack_key[:KEY_DIGITS]}; plan again with the same versions"
             )
         with claim(claim_path(self.folder)):
-            if not is_stored(self.folder, self.key, self.replaced):
+            if not is_stored(self.folder, job.key, self.replaced):
                 make(job, self.folder)
+
+    def _job(self) -> AttackJob:
+        made_of, found_as = self.ingredients, self.found_as
+        return AttackJob.of(
+            create(DataSet, found_as["dataset"], made_of.dataset.params),
+            create(Model, found_as["model"], made_of.model.params),
+            create(Attack, found_as["attack"], made_of.attack.params),
+            Recipe(**made_of.recipe),
+            made_of.seed,
+            self.device,
+        )
 
 
 class DefenseSpec(_Spec):
-    """Defend the attack result in `attack_folder` and store the cell as `result` under
-    `results`.
+    """Defend the attack result in `attack_folder` and store the cell as `result` under `results`.
+
+    found_as: the names of the attack's plugins, by kind.
     """
 
     stage: Literal["defense"] = "defense"
+    key: str
     attack_folder: Path
-    dataset: str
-    model: str
+    found_as: dict[str, str]
     defense: Choice
     clean_budget: float
     protocol: str
@@ -104,14 +106,10 @@ class DefenseSpec(_Spec):
 
     def run(self) -> None:
         store = ResultStore(self.results)
-        for kind, name in (("dataset", self.dataset), ("model", self.model)):
-            load(
-                kind,
-                name,
-                # what the plan names may be a file, which the attack result alone may not make us
-                # run
-            )
-        defense = cast(Defense, create("defense", self.defense.name, self.defense.params))
+        for kind in ("dataset", "model"):
+            # what the plan names may be a file, which the attack result alone may not make us run
+            load(kind, self.found_as[kind])
+        defense = create(Defense, self.defense.name, self.defense.params)
         with claim(claim_path(self.folder)):
             if not store.has(self.result, self.key, self.replaced):
                 self._make(defense, store)
@@ -141,7 +139,7 @@ class DefenseSpec(_Spec):
         """A strip of the attack's images beside its results, from the first of its seeds that comes
         here.
         """
-        path = (self.results / self.result).parent.parent / strip_name(self.dataset)
+        path = (self.results / self.result).parent.parent / strip_name(self.found_as["dataset"])
         if not path.is_file():
             attack = load_attack_result(self.attack_folder)
             if (content := thumbnails(attack.test, attack.triggered)) is not None:

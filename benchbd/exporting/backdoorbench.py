@@ -13,13 +13,14 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy
 import torch
 from PIL import Image
 from torch import Tensor
 
+from benchbd.attack.poisoning import PoisoningAttack
 from benchbd.errors import ConfigError
 from benchbd.importing.architecture import released
 from benchbd.importing.backdoorbench import ATTACK_FILE, COSINE, RECIPE_FIELDS, normalisations
@@ -35,19 +36,19 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
     """Write the layout to `folder`. Raises `ConfigError` for a result that it cannot express, or a
     folder of our own results.
     """
-    plugin = cast(Model, rebuild(attack.manifest, "model"))
+    plugin = rebuild(Model, attack.manifest.model, attack.manifest.found_as)
     _require_expressible(plugin, attack)
     _require_room(folder)
     train, triggered = attack.train, attack.triggered
     height, width = train.clean.image_shape[1:]
-    origin = attack.manifest.get("imported", {})
+    origin = attack.manifest.imported or {}
     content = {
         "model_name": plugin.foreign_name,
         "num_classes": train.clean.num_classes,
         "model": released(plugin, attack.model.network),
-        "data_path": origin.get("data_path") or f"./data/{attack.manifest['dataset']['name']}",
+        "data_path": origin.get("data_path") or f"./data/{attack.manifest.dataset.name}",
         "img_size": (height, width, train.clean.image_shape[0]),
-        "clean_data": origin.get("clean_data", attack.manifest["dataset"]["name"]),
+        "clean_data": origin.get("clean_data", attack.manifest.dataset.name),
         "bd_train": None,
         "bd_test": _table(
             folder,
@@ -69,16 +70,16 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         true = train.clean.labels[train.indices]
         content["bd_train"] = _table(folder, TRAIN, train.indices, train.labels, true, len(train))
         _write_images(folder / TRAIN, train.indices, true, train.images)
-    elif attack.manifest["stage"] == "data-poisoning":
+    elif attack.manifest.family == PoisoningAttack.family:
         content["bd_train"] = _table(
             folder, TRAIN, train.indices, train.labels, train.labels, len(train)
         )
-    called = origin.get("called", attack.manifest["attack"]["name"])
+    called = origin.get("called", attack.manifest.attack.name)
     info = {
         "attack": called,
         "dataset": content["clean_data"],
         "amp": False,
-        **_options(attack.manifest["recipe"]),
+        **_options(attack.manifest.recipe),
     }
     return [
         write(folder / ATTACK_FILE, lambda file: torch.save(content, file)),
@@ -91,9 +92,7 @@ def differing_normalisation(attack: AttackResult) -> str | None:
     """A sentence where BackdoorBench would normalise the images of this result in another way than
     its model expects.
     """
-    name = str(
-        attack.manifest.get("imported", {}).get("clean_data", attack.manifest["dataset"]["name"])
-    )
+    name = str((attack.manifest.imported or {}).get("clean_data", attack.manifest.dataset.name))
     mean, std = (values.flatten().tolist() for values in (attack.model.mean, attack.model.std))
     theirs = normalisations().get(name)
     if theirs is None:

@@ -42,10 +42,8 @@ def choose(
 
     Raises `ConfigError` for a choice that is none, `RecordError` for a result that cannot be read.
     """
-    about = {
-        name: attack.manifest[name]
-        for name in ("model", "found_as", "outline", "class_names", "attack")
-    }
+    told = {"model", "found_as", "outline", "class_names", "attack"}
+    about = attack.manifest.model_dump(mode="json", include=told)
     if undefended and (defense is not None or kept is not None):
         raise ConfigError(
             "--undefended names the backdoored model, --defense and --kept name repaired ones; "

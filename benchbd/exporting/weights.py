@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import cast
 
 import safetensors
 import safetensors.torch
@@ -15,9 +14,11 @@ from safetensors import SafetensorError
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import RecordError
 from benchbd.exporting.chosen import ExportedModel
-from benchbd.record.attack_result import rebuild
+from benchbd.record.attack_result import rebuild, restore
 from benchbd.record.defense_result import state
 from benchbd.record.files import require_ordinary, write_bytes
+from benchbd.record.manifest import Outline
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.victim.model import Model
 
 METADATA_KEY = "benchbd"
@@ -41,16 +42,11 @@ def load_model(path: str | Path) -> Classifier:
         with safetensors.safe_open(path, "pt") as stored:
             about = json.loads((stored.metadata() or {})[METADATA_KEY])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dictionary
-        outline = about["outline"]
-        if len(tensors["network.head.weight"]) != outline["num_classes"]:
+        outline = Outline.model_validate(about["outline"])
+        if len(tensors["network.head.weight"]) != outline.num_classes:
             raise ValueError("its head is not made for the classes that it names")
-        plugin = cast(Model, rebuild(about, "model"))
-        model = plugin.restore(
-            outline["num_classes"],
-            tuple(outline["image_shape"]),
-            tuple(outline["mean"]),
-            tuple(outline["std"]),
-        )
+        record = PluginRecord.model_validate(about["model"])
+        model = restore(rebuild(Model, record, dict(about["found_as"])), outline)
         model.load_state_dict(tensors)
     except (
         SafetensorError,

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,6 @@ from benchbd.attack.training_controlled import TrainingControlledAttack, nothing
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
 from benchbd.engine.classifier import Classifier
-from benchbd.engine.counting import Cost
 from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import PluginNotFound, RecordError
@@ -28,13 +26,16 @@ from benchbd.record.attack_result import (
     ATTACK_FILE,
     MANIFEST,
     AttackResult,
+    describe,
     load_attack_result,
     record_dir,
 )
-from benchbd.record.cell import PluginRecord
 from benchbd.record.files import read_json
 from benchbd.record.images import digest, write_images
-from benchbd.record.keys import attack_key, key_of, safe_name
+from benchbd.record.ingredients import Ingredients
+from benchbd.record.keys import key_of, safe_name
+from benchbd.record.manifest import Manifest
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.record.provenance import now, provenance
 from benchbd.report.sheet import draw_sheet
 from benchbd.victim.dataset import DataSet
@@ -45,14 +46,14 @@ from benchbd.victim.model import Model
 class ForeignResult:
     """What foreign files say of an attacked model.
 
-    format: what they are; called: the attack as they name it; stage: what of the training is known.
+    format: what they are; called: the attack as they name it; family: of the attack.
     reported: shares that the other tool measured, by acc, asr and rc; clean_budget: the defender's
     share, unset where a protocol decides.
     """
 
     format: str
     called: str
-    stage: str
+    family: str
     plugin: Model
     model: Classifier
     train: PoisonedSet
@@ -72,10 +73,10 @@ def keep(found: ForeignResult, name: str) -> AttackResult:
     """
     folder = record_dir() / safe_name(name)
     train, test = found.train.clean, found.test
-    dataset = cast(DataSet, create("dataset", in_role("dataset"), {"images": digest(train, test)}))
-    attack = cast(Attack, create("attack", in_role("attack"), _attack_parameters(found)))
+    dataset = create(DataSet, in_role("dataset"), {"images": digest(train, test)})
+    attack = create(Attack, in_role("attack"), _attack_parameters(found))
     manifest = _manifest(found, dataset, attack)
-    _require_room(folder, manifest["key"])
+    _require_room(folder, manifest.key)
     write_images(folder, train, test)
     result = AttackResult(
         folder=folder,
@@ -131,12 +132,12 @@ def _attack_parameters(found: ForeignResult) -> dict[str, Any]:
     }
 
 
-def _told(attack: Attack, stage: str) -> PluginRecord:
+def _told(attack: Attack, family: str) -> PluginRecord:
     """The attack as it is written down: without a share of poison where it poisoned batches, for 0
     says that nobody attacked.
     """
     told = PluginRecord.of(attack)
-    unset = ("poison_ratio",) if stage == TrainingControlledAttack.stage else ()
+    unset = ("poison_ratio",) if family == TrainingControlledAttack.family else ()
     return told.model_copy(
         update={"params": {name: value for name, value in told.params.items() if name not in unset}}
     )
@@ -161,43 +162,31 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
     return whole.hexdigest()
 
 
-def _manifest(found: ForeignResult, dataset: DataSet, attack: Attack) -> dict[str, Any]:
-    train, model = found.train.clean, found.model
-    provided = {
-        "dataset": PluginRecord.of(dataset),
-        "model": PluginRecord.of(found.plugin),
-        "attack": _told(attack, found.stage),
-    }
-    data, architecture, made_by = (each.identity() for each in provided.values())
-    manifest = {
-        "key": attack_key(data, architecture, made_by, found.recipe.params, found.seed),
-        "stage": found.stage,
-        "seed": found.seed,
-        **{kind: each.model_dump(mode="json") for kind, each in provided.items()},
-        "recipe": found.recipe.params,
-        "found_as": {"dataset": name_for(type(dataset)), "model": name_for(type(found.plugin))},
-        "outline": {
-            "num_classes": train.num_classes,
-            "image_shape": list(train.image_shape),
-            "mean": model.mean.flatten().tolist(),
-            "std": model.std.flatten().tolist(),
-        },
-        "class_names": list(train.class_names),
-        "fingerprints": {"train": train.fingerprint(), "test": found.test.fingerprint()},
-        "counts": {
-            state.name.lower(): found.train.count(state) for state in (State.POISONED, State.COVER)
-        },
-        "epochs": [],
-        "cost": dataclasses.asdict(Cost()) | {"device": "cpu", "precision": "fp32"},
-        "imported": {
+def _manifest(found: ForeignResult, dataset: DataSet, attack: Attack) -> Manifest:
+    made_of = Ingredients(
+        dataset=PluginRecord.of(dataset),
+        model=PluginRecord.of(found.plugin),
+        attack=_told(attack, found.family),
+        recipe=found.recipe.params,
+        seed=found.seed,
+    )
+    plugins = [dataset, found.plugin, attack]
+    return describe(
+        made_of,
+        family=found.family,
+        found_as={plugin.kind: name_for(type(plugin)) for plugin in plugins},
+        poisoned=found.train,
+        test=found.test,
+        model=found.model,
+        imported={
             "format": found.format,
             "called": found.called,
             "reported": found.reported,
             **found.details,
         },
-        "provenance": provenance([dataset, found.plugin, attack], now()),
-    }
-    return manifest | ({} if found.clean_budget is None else {"clean_budget": found.clean_budget})
+        clean_budget=found.clean_budget,
+        provenance=provenance(plugins, now()),
+    )
 
 
 def _require_room(folder: Path, key: str) -> None:

@@ -105,9 +105,9 @@ def read_attack(
     return ForeignResult(
         format=BACKDOORBENCH,
         called=_name(info.get("attack", "unknown")),
-        stage=TrainingControlledAttack.stage
+        family=TrainingControlledAttack.family
         if content["bd_train"] is None
-        else PoisoningAttack.stage,
+        else PoisoningAttack.family,
         plugin=plugin,
         model=model,
         train=poisoned,

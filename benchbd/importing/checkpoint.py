@@ -56,7 +56,7 @@ def read_checkpoint(
     return ForeignResult(
         format=CHECKPOINT,
         called=path.name,
-        stage=MODEL_ONLY,
+        family=MODEL_ONLY,
         plugin=fitted,
         model=restored(fitted, state, train, statistics),
         train=only_model(train),

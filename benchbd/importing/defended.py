@@ -24,11 +24,10 @@ def keep_defended(
     """Store the model with these parameters beside the results of our own defenses. Raises
     `RecordError`.
     """
-    outline = attack.manifest["outline"]
-    plugin = cast(Model, rebuild(attack.manifest, "model"))
-    model = restored(
-        plugin, state, attack.train.clean, (tuple(outline["mean"]), tuple(outline["std"]))
-    )
+    made = attack.manifest
+    plugin = rebuild(Model, made.model, made.found_as)
+    normalisation = made.outline.mean, made.outline.std
+    model = restored(plugin, state, attack.train.clean, normalisation)
     parameters = {"called": called, "format": origin, "content": digest_of(model.state_dict())}
     defense: Any = create("defense", in_role("defense"), parameters)
     folder = attack.folder / "defense" / imported_name(called, origin)

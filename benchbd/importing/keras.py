@@ -86,7 +86,7 @@ def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) ->
     return ForeignResult(
         format=KERAS,
         called=files.weights.name,
-        stage=MODEL_ONLY,
+        family=MODEL_ONLY,
         plugin=model,
         model=classifier,
         train=only_model(train),

@@ -22,20 +22,22 @@ from benchbd.errors import ConfigError, Unwritable
 from benchbd.executing.executor import Limits, Session
 from benchbd.executing.scheduler import Scheduler, Tally, Task
 from benchbd.executing.stage import AttackSpec, DefenseSpec, Ended, write_spec
-from benchbd.matrices.plan import AttackStage, PlannedCell, PlannedPlugin, Selection, plan
+from benchbd.matrices.plan import PlannedCell, Selection, plan
 from benchbd.matrices.rerun import require_rerun
 from benchbd.matrices.stored_state import TO_RUN, StoredState, changed_sources, stored_state
 from benchbd.matrices.timings import Estimate, Timings
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.provenance import name_for
 from benchbd.record.attack_result import ATTACK_FILE, MANIFEST, is_stored, record_dir
-from benchbd.record.cell import Cell, Coordinates, Flags, Status
+from benchbd.record.cell import Cell, Flags, Status
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import claim_path, is_held
 from benchbd.record.defense_result import by_key
 from benchbd.record.files import read_json
 from benchbd.record.keys import SCHEMA
+from benchbd.record.manifest import Manifest
 from benchbd.record.provenance import now, provenance
+from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import require_writable
 from benchbd.running.protocol import Choice, Protocol
 
@@ -99,8 +101,8 @@ class Matrix:
         """How the attack results stand that the cells to do start from, by the name of their
         folder.
         """
-        stages = {s.planned.stage.folder_name: s.planned.stage for s in self.todo()}
-        return {name: self._attacked(stage) for name, stage in stages.items()}
+        jobs = {s.planned.job.folder_name: s.planned.job for s in self.todo()}
+        return {name: self._attacked(job) for name, job in jobs.items()}
 
     def cells(self) -> list[Cell]:
         """The stored cells of the plan, as they are now."""
@@ -154,20 +156,20 @@ class Matrix:
     def estimate(self) -> Estimate:
         """The work left, judging by stored results."""
         todo = [stored_state.planned for stored_state in self.todo()]
-        stages = {cell.stage.folder_name: cell.stage for cell in todo}
-        to_attack = [stages[name] for name, attacked in self.attacked.items() if attacked.to_make]
+        jobs = {cell.job.folder_name: cell.job for cell in todo}
+        to_attack = [jobs[name] for name, attacked in self.attacked.items() if attacked.to_make]
         return Timings.of(self.standings).estimate(to_attack, todo)
 
     def _tasks(self, progress: Progress) -> list[Task]:
         """One task per attacked model that something is missing of; its defenses follow from it."""
         wanted: dict[str, list[StoredState]] = defaultdict(list)
         for missing in self.todo():
-            wanted[missing.planned.stage.key].append(missing)
+            wanted[missing.planned.job.key].append(missing)
         return [self._attack_task(cells, progress) for cells in wanted.values()]
 
     def _attack_task(self, cells: list[StoredState], progress: Progress) -> Task:
-        stage = cells[0].planned.stage
-        replaced = self._replaced_attack(stage)
+        job = cells[0].planned.job
+        replaced = self._replaced_attack(job)
 
         def finished(how: Ended, retries: int) -> Iterable[Task]:
             self._settled(how)
@@ -178,13 +180,13 @@ class Matrix:
             return []
 
         return Task(
-            label=f"{stage.attack.label}, seed {stage.seed}",
-            spec=lambda retries: write_spec(self._attack_spec(stage, retries), self.controller),
+            label=f"{job.attack.record.label}, seed {job.seed}",
+            spec=lambda retries: write_spec(self._attack_spec(job, retries), self.controller),
             done=lambda: (
-                is_stored(self._folder(stage), stage.key, replaced)
+                is_stored(self._folder(job), job.key, replaced)
                 or all(self._has(cell) for cell in cells)
             ),
-            busy=lambda: is_held(claim_path(self._folder(stage))),
+            busy=lambda: is_held(claim_path(self._folder(job))),
             finished=finished,
         )
 
@@ -197,8 +199,8 @@ class Matrix:
             return []
 
         return Task(
-            label=f"{planned.stage.attack.label}, {planned.defense.label}, seed "
-            f"{planned.stage.seed}",
+            label=f"{planned.job.attack.record.label}, {planned.defense.record.label}, seed "
+            f"{planned.job.seed}",
             spec=lambda retries: self._begin(cell, retries),
             done=lambda: self._has(cell),
             busy=lambda: is_held(claim_path(self._defense_folder(planned))),
@@ -206,9 +208,12 @@ class Matrix:
         )
 
     def _begin(self, cell: StoredState, retries: int) -> Path:
-        stage, defense = cell.planned.stage, cell.planned.defense
+        about = cell.planned.coordinates
         self.observers.tell(
-            "cell_started", attack=stage.attack.label, defense=defense.label, seed=stage.seed
+            "cell_started",
+            attack=about.attack.label,
+            defense=about.defense.label,
+            seed=about.seed,
         )
         return write_spec(self._defense_spec(cell, retries), self.controller)
 
@@ -242,24 +247,20 @@ class Matrix:
             for folder in (self.results, self.records):
                 require_writable(folder)
 
-    def _attack_spec(self, stage: AttackStage, retries: int) -> AttackSpec:
+    def _attack_spec(self, job: AttackJob, retries: int) -> AttackSpec:
         return AttackSpec(
-            key=stage.key,
-            folder=self._folder(stage),
+            ingredients=job.ingredients,
+            found_as=job.found_as,
+            folder=self._folder(job),
             device=self.device,
             threads=self.protocol.threads,
             retries=retries,
             argv=tuple(sys.argv),
-            replaced=self._replaced_attack(stage),
-            dataset=_choice(stage.dataset),
-            model=_choice(stage.model),
-            attack=_choice(stage.attack),
-            recipe=stage.recipe.params,
-            seed=stage.seed,
+            replaced=self._replaced_attack(job),
         )
 
-    def _defense_spec(self, stored_state: StoredState, retries: int) -> DefenseSpec:
-        cell = stored_state.planned
+    def _defense_spec(self, state: StoredState, retries: int) -> DefenseSpec:
+        cell, defense = state.planned, state.planned.defense
         return DefenseSpec(
             key=cell.key,
             folder=self._defense_folder(cell),
@@ -267,11 +268,10 @@ class Matrix:
             threads=self.protocol.threads,
             retries=retries,
             argv=tuple(sys.argv),
-            replaced=_replaced(stored_state),
-            attack_folder=self._folder(cell.stage),
-            dataset=name_for(type(cell.stage.dataset.plugin)),
-            model=name_for(type(cell.stage.model.plugin)),
-            defense=_choice(cell.defense),
+            replaced=_replaced(state),
+            attack_folder=self._folder(cell.job),
+            found_as=cell.job.found_as,
+            defense=Choice(name=name_for(type(defense.plugin)), params=defense.record.params),
             clean_budget=cell.clean_budget,
             protocol=cell.protocol,
             evaluate_every=self.protocol.recipe.evaluate_every,
@@ -279,32 +279,29 @@ class Matrix:
             result=cell.result_name,
         )
 
-    def _folder(self, stage: AttackStage) -> Path:
-        return self.records.absolute() / stage.folder_name
+    def _folder(self, job: AttackJob) -> Path:
+        return self.records.absolute() / job.folder_name
 
     def _defense_folder(self, cell: PlannedCell) -> Path:
-        return by_key(self._folder(cell.stage), cell.defense.provided.name, cell.key)
+        return by_key(self._folder(cell.job), cell.defense.record.name, cell.key)
 
-    def _attacked(self, stage: AttackStage) -> AttackState:
-        folder = self._folder(stage)
-        if not is_stored(folder, stage.key):
+    def _attacked(self, job: AttackJob) -> AttackState:
+        folder = self._folder(job)
+        if not is_stored(folder, job.key):
             return (
                 AttackState("broken", "is not what its manifest says")
                 if (folder / ATTACK_FILE).exists()
                 else AttackState("missing")
             )
-        manifest = read_json(folder / MANIFEST)
-        plugins = (stage.dataset.plugin, stage.model.plugin, stage.attack.plugin)
-        changed, digest = (
-            changed_sources(plugins, manifest.get("provenance", {})),
-            str(manifest["sha256"]),
-        )
+        manifest = Manifest.read(read_json(folder / MANIFEST), folder / MANIFEST)
+        changed = changed_sources(job.plugins, manifest.provenance)
         if not changed:
-            return AttackState("stored", digest=digest)
-        return AttackState("again" if "stale" in self.rerun else "stale", f"was {changed}", digest)
+            return AttackState("stored", digest=manifest.sha256)
+        state: Literal["again", "stale"] = "again" if "stale" in self.rerun else "stale"
+        return AttackState(state, f"was {changed}", manifest.sha256)
 
-    def _replaced_attack(self, stage: AttackStage) -> str:
-        attacked = self.attacked[stage.folder_name]
+    def _replaced_attack(self, job: AttackJob) -> str:
+        attacked = self.attacked[job.folder_name]
         return attacked.digest if attacked.state == "again" else ""
 
     def _has(self, cell: StoredState) -> bool:
@@ -312,23 +309,14 @@ class Matrix:
 
     def _write_failure(self, planned: PlannedCell, status: Status, retries: int = 0) -> None:
         """The row of a cell that gave no numbers."""
-        stage = planned.stage
         cell = Cell(
             schema=SCHEMA,
             key=planned.key,
             protocol=planned.protocol,
             status=status,
-            cell=Coordinates(
-                dataset=stage.dataset.provided,
-                model=stage.model.provided,
-                attack=stage.attack.provided,
-                defense=planned.defense.provided,
-                recipe=stage.recipe.params,
-                clean_budget=planned.clean_budget,
-                seed=stage.seed,
-            ),
+            cell=planned.coordinates,
             provenance=provenance(planned.plugins, now()) | {"retries": retries},
-            flags=Flags(oracle=bool(getattr(planned.defense.plugin, "oracle", False))),
+            flags=Flags(oracle=planned.defense.plugin.oracle),
         )
         self.store.write(planned.result_name, cell)
 
@@ -356,8 +344,3 @@ class Progress:
 def _replaced(cell: StoredState) -> str:
     """The digest of what is stored of a cell that is to be made again."""
     return cell.stored.digest if cell.state == "again" and cell.stored is not None else ""
-
-
-def _choice(named: PlannedPlugin) -> Choice:
-    """A plugin as a spec names it, with all its parameters."""
-    return Choice(name=name_for(type(named.plugin)), params=named.provided.params)

@@ -8,106 +8,55 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar
 
 from benchbd.attack.attack import Attack
+from benchbd.attack.training_controlled import TrainingControlledAttack
 from benchbd.defense.defense import Defense
-from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, PluginNotFound
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, find
-from benchbd.record.cell import PluginRecord
-from benchbd.record.keys import KEY_DIGITS, Identity, attack_key, cell_key, folder_name, safe_name
+from benchbd.record.ingredients import Coordinates
+from benchbd.record.keys import KEY_DIGITS, cell_key, safe_name
+from benchbd.record.plugin_record import BuiltPlugin
+from benchbd.running.attack_job import AttackJob
 from benchbd.running.protocol import Choice, Protocol
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
 
-
-@dataclass(frozen=True, eq=False)
-class PlannedPlugin:
-    """A plugin that was built once and stands in many cells, with its identity for keys. called: by
-    the protocol.
-    """
-
-    plugin: Plugin
-    called: str
-
-    @classmethod
-    def build(cls, kind: str, choice: Choice, **more: Any) -> PlannedPlugin:
-        return cls(create(kind, choice.name, choice.params | more), choice.called)
-
-    @cached_property
-    def provided(self) -> PluginRecord:
-        return PluginRecord.of(self.plugin)
-
-    @cached_property
-    def identity(self) -> Identity:
-        return self.provided.identity()
-
-    @cached_property
-    def label(self) -> str:
-        """The name, with the variant of a provider."""
-        variant = self.provided.params.get("variant")
-        return f"{self.provided.name}:{variant}" if variant else self.provided.name
-
-    @cached_property
-    def folder(self) -> str:
-        """The label as a part of a path."""
-        return safe_name(self.label)
-
-
-@dataclass(frozen=True, eq=False)
-class AttackStage:
-    """One attacked model: what it is made of."""
-
-    dataset: PlannedPlugin
-    model: PlannedPlugin
-    attack: PlannedPlugin
-    recipe: Recipe
-    seed: int
-
-    @cached_property
-    def key(self) -> str:
-        return attack_key(
-            self.dataset.identity,
-            self.model.identity,
-            self.attack.identity,
-            self.recipe.params,
-            self.seed,
-        )
-
-    @property
-    def folder_name(self) -> str:
-        return folder_name(
-            self.attack.label, self.dataset.label, self.model.label, self.seed, self.key
-        )
+Family = TypeVar("Family", bound=Plugin)
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedCell:
-    """One cell: an attack stage and the defense that starts from it. `excluded` says why it cannot
-    apply.
+    """One cell: an attacked model, and the defense that starts from it. `excluded` says why it
+    cannot apply.
     """
 
-    stage: AttackStage
-    defense: PlannedPlugin
+    job: AttackJob
+    defense: BuiltPlugin[Defense]
     clean_budget: float
     protocol: str
     excluded: str = ""
 
     @cached_property
     def key(self) -> str:
-        return cell_key(self.stage.key, self.defense.identity, self.clean_budget, self.protocol)
+        return cell_key(self.job.key, self.defense.identity, self.clean_budget, self.protocol)
+
+    @property
+    def coordinates(self) -> Coordinates:
+        return self.job.ingredients.coordinates(self.defense.record, self.clean_budget)
 
     @property
     def plugins(self) -> list[Plugin]:
-        stage = self.stage
-        return [stage.dataset.plugin, stage.model.plugin, stage.attack.plugin, self.defense.plugin]
+        return [*self.job.plugins, self.defense.plugin]
 
     @cached_property
     def result_name(self) -> str:
         """Where its result stands under the results folder."""
-        protocol, seed = self.protocol.partition("@")[0], self.stage.seed
-        folder = f"{protocol}/{self.stage.attack.folder}/{self.defense.folder}"
-        return f"{folder}/{seed}-{self.key[:KEY_DIGITS]}.json"
+        protocol, seed = self.protocol.partition("@")[0], self.job.seed
+        attack, defense = (safe_name(p.record.label) for p in (self.job.attack, self.defense))
+        return f"{protocol}/{attack}/{defense}/{seed}-{self.key[:KEY_DIGITS]}.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,16 +79,17 @@ def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[Pla
     chosen = selection or Selection()
     protocol = _with_newcomers(protocol, chosen)
     defenses = [
-        PlannedPlugin.build("defense", d) for d in protocol.defenses if _in(d, chosen.defenses)
+        (choice.called, _build(Defense, choice))
+        for choice in protocol.defenses
+        if _in(choice, chosen.defenses)
     ]
     seen: set[str] = set()
-    for stage in _stages(protocol, chosen):
-        for defense in defenses:
-            if not protocol.wants(**_coordinates(stage, defense)):
+    for coordinates, job in _jobs(protocol, chosen):
+        for called, defense in defenses:
+            if not protocol.wants(**coordinates, defense=called):
                 continue
-            cell = PlannedCell(
-                stage, defense, protocol.clean_budget, protocol.id, _excluded(stage, defense)
-            )
+            excluded = _excluded(job, defense)
+            cell = PlannedCell(job, defense, protocol.clean_budget, protocol.id, excluded)
             if cell.key not in seen:
                 seen.add(cell.key)
                 yield cell
@@ -169,50 +119,51 @@ def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
     return protocol
 
 
-def _stages(protocol: Protocol, chosen: Selection) -> Iterator[AttackStage]:
-    datasets = [PlannedPlugin.build("dataset", d) for d in protocol.datasets]
-    models = [PlannedPlugin.build("model", m) for m in protocol.models]
+def _jobs(protocol: Protocol, chosen: Selection) -> Iterator[tuple[dict[str, Any], AttackJob]]:
+    """Every attacked model, with the coordinates by which rules speak of it."""
+    datasets = [(choice.called, _build(DataSet, choice)) for choice in protocol.datasets]
+    models = [(choice.called, _build(Model, choice)) for choice in protocol.models]
     attacks = [
-        a
+        (choice.called, attack)
         for choice in protocol.attacks
         if _in(choice, chosen.attacks)
-        for a in _attacks(protocol, choice)
+        for attack in _attacks(protocol, choice)
     ]
     seeds = [seed for seed in protocol.seeds if not chosen.seeds or seed in chosen.seeds]
     for dataset, model, attack, seed in itertools.product(datasets, models, attacks, seeds):
-        yield AttackStage(dataset, model, attack, protocol.recipe, seed)
+        coordinates = {
+            "dataset": dataset[0],
+            "model": model[0],
+            "attack": attack[0],
+            "seed": seed,
+            "poison_ratio": attack[1].plugin.poison_ratio,
+        }
+        yield coordinates, AttackJob(dataset[1], model[1], attack[1], protocol.recipe, seed)
 
 
-def _attacks(protocol: Protocol, choice: Choice) -> Iterator[PlannedPlugin]:
+def _attacks(protocol: Protocol, choice: Choice) -> Iterator[BuiltPlugin[Attack]]:
     """An attack once, or once for each poison ratio of the protocol; an attack that poisons nothing
     stays as it is.
     """
-    plain = PlannedPlugin.build("attack", choice)
-    if not protocol.poison_ratios or cast(Attack, plain.plugin).poison_ratio == 0:
+    plain = _build(Attack, choice)
+    if not protocol.poison_ratios or plain.plugin.poison_ratio == 0:
         yield plain
         return
     for ratio in protocol.poison_ratios:
-        yield PlannedPlugin.build("attack", choice, poison_ratio=ratio)
+        yield _build(Attack, choice, poison_ratio=ratio)
 
 
-def _coordinates(stage: AttackStage, defense: PlannedPlugin) -> dict[str, Any]:
-    return {
-        "dataset": stage.dataset.called,
-        "model": stage.model.called,
-        "attack": stage.attack.called,
-        "defense": defense.called,
-        "seed": stage.seed,
-        "poison_ratio": cast(Attack, stage.attack.plugin).poison_ratio,
-    }
+def _build(kind: type[Family], choice: Choice, **more: Any) -> BuiltPlugin[Family]:
+    return BuiltPlugin(create(kind, choice.name, choice.params | more))
 
 
-def _excluded(stage: AttackStage, defense: PlannedPlugin) -> str:
-    """Why a defense cannot apply to an attack of that stage; known without running either."""
-    needs_poisoned_set = cast(Defense, defense.plugin).needs_poisoned_set
-    if needs_poisoned_set and cast(Attack, stage.attack.plugin).stage == "training-controlled":
+def _excluded(job: AttackJob, defense: BuiltPlugin[Defense]) -> str:
+    """Why a defense cannot apply to an attack of that family; known without running either."""
+    controls_training = job.attack.plugin.family == TrainingControlledAttack.family
+    if defense.plugin.needs_poisoned_set and controls_training:
         return (
-            f"{stage.attack.label} controls training itself and leaves no poisoned set for "
-            f"{defense.label} to work on"
+            f"{job.attack.record.label} controls training itself and leaves no poisoned set for "
+            f"{defense.record.label} to work on"
         )
     return ""
 

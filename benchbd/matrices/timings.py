@@ -7,10 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from benchbd.matrices.plan import AttackStage, PlannedCell, PlannedPlugin
+from benchbd.matrices.plan import PlannedCell
 from benchbd.matrices.stored_state import StoredState
+from benchbd.plugin.plugin import Plugin
+from benchbd.record.plugin_record import BuiltPlugin
+from benchbd.running.attack_job import AttackJob
 
-TimingGroup = tuple[str, PlannedPlugin, PlannedPlugin] | str
+AnyPlugin = BuiltPlugin[Plugin]
+
+TimingGroup = tuple[str, AnyPlugin, AnyPlugin] | str
 """A plugin on one data set and model, or, where that has not been seen yet, anywhere."""
 
 
@@ -21,7 +26,7 @@ class Estimate:
     """
 
     seconds: float
-    unknown: Counter[PlannedPlugin]
+    unknown: Counter[AnyPlugin]
 
 
 @dataclass(frozen=True)
@@ -34,24 +39,25 @@ class Timings:
     @classmethod
     def of(cls, standings: Iterable[StoredState]) -> Timings:
         known = cls()
-        for stage, defense, stored in (
-            (s.planned.stage, s.planned.defense, s.stored) for s in standings
+        for job, defense, stored in (
+            (s.planned.job, s.planned.defense, s.stored) for s in standings
         ):
             if stored is None or stored.status.code != "ok":
                 continue
-            for where in _places(stage.attack, stage):
+            for where in _places(job.attack, job):
                 known.attacks[where].append(stored.cost.attack_seconds)
-            for where in _places(defense, stage):
+            for where in _places(defense, job):
                 known.defenses[where].append(
                     stored.cost.defense_seconds + stored.cost.evaluation_seconds
                 )
         return known
 
-    def estimate(self, attacks: Iterable[AttackStage], cells: Iterable[PlannedCell]) -> Estimate:
+    def estimate(self, attacks: Iterable[AttackJob], cells: Iterable[PlannedCell]) -> Estimate:
         """How long these attacks and cells take."""
-        times = [(stage.attack, _expected(self.attacks, stage.attack, stage)) for stage in attacks]
+        times: list[tuple[AnyPlugin, float | None]]
+        times = [(job.attack, _expected(self.attacks, job.attack, job)) for job in attacks]
         times += [
-            (cell.defense, _expected(self.defenses, cell.defense, cell.stage)) for cell in cells
+            (cell.defense, _expected(self.defenses, cell.defense, cell.job)) for cell in cells
         ]
         return Estimate(
             sum(t for _, t in times if t is not None),
@@ -59,14 +65,14 @@ class Timings:
         )
 
 
-def _places(plugin: PlannedPlugin, stage: AttackStage) -> tuple[TimingGroup, TimingGroup]:
-    return (plugin.label, stage.dataset, stage.model), plugin.label
+def _places(plugin: AnyPlugin, job: AttackJob) -> tuple[TimingGroup, TimingGroup]:
+    return (plugin.record.label, job.dataset, job.model), plugin.record.label
 
 
 def _expected(
-    seconds: dict[TimingGroup, list[float]], plugin: PlannedPlugin, stage: AttackStage
+    seconds: dict[TimingGroup, list[float]], plugin: AnyPlugin, job: AttackJob
 ) -> float | None:
     return next(
-        (statistics.fmean(seconds[where]) for where in _places(plugin, stage) if where in seconds),
+        (statistics.fmean(seconds[where]) for where in _places(plugin, job) if where in seconds),
         None,
     )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import importlib.util
 import traceback
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import yaml
 
@@ -25,6 +26,8 @@ from benchbd.plugin.points import DeclaredPoint, TooSlow, import_seconds, in_tim
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
+
+Family = TypeVar("Family", bound="Plugin")
 
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CATALOGUE = "registry.yaml"
@@ -83,13 +86,20 @@ def find(kind: str, name: str) -> PluginEntry:
     return matches[0]
 
 
-def load(kind: str, name: str) -> type[Plugin]:
-    """Import the plugin class called `name`. Raises `PluginNotFound`, `PluginError` or
-    `ContractBroken`.
+@overload
+def load(kind: type[Family], name: str) -> type[Family]: ...
+@overload
+def load(kind: str, name: str) -> type[Plugin]: ...
+
+
+def load(kind: type[Plugin] | str, name: str) -> type[Plugin]:
+    """Import the plugin class called `name`. kind: the base class of its kind, such as `Attack`;
+    or the name of the kind, where only that is known.
+
+    Raises `PluginNotFound`, `PluginError` or `ContractBroken`.
     """
-    if is_file(name):
-        return load_file(kind, name)
-    return _import(find(kind, name))
+    word = kind if isinstance(kind, str) else kind.kind
+    return load_file(word, name) if is_file(name) else _import(find(word, name))
 
 
 def is_file(name: str) -> bool:
@@ -97,17 +107,27 @@ def is_file(name: str) -> bool:
     return name.endswith(".py") or ".py:" in name
 
 
-def create(kind: str, name: str, params: dict[str, Any] | None = None) -> Plugin:
-    """Build the plugin `name` with `params`; the part after a colon goes to its parameter
-    `variant`.
+@overload
+def create(kind: type[Family], name: str, params: Mapping[str, Any] | None = None) -> Family: ...
+@overload
+def create(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Plugin: ...
+
+
+def create(kind: type[Plugin] | str, name: str, params: Mapping[str, Any] | None = None) -> Plugin:
+    """Build the plugin `name` of a kind with `params`. The part of a name after a colon, as in
+    `timm:resnet18`, goes to its parameter `variant`.
+
+    kind: the base class of its kind, such as `Attack`, of which the plugin then is; or the name of
+    the kind, where only that is known. Raises what `load` raises, and `ConfigError` for a parameter
+    that the plugin does not take.
     """
     bare, colon, variant = (name, "", "") if is_file(name) else name.partition(":")
     cls = load(kind, bare)
     if not colon:
         return cls(**(params or {}))
     if "variant" not in cls.model_fields:
-        raise PluginNotFound(f"{kind} {bare!r} takes nothing after a colon, got {name!r}")
-    return cls(**{"variant": variant} | (params or {}))
+        raise PluginNotFound(f"{cls.kind} {bare!r} takes nothing after a colon, got {name!r}")
+    return cls(**{"variant": variant} | dict(params or {}))
 
 
 def fault(entry: PluginEntry) -> Broken | None:

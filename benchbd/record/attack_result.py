@@ -7,15 +7,16 @@ the rest is rebuilt.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from benchbd.data.images import ImageSet
-from benchbd.data.poisoned import PoisonedSet, TriggeredSet
+from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import DataError, RecordError, UnsafeFile
 from benchbd.measure.counting import count
@@ -24,10 +25,15 @@ from benchbd.plugin.loose import is_imported
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, is_file
 from benchbd.record.files import read_json, sha256, write_json
+from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import SCHEMA
+from benchbd.record.manifest import Fingerprints, Manifest, Outline, SampleCounts
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.record.tensor_files import read_tensors, write_tensors
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
+
+Family = TypeVar("Family", bound=Plugin)
 
 ATTACK_FILE = "attack_result.pt"
 MANIFEST = "manifest.json"
@@ -45,7 +51,7 @@ class AttackResult:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     model: Classifier
     train: PoisonedSet
     test: ImageSet
@@ -60,25 +66,23 @@ class AttackResult:
 
     @property
     def key(self) -> str:
-        return str(self.manifest["key"])
+        return self.manifest.key
 
     @property
     def seed(self) -> int:
-        return int(self.manifest["seed"])
+        return self.manifest.seed
 
     def __repr__(self) -> str:
         """What it is and where; its images and its network would fill a screen."""
-        names = [self.manifest[kind]["name"] for kind in ("attack", "dataset", "model")]
-        return (
-            f"<AttackResult: {names[0]} on {names[1]}, {names[2]}, seed {self.seed}, in "
-            f"{self.folder}>"
-        )
+        made = self.manifest
+        what = f"{made.attack.name} on {made.dataset.name}, {made.model.name}, seed {made.seed}"
+        return f"<AttackResult: {what}, in {self.folder}>"
 
     def clean_budget(self, usual: float) -> float:
         """The defender's share of the clean data: all of it where it came as the defender's own,
         else the usual one.
         """
-        return float(self.manifest.get("clean_budget", usual))
+        return usual if self.manifest.clean_budget is None else self.manifest.clean_budget
 
     def counts(self) -> Counts:
         return count(self.clean_predictions, self.triggered_predictions, self.test, self.triggered)
@@ -96,7 +100,7 @@ class AttackResult:
             self.path,
             {
                 "schema": SCHEMA,
-                "manifest": self.manifest,
+                "manifest": self.manifest.to_json(),
                 "model": {
                     name: value.cpu().contiguous()
                     for name, value in self.model.state_dict().items()
@@ -121,8 +125,35 @@ class AttackResult:
                 },
             },
         )
-        write_json(self.folder / MANIFEST, self.manifest | {"sha256": sha256(path)})
+        write_json(self.folder / MANIFEST, self.manifest.to_json() | {"sha256": sha256(path)})
         return path
+
+
+def describe(
+    ingredients: Ingredients, poisoned: PoisonedSet, test: ImageSet, model: Classifier, **facts: Any
+) -> Manifest:
+    """The manifest of an attacked model, from what it was made of and what it is. facts: the other
+    fields of the manifest, by name.
+    """
+    train = poisoned.clean
+    counts = {
+        name: poisoned.count(state)
+        for name, state in (("poisoned", State.POISONED), ("cover", State.COVER))
+    }
+    return Manifest(
+        **dict(ingredients),
+        key=ingredients.attack_key,
+        outline=Outline(
+            num_classes=train.num_classes,
+            image_shape=train.image_shape,
+            mean=tuple(model.mean.flatten().tolist()),
+            std=tuple(model.std.flatten().tolist()),
+        ),
+        class_names=train.class_names,
+        fingerprints=Fingerprints(train=train.fingerprint(), test=test.fingerprint()),
+        counts=SampleCounts(**counts),
+        **facts,
+    )
 
 
 def is_stored(folder: Path, key: str, replaced: str = "") -> bool:
@@ -175,22 +206,13 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
         raise RecordError(
             f"{path} has schema {content['schema']}, this benchbd reads {SCHEMA}; make it again"
         )
-    manifest = content["manifest"]
-    dataset = cast(DataSet, rebuild(manifest, "dataset")).beside(path.parent)
-    train, test = load_data(dataset, manifest["fingerprints"])
-    outline = manifest["outline"]
-    if (
-        outline["num_classes"] != train.num_classes
-        or tuple(outline["image_shape"]) != train.image_shape
-    ):
+    manifest = Manifest.read(content["manifest"], path)
+    dataset = rebuild(DataSet, manifest.dataset, manifest.found_as).beside(path.parent)
+    train, test = load_data(dataset, manifest.fingerprints)
+    outline = manifest.outline
+    if (outline.num_classes, outline.image_shape) != (train.num_classes, train.image_shape):
         raise ValueError("its model is not made for the classes and the images of its data set")
-    plugin = cast(Model, rebuild(manifest, "model"))
-    model = plugin.restore(
-        outline["num_classes"],
-        tuple(outline["image_shape"]),
-        tuple(outline["mean"]),
-        tuple(outline["std"]),
-    )
+    model = restore(rebuild(Model, manifest.model, manifest.found_as), outline)
     model.load_state_dict(content["model"])
     try:
         poisoned, triggered = (
@@ -236,28 +258,34 @@ def _require_agreement(result: AttackResult) -> None:
         raise ValueError(f"it predicts a class beyond the {test.num_classes} that there are")
 
 
-def rebuild(manifest: dict[str, Any], kind: str) -> Plugin:
-    """The data set or the model that a result was made with.
+def rebuild(kind: type[Family], record: PluginRecord, found_as: Mapping[str, str]) -> Family:
+    """The data set or the model that a result was made with. found_as: the manifest's.
 
     Raises `UnsafeFile` when it comes from a file that nobody has named in this process: a result
     must not be able to run code.
     """
-    name = str(manifest.get("found_as", {}).get(kind, manifest[kind]["name"]))
+    word = kind.kind
+    name = found_as.get(word, record.name)
     if is_file(name) and not is_imported(name):
         raise UnsafeFile(
-            f"this result was made with the {kind} {name}, and reading it would run that file; "
-            f"if you trust the file, name it: `--{kind} {name}`"
+            f"this result was made with the {word} {name}, and reading it would run that file; "
+            f"if you trust the file, name it: `--{word} {name}`"
         )
-    return create(kind, name, manifest[kind]["params"])
+    return create(kind, name, record.params)
 
 
-def load_data(plugin: DataSet, fingerprints: dict[str, str]) -> tuple[ImageSet, ImageSet]:
+def restore(plugin: Model, outline: Outline) -> Classifier:
+    """A network like the one of a result, with parameters of no meaning."""
+    return plugin.restore(outline.num_classes, outline.image_shape, outline.mean, outline.std)
+
+
+def load_data(plugin: DataSet, fingerprints: Fingerprints) -> tuple[ImageSet, ImageSet]:
     """Train and test split, refused with `DataError` when they are not the images of that
     fingerprint.
     """
     train, test = plugin.load("train"), plugin.load("test")
     for split, images in (("train", train), ("test", test)):
-        if images.fingerprint() != fingerprints[split]:
+        if images.fingerprint() != getattr(fingerprints, split):
             raise DataError(
                 f"the {split} split of {plugin.name!r} has changed since this result was made; "
                 "restore it, or attack again"

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from benchbd.errors import ConfigError
 from benchbd.measure.shares import Counts, Curve, Metrics, OperatingPoint
-from benchbd.plugin.loose import LOCAL_FILE
-from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import provider_of
-from benchbd.record.files import sha256
-from benchbd.record.keys import SCHEMA, Identity, key_of
+from benchbd.record.ingredients import Coordinates
+from benchbd.record.keys import SCHEMA, key_of
+from benchbd.record.part import StoredPart
 
 StatusCode = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Status(_Part):
+class Status(StoredPart):
     """How the cell ended; everything but `ok` says why."""
 
     code: StatusCode = "ok"
@@ -32,96 +24,14 @@ class Status(_Part):
     traceback: str = ""
 
 
-class PluginRecord(_Part):
-    """A plugin as it was used, and who provided it. files: digests of the files that its parameters
-    name.
-    """
-
-    name: str
-    provider: str
-    version: str
-    results_version: int
-    params: dict[str, Any]
-    aside: tuple[str, ...] = ()
-    files: dict[str, str] = {}
-
-    @classmethod
-    def of(cls, plugin: Plugin) -> PluginRecord:
-        provider, version = provider_of(type(plugin))
-        return cls(
-            name=plugin.name,
-            provider=provider,
-            version=version,
-            results_version=plugin.results_version,
-            params=plugin.params,
-            aside=plugin.aside,
-            files=_digests(plugin),
-        )
-
-    def identity(self) -> Identity:
-        """What of it is part of a key: versions of packages are not, the version of results is.
-
-        A file that somebody is still writing has no version but its digest, so that a change gives
-        new results. A file that a parameter names counts by its content, wherever it lies.
-        """
-        params = {
-            name: self.files.get(name, value)
-            for name, value in self.params.items()
-            if name not in self.aside
-        }
-        return [
-            self.name,
-            self.results_version,
-            params,
-            *([self.version] if self.provider == LOCAL_FILE else []),
-        ]
-
-
-def _digests(plugin: Plugin) -> dict[str, str]:
-    """Digests of the files that parameters name, but for those that only say where something lies.
-    Raises `ConfigError`.
-    """
-    paths = {
-        name: getattr(plugin, name)
-        for name in type(plugin).model_fields
-        if name not in plugin.aside
-    }
-    return {
-        name: _file_digest(plugin, name, path)
-        for name, path in paths.items()
-        if isinstance(path, Path) and path.is_file()
-    }
-
-
-def _file_digest(plugin: Plugin, name: str, path: Path) -> str:
-    try:
-        return sha256(path)
-    except OSError as error:
-        raise ConfigError(
-            f"{plugin.name}: {name}: cannot read {path}: {error.strerror}; name another file"
-        ) from None
-
-
-class Coordinates(_Part):
-    """What the cell is about."""
-
-    dataset: PluginRecord
-    model: PluginRecord
-    attack: PluginRecord
-    defense: PluginRecord
-    recipe: dict[str, Any]
-    clean_budget: float
-    seed: int
-
-
-class Predictions(_Part):
+class Predictions(StoredPart):
     """Where the predicted classes lie, and the digest of that file."""
 
     file: str
     sha256: str
 
 
-class CellCost(_Part):
+class CellCost(StoredPart):
     """Seconds on the wall, peak bytes of memory, samples through the network, clean samples handed
     over.
     """
@@ -137,7 +47,7 @@ class CellCost(_Part):
     clean_samples: int = 0
 
 
-class Flags(_Part):
+class Flags(StoredPart):
     """oracle: the method saw something that no defender has. stale: made by other code than
     today's.
     """
@@ -147,7 +57,7 @@ class Flags(_Part):
     deterministic: bool = True
 
 
-class Cell(_Part):
+class Cell(StoredPart):
     """The stored result of one cell, the same in JSON and in Python."""
 
     schema_: int = Field(SCHEMA, alias="schema")
@@ -162,10 +72,10 @@ class Cell(_Part):
     predictions: Predictions | None = None
     curves: tuple[Curve, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
-    notes: dict[str, Any] = {}
+    notes: dict[str, Any] = Field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     cost: CellCost = CellCost()
-    provenance: dict[str, Any] = {}
+    provenance: dict[str, Any] = Field(default_factory=dict)
     flags: Flags = Flags()
 
     digest: str = ""

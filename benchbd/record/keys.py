@@ -14,7 +14,7 @@ KEY_DIGITS = 12
 """Digits of a key in the names of files and in messages."""
 
 MODEL_ONLY = "model-only"
-"""The stage of a result that was imported without its training set."""
+"""The family of a result that was imported without its training set."""
 
 Identity = list[object]
 """What of a plugin is part of a key: name, version of its results, parameters."""

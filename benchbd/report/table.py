@@ -14,6 +14,7 @@ from benchbd.measure.shares import Metrics, percent
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell
 from benchbd.record.keys import MODEL_ONLY
+from benchbd.record.manifest import Manifest
 
 ROOM = 85
 """Columns that the table of cells takes with the counts in it."""
@@ -22,19 +23,18 @@ ROOM = 85
 def header(attack: AttackResult, reused: bool) -> Text:
     """One line on what was attacked, and whether the result was there already."""
     manifest = attack.manifest
-    counts = manifest["counts"]
-    if "imported" in manifest:
-        return _imported_header(manifest)
-    poison = f"{counts['poisoned']} poisoned" + (
-        f" and {counts['cover']} cover" if counts["cover"] else ""
-    )
+    counts = manifest.counts
+    if manifest.imported is not None:
+        return _imported_header(manifest, manifest.imported)
+    cover = f" and {counts.cover} cover" if counts.cover else ""
+    poison = f"{counts.poisoned} poisoned{cover}"
     text = Text()
-    text.append(f"{manifest['attack']['name']} on {manifest['dataset']['name']}", style="bold")
+    text.append(f"{manifest.attack.name} on {manifest.dataset.name}", style="bold")
     text.append(
-        f", {manifest['model']['name']}, seed {manifest['seed']}: {poison} of "
+        f", {manifest.model.name}, seed {manifest.seed}: {poison} of "
         f"{len(attack.train):,} training images"
     )
-    trained = f"trained in {_seconds(manifest['cost']['seconds'])}"
+    trained = f"trained in {_seconds(manifest.cost.seconds)}"
     text.append(f"; {'stored result used again' if reused else trained}", style="dim")
     return text
 
@@ -44,14 +44,14 @@ def _called(cell: Cell) -> str:
     return str(cell.cell.defense.params.get("called", cell.cell.defense.name))
 
 
-def _imported_header(manifest: dict[str, Any]) -> Text:
+def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
     """One line on a result that was made elsewhere."""
-    counts, came = manifest["counts"], manifest["imported"]
+    counts = manifest.counts
     text = Text()
     text.append(came["called"], style="bold")
-    text.append(f", {manifest['model']['name']}, imported from {came['format']}")
-    if counts["poisoned"] or counts["cover"]:
-        text.append(f": {counts['poisoned']} poisoned and {counts['cover']} cover training images")
+    text.append(f", {manifest.model.name}, imported from {came['format']}")
+    if counts.poisoned or counts.cover:
+        text.append(f": {counts.poisoned} poisoned and {counts.cover} cover training images")
     return text
 
 
@@ -153,7 +153,7 @@ def unmeasured(attack: AttackResult) -> list[str]:
         missing.append("ASR, RC and DER cannot be measured: there are no triggered images")
     elif not attack.triggered.is_true_known:
         missing.append("RC cannot be measured: of the triggered images nobody said what they show")
-    if attack.manifest["stage"] == MODEL_ONLY:
+    if attack.manifest.family == MODEL_ONLY:
         missing.append(
             "the poisoned training set is not known: data filters and robust training do not apply"
         )

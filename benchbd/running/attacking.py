@@ -6,10 +6,8 @@ import dataclasses
 import itertools
 import tempfile
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,7 +17,7 @@ from benchbd.attack.training_controlled import Trained, TrainingControlledAttack
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State
 from benchbd.engine.classifier import Classifier
-from benchbd.engine.counting import Cost, measured
+from benchbd.engine.counting import measured
 from benchbd.engine.hardware import Hardware, default_precision, hardware
 from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
@@ -27,48 +25,18 @@ from benchbd.engine.training import fit
 from benchbd.errors import ContractBroken, RecordError, Unwritable
 from benchbd.measure.along_training import Along, along_training
 from benchbd.measure.quality import image_quality
-from benchbd.measure.shares import CurvePoint
-from benchbd.plugin.provenance import name_for
-from benchbd.record.attack_result import ATTACK_FILE, AttackResult, load_attack_result
-from benchbd.record.cell import PluginRecord
+from benchbd.record.attack_result import ATTACK_FILE, AttackResult, describe, load_attack_result
 from benchbd.record.claim import claim, claim_path
-from benchbd.record.keys import attack_key, folder_name
+from benchbd.record.manifest import AttackCost
 from benchbd.record.provenance import now, provenance
 from benchbd.record.remembered import REMEMBERED_FOLDER, remembering
 from benchbd.report.sheet import draw_sheet
+from benchbd.running.attack_job import AttackJob
 from benchbd.seeds import Seeds
-from benchbd.victim.dataset import DataSet
-from benchbd.victim.model import Model
 
 DISK_BLOCK_BYTES = 4096
 """Bytes that a file system hands out at a time; where there is no room for them the disk is full.
 """
-
-
-@dataclass(frozen=True)
-class AttackJob:
-    """Everything that an attack result depends on, and where it is made."""
-
-    dataset: DataSet
-    model: Model
-    attack: Attack
-    recipe: Recipe
-    seed: int
-    device: str = "auto"
-
-    @property
-    def key(self) -> str:
-        dataset, model, attack = (
-            PluginRecord.of(plugin).identity() for plugin in (self.dataset, self.model, self.attack)
-        )
-        return attack_key(dataset, model, attack, self.recipe.params, self.seed)
-
-    @property
-    def default_name(self) -> str:
-        """A folder name that tells a person what is inside, made unique by the key."""
-        return folder_name(
-            self.attack.name, self.dataset.name, self.model.name, self.seed, self.key
-        )
 
 
 def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
@@ -107,8 +75,8 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
 def make(job: AttackJob, folder: Path) -> AttackResult:
     """Poison, train, stamp, store."""
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
-    train, test = job.dataset.load("train"), job.dataset.load("test")
-    job.attack.require_target(train)
+    train, test = job.dataset.plugin.load("train"), job.dataset.plugin.load("test")
+    job.attack.plugin.require_target(train)
     with (
         default_precision(job.recipe.precision),
         _remembering(job, folder.parent),
@@ -116,19 +84,32 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     ):
         attack, poisoned, model, along = _backdoor(job, train, test, machine)
     triggered = attack.triggered(test, seeds.generator("stamp"))
-    manifest = _manifest(job, poisoned, test, model, machine, cost, started, along.points)
     clean, attacked = along.predictions_of(model) or tuple(
         predict(model, images, precision=job.recipe.precision, what="evaluating")
         for images in (test.images, triggered.images)
     )
     poison = poisoned.states == State.POISONED
-    manifest["quality"] = image_quality(test.images[triggered.indices], triggered.images)
-    manifest["poison_quality"] = image_quality(
-        train.images[poisoned.indices[poison]], poisoned.images[poison]
-    )
     result = AttackResult(
         folder=folder,
-        manifest=manifest,
+        manifest=describe(
+            job.ingredients,
+            family=attack.family,
+            found_as=job.found_as,
+            poisoned=poisoned,
+            test=test,
+            model=model,
+            epochs=tuple(along.points),
+            cost=AttackCost(
+                **dataclasses.asdict(cost),
+                device=str(machine.device),
+                precision=machine.precision,
+            ),
+            quality=image_quality(test.images[triggered.indices], triggered.images),
+            poison_quality=image_quality(
+                train.images[poisoned.indices[poison]], poisoned.images[poison]
+            ),
+            provenance=provenance(job.plugins, started),
+        ),
         model=model,
         train=poisoned,
         test=test,
@@ -151,10 +132,8 @@ def _remembering(job: AttackJob, record: Path) -> AbstractContextManager[None]:
     """Work that other results share is told apart by the version of the attack, not by its
     parameters, which the work names.
     """
-    attack = PluginRecord.of(job.attack).model_copy(update={"params": {}})
-    return remembering(
-        record / REMEMBERED_FOLDER, attack.identity(), PluginRecord.of(job.model).identity()
-    )
+    attack = job.attack.record.model_copy(update={"params": {}})
+    return remembering(record / REMEMBERED_FOLDER, attack.identity(), job.model.identity)
 
 
 def _backdoor(
@@ -167,12 +146,12 @@ def _backdoor(
     numbers = itertools.count()
 
     def build() -> Classifier:
-        return job.model.classifier(train, seeds.seed("init", next(numbers))).to(machine.device)
+        seed = seeds.seed("init", next(numbers))
+        return job.model.plugin.classifier(train, seed).to(machine.device)
 
-    model = build()
-    attack = job.attack.with_trigger(
-        job.attack.prepare(train, build, job.recipe, seeds.generator("trigger"))
-    )
+    model, attack = build(), job.attack.plugin
+    trigger = attack.prepare(train, build, job.recipe, seeds.generator("trigger"))
+    attack = attack.with_trigger(trigger)
     poisoned = (
         attack.poison(train, seeds.generator("poison"))
         if isinstance(attack, PoisoningAttack)
@@ -201,44 +180,6 @@ def _train(
             "handed in, trained"
         )
     return attack, answer
-
-
-def _manifest(
-    job: AttackJob,
-    poisoned: PoisonedSet,
-    test: ImageSet,
-    model: Classifier,
-    machine: Hardware,
-    cost: Cost,
-    started: str,
-    epochs: list[CurvePoint],
-) -> dict[str, Any]:
-    train = poisoned.clean
-    return {
-        "key": job.key,
-        "stage": job.attack.stage,
-        "seed": job.seed,
-        "dataset": PluginRecord.of(job.dataset).model_dump(mode="json"),
-        "model": PluginRecord.of(job.model).model_dump(mode="json"),
-        "attack": PluginRecord.of(job.attack).model_dump(mode="json"),
-        "recipe": job.recipe.params,
-        "found_as": {"dataset": name_for(type(job.dataset)), "model": name_for(type(job.model))},
-        "outline": {
-            "num_classes": train.num_classes,
-            "image_shape": list(train.image_shape),
-            "mean": model.mean.flatten().tolist(),
-            "std": model.std.flatten().tolist(),
-        },
-        "class_names": list(train.class_names),
-        "fingerprints": {"train": train.fingerprint(), "test": test.fingerprint()},
-        "counts": {
-            state.name.lower(): poisoned.count(state) for state in (State.POISONED, State.COVER)
-        },
-        "epochs": [point.model_dump(mode="json") for point in epochs],
-        "cost": dataclasses.asdict(cost)
-        | {"device": str(machine.device), "precision": "bf16" if machine.bf16 else "fp32"},
-        "provenance": provenance([job.dataset, job.model, job.attack], started),
-    }
 
 
 def require_writable(folder: Path) -> None:

@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchbd.attack.attack import Attack
 from benchbd.defense.case import Case
 from benchbd.defense.defense import Defense
-from benchbd.defense.describe import coordinates, key_for
+from benchbd.defense.describe import coordinates
 from benchbd.engine.hardware import Hardware, hardware, use_threads
 from benchbd.engine.progress import reporting
 from benchbd.engine.recipe import Recipe
@@ -29,16 +29,20 @@ from benchbd.record.cell import Cell, Status
 from benchbd.record.defense_result import CELL, DEFENSE_FILE, folder_of
 from benchbd.record.files import announcing, write_json
 from benchbd.record.keys import SCHEMA
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.frame import frame
 from benchbd.report.table import cells_table, failure, header, plain
-from benchbd.running.attacking import AttackJob, attack_result
-from benchbd.running.protocol import Choice, Protocol
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import attack_result
+from benchbd.running.protocol import Protocol
 from benchbd.running.status import status_of
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+Family = TypeVar("Family", bound=Plugin)
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,7 @@ def prepare(request: Request) -> Prepared:
     """
     protocol, settings = request.protocol, request.settings
     _require_kinds(settings)
-    defenses = tuple(
-        cast(Defense, p) for p in _plugins("defense", request.defenses, protocol, settings)
-    )
+    defenses = tuple(_plugins(Defense, request.defenses, protocol, settings))
     hardware(request.device)
     if request.result_file is not None:
         _require_defenses_alone(request)
@@ -108,22 +110,15 @@ def prepare(request: Request) -> Prepared:
         raise ConfigError(
             "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
         )
-    (attack,) = _plugins("attack", [request.attack], protocol, settings)
-    (model,) = _plugins("model", [request.model or protocol.models[0].name], protocol, settings)
+    (attack,) = _plugins(Attack, [request.attack], protocol, settings)
+    (model,) = _plugins(Model, [request.model or protocol.models[0].name], protocol, settings)
     (dataset,) = _plugins(
-        "dataset", [request.dataset or protocol.datasets[0].name], protocol, settings
+        DataSet, [request.dataset or protocol.datasets[0].name], protocol, settings
     )
     recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
-    job = AttackJob(
-        cast(DataSet, dataset),
-        cast(Model, model),
-        cast(Attack, attack),
-        recipe,
-        _seed(request),
-        request.device,
-    )
+    job = AttackJob.of(dataset, model, attack, recipe, _seed(request), request.device)
     return Prepared(
-        request, job, defenses, record_dir() / _folder_name(request.name or job.default_name)
+        request, job, defenses, record_dir() / _folder_name(request.name or job.folder_name)
     )
 
 
@@ -151,10 +146,10 @@ def _require_as_named(attack: AttackResult, request: Request) -> None:
     beside it.
     """
     for kind, given in (("dataset", request.dataset), ("model", request.model)):
-        made = Choice(name=attack.manifest[kind]["name"], params=attack.manifest[kind]["params"])
-        if given is not None and _called(kind, given) not in (made.name, made.called):
+        made: PluginRecord = getattr(attack.manifest, kind)
+        if given is not None and _called(kind, given) not in (made.name, made.label):
             raise ConfigError(
-                f"{request.result_file} was made with the {kind} {made.called!r}, not {given!r}; "
+                f"{request.result_file} was made with the {kind} {made.label!r}, not {given!r}; "
                 f"leave out --{kind}"
             )
 
@@ -191,7 +186,7 @@ def execute(prepared: Prepared, observers: Observers) -> Run:
 def _defend(attack: AttackResult, defense: Defense, request: Request, observers: Observers) -> Cell:
     observers.tell(
         "cell_started",
-        attack=attack.manifest["attack"]["name"],
+        attack=attack.manifest.attack.name,
         defense=defense.name,
         seed=attack.seed,
     )
@@ -227,10 +222,11 @@ def _failed(
 ) -> Cell:
     """The cell of a defense that gave no result."""
     case = Case(attack, machine, defense.name, attack.clean_budget(protocol.clean_budget))
+    about = coordinates(defense, case)
     expected = isinstance(error, NotApplicable | BenchbdError)  # explained by its message alone
     return Cell(
         schema=SCHEMA,
-        key=key_for(defense, case, protocol.id),
+        key=about.key(protocol.id),
         protocol=protocol.id,
         status=Status(
             code=status_of(error),
@@ -239,7 +235,7 @@ def _failed(
             error=type(error).__name__,
             traceback="" if expected else "".join(traceback.format_exception(error)[-8:]),
         ),
-        cell=coordinates(defense, case),
+        cell=about,
         baseline=attack.metrics(),
     )
 
@@ -260,16 +256,14 @@ def _observed(observers: Observers) -> Iterator[None]:
 
 
 def _plugins(
-    kind: str, names: Sequence[str], protocol: Protocol, settings: dict[str, Any]
-) -> list[Plugin]:
-    """The named plugins, built from protocol and settings. A setting must fit at least
-    one of them.
+    kind: type[Family], names: Sequence[str], protocol: Protocol, settings: dict[str, Any]
+) -> list[Family]:
+    """The named plugins, built from protocol and settings. A setting must fit at least one
+    of them.
     """
-    wanted = {
-        key.partition(".")[2]: value
-        for key, value in settings.items()
-        if key.startswith(f"{kind}.")
-    }
+    word = kind.kind
+    prefix = f"{word}."
+    wanted = {key.removeprefix(prefix) for key in settings if key.startswith(prefix)}
     classes = {name: load(kind, name) for name in dict.fromkeys(names)}
     for parameter in wanted:
         if classes and not any(parameter in cls.model_fields for cls in classes.values()):
@@ -278,7 +272,7 @@ def _plugins(
         create(
             kind,
             name,
-            protocol.params_of(kind, name) | _values(cls, kind, settings, skip_unknown=True),
+            protocol.params_of(word, name) | _values(cls, word, settings, skip_unknown=True),
         )
         for name, cls in classes.items()
     ]

@@ -22,7 +22,8 @@ from benchbd.api import (
     Split,
 )
 from benchbd.record.attack_result import AttackResult
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 from benchbd.seeds import Seeds
 from benchbd.testing.networks import VGG, Residual, Transformer
 
@@ -86,7 +87,7 @@ def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> 
     """A model that has learned the planted images and, unless the ratio is 0, the patch. Never to
     be changed.
     """
-    job = AttackJob(
+    job = AttackJob.of(
         Planted(),
         ARCHITECTURES[architecture](),
         Patch(poison_ratio=poison_ratio),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -21,15 +20,14 @@ from benchbd.audit.image_by_image import (
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import board, read_board
-from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.leaderboard.board.contents import Section
 from benchbd.leaderboard.board.row import row_of
 from benchbd.measure.counting import count
 from benchbd.measure.shares import Metrics
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
-from benchbd.record.cell import PluginRecord
 from benchbd.record.cells import ResultStore
+from benchbd.record.plugin_record import PluginRecord
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +35,7 @@ def results(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> P
     """No defense, and what claims to be another one: it resists on 7 more triggered images and errs
     on 4 more clean ones.
     """
-    result = cast(Defense, create("defense", "none")).defense(
+    result = create(Defense, "none").defense(
         stored.path, device="cpu", save_path=tmp_path_factory.mktemp("none")
     )
     store, (test, triggered) = (
@@ -59,7 +57,7 @@ def results(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> P
     changed = type(result)(cell, result.model, clean, attacked)
     store.write(
         "trial/ft/0.json",
-        cell.model_copy(update={"key": expected_key(cell)}),
+        cell.model_copy(update={"key": cell.cell.key(cell.protocol)}),
         changed.predictions(),
     )
     return store.folder
@@ -114,9 +112,7 @@ def test_bystanders_fool_nobody(
     stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two cells whose predictions differ in 9 triggered images, all of them of bystanders but 3."""
-    result = cast(Defense, create("defense", "none")).defense(
-        stored.path, device="cpu", save_path=tmp_path / "none"
-    )
+    result = create(Defense, "none").defense(stored.path, device="cpu", save_path=tmp_path / "none")
     hit = torch.nonzero(result.triggered_predictions == stored.triggered.attacked_labels)[:9, 0]
     bystander = torch.zeros(len(stored.triggered), dtype=torch.bool)
     bystander[hit[3:]] = True

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -18,7 +18,6 @@ from benchbd.audit.reproduce import find_result, reproduce
 from benchbd.audit.verify import Verified, verify
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
-from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
@@ -34,7 +33,7 @@ Change = Callable[[Cell], Cell]
 def honest(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real cell and its predictions."""
     folder = tmp_path_factory.mktemp("defense")
-    cast(Defense, create("defense", "none")).defense(stored.path, device="cpu", save_path=folder)
+    create(Defense, "none").defense(stored.path, device="cpu", save_path=folder)
     return folder
 
 
@@ -49,7 +48,7 @@ def path(honest: Path, tmp_path: Path) -> Path:
 def rewrite(path: Path, **changed: Any) -> Path:
     """The cell with other content, its key and seal made right again."""
     cell = read_cell(path).model_copy(update=changed)
-    cell = cell.model_copy(update={"key": expected_key(cell)}).sealed()
+    cell = cell.model_copy(update={"key": cell.cell.key(cell.protocol)}).sealed()
     return write_json(path, cell.to_json())
 
 
@@ -154,11 +153,11 @@ def test_an_oracle_must_be_called_one(path: Path, monkeypatch: pytest.MonkeyPatc
     assert check(path).faults == ()
 
 
-def test_a_stage_that_is_not_the_methods_is_found_out(path: Path) -> None:
+def test_a_family_that_is_not_the_methods_is_found_out(path: Path) -> None:
     said = read_cell(path).provenance
-    assert said["stages"]["defense"] == "repair"
-    rewrite(path, provenance=said | {"stages": {"defense": "input-detector"}})
-    assert check(path).faults == ("none is of stage repair, and the cell says input-detector",)
+    assert said["families"]["defense"] == "repair"
+    rewrite(path, provenance=said | {"families": {"defense": "input-detector"}})
+    assert check(path).faults == ("none is a repair, and the cell says input-detector",)
 
 
 def test_impossible_counts_are_found_out(path: Path) -> None:

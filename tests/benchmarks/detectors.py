@@ -17,7 +17,6 @@ import resource
 import subprocess
 import sys
 import time
-from typing import cast
 
 import benchbd.api  # noqa: F401 - first, so that threads wait passively
 
@@ -84,9 +83,7 @@ def measured(name: str, count: int, width: int) -> dict[str, object]:
         return {}
     rng = torch.Generator().manual_seed(0)
     images, clean = drawn(count, rng), drawn(BUDGET, rng)
-    model = (
-        cast(Model, create("model", "resnet9", {"width": width})).classifier(images, seed=0).eval()
-    )
+    model = create(Model, "resnet9", {"width": width}).classifier(images, seed=0).eval()
     budget = CleanSet(
         clean.subset(torch.arange(BUDGET // 5, BUDGET)), clean.subset(torch.arange(BUDGET // 5))
     )

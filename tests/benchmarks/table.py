@@ -118,7 +118,7 @@ def material(name: str) -> tuple[Any, ImageSet]:
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, channels, side, side), generator=rng, dtype=torch.uint8)
     images = ImageSet(pixels, torch.randint(0, 10, (count,), generator=rng), tuple("0123456789"))
-    return cast(Model, create("model", name)).classifier(images, seed=0), images
+    return create(Model, name).classifier(images, seed=0), images
 
 
 def loops() -> Iterator[tuple[str, ...]]:

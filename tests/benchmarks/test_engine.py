@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def case(request: pytest.FixtureRequest) -> tuple[nn.Module, ImageSet]:
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, channels, side, side), generator=rng, dtype=torch.uint8)
     images = ImageSet(pixels, torch.randint(0, 10, (count,), generator=rng), tuple("0123456789"))
-    return cast(Model, create("model", request.param)).classifier(images, seed=0), images
+    return create(Model, request.param).classifier(images, seed=0), images
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -74,7 +74,7 @@ def test_pruning_sweep(benchmark: Any, sweep: str, way: str) -> None:
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, channels, side, side), generator=rng, dtype=torch.uint8)
     images = ImageSet(pixels, torch.zeros(count, dtype=torch.int64), tuple("0123456789"))
-    model = cast(Model, create("model", "resnet_small")).classifier(images, seed=0)
+    model = create(Model, "resnet_small").classifier(images, seed=0)
     if sweep.startswith("last"):
         path = path_by_number(
             {"network.stages.2.bn2": torch.rand(64, generator=rng)}, range(65), "output"

@@ -10,7 +10,7 @@ pytest tests/benchmarks/test_neural_cleanse.py --benchmark-only -o addopts=""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_reversing_triggers(benchmark: Any, network: str, way: str, precision: A
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (100, channels, side, side), generator=rng, dtype=torch.uint8)
     images = ImageSet(pixels, torch.arange(100) % CLASSES, tuple("0123456789"))
-    model = cast(Model, create("model", network)).classifier(images, seed=0).requires_grad_(False)
+    model = create(Model, network).classifier(images, seed=0).requires_grad_(False)
     search = Search(1, steps, batch, 0.1, 1e-3, 0.99, 5, 1.5, False, 0.99, 25, 1024)
     groups = (
         [torch.arange(CLASSES)] if way == "all classes" else list(torch.arange(CLASSES).split(1))

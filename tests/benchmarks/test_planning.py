@@ -15,7 +15,7 @@ from benchbd.cli.status import command
 from benchbd.matrices.matrix import Matrix
 from benchbd.matrices.plan import plan
 from benchbd.measure.shares import Counts, Metrics
-from benchbd.record.cell import Cell, Coordinates
+from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore
 from benchbd.record.keys import SCHEMA
 from benchbd.record.provenance import now, provenance
@@ -45,20 +45,11 @@ def finished(large: Protocol, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = ResultStore(tmp_path_factory.mktemp("results"))
     counts = Counts(clean=360, clean_hits=300, triggered=324, attack_hits=300, true_hits=10)
     for _, planned in zip(range(20_000), plan(large), strict=False):
-        stage = planned.stage
         cell = Cell(
             schema=SCHEMA,
             key=planned.key,
             protocol=planned.protocol,
-            cell=Coordinates(
-                dataset=stage.dataset.provided,
-                model=stage.model.provided,
-                attack=stage.attack.provided,
-                defense=planned.defense.provided,
-                recipe=stage.recipe.params,
-                clean_budget=0.05,
-                seed=stage.seed,
-            ),
+            cell=planned.coordinates,
             metrics=Metrics.from_counts(counts),
             counts=counts,
             provenance=provenance(planned.plugins, now()),

@@ -7,7 +7,7 @@ pytest tests/benchmarks/test_together.py --benchmark-only -o addopts=""
 from __future__ import annotations
 
 import copy
-from typing import Any, cast
+from typing import Any
 
 import benchbd.api  # noqa: F401 - first, so that threads wait passively
 
@@ -28,7 +28,7 @@ def models() -> list[nn.Module]:
     """BatchNorm in eval mode: `vmap` cannot update running statistics in place, so this
     favours it.
     """
-    plugin = cast(Model, create("model", "resnet_small"))
+    plugin = create(Model, "resnet_small")
     built = [plugin.restore(10, (1, 16, 16), (0.3,), (0.3,), seed).eval() for seed in range(MODELS)]
     return [model.to(memory_format=torch.contiguous_format) for model in built]  # type: ignore[call-overload]
 

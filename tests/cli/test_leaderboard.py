@@ -6,7 +6,6 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -178,9 +177,7 @@ def test_what_was_checked_here_is_noted_and_shown(
     stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = cast(Defense, create("defense", "none")).defense(
-        stored.path, device="cpu", save_path=tmp_path / "made"
-    )
+    result = create(Defense, "none").defense(stored.path, device="cpu", save_path=tmp_path / "made")
     folder, key = Path("leaderboard/results"), result.cell.key
     ResultStore(folder).write(
         f"none/badnet/none/0-{key[:12]}.json", result.cell, result.predictions()
@@ -201,9 +198,7 @@ def test_shares_that_agree_where_predictions_do_not_are_called_so(
     stored: AttackResult, tmp_path: Path
 ) -> None:
     """Two clean images of one class, one right and one wrong, change places."""
-    result = cast(Defense, create("defense", "none")).defense(
-        stored.path, device="cpu", save_path=tmp_path / "made"
-    )
+    result = create(Defense, "none").defense(stored.path, device="cpu", save_path=tmp_path / "made")
     right = result.clean_predictions == stored.test.labels
     for label in range(stored.test.num_classes):
         mine = stored.test.labels == label
@@ -220,9 +215,7 @@ def test_shares_that_agree_where_predictions_do_not_are_called_so(
 
 
 def test_what_came_out_otherwise_is_not_reproduced(stored: AttackResult, tmp_path: Path) -> None:
-    result = cast(Defense, create("defense", "none")).defense(
-        stored.path, device="cpu", save_path=tmp_path / "made"
-    )
+    result = create(Defense, "none").defense(stored.path, device="cpu", save_path=tmp_path / "made")
     cell = result.cell
     assert cell.counts is not None
     counts = cell.counts.model_copy(update={"clean_hits": cell.counts.clean_hits - 20})

@@ -36,7 +36,8 @@ from benchbd.defense.defense import Defense
 from benchbd.errors import ConfigError, ContractBroken
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.defense_result import DefenseResult, read_defense_result
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 
 Verb = Callable[..., Any]
 Run = Callable[..., DefenseResult]
@@ -358,7 +359,7 @@ def test_robust_training_is_handed_the_set_as_seen_a_builder_the_recipe_and_chan
     _, seen, recipe, rng = handed[0]
     assert isinstance(seen, ImageSet)
     assert seen.fingerprint() == stored.train.as_seen().fingerprint()
-    assert recipe == Recipe(**stored.manifest["recipe"])
+    assert recipe == Recipe(**stored.manifest.recipe)
     assert isinstance(rng, torch.Generator)
     assert torch.equal(built[0], built[1])
     assert not torch.equal(built[0][0], built[0][1])
@@ -405,7 +406,7 @@ def test_what_robust_training_thought_of_the_samples_is_measured(
         return Learned(build().eval(), Suspicion(patched(seen.images).double(), 0.5), {"by": "eye"})
 
     result = run(school(act))
-    count = stored.manifest["counts"]["poisoned"]
+    count = stored.manifest.counts.poisoned
     assert result.cell.detection is not None
     assert [
         result.cell.detection[name] for name in ("auroc", "precision", "recall", "isolated")
@@ -492,7 +493,7 @@ def test_a_data_filter_is_handed_the_set_as_seen_a_model_clean_images_and_chance
         return Suspicion(patched(seen.images).double(), 0.5, {"by": "eye"})
 
     result = run(sieve(act))
-    count = stored.manifest["counts"]["poisoned"]
+    count = stored.manifest.counts.poisoned
     perfect = {"auroc": 1.0, "tpr_at_1_fpr": 1.0, "tpr_at_5_fpr": 1.0, "tpr_at_10_fpr": 1.0}
     flags = {
         "tpr": 1.0,

@@ -4,7 +4,7 @@ training.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -95,8 +95,7 @@ def test_the_same_call_trains_on_both(
     """What memory is free decides where images lie, and not one bit of the weights."""
     monkeypatch.setattr(module, "LARGE", large)
     fresh = [
-        cast(Model, create("model", "resnet_small", {"width": 4})).classifier(images, seed=0)
-        for _ in range(2)
+        create(Model, "resnet_small", {"width": 4}).classifier(images, seed=0) for _ in range(2)
     ]
     one, other = (
         fit(model, data, RECIPE, generator())

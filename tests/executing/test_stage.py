@@ -12,25 +12,19 @@ import pytest
 
 from benchbd.executing.stage import AttackSpec, remove_spec, run_stage, write_spec
 from benchbd.matrices.plan import plan
-from benchbd.running.protocol import Choice
 
 
 @pytest.fixture
 def spec(tiny: Any, tmp_path: Path) -> AttackSpec:
     """The attack stage of a tiny protocol."""
-    stage = next(iter(plan(tiny()))).stage
-    choices = {
-        kind: Choice(name=named.called)
-        for kind, named in (("dataset", stage.dataset), ("model", stage.model))
-    }
+    job = next(iter(plan(tiny()))).job
     command = ("/somewhere/benchbd", "matrix", "tiny")
-    more = {
-        "attack": Choice(name="badnet"),
-        "recipe": stage.recipe.params,
-        "seed": 0,
-        "argv": command,
-    }
-    return AttackSpec(key=stage.key, folder=tmp_path / "work", **choices, **more)
+    return AttackSpec(
+        ingredients=job.ingredients,
+        found_as=job.found_as,
+        folder=tmp_path / "work",
+        argv=command,
+    )
 
 
 def test_provenance_tells_of_the_command_that_a_person_gave(

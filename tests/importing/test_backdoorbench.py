@@ -28,9 +28,9 @@ from benchbd.importing.assemble import keep
 from benchbd.importing.backdoorbench import find_attack, find_defenses, read_attack, read_defense
 from benchbd.importing.defended import keep_defended
 from benchbd.importing.foreign_pickle import read_foreign
-from benchbd.leaderboard.board.consistency import expected_key
 from benchbd.record.attack_result import load_attack_result
 from benchbd.record.defense_result import read_defense_result
+from benchbd.record.manifest import SampleCounts
 from benchbd_zoo.defense.ft import FT
 
 NAMES = ("ant", "bee", "cat")
@@ -113,10 +113,9 @@ def test_the_stored_result_is_like_any_other(folder: Path) -> None:
     assert again.key == kept.key and torch.equal(
         again.train.as_seen().images, kept.train.as_seen().images
     )
-    assert again.metrics() == kept.metrics() and again.manifest["counts"] == {
-        "poisoned": 3,
-        "cover": 2,
-    }
+    assert again.metrics() == kept.metrics() and again.manifest.counts == SampleCounts(
+        poisoned=3, cover=2
+    )
     result = FT(epochs=1, ratio=0.5).defense("mine", device="cpu")
     assert (
         result.baseline == kept.metrics() and result.cell.cell.attack.params["called"] == "unknown"
@@ -281,15 +280,15 @@ def test_nobody_says_how_much_was_poisoned_where_batches_were(
 ) -> None:
     """0 would say that nobody attacked."""
     kept = keep(read_attack(find_attack(folder), TRAIN, TEST), "samples")
-    assert kept.manifest["attack"]["params"]["poison_ratio"] == 3 / 60
+    assert kept.manifest.attack.params["poison_ratio"] == 3 / 60
     write_result(folder, TRAIN, TEST, network, {}, bd_train=None)
     kept = keep(read_attack(find_attack(folder), TRAIN, TEST), "batches")
     assert (
-        kept.manifest["stage"] == "training-controlled"
-        and "poison_ratio" not in kept.manifest["attack"]["params"]
+        kept.manifest.family == "training-controlled"
+        and "poison_ratio" not in kept.manifest.attack.params
     )
     cell = FT(epochs=1, ratio=0.5).defense("batches", device="cpu").cell
-    assert cell.key == expected_key(cell)
+    assert cell.key == cell.cell.key(cell.protocol)
     stored = torch.load(kept.path, weights_only=True)["poisoned"]["images"]
     assert stored.untyped_storage().nbytes() == 0, (
         "no view of the clean images, of which all would be stored"
@@ -337,9 +336,9 @@ def test_the_genuine_result_gives_the_numbers_that_its_makers_reported(
         ),
         "w",
     )
-    told, here = kept.manifest["imported"]["reported"], kept.metrics().model_dump()
+    told, here = kept.manifest.imported["reported"], kept.metrics().model_dump()
     assert {name: here[name] for name in told} == pytest.approx(told, abs=1e-3)
-    assert kept.manifest["imported"]["resemblance"] > 0.9
+    assert kept.manifest.imported["resemblance"] > 0.9
 
 
 def test_an_archive_is_read_like_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

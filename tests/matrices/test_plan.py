@@ -12,7 +12,7 @@ from benchbd.matrices.plan import PlannedCell, Selection, plan
 
 
 def _names(cell: PlannedCell) -> tuple[str, str, int]:
-    return cell.stage.attack.label, cell.defense.label, cell.stage.seed
+    return cell.job.attack.record.label, cell.defense.record.label, cell.job.seed
 
 
 def test_every_cell_once_and_those_of_one_model_together(tiny: Any) -> None:
@@ -28,7 +28,7 @@ def test_every_cell_once_and_those_of_one_model_together(tiny: Any) -> None:
         ("badnet", "jitter", 5),
     ]
     assert len({cell.key for cell in cells}) == len({cell.result_name for cell in cells}) == 8
-    assert len({cell.stage.key for cell in cells}) == 4
+    assert len({cell.job.key for cell in cells}) == 4
 
 
 def test_ratios_models_and_data_sets_multiply(tiny: Any) -> None:
@@ -42,7 +42,7 @@ def test_ratios_models_and_data_sets_multiply(tiny: Any) -> None:
             {"name": "digits", "params": {"size": 12}},
         ],
     )
-    stages = Counter(cell.stage.attack.label for cell in plan(protocol))
+    stages = Counter(cell.job.attack.record.label for cell in plan(protocol))
     assert stages == {"clean": 6, "badnet": 12}, (
         "an attack that poisons nothing has one ratio: none"
     )

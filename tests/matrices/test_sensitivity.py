@@ -16,7 +16,9 @@ from benchbd.cli.sensitivity import command
 from benchbd.errors import ConfigError
 from benchbd.matrices.sensitivity import stabilities, study, variations
 from benchbd.measure.shares import Metrics
-from benchbd.record.cell import Cell, Coordinates, PluginRecord
+from benchbd.record.cell import Cell
+from benchbd.record.ingredients import Coordinates
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.running.protocol import load_protocol
 
 

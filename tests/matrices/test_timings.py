@@ -32,7 +32,7 @@ def test_a_stage_takes_what_the_like_of_it_took(tiny: Any) -> None:
 
     def stored(cell: Any) -> Any:
         times = seen.get(
-            (cell.stage.attack.label, cell.defense.label, cell.stage.model.plugin.width)
+            (cell.job.attack.record.label, cell.defense.record.label, cell.job.model.plugin.width)
         )
         cost = times and CellCost(
             attack_seconds=times[0], defense_seconds=times[1], evaluation_seconds=times[2]
@@ -48,9 +48,10 @@ def test_a_stage_takes_what_the_like_of_it_took(tiny: Any) -> None:
         (cell,) = [
             c
             for c in cells
-            if (c.stage.attack.label, c.defense.label, c.stage.model.plugin.width) == wanted
+            if (c.job.attack.record.label, c.defense.record.label, c.job.model.plugin.width)
+            == wanted
         ]  # type: ignore[attr-defined]
-        estimate = known.estimate([cell.stage] if attacked else [], [] if attacked else [cell])
+        estimate = known.estimate([cell.job] if attacked else [], [] if attacked else [cell])
         return None if estimate.unknown else estimate.seconds
 
     assert seconds("corner", "none", 2) == 3 and seconds("corner", "none", 4) == 42

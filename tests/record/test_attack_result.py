@@ -59,11 +59,7 @@ def test_what_was_poisoned_and_triggered(stored: AttackResult) -> None:
     class 0.
     """
     train, triggered = stored.train, stored.triggered
-    assert (
-        train.count(State.POISONED)
-        == round(0.2 * len(train))
-        == stored.manifest["counts"]["poisoned"]
-    )
+    assert train.count(State.POISONED) == round(0.2 * len(train)) == stored.manifest.counts.poisoned
     assert set(train.labels.tolist()) == {0}
     assert 0 not in train.clean.labels[train.indices].tolist()
     assert int(train.images[:, :, 6:, 6:].min()) == int(triggered.images[:, :, 6:, 6:].min()) == 255

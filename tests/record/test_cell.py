@@ -14,15 +14,9 @@ from benchbd.engine.recipe import Recipe
 from benchbd.measure.shares import Counts, Curve, CurvePoint, Metrics, OperatingPoint
 from benchbd.plugin.plugin import Plugin, param
 from benchbd.plugin.registry import create
-from benchbd.record.cell import (
-    Cell,
-    CellCost,
-    Coordinates,
-    Flags,
-    PluginRecord,
-    Predictions,
-    Status,
-)
+from benchbd.record.cell import Cell, CellCost, Flags, Predictions, Status
+from benchbd.record.ingredients import Coordinates
+from benchbd.record.plugin_record import PluginRecord
 
 
 def provided(name: str, **params: Any) -> PluginRecord:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import Unwritable
 from benchbd.plugin.registry import create
-from benchbd.record.cell import PluginRecord
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.record.remembered import clean_model, remembered, remembering
 from benchbd.record.tensor_files import read_tensors, write_tensors
 from benchbd.victim.model import Model
@@ -146,7 +146,7 @@ def test_surrogates_of_one_start_are_one(tmp_path: Path, images: ImageSet) -> No
     recipe = Recipe(epochs=1, batch_size=20, precision="fp32")
 
     def fresh(seed: int) -> nn.Module:
-        return cast(Model, create("model", "resnet_small", {"width": 4})).classifier(images, seed)
+        return create(Model, "resnet_small", {"width": 4}).classifier(images, seed)
 
     trained_alone = clean_model(fresh(0), images, recipe)
     with remembering(tmp_path):
@@ -186,7 +186,7 @@ def test_a_surrogate_is_shared_by_attacks_and_not_by_architectures(
     """These two pad in another way and have parameters of the same names and shapes."""
     recipe = Recipe(epochs=0, batch_size=20, precision="fp32")
     for name in ("efficientnet_lite0", "tf_efficientnet_lite0"):
-        plugin = cast(Model, create("model", f"timm:{name}"))
+        plugin = create(Model, f"timm:{name}")
         for attack in ("one", "another"):
             with remembering(tmp_path, [attack], PluginRecord.of(plugin).identity()):
                 clean_model(

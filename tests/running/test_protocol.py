@@ -163,7 +163,9 @@ def test_errata_seeds_are_counted_and_not_chosen(name: str) -> None:
 def test_bundled_protocols_can_be_planned(name: str) -> None:
     protocol = load_protocol(name)
     assert protocol.name == name and protocol.about
-    cells = {(c.stage.attack.called, c.defense.called, c.stage.seed) for c in plan(protocol)}
+    cells = {
+        (c.job.attack.record.label, c.defense.record.label, c.job.seed) for c in plan(protocol)
+    }
     attacks, defenses = [a.called for a in protocol.attacks], [d.called for d in protocol.defenses]
     assert cells == {
         (attack, defense, seed)
@@ -204,13 +206,13 @@ def test_the_standard_of_the_field_is_what_its_tables_say() -> None:
         m.called for m in protocol.models
     ] == ["preact_resnet18"]
     for cell in plan(protocol):
-        attack = cell.stage.attack.provided
+        attack = cell.job.attack.record
         assert (attack.params["poison_ratio"], attack.params["target"]) == (
             0.0 if attack.name == "clean" else 0.1,
             0,
         )
         assert attack.params.get("ratio_of", "dataset") == "dataset"
-        shown = cell.defense.provided.params
+        shown = cell.defense.record.params
         assert (shown.get("shift", 4), shown.get("flip", True)) == (4, True), (
             "defenses see images as training did"
         )

@@ -17,7 +17,7 @@ from benchbd.errors import ConfigError, DataError, Diverged, PluginNotFound, Rec
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.claim import Busy
 from benchbd.running import attacking
-from benchbd.running.attacking import AttackJob
+from benchbd.running.attack_job import AttackJob
 
 TINY = {
     "recipe.epochs": 2,

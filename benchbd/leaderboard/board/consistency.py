@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchbd.measure.shares import Counts, Metrics
 from benchbd.record.cell import Cell
-from benchbd.record.keys import KEY_DIGITS, attack_key, cell_key
+from benchbd.record.keys import KEY_DIGITS
 
 MOST = 2**53
 """The largest figure of which every table keeps all digits."""
@@ -12,10 +12,11 @@ MOST = 2**53
 
 def contradictions(cell: Cell) -> list[str]:
     """Sentences, one for each contradiction; none for a cell that can be believed."""
-    if cell.key != expected_key(cell):
+    expected = cell.cell.key(cell.protocol)
+    if cell.key != expected:
         return [
             f"its key {cell.key[:KEY_DIGITS]} is not that of its coordinates, "
-            f"{expected_key(cell)[:KEY_DIGITS]}"
+            f"{expected[:KEY_DIGITS]}"
         ]
     if faults := _out_of_range(cell):
         return faults
@@ -25,25 +26,6 @@ def contradictions(cell: Cell) -> list[str]:
         return ["it ended well but has no metrics or no counts"]
     faults = _impossible(cell.counts) or _wrong_shares(cell.metrics, cell.counts, cell.baseline)
     return [*faults, *_baseless(cell.counts, cell.baseline)]
-
-
-def attack_key_of(cell: Cell) -> str:
-    """The key of the attacked model that a cell started from, by its coordinates."""
-    about = cell.cell
-    return attack_key(
-        about.dataset.identity(),
-        about.model.identity(),
-        about.attack.identity(),
-        about.recipe,
-        about.seed,
-    )
-
-
-def expected_key(cell: Cell) -> str:
-    """The key that the coordinates of a cell give."""
-    return cell_key(
-        attack_key_of(cell), cell.cell.defense.identity(), cell.cell.clean_budget, cell.protocol
-    )
 
 
 def _out_of_range(cell: Cell) -> list[str]:

@@ -1,7 +1,7 @@
-"""What sort of method an attack or a defense is: its stage, whose labels it keeps, whether it holds
-clean data.
+"""What sort of method an attack or a defense is: its family, whose labels it keeps, whether it
+holds clean data.
 
-A result says the stage itself. For what it does not say there is the catalogue that ships with
+A result says the family itself. For what it does not say there is the catalogue that ships with
 benchbd, and no other: the same results give the same board, whatever else is installed.
 """
 
@@ -22,21 +22,21 @@ OWN = "benchbd"
 UNDEFENDED = "none"
 """The defense that leaves everything as it is."""
 
-ATTACK_STAGES = ("data-poisoning", "training-controlled", MODEL_ONLY)
-DEFENSE_STAGES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
+ATTACK_FAMILIES = ("data-poisoning", "training-controlled", MODEL_ONLY)
+DEFENSE_FAMILIES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
 UNKNOWN_FAMILY = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class AttackKind:
-    stage: str
+    family: str
     labels: str
     summary: str
 
 
 @dataclass(frozen=True, slots=True)
 class DefenseKind:
-    stage: str
+    family: str
     clean_data: bool
     summary: str
 
@@ -47,7 +47,7 @@ def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
     """
     card = _card("attack", method)
     return AttackKind(
-        _stage(card, [row.attack_stage for row in rows], ATTACK_STAGES),
+        _family(card, [row.attack_family for row in rows], ATTACK_FAMILIES),
         _labels(card, method),
         str(card.get("summary", "")),
     )
@@ -61,7 +61,7 @@ def defense_kind(method: Method, rows: Iterable[Row]) -> DefenseKind:
         "clean_data" in card if card else any(row.cost["clean_samples"] > 0 for row in mine)
     )
     return DefenseKind(
-        _stage(card, [row.defense_stage for row in mine], DEFENSE_STAGES),
+        _family(card, [row.defense_family for row in mine], DEFENSE_FAMILIES),
         clean_data,
         str(card.get("summary", "")),
     )
@@ -76,11 +76,10 @@ def _labels(card: dict[str, Any], method: Method) -> str:
     return _word(mode) if isinstance(mode, str) else UNKNOWN_FAMILY
 
 
-def _stage(card: dict[str, Any], said: list[str], known: tuple[str, ...]) -> str:
-    """The stage that the results say, or else the catalogue, if there is such a stage."""
-    return next(
-        (stage for stage in (*said, card.get("family", "")) if stage in known), UNKNOWN_FAMILY
-    )
+def _family(card: dict[str, Any], said: list[str], known: tuple[str, ...]) -> str:
+    """The family that the results say, or else the catalogue, if there is such a family."""
+    stated = (*said, card.get("family", ""))
+    return next((family for family in stated if family in known), UNKNOWN_FAMILY)
 
 
 def _card(kind: str, method: Method) -> dict[str, Any]:

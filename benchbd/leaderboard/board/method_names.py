@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchbd.leaderboard.board.text import label
-from benchbd.record.cell import PluginRecord
 from benchbd.record.keys import canonical_json
+from benchbd.record.plugin_record import PluginRecord
 
 
 @dataclass(frozen=True, slots=True)

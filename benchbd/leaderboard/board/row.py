@@ -20,6 +20,7 @@ from benchbd.leaderboard.board.trust import Ledger, TrustLevel, level_of
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
 from benchbd.record.keys import canonical_json
+from benchbd.record.plugin_record import PluginRecord
 
 MOST_DOUBTS = 8
 """Doubts of a cell that are shown; no honest cell has as many."""
@@ -81,8 +82,8 @@ class Row:
     stale: bool
     trust: TrustLevel
     made: dict[str, str] = field(default_factory=dict)
-    attack_stage: str = ""
-    defense_stage: str = ""
+    attack_family: str = ""
+    defense_family: str = ""
     traces: tuple[Trace, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -145,8 +146,8 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         stale=cell.flags.stale,
         trust=level_of(ledger or {}, cell.key, cell.digest),
         made=_made(cell.provenance),
-        attack_stage=stage_said(cell.provenance, "attack"),
-        defense_stage=stage_said(cell.provenance, "defense"),
+        attack_family=stated_family(cell.provenance, "attack"),
+        defense_family=stated_family(cell.provenance, "defense"),
         traces=traces(cell),
         doubts=tuple(one_line(doubt) for doubt in cell.doubts[:MOST_DOUBTS]),
     )
@@ -159,8 +160,6 @@ def _method(provided: Any) -> Method:
 @lru_cache(maxsize=4096)
 def _known_method(text: str) -> Method:
     """One object for all cells that name the same plugin with the same parameters."""
-    from benchbd.record.cell import PluginRecord
-
     return Method.of(PluginRecord.model_validate_json(text))
 
 
@@ -190,10 +189,12 @@ def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def stage_said(provenance: Mapping[str, Any], kind: str) -> str:
-    """The stage of the attack or the defense, where the result says it."""
-    stages = provenance.get("stages")
-    return one_line(stages.get(kind, ""), 40) if isinstance(stages, dict) else ""
+def stated_family(provenance: Mapping[str, Any], kind: str) -> str:
+    """The family of the attack or the defense, where the result says it; earlier ones called it the
+    stage.
+    """
+    families = provenance.get("families", provenance.get("stages"))
+    return one_line(families.get(kind, ""), 40) if isinstance(families, dict) else ""
 
 
 def _hits(cell: Cell) -> dict[str, tuple[int, int]]:

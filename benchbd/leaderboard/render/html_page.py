@@ -42,7 +42,7 @@ SCRIPTS = (
         "matrix",
         "grid",
         "rankings",
-        "stages",
+        "families",
     ),
     *("plot", "scatter", "seeds", "curve", "cell", "download", "page"),
 )

@@ -16,7 +16,7 @@ from benchbd.leaderboard.board.row import Row
 from benchbd.record.files import read_json
 
 DOCUMENT_SCHEMA = 1
-_OMITTED = ("where", "attack", "defense", "attack_stage", "defense_stage", "traces")
+_OMITTED = ("where", "attack", "defense", "attack_family", "defense_family", "traces")
 """What stands once for all cells of a table, and curves, which stand in the result files and on the
 page.
 """

@@ -23,7 +23,8 @@ from benchbd.api import (
 from benchbd.data.poisoned import PoisonedSet
 from benchbd.engine.structure import in_training
 from benchbd.record.attack_result import load_attack_result
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 from benchbd.seeds import Seeds
 from benchbd.testing import tiny_data
 from benchbd.testing.check import check, require
@@ -184,7 +185,9 @@ def stored_result_reloads(subject: Subject) -> None:
     attack, model = cast(Attack, subject.plugin), tiny_data.ARCHITECTURES[subject.architecture]()
     recipe = Recipe(epochs=2, batch_size=50, lr=0.02, shift=0, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
-        made = make(AttackJob(tiny_data.Planted(), model, attack, recipe, 0, "cpu"), Path(folder))
+        made = make(
+            AttackJob.of(tiny_data.Planted(), model, attack, recipe, 0, "cpu"), Path(folder)
+        )
         read = load_attack_result(made.path)
     again = predict(read.model, read.triggered.images, precision="fp32")
     require(

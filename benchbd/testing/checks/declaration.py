@@ -75,10 +75,10 @@ def catalogue_matches_class(subject: Subject) -> None:
         bool(entry.summary),
         f"the card of {entry.kind}.{entry.name} has no summary; say in one line what it does",
     )
-    stage = getattr(subject.cls, "stage", "")
+    family = getattr(subject.cls, "family", "")
     require(
-        not stage or entry.family == stage,
-        f"its card says family: {entry.family}, its class is a {stage}; correct the card",
+        not family or entry.family == family,
+        f"its card says family: {entry.family}, its class is a {family}; correct the card",
     )
     if left := _placeholders(entry.card):
         raise NotSeen(

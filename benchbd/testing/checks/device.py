@@ -17,7 +17,8 @@ from benchbd.engine.hardware import Hardware
 from benchbd.engine.training import fit
 from benchbd.errors import ContractBroken
 from benchbd.plugin.plugin import Plugin
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import tiny_data
 from benchbd.testing.check import check
@@ -110,7 +111,7 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
     elif isinstance(plugin, Attack):
         with tempfile.TemporaryDirectory() as folder:
             make(
-                AttackJob(
+                AttackJob.of(
                     tiny_data.Planted(),
                     tiny_data.ARCHITECTURES[architecture](),
                     plugin,

@@ -80,8 +80,8 @@ def test_the_targets_that_are_committed_are_cells_of_their_protocol() -> None:
         for cell in plan(protocol):
             dataset, model, attack, defense = (plugin.params for plugin in cell.plugins)
             if attack["poison_ratio"] == found.setting.poison_ratio:
-                planned[cell.stage.attack.plugin.name, cell.defense.plugin.name] = attack, defense
-                assert [cell.stage.dataset.plugin.name, cell.stage.model.plugin.name] == [
+                planned[cell.job.attack.plugin.name, cell.defense.plugin.name] = attack, defense
+                assert [cell.job.dataset.plugin.name, cell.job.model.plugin.name] == [
                     found.setting.dataset.name,
                     found.setting.model.name,
                 ]

@@ -9,23 +9,23 @@ from made_cells import CellCost, attack_named, make_cell, provided
 from benchbd.leaderboard.board.families import AttackKind, DefenseKind, attack_kind, defense_kind
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.row import Row, row_of
-from benchbd.record.cell import PluginRecord
+from benchbd.record.plugin_record import PluginRecord
 
 
 def defense_of(rows: list[Row]) -> DefenseKind:
     return defense_kind(rows[0].defense, rows)
 
 
-def test_a_result_says_its_stages() -> None:
+def test_a_result_says_its_families() -> None:
     rows = [
         row_of(
             make_cell(
-                provenance={"stages": {"attack": "training-controlled", "defense": "data-filter"}}
+                provenance={"families": {"attack": "training-controlled", "defense": "data-filter"}}
             )
         )
     ]
-    assert defense_of(rows).stage == "data-filter"
-    assert attack_kind(rows[0].attack, rows).stage == "training-controlled"
+    assert defense_of(rows).family == "data-filter"
+    assert attack_kind(rows[0].attack, rows).family == "training-controlled"
 
 
 def test_one_of_several_results_is_enough() -> None:
@@ -33,12 +33,12 @@ def test_one_of_several_results_is_enough() -> None:
         make_cell(seed=0, code="failed"),
         make_cell(seed=1, provenance={"stages": {"defense": "repair"}}),
     )
-    assert defense_of([row_of(silent), row_of(telling)]).stage == "repair"
+    assert defense_of([row_of(silent), row_of(telling)]).family == "repair"
 
 
-def test_a_stage_that_there_is_not_is_unknown() -> None:
+def test_a_family_that_there_is_not_is_unknown() -> None:
     for said in ({"defense": "<script>"}, {"defense": ["repair"]}, "repair", None):
-        assert defense_of([row_of(make_cell(provenance={"stages": said}))]).stage == "unknown"
+        assert defense_of([row_of(make_cell(provenance={"stages": said}))]).family == "unknown"
 
 
 def test_the_catalogue_fills_what_old_results_do_not_say() -> None:
@@ -49,10 +49,10 @@ def test_the_catalogue_fills_what_old_results_do_not_say() -> None:
             )
         )
 
-    assert attack_kind(method("wanet"), []).stage == "training-controlled"
+    assert attack_kind(method("wanet"), []).family == "training-controlled"
     assert attack_kind(method("sig"), []).labels == "clean-label"
     assert attack_kind(method("badnet", label_mode="all_to_all"), []).labels == "all-to-all"
-    assert (defense_kind(method("anp"), []).stage, defense_kind(method("anp"), []).clean_data) == (
+    assert (defense_kind(method("anp"), []).family, defense_kind(method("anp"), []).clean_data) == (
         "repair",
         True,
     )

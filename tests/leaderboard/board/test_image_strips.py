@@ -108,7 +108,7 @@ def test_the_matrix_keeps_a_strip_beside_its_results(stored: AttackResult, tmp_p
     about = {
         "results": tmp_path,
         "result": "trial/badnet/none/0-0.json",
-        "dataset": "digits",
+        "found_as": {"dataset": "digits"},
         "attack_folder": stored.folder,
     }
     DefenseSpec.model_construct(**about)._keep_images()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def build_for() -> BuildFor:
     """A fresh narrow network for a set of images, the same one every time."""
 
     def build(train: ImageSet) -> nn.Module:
-        return cast(Model, create("model", "resnet_small", {"width": 4})).classifier(train, seed=0)
+        return create(Model, "resnet_small", {"width": 4}).classifier(train, seed=0)
 
     return build
 

@@ -18,7 +18,8 @@ from benchbd.data.budget import CleanSet, draw_budget
 from benchbd.measure.detection import separation
 from benchbd.plugin import registry
 from benchbd.record.attack_result import AttackResult
-from benchbd.running.attacking import AttackJob, make
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import make
 from benchbd.testing.networks import Residual
 from benchbd.testing.subject import quick
 from benchbd.testing.tiny_data import Patch, Planted
@@ -46,7 +47,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> AttackResult:
     """
     recipe = Recipe(epochs=10, batch_size=20, lr=0.05, shift=0, precision="fp32")
     result = make(
-        AttackJob(Planted(), Residual(), Patch(poison_ratio=0.05), recipe, seed=0, device="cpu"),
+        AttackJob.of(Planted(), Residual(), Patch(poison_ratio=0.05), recipe, seed=0, device="cpu"),
         tmp_path_factory.mktemp("attacked"),
     )
     assert (result.metrics().acc, result.metrics().asr) == (1, 1)

@@ -53,7 +53,7 @@ def architecture(name: str) -> Model:
         "preact": "preact_resnet18",
         "mobilenet": "timm:mobilenetv2_035",
     }[name]
-    return cast(Model, registry.create("model", named, {} if name == "mobilenet" else {"width": 4}))
+    return registry.create(Model, named, {} if name == "mobilenet" else {"width": 4})
 
 
 def planted(count: int, seed: int) -> ImageSet:

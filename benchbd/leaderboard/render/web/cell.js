@@ -35,7 +35,7 @@ function chips(entry) {
   return [
     h("span", { class: "status", data: { status: statusOf(entry) } }, statusWords(entry)),
     entry.measured > 0 && h("span", { class: "badge" }, level[entry.trust]),
-    h("span", { class: "badge" }, STAGES[entry.defense.kind.stage]),
+    h("span", { class: "badge" }, FAMILIES[entry.defense.kind.family]),
     entry.oracle && h("span", { class: "badge oracle" }, "oracle: saw what no defender has"),
     entry.stale && h("span", { class: "badge" }, "stale: made by other code than today's"),
     entry.doubts.length > 0 && h("span", { class: "badge doubtful" }, "doubtful"),

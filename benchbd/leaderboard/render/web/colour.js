@@ -9,7 +9,7 @@ function painted(element, asr) {
   return element;
 }
 
-// One mark for each stage, told apart by shape and colour.
+// One mark for each family, told apart by shape and colour.
 const MARKS = {
   repair: (r) => s("circle", { r }),
   "robust-training": (r) => s("rect", { x: -r, y: -r, width: 2 * r, height: 2 * r, rx: 1 }),
@@ -19,13 +19,13 @@ const MARKS = {
   unknown: (r) => s("circle", { r, class: "hollow" }),
 };
 
-function mark(stage, r = 5.5) {
-  const drawn = MARKS[stage](r);
-  drawn.classList.add("mark", stage);
+function mark(family, r = 5.5) {
+  const drawn = MARKS[family](r);
+  drawn.classList.add("mark", family);
   return drawn;
 }
 
-const markLegend = (stages) =>
-  h("p", { class: "legend" }, stages.map((stage) =>
-    h("span", {}, s("svg", { viewBox: "-9 -9 18 18", width: 16, height: 16, "aria-hidden": "true" }, mark(stage)), STAGES[stage]),
+const markLegend = (families) =>
+  h("p", { class: "legend" }, families.map((family) =>
+    h("span", {}, s("svg", { viewBox: "-9 -9 18 18", width: 16, height: 16, "aria-hidden": "true" }, mark(family)), FAMILIES[family]),
   ));

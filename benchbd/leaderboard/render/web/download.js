@@ -3,7 +3,7 @@
 function csvOf(sections) {
   const parts = ["", "_low", "_high"];
   const header = [
-    "table", "protocol", "dataset", "model", "attack", "poison_ratio", "labels", "defense", "stage", "provider", "place", "best_rank", "worst_rank", "status", "measured", "expected", "seeds",
+    "table", "protocol", "dataset", "model", "attack", "poison_ratio", "labels", "defense", "family", "provider", "place", "best_rank", "worst_rank", "status", "measured", "expected", "seeds",
     ...FIGURES.flatMap((name) => parts.map((part) => name + part)), ...Object.keys(DETECTION), "seconds", "peak_bytes", "clean_samples", "oracle", "stale", "trust", "keys",
   ];
   const rows = sections.flatMap(({ section, attacks, defenses }) => attacks.flatMap((a) => defenses.map((d) => section.entry(a, d)))).filter(shownEntry).map(csvRow);
@@ -15,7 +15,7 @@ function csvRow(entry) {
   const figures = FIGURES.flatMap((name) => ["mean", "low", "high"].map((part) => entry.metrics[name]?.[part]));
   const ok = entry.cells.filter((cell) => cell.code === "ok");
   return [
-    section.title, section.protocol, section.dataset, section.model, attack.label, attack.poison_ratio, attack.kind.labels, defense.label, defense.kind.stage, defense.method.provider,
+    section.title, section.protocol, section.dataset, section.model, attack.label, attack.poison_ratio, attack.kind.labels, defense.label, defense.kind.family, defense.method.provider,
     defense.standing.place, ...(defense.standing.ranks ?? ["", ""]), statusWords(entry), entry.measured, entry.expected, ok.map((cell) => cell.seed).join(" "),
     ...figures, ...Object.keys(DETECTION).map((name) => entry.detection[name]), entry.cost?.seconds, entry.cost?.bytes, entry.cost?.clean,
     entry.oracle, entry.stale, entry.trust, ok.map((cell) => cell.key).join(" "),

@@ -104,7 +104,7 @@ const breakable = (name) => name.split(/(?<=_)/).flatMap((part, place) => (place
 
 function matrixName(section, defense) {
   const { ranks: open, measured, expected } = defense.standing;
-  const stand = h("span", { class: `place${defense.oracle ? " oracle" : ""}`, title: `${place(defense.standing)}, ${measured}/${expected} cells` }, open ? ranks(open) : defense.oracle ? "O" : "–");
+  const stand = h("span", { class: `place${defense.oracle ? " oracle" : ""}`, title: `${rankWords(defense.standing)}, ${measured}/${expected} cells` }, open ? ranks(open) : defense.oracle ? "O" : "–");
   return h("th", { scope: "row" },
     h("button", { type: "button", class: "sort", title: `${defense.label}: ${defense.kind.summary || "sort attacks by ASR"}`, on: { click: () => change({ order: toggled(section, "row", defense.label) }) } }, defense.label),
     h("small", {}, stand, badges(defense)));
@@ -115,7 +115,7 @@ function badges(defense) {
   return [
     where === "incomplete" && h("b", {}, `${measured}/${expected} cells`),
     defense.oracle && h("span", { class: "badge oracle" }, "oracle"),
-    STAGES[defense.kind.stage],
+    FAMILIES[defense.kind.family],
   ].filter(Boolean).flatMap((each, index) => (index ? [" ", each] : [each]));
 }
 

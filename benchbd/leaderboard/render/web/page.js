@@ -1,6 +1,6 @@
 // The page: tabs, filters, the view that is chosen, and the section of a cell above it.
 
-const DRAWERS = { matrix: drawMatrix, defenses: drawDefenses, attacks: drawAttacks, stages: drawStages, tradeoffs: drawTradeoffs, seeds: drawSeeds };
+const DRAWERS = { matrix: drawMatrix, defenses: drawDefenses, attacks: drawAttacks, families: drawFamilies, tradeoffs: drawTradeoffs, seeds: drawSeeds };
 const AT_ONCE = 3;
 // Tables that are drawn before somebody scrolls to them.
 

@@ -27,7 +27,7 @@ function drawDefenses({ section, defenses }) {
     { title: "cells", value: (d) => d.standing.measured / d.standing.expected, show: (d) => `${d.standing.measured}/${d.standing.expected} cells`, wide: 90 },
     { title: "ACC on sound models", value: (d) => d.standing.clean_acc ?? undefined, show: (d) => percent(d.standing.clean_acc), wide: 105, narrow: true, hint: "what it leaves of a model that was never attacked" },
     ...costColumns((d) => d.cost),
-    { title: "stage", value: (d) => STAGES[d.kind.stage], words: true },
+    { title: "family", value: (d) => FAMILIES[d.kind.family], words: true },
   ];
   const rank = { title: "rank", value: (d) => d.standing.line, show: (d) => h("span", { class: "place" }, d.standing.ranks ? ranks(d.standing.ranks) : d.standing.place), wide: 80, hint: "the ranks that the tests leave open; sorts by mean DER" };
   const test = { title: "against the first", value: (d) => d.against?.adjusted, show: (d) => compared(d.against), left: true, wide: 260, hint: "difference in mean DER and Holm-corrected p" };
@@ -54,7 +54,7 @@ function drawAttacks({ section, attacks }) {
     ...["asr", "acc", "rc"].map(before),
     { title: "poison ratio", value: (a) => a.poison_ratio ?? undefined, show: (a) => ratio(a.poison_ratio) },
     { title: "labels", value: (a) => a.kind.labels, words: true },
-    { title: "kind", value: (a) => a.kind.stage.replaceAll("-", " "), words: true },
+    { title: "kind", value: (a) => a.kind.family.replaceAll("-", " "), words: true },
     { title: "what it is", value: (a) => a.kind.summary, words: true },
   ];
   return h("section", {}, h("h2", {}, section.title),
@@ -74,7 +74,7 @@ function drawAll(sections) {
     { title: "defense", value: (e) => e.defense.label, show: (e) => h("button", { type: "button", class: "link" }, e.defense.label), words: true, frozen: innerWidth > 700, wide: 110 },
     { title: "attack", value: (e) => e.attack.label, words: true, wide: 110 },
     ...(sections.length > 1 ? [{ title: "table", value: (e) => e.section.title, words: true }] : []),
-    { title: "stage", value: (e) => STAGES[e.defense.kind.stage], words: true },
+    { title: "family", value: (e) => FAMILIES[e.defense.kind.family], words: true },
     { title: "status", value: statusWords, show: (e) => h("span", { class: "status", data: { status: statusOf(e) } }, statusWords(e)), words: true },
     { title: "checked", value: (e) => DATA.levels.indexOf(e.trust), show: (e) => (e.measured ? e.trust : ""), words: true },
     ...["acc", "asr", "rc", "der"].map(metricColumn),

@@ -12,8 +12,8 @@ function drawTradeoffs({ section, attacks, defenses }) {
   const where = attack ? `against ${attack.label}` : "mean over attacks, rows with all cells";
   const fronts = section.fronts[attack?.label ?? ""] ?? { acc: [], seconds: [] };
   const cost = COSTS[state.cost] ? state.cost : "seconds";
-  const stages = Object.keys(STAGES).filter((stage) => points.some((point) => point.defense.kind.stage === stage));
-  return h("section", {}, h("h2", {}, section.title), attackChoice(attacks, "mean over attacks"), markLegend(stages),
+  const families = Object.keys(FAMILIES).filter((family) => points.some((point) => point.defense.kind.family === family));
+  return h("section", {}, h("h2", {}, section.title), attackChoice(attacks, "mean over attacks"), markLegend(families),
     h("div", { class: "pair" },
       h("figure", {}, h("figcaption", {}, h("b", {}, "ACC against ASR"), `, ${where}. Better is up and left; the line joins the defenses that none beats in both.`), accuracyPlot(points, fronts.acc)),
       h("figure", {}, h("figcaption", {}, h("b", {}, "Cost against ASR"), `, ${where}. Better is down and left.`),
@@ -60,7 +60,7 @@ function drawPoints(svg, layer, points, front, width) {
   const few = points.length <= 14;
   const marks = points.map((point) => {
     const { defense, entry } = point;
-    const g = s("g", { class: `point${front.includes(defense.label) ? " on-front" : ""}${defense.oracle ? " oracle" : ""}`, transform: `translate(${point.x} ${point.y})`, tabindex: "0", role: "button", "aria-label": defense.label }, mark(defense.kind.stage));
+    const g = s("g", { class: `point${front.includes(defense.label) ? " on-front" : ""}${defense.oracle ? " oracle" : ""}`, transform: `translate(${point.x} ${point.y})`, tabindex: "0", role: "button", "aria-label": defense.label }, mark(defense.kind.family));
     g.point = point;
     const open = () => entry ? change({ cell: nameOf(entry) }, true) : change({ view: "matrix", find: defense.label });
     g.addEventListener("click", open);
@@ -74,6 +74,6 @@ function drawPoints(svg, layer, points, front, width) {
 
 const pointTip = ({ defense, acc, asr, cost, entry }) => entry ? entryTip(entry) : [
   h("strong", {}, defense.label),
-  h("p", {}, `${STAGES[defense.kind.stage]} · ${place(defense.standing)}${defense.oracle ? " · oracle" : ""}`),
+  h("p", {}, `${FAMILIES[defense.kind.family]} · ${rankWords(defense.standing)}${defense.oracle ? " · oracle" : ""}`),
   h("p", {}, `ACC ${percent(acc)} · ASR ${percent(asr)} · ${seconds(cost.seconds)}`),
 ];

@@ -1,6 +1,6 @@
 // What is shown, kept in the part of the address behind `#`, so that a view can be sent and comes back on reload.
 
-const VIEWS = { matrix: "Matrix", defenses: "Defenses", attacks: "Attacks", stages: "By stage", tradeoffs: "Trade-offs", seeds: "Seeds", cells: "All results" };
+const VIEWS = { matrix: "Matrix", defenses: "Defenses", attacks: "Attacks", families: "By family", tradeoffs: "Trade-offs", seeds: "Seeds", cells: "All results" };
 const DEFAULTS = { view: "matrix", find: "", against: "", metric: "asr", cost: "seconds", compact: "", order: "", sort: "", cell: "" };
 
 const state = { ...DEFAULTS, filters: {} };

@@ -34,13 +34,13 @@ function statusOf(entry) {
   return entry.counts.map(([code]) => code).find((code) => code !== "missing") ?? "missing";
 }
 
-const STAGES = {
+const FAMILIES = {
   repair: "repair",
   "robust-training": "robust training",
   "data-filter": "data filter",
   "input-detector": "input detector",
   "model-detector": "model detector",
-  unknown: "stage not stated",
+  unknown: "family not stated",
 };
 
 const ratio = (value) => (value === null ? "none stated" : `${percent(value).replace(/\.0$/, "")} %`);
@@ -50,6 +50,6 @@ const counted = (number, thing, many = `${thing}s`) => `${number.toLocaleString(
 // The ranks that the tests leave open.
 const ranks = ([best, worst]) => (best === worst ? `${best}` : `${best}–${worst}`);
 
-const place = (standing) => (standing.ranks ? `rank ${ranks(standing.ranks)}` : standing.place);
+const rankWords = (standing) => (standing.ranks ? `rank ${ranks(standing.ranks)}` : standing.place);
 
 const reproduceCommand = (cell) => `benchbd reproduce ${cell.key}`;

@@ -6,13 +6,13 @@ const DETECTOR_NOTES = {
   "model-detector": "One verdict for each model: shares of models, and AUROC of attacked against sound models.",
 };
 
-function drawStages({ section, defenses }) {
-  const stages = Object.keys(STAGES).filter((stage) => defenses.some((d) => d.kind.stage === stage));
-  return h("section", {}, h("h2", {}, section.title), h("div", { class: "cards" }, stages.map((stage) => stageCard(section, stage, defenses))));
+function drawFamilies({ section, defenses }) {
+  const families = Object.keys(FAMILIES).filter((family) => defenses.some((d) => d.kind.family === family));
+  return h("section", {}, h("h2", {}, section.title), h("div", { class: "cards" }, families.map((family) => familyCard(section, family, defenses))));
 }
 
-function stageCard(section, stage, defenses) {
-  const mine = defenses.filter((d) => d.kind.stage === stage).map((d) => ({ ...d, figures: d.standing.aggregates }));
+function familyCard(section, family, defenses) {
+  const mine = defenses.filter((d) => d.kind.family === family).map((d) => ({ ...d, figures: d.standing.aggregates }));
   const detects = mine.some((d) => d.detecting);
   const columns = [
     { title: "defense", value: (d) => d.label, show: (d) => h("span", {}, h("b", {}, d.label), d.oracle && h("span", { class: "badge oracle" }, "oracle")), words: true, wide: 110 },
@@ -21,9 +21,9 @@ function stageCard(section, stage, defenses) {
     { title: "cells", value: (d) => d.standing.measured / d.standing.expected, show: (d) => `${d.standing.measured}/${d.standing.expected}` },
     { title: "seconds", value: (d) => d.cost.seconds, show: (d) => seconds(d.cost.seconds) },
   ];
-  return h("article", { class: `card${columns.length > 8 ? " broad" : ""}` }, h("h3", {}, STAGES[stage], h("small", {}, counted(mine.length, "defense"))),
-    h("p", { class: "note" }, DETECTOR_NOTES[stage] ?? "Means over the attacks that count for the ranking; only for rows with all cells."),
-    grid(columns, mine, { name: `stage-${stage}${section.place}`, tall: mine.length > 40 }));
+  return h("article", { class: `card${columns.length > 8 ? " broad" : ""}` }, h("h3", {}, FAMILIES[family], h("small", {}, counted(mine.length, "defense"))),
+    h("p", { class: "note" }, DETECTOR_NOTES[family] ?? "Means over the attacks that count for the ranking; only for rows with all cells."),
+    grid(columns, mine, { name: `family-${family}${section.place}`, tall: mine.length > 40 }));
 }
 
 function detectorColumns(mine) {

@@ -1,0 +1,50 @@
+"""The identity of an attacked model and of a cell, the same in plans, stages and results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchbd.record.keys import attack_key, cell_key, folder_name
+from benchbd.record.part import StoredPart
+from benchbd.record.plugin_record import PluginRecord
+
+
+class Ingredients(StoredPart):
+    """What an attacked model is made of: plugins with their parameters, recipe and seed."""
+
+    dataset: PluginRecord
+    model: PluginRecord
+    attack: PluginRecord
+    recipe: dict[str, Any]
+    seed: int
+
+    @property
+    def attack_key(self) -> str:
+        """The key of the attacked model. Whoever makes it, and wherever, it has the same."""
+        plugins = (self.dataset.identity(), self.model.identity(), self.attack.identity())
+        return attack_key(*plugins, self.recipe, self.seed)
+
+    @property
+    def folder_name(self) -> str:
+        """A name for its folder that tells a person what is inside, made unique by the key."""
+        labels = (self.attack.label, self.dataset.label, self.model.label)
+        return folder_name(*labels, self.seed, self.attack_key)
+
+    def coordinates(self, defense: PluginRecord, clean_budget: float) -> Coordinates:
+        """The cell in which a defense with this share of clean data meets the attacked model."""
+        mine = {name: getattr(self, name) for name in Ingredients.model_fields}
+        return Coordinates(**mine, defense=defense, clean_budget=clean_budget)
+
+
+class Coordinates(Ingredients):
+    """What the cell is about: an attacked model, and the defense that meets it.
+
+    clean_budget: share of the training set that the defense may hold as clean data.
+    """
+
+    defense: PluginRecord
+    clean_budget: float
+
+    def key(self, protocol: str) -> str:
+        """The key of the cell in this protocol."""
+        return cell_key(self.attack_key, self.defense.identity(), self.clean_budget, protocol)

@@ -1,0 +1,68 @@
+"""One attacked model that is wanted: its plugins, built and checked, and where it is to be made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from benchbd.attack.attack import Attack
+from benchbd.engine.recipe import Recipe
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import name_for
+from benchbd.record.ingredients import Ingredients
+from benchbd.record.plugin_record import BuiltPlugin
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class AttackJob:
+    """Everything that an attack result depends on, and the device on which it is made."""
+
+    dataset: BuiltPlugin[DataSet]
+    model: BuiltPlugin[Model]
+    attack: BuiltPlugin[Attack]
+    recipe: Recipe
+    seed: int
+    device: str = "auto"
+
+    @classmethod
+    def of(
+        cls,
+        dataset: DataSet,
+        model: Model,
+        attack: Attack,
+        recipe: Recipe,
+        seed: int,
+        device: str = "auto",
+    ) -> AttackJob:
+        """A job of plugins that stand in no other."""
+        built = BuiltPlugin(dataset), BuiltPlugin(model), BuiltPlugin(attack)
+        return cls(*built, recipe, seed, device)
+
+    @cached_property
+    def ingredients(self) -> Ingredients:
+        return Ingredients(
+            dataset=self.dataset.record,
+            model=self.model.record,
+            attack=self.attack.record,
+            recipe=self.recipe.params,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def key(self) -> str:
+        return self.ingredients.attack_key
+
+    @property
+    def folder_name(self) -> str:
+        return self.ingredients.folder_name
+
+    @property
+    def plugins(self) -> list[Plugin]:
+        return [self.dataset.plugin, self.model.plugin, self.attack.plugin]
+
+    @property
+    def found_as(self) -> dict[str, str]:
+        """The names by which another process finds the classes of its plugins, by kind."""
+        return {plugin.kind: name_for(type(plugin)) for plugin in self.plugins}
