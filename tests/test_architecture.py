@@ -16,7 +16,7 @@ CORE, ZOO = ROOT / "benchbd", ROOT / "plugins" / "benchbd_zoo"
 
 LAYERS = (
     {"errors", "seeds"},
-    {"arguments", "options"},
+    {"arguments", "markdown", "options"},
     {"plugin"},
     {"data"},
     {"engine"},

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import yaml
 
-from benchbd.cli.list import markdown_table
+from benchbd.cli.list import plugin_table
 from benchbd.defense.repair import Repair
 from benchbd.plugin.entry import KINDS
 from benchbd.plugin.registry import entries
@@ -26,7 +26,7 @@ def test_the_list_of_plugins_is_the_generated_one() -> None:
     listed = README.partition("<!-- plugins -->\n")[2].partition("\n<!-- /plugins -->")[0]
     bundled = [tuple(e for e in entries(kind) if e.provider == "benchbd") for kind in KINDS]
     assert listed == "\n\n".join(
-        markdown_table(kind, found) for kind, found in zip(KINDS, bundled, strict=True)
+        plugin_table(kind, found) for kind, found in zip(KINDS, bundled, strict=True)
     )
 
 

@@ -7,6 +7,7 @@ import json
 import click
 
 from benchbd.cli.kind import Kind
+from benchbd.markdown import markdown_table
 from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.registry import entries
 
@@ -26,7 +27,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
     """List plugins by kind, all kinds without an argument. Nothing of them is imported."""
     kinds = [PLURALS[kind]] if kind else list(KINDS)
     if markdown:
-        click.echo("\n\n".join(markdown_table(each, entries(each)) for each in kinds))
+        click.echo("\n\n".join(plugin_table(each, entries(each)) for each in kinds))
         return
     if as_json:
         click.echo(
@@ -48,18 +49,17 @@ def _print(kind: str, found: tuple[PluginEntry, ...]) -> None:
     click.echo("".join(lines))
 
 
-def markdown_table(kind: str, found: tuple[PluginEntry, ...]) -> str:
+def plugin_table(kind: str, found: tuple[PluginEntry, ...]) -> str:
     """The plugins of a kind as a Markdown table, with their papers."""
-    lines = [f"| {kind} | family | what it is | paper |", "| --- | --- | --- | --- |"]
-    for entry in found:
-        paper = entry.card.get("paper")
-        cited = (
-            f"[{paper.get('authors')} {paper.get('year')}]({paper.get('url')})"
-            if isinstance(paper, dict)
-            else ""
-        )
-        lines.append(f"| `{entry.name}` | {entry.family} | {entry.summary} | {cited} |")
-    return "\n".join(lines)
+    rows = [(f"`{each.name}`", each.family, each.summary, _cited(each)) for each in found]
+    return markdown_table((kind, "family", "what it is", "paper"), rows)
+
+
+def _cited(entry: PluginEntry) -> str:
+    paper = entry.card.get("paper")
+    if not isinstance(paper, dict):
+        return ""
+    return f"[{paper.get('authors')} {paper.get('year')}]({paper.get('url')})"
 
 
 def _json(entry: PluginEntry) -> dict[str, object]:

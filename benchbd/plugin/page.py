@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from benchbd.markdown import markdown_table
 from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.plugin import Plugin, limits, type_name
 from benchbd.plugin.registry import entries, load
@@ -54,7 +55,7 @@ def page(entry: PluginEntry) -> str:
         inspect.getdoc(inspect.getmodule(cls)) or "",
         inspect.cleandoc(cls.__doc__ or ""),
         "## Parameters",
-        "\n".join(_parameters(cls)) if cls.model_fields else "None.",
+        _parameters(cls) if cls.model_fields else "None.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -93,40 +94,26 @@ def _facts(card: dict[str, Any]) -> Iterator[str]:
             yield f"{meaning}: {', '.join(map(str, card[word]))}"
 
 
-def _parameters(cls: type[Plugin]) -> Iterator[str]:
-    yield "| parameter | type | default | range | meaning |"
-    yield "| --- | --- | --- | --- | --- |"
+def _parameters(cls: type[Plugin]) -> str:
+    rows = []
     for name, field in cls.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        cells = (
-            f"`{name}`",
-            type_name(field.annotation),
-            "unset" if default is None else f"`{default}`",
-            limits(field),
-        )
-        yield f"| {' | '.join(_in_cell(cell) for cell in (*cells, field.description or ''))} |"
-
-
-def _in_cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+        shown = "unset" if default is None else f"`{default}`"
+        kind, span = type_name(field.annotation), limits(field)
+        rows.append((f"`{name}`", kind, shown, span, field.description or ""))
+    return markdown_table(("parameter", "type", "default", "range", "meaning"), rows)
 
 
 def _index(provider: str, mine: dict[str, list[PluginEntry]]) -> str:
     parts = [f"# Plugins of {provider}"]
     for kind, found in mine.items():
         if found:
-            rows = "\n".join(map(_row, found))
-            parts.append(
-                f"## {kind}s\n\n| name | family | what it is | cost |\n| --- | --- | --- | --- "
-                f"|\n{rows}"
-            )
+            table = markdown_table(("name", "family", "what it is", "cost"), map(_row, found))
+            parts.append(f"## {kind}s\n\n{table}")
     legend = "; ".join(f"{letter}: {meaning}" for letter, meaning in COSTS.items())
     return "\n\n".join([*parts, f"Cost classes: {legend}."]) + "\n"
 
 
-def _row(entry: PluginEntry) -> str:
-    cost = entry.card.get("cost", "")
-    return (
-        f"| [{entry.name}]({entry.kind}/{entry.name}.md) | {entry.family} | "
-        f"{_in_cell(entry.summary)} | {cost} |"
-    )
+def _row(entry: PluginEntry) -> tuple[str, str, str, str]:
+    link = f"[{entry.name}]({entry.kind}/{entry.name}.md)"
+    return link, entry.family, entry.summary, str(entry.card.get("cost", ""))

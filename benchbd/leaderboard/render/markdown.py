@@ -5,7 +5,7 @@ a table.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.text import one_line
@@ -16,6 +16,7 @@ from benchbd.leaderboard.render.tables import (
     headline_tables,
     summary_line,
 )
+from benchbd.markdown import markdown_table
 
 _MARKS = re.compile(r"[\\`*\[\]{}<>&|#~!]|(?<!\w)_|_(?!\w)")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -48,16 +49,8 @@ def table_lines(table: Table) -> Iterator[str]:
     yield from (f"### {escape(table.title)}", "")
     if table.note:
         yield from (escape(table.note), "")
-    alignment = (":---" if place < table.texts else "---:" for place in range(len(table.header)))
-    yield _row(map(escape, table.header))
-    yield _row(alignment)
-    for row in table.rows:
-        yield _row(map(escape, row))
-    yield ""
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    header, *rows = ([escape(cell) for cell in row] for row in (table.header, *table.rows))
+    yield from (markdown_table(header, rows, table.texts), "")
 
 
 def escape(text: str) -> str:
