@@ -35,10 +35,8 @@ def _findings() -> list[tuple[str, str]]:
         ("cores", str(usable_cores())),
         ("gpus", ", ".join(gpus) or "none"),
         ("device", str(machine.device)),
-        (
-            "bf16",
-            "computed natively" if has_bf16(machine.device) else "not native here; fp32 is used",
-        ),
+        ("bf16", "computed natively" if has_bf16(machine.device) else "not native here"),
+        ("precision", f"{machine.precision} ({_whose_choice()})"),
         (
             "heap",
             "large blocks stay in the heap"
@@ -48,6 +46,13 @@ def _findings() -> list[tuple[str, str]]:
         ("data", _folder(data_dir())),
         ("results", _folder(record_dir())),
     ]
+
+
+def _whose_choice() -> str:
+    """Who says which number format is computed in where nobody asks for one."""
+    from benchbd.engine.hardware import PRECISION, precision_of_environment
+
+    return "chosen by the hardware" if precision_of_environment() == "auto" else f"by {PRECISION}"
 
 
 def _folder(path: Path) -> str:

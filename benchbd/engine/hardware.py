@@ -11,12 +11,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from typing import cast, get_args
 
 import torch
 from torch import Tensor
 
 from benchbd.engine.recipe import Precision
 from benchbd.errors import ConfigError
+
+PRECISION = "BENCHBD_PRECISION"
+"""The environment variable by which a person says what `auto` means in this process and in those
+that it starts.
+"""
 
 _default_precision: ContextVar[Precision] = ContextVar("precision", default="auto")
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
@@ -55,15 +61,17 @@ class Hardware:
 
 
 def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
-    """Choose device and number format. `auto` is what `default_precision` says around it, else bf16
-    where it is native.
+    """Choose device and number format. `auto` is what `default_precision` says around it, else what
+    the environment says (`BENCHBD_PRECISION`), else bf16 where it is native.
 
-    Raises `ConfigError` for a device that is not there.
+    Raises `ConfigError` for a device that is not there, and for a format in the environment that
+    there is not.
     """
     where = _device(device)
     keep_blocks_in_heap()
     torch.backends.cudnn.allow_tf32 = False  # float32 is what it is called in every result
-    precision = _default_precision.get() if precision == "auto" else precision
+    said = (precision, _default_precision.get(), precision_of_environment())
+    precision = next((each for each in said if each != "auto"), "auto")
     return Hardware(where, precision == "bf16" or (precision == "auto" and has_bf16(where)))
 
 
@@ -77,6 +85,21 @@ def default_precision(precision: Precision) -> Iterator[None]:
         yield
     finally:
         _default_precision.reset(token)
+
+
+def precision_of_environment() -> Precision:
+    """What `BENCHBD_PRECISION` says; `auto` where it says nothing.
+
+    Raises `ConfigError` for anything else.
+    """
+    said = os.environ.get(PRECISION) or "auto"
+    if said not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise ConfigError(
+            f"the environment variable {PRECISION} is {said!r}; expected one of {known}; "
+            "set one of these or unset it"
+        )
+    return cast(Precision, said)
 
 
 def has_bf16(device: torch.device) -> bool:

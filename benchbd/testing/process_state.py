@@ -22,6 +22,7 @@ ProcessSetting = tuple[Callable[[], Any], Callable[[Any], object]]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 VARIABLES = (
     "BENCHBD_DATA",
+    "BENCHBD_PRECISION",
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",

@@ -11,7 +11,14 @@ import pytest
 import torch
 
 from benchbd.engine import hardware as module
-from benchbd.engine.hardware import Hardware, hardware, memory_peak, usable_cores, visible_gpus
+from benchbd.engine.hardware import (
+    Hardware,
+    default_precision,
+    hardware,
+    memory_peak,
+    usable_cores,
+    visible_gpus,
+)
 from benchbd.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -20,9 +27,44 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_takes_bf16_where_it_is_native(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
     monkeypatch.setattr(module, "_cpu_has_bf16", lambda: native)
+    monkeypatch.delenv("BENCHBD_PRECISION", raising=False)
     assert hardware("cpu").bf16 is native
     assert hardware("cpu", "bf16").bf16
     assert not hardware("cpu", "fp32").bf16
+
+
+@pytest.mark.parametrize("said", ["fp32", "bf16"])
+def test_the_environment_says_what_auto_means_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, said: Any
+) -> None:
+    other: Any = {"fp32": "bf16", "bf16": "fp32"}[said]
+    monkeypatch.setattr(module, "_cpu_has_bf16", lambda: said == "fp32")
+    monkeypatch.setenv("BENCHBD_PRECISION", said)
+    assert hardware("cpu").precision == said
+    assert hardware("cpu", other).precision == other
+    with default_precision(other):
+        assert hardware("cpu").precision == other
+    with default_precision("auto"):
+        assert hardware("cpu").precision == said
+
+
+@pytest.mark.parametrize(("said", "native"), [("", True), ("auto", True), ("auto", False)])
+def test_an_environment_that_says_nothing_leaves_it_to_the_hardware(
+    monkeypatch: pytest.MonkeyPatch, said: str, native: bool
+) -> None:
+    monkeypatch.setattr(module, "_cpu_has_bf16", lambda: native)
+    monkeypatch.setenv("BENCHBD_PRECISION", said)
+    assert hardware("cpu").bf16 is native
+
+
+def test_a_format_in_the_environment_that_there_is_not_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BENCHBD_PRECISION", "fp16")
+    with pytest.raises(
+        ConfigError, match="BENCHBD_PRECISION is 'fp16'; expected one of auto, fp32, bf16"
+    ):
+        hardware("cpu")
 
 
 def test_autocast_changes_the_format_only_where_it_was_asked_for() -> None:
