@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,11 +33,13 @@ def _findings() -> list[tuple[str, str]]:
         ("python", platform.python_version()),
         ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads"),
         ("torchvision", prepare_torchvision()),
+        ("processor", _processor()),
         ("cores", str(usable_cores())),
         ("gpus", ", ".join(gpus) or "none"),
         ("device", str(machine.device)),
         ("bf16", "computed natively" if has_bf16(machine.device) else "not native here"),
         ("precision", f"{machine.precision} ({_whose_choice()})"),
+        ("convolutions", _convolutions()),
         (
             "heap",
             "large blocks stay in the heap"
@@ -46,6 +49,34 @@ def _findings() -> list[tuple[str, str]]:
         ("data", _folder(data_dir())),
         ("results", _folder(record_dir())),
     ]
+
+
+def _processor() -> str:
+    """Its name, what torch and its kernels use of its instructions, and what they are kept from."""
+    import torch
+
+    from benchbd.engine.hardware import bf16_instructions
+
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(
+            (line.partition(":")[2].strip() for line in lines if "model name" in line), name
+        )
+    held = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    used = [torch.backends.cpu.get_cpu_capability(), *bf16_instructions()]
+    return f"{name}: {', '.join(used)}" + (f"; held to ONEDNN_MAX_CPU_ISA={held}" if held else "")
+
+
+def _convolutions() -> str:
+    """Whether those of small maps, of which some kernels make garbage, are computed right."""
+    from benchbd.engine.convolutions import conv_shapes, disagreeing
+
+    shapes = list(conv_shapes(kernels=(1, 3), sides=(1, 2, 3)))
+    wrong = [f"{shape} in {p}" for p in ("fp32", "bf16") for shape in disagreeing(shapes, p)]
+    if not wrong:
+        return f"{len(shapes)} shapes in fp32 and bf16 agree with float64"
+    return f"{len(wrong)} of {2 * len(shapes)} are WRONG against float64: {'; '.join(wrong)}"
 
 
 def _whose_choice() -> str:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from benchbd.engine.recipe import Precision
+from benchbd.engine.strided import RoomyConvolutions
 from benchbd.errors import ConfigError
 
 PRECISION = "BENCHBD_PRECISION"
@@ -25,6 +26,7 @@ that it starts.
 """
 
 _default_precision: ContextVar[Precision] = ContextVar("precision", default="auto")
+_BF16 = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_tile": "_is_amx_tile_supported"}
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
 
 
@@ -40,11 +42,11 @@ class Hardware:
         # torch 2.13's backward of a strided 1x1 convolution in bfloat16 on a CPU writes past its
         # memory for a single image
         unsafe = len(images) == 1 and self.device.type == "cpu" and torch.is_grad_enabled()
-        return (
-            torch.autocast(self.device.type, torch.bfloat16)
-            if self.bf16 and not unsafe
-            else nullcontext()
-        )
+        if not self.bf16 or unsafe:
+            return nullcontext()
+        if self.device.type == "cpu":
+            return _bf16_on_cpu()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     @property
     def precision(self) -> Precision:
@@ -73,6 +75,13 @@ def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
     said = (precision, _default_precision.get(), precision_of_environment())
     precision = next((each for each in said if each != "auto"), "auto")
     return Hardware(where, precision == "bf16" or (precision == "auto" and has_bf16(where)))
+
+
+@contextmanager
+def _bf16_on_cpu() -> Iterator[None]:
+    """bfloat16, with the convolutions of every network inside kept right, whoever built it."""
+    with RoomyConvolutions(), torch.autocast("cpu", torch.bfloat16):
+        yield
 
 
 @contextmanager
@@ -171,12 +180,14 @@ def keep_blocks_in_heap() -> bool:
     )
 
 
+def bf16_instructions() -> list[str]:
+    """What this processor has for computing bfloat16, as processors' manuals call it."""
+    return [name for name, test in _BF16.items() if getattr(torch.cpu, test, bool)()]
+
+
 @cache
 def _cpu_has_bf16() -> bool:
-    return any(
-        getattr(torch.cpu, test, lambda: False)()
-        for test in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    )
+    return bool(bf16_instructions())
 
 
 def _device(name: str) -> torch.device:

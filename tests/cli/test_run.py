@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,6 @@ def test_info_tells_parameters_with_ranges(tmp_path: Path) -> None:
 def test_doctor_speaks(tmp_path: Path) -> None:
     ended = benchbd("doctor", cwd=tmp_path)
     assert ended.returncode == 0 and "torchvision" in ended.stdout and "bf16" in ended.stdout
+    assert re.search(r"^processor +\S.*: \S+", ended.stdout, re.MULTILINE)
+    agreed = r"^convolutions \d+ shapes in fp32 and bf16 agree with float64$"
+    assert re.search(agreed, ended.stdout, re.MULTILINE), ended.stdout

@@ -1,21 +1,30 @@
-"""The way around a fault of torch gives the same function, and is taken by every model that the
-core builds.
+"""The ways around faults of torch give the same function and right numbers, and are taken by every
+model that the core builds and by every network that meets images through it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from benchbd.engine.convolutions import ConvShape, conv_shapes, disagreeing
 from benchbd.engine.graph import node_of, trace
-from benchbd.engine.strided import SubsampledConv2d, make_safe
+from benchbd.engine.hardware import Hardware
+from benchbd.engine.recipe import Precision
+from benchbd.engine.strided import RoomyConvolutions, SubsampledConv2d, make_safe
 from benchbd.plugin.registry import create
 from benchbd.victim.model import Model
 
+CPU = torch.device("cpu")
 TRAIN = """
 import torch
 from benchbd.plugin.registry import create
@@ -73,3 +82,117 @@ def test_models_are_built_with_it_and_it_is_one_node_of_the_graph() -> None:
 def test_training_survives() -> None:
     done = subprocess.run([sys.executable, "-c", TRAIN], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "lived\n"), done.stderr
+
+
+def differentiated(work: Callable[..., Tensor], *given: Tensor) -> list[Tensor]:
+    """The result, and the gradient of its weighted sum by all that was given."""
+    leaves = [each.clone(memory_format=torch.preserve_format).requires_grad_() for each in given]
+    found = work(*leaves)
+    weights = torch.linspace(-1, 1, found.numel(), dtype=given[0].dtype).view(found.shape)
+    return [found.detach(), *torch.autograd.grad((found * weights).sum(), leaves)]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_convolutions_of_every_shape_agree_with_float64(precision: Precision) -> None:
+    """Also where memory that nobody wrote is no number: with AMX, torch 2.13 by itself fails in
+    bf16 where a single strided window hangs over all the pixels that there are.
+    """
+    shapes = list(conv_shapes())
+    assert any(shape.length == 1 and shape.stride > shape.side for shape in shapes)
+    assert [str(shape) for shape in disagreeing(shapes, precision)] == []
+
+
+def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one shape alone, as kernels are wrong: NaN, or numbers that are merely others."""
+    wanted = ConvShape(3, 2, 1, 1, 16, 32, 8, channels_last=True)
+    other = dataclasses.replace(wanted, side=2)
+    for wrong in (torch.nan, 0.1):
+
+        def spoilt(maps: Tensor, *rest: Any, by: float = wrong) -> Tensor:
+            found = torch.conv2d(maps, *rest)
+            if maps.shape[-1] == 1 and maps.dtype == torch.float32 and found.requires_grad:
+                found.register_hook(lambda gradient: gradient + by)
+            return found
+
+        monkeypatch.setattr(F, "conv2d", spoilt)
+        assert disagreeing([wanted, other], "fp32") == [wanted]
+
+
+ODD: list[tuple[Callable[..., Tensor], tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    (F.conv2d, (2, 4, 1, 1), (6, 4, 3, 3), {"stride": 2, "padding": 1}),
+    (F.conv2d, (2, 4, 8, 1), (6, 4, 2, 3), {"stride": 2, "padding": [1, 1]}),
+    (F.conv2d, (2, 4, 2, 7), (6, 2, 3, 5), {"stride": (3, 1), "padding": (1, 2), "groups": 2}),
+    (F.conv2d, (2, 4, 2, 3), (6, 4, 2, 2), {"stride": 3, "padding": 2, "dilation": 2}),
+    (F.conv2d, (2, 4, 3, 3), (6, 4, 3, 3), {"stride": (2,), "padding": "valid"}),
+    (F.conv2d, (4, 1, 1), (6, 4, 3, 3), {"stride": 2, "padding": 1}),
+    (F.conv2d, (2, 4, 1, 1), (6, 4, 3, 3), {"padding": "same"}),
+    (F.conv1d, (2, 4, 1), (6, 4, 3), {"stride": 2, "padding": 1}),
+    (F.conv3d, (2, 4, 1, 2, 5), (6, 4, 3, 3, 3), {"stride": 2, "padding": 1}),
+    (F.conv_transpose2d, (2, 4, 1, 1), (4, 6, 3, 3), {"stride": 2, "padding": 1}),
+    (
+        F.conv_transpose2d,
+        (2, 4, 1, 3),
+        (4, 3, 4, 5),
+        {"stride": (2, 3), "padding": (1, 0), "output_padding": 1, "groups": 2},
+    ),
+    (F.conv_transpose2d, (4, 1, 1), (4, 6, 4, 4), {"stride": 2, "padding": 1, "dilation": 2}),
+    (F.conv_transpose1d, (2, 4, 1), (4, 6, 3), {"stride": 3}),
+    (F.conv_transpose3d, (2, 4, 1, 2, 1), (4, 6, 3, 3, 3), {"stride": 2, "padding": 1}),
+]
+
+
+@pytest.mark.parametrize(("plain", "maps", "weight", "options"), ODD)
+@pytest.mark.parametrize("biased", [False, True])
+def test_with_room_every_kind_of_convolution_is_the_same_function(
+    plain: Callable[..., Tensor],
+    maps: tuple[int, ...],
+    weight: tuple[int, ...],
+    options: dict[str, Any],
+    biased: bool,
+    rng: torch.Generator,
+) -> None:
+    given = [torch.randn(size, generator=rng, dtype=torch.float64) for size in (maps, weight)]
+    if biased:
+        outside = (
+            6 if plain in (F.conv1d, F.conv2d, F.conv3d) else weight[1] * options.get("groups", 1)
+        )
+        given.append(torch.randn(outside, generator=rng, dtype=torch.float64))
+    right = differentiated(partial(plain, **options), *given)
+    with RoomyConvolutions():
+        roomy = differentiated(partial(plain, **options), *given)
+    for mine, theirs in zip(roomy, right, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-12, atol=1e-12)
+        assert mine.shape == theirs.shape
+
+
+def test_what_torch_refuses_is_refused_with_room_too() -> None:
+    with RoomyConvolutions(), pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        F.conv2d(torch.ones(1, 1, 1, 1), torch.ones(1, 1, 5, 5), stride=2, padding=1)
+
+
+@pytest.mark.parametrize(
+    "shape", [s for s in conv_shapes() if s.length > 1 or s.stride == 1], ids=str
+)
+def test_other_convolutions_keep_their_bits(shape: ConvShape, rng: torch.Generator) -> None:
+    maps = torch.randn(2, shape.inside, shape.side, shape.side, generator=rng)
+    weight = torch.randn(shape.outside, shape.inside, shape.kernel, shape.kernel, generator=rng)
+    found = []
+    for machine in (Hardware(CPU, bf16=True).autocast(maps), torch.autocast("cpu", torch.bfloat16)):
+        with machine:
+            found.append(F.conv2d(maps, weight, None, shape.stride, shape.padding))
+    assert found[0].dtype == torch.bfloat16 and torch.equal(*found)
+
+
+def test_transposed_convolutions_of_single_pixels_have_gradients(rng: torch.Generator) -> None:
+    """Those of their weights were garbage, too."""
+    for kernel, stride, padding in ((3, 2, 1), (5, 2, 2), (3, 3, 1), (4, 2, 1)):
+        maps = torch.randn(8, 16, 1, 1, generator=rng)
+        weight = torch.randn(16, 8, kernel, kernel, generator=rng)
+        work = partial(F.conv_transpose2d, stride=stride, padding=padding)
+        exact = differentiated(work, maps.double(), weight.double())
+        garbage = [torch.full((2**power,), torch.nan) for power in range(4, 17)]
+        del garbage
+        with Hardware(CPU, bf16=True).autocast(maps):
+            found = differentiated(work, maps, weight)
+        for mine, right in zip(found, exact, strict=True):
+            assert float((mine - right).abs().max()) < 0.03 * float(right.abs().max())
