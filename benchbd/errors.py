@@ -10,7 +10,7 @@
     ├── RecordError           a stored result that is missing, broken or does not fit
     │   ├── UnsafeFile        a file that would run code when read
     │   └── Unwritable        a result that cannot be stored: full disk, read-only folder
-    └── Diverged              training arrived at a loss that is not a number
+    └── Diverged              training arrived at a loss, or work at a result, that is not a number
 
     NotApplicable             an answer, not a failure: why this method does not apply here
 

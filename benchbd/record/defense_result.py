@@ -7,6 +7,7 @@ predictions and the cell; `curve.csv` and `operating_points.csv` the tables of a
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,17 +22,23 @@ from torch import Tensor, nn
 from benchbd.errors import RecordError
 from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, Predictions, is_whole
-from benchbd.record.files import read_json, sha256, write_bytes, write_json, write_text
+from benchbd.record.files import read_json, write_bytes, write_json, write_text
 from benchbd.record.keys import SCHEMA
 from benchbd.record.tensor_files import read_tensors, write_tensors
 
 DEFENSE_FILE = "defense_result.pt"
 CELL = "cell.json"
+PREDICTIONS = "predictions.safetensors"
 
 BESIDE = frozenset(
     {"curve.csv", "curve.png", "epochs.csv", "epochs.png", "operating_points.csv", "pictures.png"}
 )
 """Tables and pictures that a result may have beside it; which ones, depends on the defense."""
+
+ASIDE = frozenset({"tensors"})
+"""What a method leaves beside the model for people to look at, such as a score of each channel; it
+may be undefined for some, and nothing is computed from it.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +90,8 @@ class DefenseResult:
         """Write predictions, model, cell and tables. Raises `RecordError` when the folder cannot be
         written.
         """
-        predictions = write_bytes(self.folder / "predictions.safetensors", self.predictions())
-        noted = Predictions(file=predictions.name, sha256=sha256(predictions))
+        predictions = self.predictions()
+        noted = Predictions(file=PREDICTIONS, sha256=hashlib.sha256(predictions).hexdigest())
         cell = self.cell.model_copy(update={"predictions": noted}).sealed().to_json()
         write_tensors(
             self.path,
@@ -95,7 +102,10 @@ class DefenseResult:
                 "kept": {name: state(model) for name, model in self.kept.items()},
                 "tensors": self.tensors,
             },
+            maker=f"the defense {self.cell.cell.defense.name} in {self.cell.cost.precision}",
+            aside=ASIDE,
         )
+        write_bytes(self.folder / PREDICTIONS, predictions)
         write_json(self.folder / CELL, cell)
         tables = self._tables()
         for name, text in tables.items():
@@ -149,7 +159,7 @@ def table(rows: Sequence[BaseModel]) -> str:
 
 def read_defense_result(path: Path) -> dict[str, Any]:
     """What a `defense_result.pt` holds, its cell checked. Raises `RecordError`."""
-    content = read_tensors(path)
+    content = read_tensors(path, aside=ASIDE)
     try:
         cell = Cell.model_validate(content["cell"])
     except (KeyError, ValidationError) as error:

@@ -21,7 +21,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
-from benchbd.engine.recipe import Recipe
+from benchbd.engine.recipe import Precision, Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import RecordError, Unwritable
 from benchbd.record.keys import SCHEMA, Identity, canonical_json
@@ -40,6 +40,7 @@ class _Memory:
     folder: Path
     attack: Identity
     model: Identity
+    precision: Precision
 
 
 _memory: ContextVar[_Memory | None] = ContextVar("remembered", default=None)
@@ -47,15 +48,18 @@ _memory: ContextVar[_Memory | None] = ContextVar("remembered", default=None)
 
 @contextmanager
 def remembering(
-    folder: Path, attack: Identity | None = None, model: Identity | None = None
+    folder: Path,
+    attack: Identity | None = None,
+    model: Identity | None = None,
+    precision: Precision = "auto",
 ) -> Iterator[None]:
     """Inside, `remembered` looks and stores in `folder`.
 
     attack: what tells the code apart that does the work; its parameters are for the work itself to
     name, since results that differ in some of them share it. model: the architecture of the
-    networks that the work depends on.
+    networks that the work depends on. precision: the number format that is computed in.
     """
-    token = _memory.set(_Memory(folder, attack or [], model or []))
+    token = _memory.set(_Memory(folder, attack or [], model or [], precision))
     try:
         yield
     finally:
@@ -70,8 +74,9 @@ def remembered(
 
     what: a word for a person who looks into the folder. depends_on: all that the tensors depend on;
     tensors, image sets, modules (their weights) and plain values. A stored file that does not hold
-    just that is made again. Who needs what another process is making waits for it. Raises
-    `Unwritable`, before the work, where nothing can be stored.
+    just that, or numbers that are not finite, is made again. Who needs what another process is
+    making waits for it. Raises `Unwritable`, before the work, where nothing can be stored, and
+    `Diverged` where what was made is not finite.
     """
     memory = _memory.get()
     return make() if memory is None else _recalled(memory, what, [memory.attack, *depends_on], make)
@@ -81,10 +86,10 @@ def _recalled(
     memory: _Memory, what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Networks of two architectures may have weights of the same names and shapes, so the
-    architecture counts too.
+    architecture counts too. A recipe may leave the number format to the machine, so it counts.
     """
     networks = any(isinstance(part, nn.Module) for part in depends_on)
-    key = digest([*depends_on, memory.model] if networks else depends_on)
+    key = digest([*depends_on, memory.precision, *([memory.model] if networks else [])])
     path = memory.folder / f"{what}-{key[:16]}.pt"
     if (found := _found(path, key)) is not None:
         return found
@@ -93,7 +98,9 @@ def _recalled(
             return found
         made = {name: value.detach().cpu().contiguous() for name, value in make().items()}
         write_tensors(
-            path, {"schema": SCHEMA, "depends_on": key, "sha256": _digest_of(made), "tensors": made}
+            path,
+            {"schema": SCHEMA, "depends_on": key, "sha256": _digest_of(made), "tensors": made},
+            maker=f"{what} in {memory.precision}",
         )
         return made
 

@@ -1,20 +1,21 @@
 """Files of tensors: written whole or not at all, and read without running anything.
 
 A read accepts tensors, numbers, texts, lists and tables, and nothing else: never a pickle that
-could run.
+could run. What is not finite is neither written nor read: somebody would compute with it, and call
+what comes of it a result.
 """
 
 from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-from benchbd.errors import RecordError, UnsafeFile
+from benchbd.errors import Diverged, RecordError, UnsafeFile
 from benchbd.record.files import require_ordinary, write
 from benchbd.record.pickles import strange_names, suspicious_imports
 
@@ -23,9 +24,26 @@ UNFOLDED = 2**26
 stored once.
 """
 
+Place = tuple[()] | tuple["Place", object]
+"""Where something lies in lists and tables: the place of what holds it, and its name or number
+there; put into words only for the one that is asked about, for a foreign file may be deep.
+"""
 
-def write_tensors(path: Path, content: dict[str, Any]) -> Path:
-    """Store tensors, numbers, texts, lists and tables for `read_tensors`."""
+
+def write_tensors(
+    path: Path, content: dict[str, Any], *, maker: str = "", aside: Collection[str] = ()
+) -> Path:
+    """Store tensors, numbers, texts, lists and tables for `read_tensors`.
+
+    maker: who computed them, and in which number format. aside: the entries of `content` that only
+    people look at, such as scores that are not defined everywhere; they alone may hold NaN and
+    infinity. Raises `Diverged`, with nothing written, where another one holds them.
+    """
+    if (strange := _not_finite(content, aside)) is not None:
+        raise Diverged(
+            f"{maker or path.name} came to numbers that are not finite, in {strange}; nothing was "
+            "stored; compute in float32 (`--set recipe.precision=fp32`) or lower the learning rate"
+        )
     return write(path, lambda file: _save_tensors(_shown(content), file))
 
 
@@ -57,11 +75,12 @@ def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
         raise
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Read what `write_tensors` stored.
+def read_tensors(path: Path, *, aside: Collection[str] = ()) -> dict[str, Any]:
+    """Read what `write_tensors` stored, with the same entries `aside`.
 
     Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not
-    run), and `RecordError` for a file that is missing, cut short or not one of ours.
+    run), and `RecordError` for a file that is missing, cut short, not one of ours, or of a time in
+    which what is not finite was stored.
     """
     require_ordinary(path)
     try:
@@ -85,6 +104,11 @@ def read_tensors(path: Path) -> dict[str, Any]:
             f"{path} was not written by benchbd: expected a table with an entry 'schema'"
         )
     require_unfolded(path, content)
+    if (strange := _not_finite(content, aside)) is not None:
+        raise RecordError(
+            f"{path} holds numbers that are not finite, in {strange}; make it again, in float32 if "
+            "they come again (`--set recipe.precision=fp32`)"
+        )
     return content
 
 
@@ -92,7 +116,7 @@ def require_unfolded(path: Path, content: Any) -> None:
     """Raise `UnsafeFile` when the tensors in `content` say that they are far larger than the file
     that they came from.
     """
-    total = sum(value.numel() * value.element_size() for value in tensors_in(content))
+    total = sum(value.numel() * value.element_size() for _, value in tensors_in(content))
     if total > path.stat().st_size + UNFOLDED:
         raise UnsafeFile(
             f"{path}: its tensors would unfold to {total:,} bytes, the file has "
@@ -100,19 +124,42 @@ def require_unfolded(path: Path, content: Any) -> None:
         )
 
 
-def tensors_in(content: Any) -> Iterator[torch.Tensor]:
-    """Every tensor in lists and tables, once for each list or table that holds it; a list that was
-    seen is not entered again.
+def tensors_in(content: Any) -> Iterator[tuple[Place, torch.Tensor]]:
+    """Every tensor in lists and tables and its place there, once for each list or table that holds
+    it; a list that was seen is not entered again.
     """
     seen: set[int] = set()
-    waiting = [content]
+    waiting: list[tuple[Place, Any]] = [((), content)]
     while waiting:
-        value = waiting.pop()
+        place, value = waiting.pop()
         if isinstance(value, torch.Tensor):
-            yield value
+            yield place, value
         elif isinstance(value, dict | list | tuple) and id(value) not in seen:
             seen.add(id(value))
-            waiting.extend(value.values() if isinstance(value, dict) else value)
+            parts = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting.extend(((place, name), part) for name, part in parts)
+
+
+def _said(place: Place) -> str:
+    """As `model.head.weight`."""
+    names = []
+    while place:
+        place, name = place
+        names.append(str(name))
+    return ".".join(reversed(names))
+
+
+def _not_finite(content: dict[str, Any], aside: Collection[str]) -> str | None:
+    """Where a tensor lies that holds NaN or infinity; None if none does, but for those aside."""
+    looked_at = {name: part for name, part in content.items() if name not in aside}
+    found = (_said(place) for place, value in tensors_in(looked_at) if not _is_finite(value))
+    return next(found, None)
+
+
+def _is_finite(value: torch.Tensor) -> bool:
+    """Sparse tensors and those without memory, which no result holds, can hardly be asked."""
+    plain = value.layout == torch.strided and not value.is_meta and not value.is_quantized
+    return not plain or bool(torch.isfinite(value).all())
 
 
 def _refusal(path: Path) -> RecordError:

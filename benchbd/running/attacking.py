@@ -79,7 +79,7 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     job.attack.plugin.require_target(train)
     with (
         default_precision(job.recipe.precision),
-        _remembering(job, folder.parent),
+        _remembering(job, folder.parent, machine),
         measured(machine.device) as cost,
     ):
         attack, poisoned, model, along = _backdoor(job, train, test, machine)
@@ -128,12 +128,13 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     return result
 
 
-def _remembering(job: AttackJob, record: Path) -> AbstractContextManager[None]:
+def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractContextManager[None]:
     """Work that other results share is told apart by the version of the attack, not by its
     parameters, which the work names.
     """
     attack = job.attack.record.model_copy(update={"params": {}})
-    return remembering(record / REMEMBERED_FOLDER, attack.identity(), job.model.identity)
+    folder, precision = record / REMEMBERED_FOLDER, machine.precision
+    return remembering(folder, attack.identity(), job.model.identity, precision)
 
 
 def _backdoor(

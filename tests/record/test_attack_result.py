@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 
 from benchbd.data.poisoned import State
 from benchbd.engine.inference import predict
-from benchbd.errors import BenchbdError, DataError, PluginNotFound, RecordError
+from benchbd.errors import BenchbdError, DataError, Diverged, PluginNotFound, RecordError
 from benchbd.record.attack_result import AttackResult, is_stored, load_attack_result, result_path
 from benchbd.record.tensor_files import read_tensors, write_tensors
 
@@ -65,6 +67,24 @@ def test_what_was_poisoned_and_triggered(stored: AttackResult) -> None:
     assert int(train.images[:, :, 6:, 6:].min()) == int(triggered.images[:, :, 6:, 6:].min()) == 255
     assert torch.equal(triggered.images[:, :, :6], stored.test.images[triggered.indices][:, :, :6])
     assert triggered.indices.tolist() == torch.nonzero(stored.test.labels != 0)[:, 0].tolist()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("part", ["trigger", "model"])
+def test_an_attack_that_came_to_no_number_is_not_stored(
+    stored: AttackResult, tmp_path: Path, part: str, value: float
+) -> None:
+    spoilt = {"pattern": torch.tensor([1, value])}
+    model = copy.deepcopy(stored.model)
+    if part == "model":
+        model.head.bias.data[0] = value  # type: ignore[union-attr, operator]
+    trigger = spoilt if part == "trigger" else {}
+    result = dataclasses.replace(stored, folder=tmp_path / "new", model=model, trigger=trigger)
+    with pytest.raises(
+        Diverged, match=rf"the attack badnet in fp32 .* in {part}\..*precision=fp32"
+    ):
+        result.save()
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_delta_is_small(stored: AttackResult) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 
 from benchbd.api import CleanSet, Repair, Repaired, Sweep, norm_layers, path_by_number
 from benchbd.engine.units import channels
-from benchbd.errors import RecordError
+from benchbd.errors import Diverged, RecordError
 from benchbd.measure.shares import CurvePoint
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
@@ -47,6 +49,27 @@ class Halve(Repair):
 @pytest.fixture(scope="module")
 def result(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> DefenseResult:
     return Halve().defense(stored.path, device="cpu", save_path=tmp_path_factory.mktemp("halve"))
+
+
+@pytest.mark.parametrize("part", ["model", "kept"])
+def test_a_defense_that_came_to_no_number_is_not_stored(
+    result: DefenseResult, tmp_path: Path, part: str
+) -> None:
+    spoilt = copy.deepcopy(result.model)
+    next(spoilt.parameters()).data.view(-1)[0] = torch.nan
+    given = {"model": spoilt} if part == "model" else {"kept": {"first": spoilt}}
+    with pytest.raises(
+        Diverged, match=rf"the defense halve in fp32 .* in {part}\..*precision=fp32"
+    ):
+        dataclasses.replace(result, folder=tmp_path / "new", **given).save()
+    assert not (tmp_path / "new").exists()
+
+
+def test_scores_may_be_undefined_for_some_channels(result: DefenseResult, tmp_path: Path) -> None:
+    scores = {"entropy": torch.tensor([1, torch.nan, torch.inf])}
+    undefined = dataclasses.replace(result, folder=tmp_path, tensors=scores)
+    undefined.save()
+    assert read_defense_result(undefined.path)["tensors"]["entropy"].isnan().tolist() == [0, 1, 0]
 
 
 def test_files(result: DefenseResult) -> None:

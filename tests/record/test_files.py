@@ -14,8 +14,9 @@ from typing import IO, Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from benchbd.errors import RecordError, UnsafeFile
+from benchbd.errors import Diverged, RecordError, UnsafeFile
 from benchbd.record import files
 from benchbd.record.files import announcing, read_json, sha256, write, write_json, write_text
 from benchbd.record.tensor_files import read_tensors, write_tensors
@@ -31,6 +32,48 @@ CONTENT = {
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+NOT_FINITE = {
+    "NaN": torch.tensor([0.0, torch.nan]),
+    "infinity": torch.tensor([[torch.inf]]),
+    "minus infinity in bf16": torch.tensor([-torch.inf, 1], dtype=torch.bfloat16),
+    "NaN in half": torch.tensor(torch.nan, dtype=torch.float16),
+    "NaN in double": torch.full((3,), torch.nan, dtype=torch.float64),
+    "complex": torch.tensor([complex(0, torch.inf)]),
+    "a part of a larger one": torch.tensor([0.0, 1, torch.nan]).expand(2, 3)[:, 1:],
+}
+
+
+@pytest.mark.parametrize("value", NOT_FINITE.values(), ids=NOT_FINITE.keys())
+def test_what_is_not_finite_is_neither_written_nor_read(tmp_path: Path, value: Tensor) -> None:
+    content = {"schema": 1, "model": {"head": [torch.ones(2), value]}, "nothing": torch.empty(0)}
+    with pytest.raises(Diverged) as refused:
+        write_tensors(tmp_path / "a.pt", content, maker="the attack mine in bf16", aside=["other"])
+    assert names(tmp_path) == []
+    said = str(refused.value)
+    assert said.startswith("the attack mine in bf16 came to numbers that are not finite, in model.")
+    assert "model.head.1;" in said and "--set recipe.precision=fp32" in said
+    torch.save(content, tmp_path / "old.pt")
+    with pytest.raises(RecordError, match=r"old.pt holds .* not finite, in model.head.1; make it"):
+        read_tensors(tmp_path / "old.pt")
+
+
+@pytest.mark.parametrize("value", NOT_FINITE.values(), ids=NOT_FINITE.keys())
+def test_what_people_look_at_may_be_undefined(tmp_path: Path, value: Tensor) -> None:
+    content = {"schema": 1, "scores": {"layer": value}, "model": torch.ones(2)}
+    path = write_tensors(tmp_path / "a.pt", content, aside={"scores"})
+    found = read_tensors(path, aside={"scores"})["scores"]["layer"]
+    assert torch.equal(found.nan_to_num(), value.nan_to_num())
+    with pytest.raises(RecordError, match=r"in scores.layer;"):
+        read_tensors(path)
+
+
+def test_the_largest_numbers_are_numbers(tmp_path: Path) -> None:
+    """Their sum is not finite, each of them is."""
+    largest = torch.full((4,), torch.finfo(torch.float32).max)
+    path = write_tensors(tmp_path / "a.pt", {"schema": 1, "largest": largest})
+    assert torch.equal(read_tensors(path)["largest"], largest)
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
-from benchbd.errors import Unwritable
+from benchbd.errors import Diverged, Unwritable
 from benchbd.plugin.registry import create
 from benchbd.record.plugin_record import PluginRecord
-from benchbd.record.remembered import clean_model, remembered, remembering
+from benchbd.record.remembered import clean_model, digest, remembered, remembering
 from benchbd.record.tensor_files import read_tensors, write_tensors
 from benchbd.victim.model import Model
 
@@ -88,6 +88,38 @@ def test_a_foreign_file_is_made_again(tmp_path: Path, foreign: dict[str, Any]) -
         write_tensors(path, {**read_tensors(path), **foreign})
         assert remembered("thing", [1], make)["made"].tolist() == [2, 2]
         remembered("thing", [1], make)
+    assert make.calls == 2
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_is_not_remembered(tmp_path: Path, value: float) -> None:
+    make, spoilt = Maker(), {"made": torch.ones(2), "other": torch.tensor([0, value])}
+    with remembering(tmp_path, precision="bf16"):
+        with pytest.raises(Diverged, match=r"^thing in bf16 .* in tensors.other; .*precision=fp32"):
+            remembered("thing", [1], lambda: spoilt)
+        assert list(tmp_path.glob("thing-*.pt")) == []
+        assert remembered("thing", [1], make)["made"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_was_remembered_and_is_not_finite_is_made_again(tmp_path: Path, value: float) -> None:
+    """Files of a time in which nobody looked."""
+    make, spoilt = Maker(), {"made": torch.tensor([1, value])}
+    with remembering(tmp_path):
+        remembered("thing", [1], make)
+        (path,) = tmp_path.glob("thing-*.pt")
+        content = read_tensors(path)
+        torch.save(content | {"tensors": spoilt, "sha256": digest(["made", spoilt["made"]])}, path)
+        assert remembered("thing", [1], make)["made"].tolist() == [2, 2]
+        assert read_tensors(path)["tensors"]["made"].tolist() == [2, 2]
+
+
+def test_the_number_format_counts(tmp_path: Path) -> None:
+    """A recipe may leave it to the machine, and so does not tell it."""
+    make = Maker()
+    for precision in ("bf16", "fp32", "fp32", "bf16"):
+        with remembering(tmp_path, precision=precision):  # type: ignore[arg-type]
+            remembered("thing", [1], make)
     assert make.calls == 2
 
 
