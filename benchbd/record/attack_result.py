@@ -124,8 +124,7 @@ class AttackResult:
                     "triggered": self.triggered_predictions.to(torch.uint16),
                 },
             },
-            maker=f"the attack {self.manifest['attack']['name']} in "
-            f"{self.manifest['cost']['precision']}",
+            maker=f"the attack {self.manifest.attack.name} in {self.manifest.cost.precision}",
         )
         write_json(self.folder / MANIFEST, self.manifest.to_json() | {"sha256": sha256(path)})
         return path
