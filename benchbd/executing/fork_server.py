@@ -1,13 +1,12 @@
-"""The nursery: a process that has imported what every stage needs, and forks a worker whenever it
-is asked for one.
+"""The fork server: a process that has imported what every stage needs, and forks workers from it.
 
 Importing torch takes seconds, forking takes milliseconds. Plugins are imported by the workers
-alone, so that one that breaks or hangs at its import harms no stage but its own.
+alone, so that a plugin that breaks or hangs at its import harms no stage but its own.
 
-A request is one byte on the nursery's socket with two pipes: the worker reads its orders from one
-(a line with its environment as JSON, then the path of a spec on each line); the nursery writes the
-worker's process id, and later its exit code, to the other. When the socket closes, because its
-owner is done or was killed, all workers are killed.
+A request is one byte on the server's socket, together with two pipes. From the first the worker
+reads its commands: a line with its environment as JSON, then the path of a spec on each line. To
+the second the server writes the worker's process id, and later its exit code. When the socket
+closes, because its owner is done or was killed, the server kills all workers and ends.
 """
 
 from __future__ import annotations
@@ -48,48 +47,47 @@ def main() -> None:
         "ignore", "This process .* is multi-threaded"
     )  # by OpenBLAS alone, whose threads survive a fork
     workers: dict[int, int] = {}
-    while _heed(channel, workers):
-        _bury(workers)
+    while _serve_request(channel, workers):
+        _report_ended(workers)
     for pid in workers:
         _kill_group(pid)
 
 
-def _heed(channel: socket.socket, workers: dict[int, int]) -> bool:
-    """Wait for a moment and fork if that is asked for; False once the socket has closed."""
+def _serve_request(channel: socket.socket, workers: dict[int, int]) -> bool:
+    """Wait a moment for a request and fork a worker; False once the socket has closed."""
     ready, _, _ = select.select([channel], [], [], FORK_POLL_SECONDS if workers else None)
     if not ready:
         return True
     request, pipes, _, _ = socket.recv_fds(channel, 1, 2)
     if not request:
         return False
-    orders, tidings = pipes
+    commands, reports = pipes
     pid = os.fork()
     if pid == 0:
         channel.close()
-        for pipe in (*workers.values(), tidings):
+        for pipe in (*workers.values(), reports):
             os.close(pipe)
-        _live(orders)
-    os.close(orders)
-    workers[pid] = tidings
-    _tell(tidings, pid)
+        _run_worker(commands)
+    os.close(commands)
+    workers[pid] = reports
+    _report(reports, pid)
     return True
 
 
-def _live(orders: int) -> NoReturn:
-    """The life of a worker, in a session of its own, from its first order to its exit."""
+def _run_worker(commands: int) -> NoReturn:
+    """Run a worker in a session of its own, from its first command to its exit."""
     code: object = 1
     try:
-        nursery = os.getppid()
+        server = os.getppid()
         os.setsid()
-        _die_with(nursery)
-        with open(orders, encoding="utf-8") as lines:
+        _end_with(server)
+        with open(commands, encoding="utf-8") as lines:
             os.environ.update(json.loads(lines.readline()))
             serve(lines)
         code = 0
     except SystemExit as exit_:
         code = exit_.code or 0
-    # nothing is above this frame but the nursery's own loop, which is not the worker's to go on
-    # with
+    # above this frame is only the loop of the server, which a worker must not continue
     except BaseException:
         traceback.print_exc()
     finally:
@@ -98,15 +96,15 @@ def _live(orders: int) -> NoReturn:
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _die_with(nursery: int) -> None:
-    """On Linux the kernel kills this process when the nursery dies, however it dies."""
+def _end_with(server: int) -> None:
+    """Let the kernel kill this process when the server dies, however it dies; on Linux only."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != nursery:
+    if os.getppid() != server:
         os._exit(1)
 
 
-def _bury(workers: dict[int, int]) -> None:
+def _report_ended(workers: dict[int, int]) -> None:
     """Report workers that have ended; what a worker has left running in its group is killed while
     its number is held.
     """
@@ -118,9 +116,9 @@ def _bury(workers: dict[int, int]) -> None:
         _kill_group(pid)
         _, status = os.waitpid(pid, 0)
         if pid in workers:
-            tidings = workers.pop(pid)
-            _tell(tidings, os.waitstatus_to_exitcode(status))
-            os.close(tidings)
+            reports = workers.pop(pid)
+            _report(reports, os.waitstatus_to_exitcode(status))
+            os.close(reports)
 
 
 def _kill_group(pid: int) -> None:
@@ -128,9 +126,9 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _tell(tidings: int, number: int) -> None:
+def _report(reports: int, number: int) -> None:
     with suppress(BrokenPipeError):
-        os.write(tidings, f"{number}\n".encode())
+        os.write(reports, f"{number}\n".encode())
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_provenance_tells_of_the_command_that_a_person_gave(
 ) -> None:
     seen: list[list[str]] = []
     monkeypatch.setattr(AttackSpec, "run", lambda self: seen.append(sys.argv))
-    monkeypatch.setattr("sys.argv", ["nursery.py", "4"])
+    monkeypatch.setattr("sys.argv", ["fork_server.py", "4"])
     assert run_stage(write_spec(spec, "me")).code == "ok"
     assert seen == [["/somewhere/benchbd", "matrix", "tiny"]]
 

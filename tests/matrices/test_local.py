@@ -138,19 +138,19 @@ def test_a_worker_that_is_killed_is_started_again(
     assert [words[0] for words in notes()] == ["corner", "jitter", "jitter"]
 
 
-def test_a_nursery_that_is_killed_is_replaced(tiny: Any, matrix_in: Any, notes: Any) -> None:
+def test_a_fork_server_that_is_killed_is_replaced(tiny: Any, matrix_in: Any, notes: Any) -> None:
     matrix = matrix_in(
         tiny(attacks=["corner"], defenses=[{"name": "jitter", "params": {"seconds": 0.6}}])
     )
     killed: list[int] = []
 
-    def kill_nursery(_: object) -> None:
+    def kill_server(_: object) -> None:
         if not killed and (pids := [int(words[2]) for words in notes() if words[0] == "jitter"]):
             killed.append(pids[0])
             psutil.Process(pids[0]).parent().kill()
 
     with open_executor("local", {"executor.workers": "1"}, Limits(threads=1)) as session:
-        _run_watched(matrix, session, kill_nursery)
+        _run_watched(matrix, session, kill_server)
     assert [cell.status.code for cell in matrix.cells()] == ["ok"]
     assert killed and not _lives(killed[0])
 

@@ -26,7 +26,7 @@ from benchbd.api import (
     usable_cores,
     visible_gpus,
 )
-from benchbd_zoo.executor.parts.fork_server import Nursery, Worker
+from benchbd_zoo.executor.parts.fork_server import ForkServer, Worker
 
 LOOK = 0.2
 """Seconds between two looks at the memory and the log of a stage."""
@@ -97,7 +97,7 @@ class _Session(Session):
             grace,
         )
         self.places = len(slots)
-        self.nursery: Nursery | None = None
+        self.server: ForkServer | None = None
         self.idle: list[Worker] = []
         self.running: set[_Stage] = set()
 
@@ -136,8 +136,8 @@ class _Session(Session):
             and time.monotonic() < deadline
         ):
             time.sleep(0.02)
-        if self.nursery is not None:
-            self.nursery.close()
+        if self.server is not None:
+            self.server.close()
         for worker in workers:
             worker.close()
         self.running.clear()
@@ -148,16 +148,16 @@ class _Session(Session):
             if worker.environment == environment and worker.running():
                 self.idle.remove(worker)
                 return worker
-        return self._living_nursery().worker(environment)
+        return self._living_server().worker(environment)
 
-    def _living_nursery(self) -> Nursery:
+    def _living_server(self) -> ForkServer:
         """Started when there is work for it, and again if it has died."""
-        if self.nursery is not None and not self.nursery.alive:
-            self.nursery.close()
-            self.nursery = None
-        if self.nursery is None:
-            self.nursery = Nursery(_environment(self.limits, self.workers))
-        return self.nursery
+        if self.server is not None and not self.server.alive:
+            self.server.close()
+            self.server = None
+        if self.server is None:
+            self.server = ForkServer(_environment(self.limits, self.workers))
+        return self.server
 
     def _finish(self, stage: _Stage) -> None:
         """Give back what a stage has used. A worker that was told to end is not used again."""

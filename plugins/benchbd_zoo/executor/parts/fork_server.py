@@ -15,11 +15,11 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE = 2.0
-"""Seconds in which a nursery that is no longer needed must end."""
+CLOSE_SECONDS = 2.0
+"""Seconds in which a fork server that is no longer needed must end."""
 
 
-class Nursery:
+class ForkServer:
     """A process that forks workers. It ends, and its workers with it, when this object is closed or
     its owner dies.
     """
@@ -41,21 +41,21 @@ class Nursery:
         return self._process.poll() is None
 
     def worker(self, environment: dict[str, str]) -> Worker:
-        """A worker with these additions to the environment. If the nursery has died it is a lost
+        """A worker with these additions to the environment. If the fork server has died it is a lost
         one.
         """
-        orders_out, orders = os.pipe()
-        tidings, tidings_in = os.pipe()
+        commands_out, commands = os.pipe()
+        reports, reports_in = os.pipe()
         with suppress(OSError):
-            socket.send_fds(self._channel, [b"+"], [orders_out, tidings_in])
-        os.close(orders_out)
-        os.close(tidings_in)
-        return Worker(orders, tidings, environment)
+            socket.send_fds(self._channel, [b"+"], [commands_out, reports_in])
+        os.close(commands_out)
+        os.close(reports_in)
+        return Worker(commands, reports, environment)
 
     def close(self) -> None:
         self._channel.close()
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -65,18 +65,18 @@ class Worker:
     """A process with a group of its own. `pid` is known once it has started, `exit_code` once it
     has ended.
 
-    A worker whose nursery died is `lost`: it has died with it.
+    A worker whose fork server died is `lost`: it has died with it.
     """
 
-    def __init__(self, orders: int, tidings: int, environment: dict[str, str]) -> None:
+    def __init__(self, commands: int, reports: int, environment: dict[str, str]) -> None:
         self.environment = environment
         self.pid: int | None = None
         self.exit_code: int | None = None
         self.lost = False
-        os.set_blocking(tidings, False)
-        self._tidings = os.fdopen(tidings, "rb", buffering=0)
+        os.set_blocking(reports, False)
+        self._reports = os.fdopen(reports, "rb", buffering=0)
         self._heard = b""
-        self._orders = os.fdopen(orders, "wb", buffering=0)
+        self._commands = os.fdopen(commands, "wb", buffering=0)
         self._say(json.dumps(environment))
 
     def begin(self, spec: Path) -> None:
@@ -85,14 +85,14 @@ class Worker:
 
     def dismiss(self) -> None:
         """Let it end when it has done what it was told."""
-        self._orders.close()
+        self._commands.close()
 
     def running(self) -> bool:
         """Whether it runs or is about to, from what has been heard of it until now."""
         while (
             self.exit_code is None
             and not self.lost
-            and (news := self._tidings.read(64)) is not None
+            and (news := self._reports.read(64)) is not None
         ):
             self._heard += news
             self.lost = not news
@@ -113,8 +113,8 @@ class Worker:
         self.signal(signal.SIGKILL)
 
     def close(self) -> None:
-        self._orders.close()
-        self._tidings.close()
+        self._commands.close()
+        self._reports.close()
 
     def memory(self) -> int:
         """Resident bytes of the process and all its children."""
@@ -131,4 +131,4 @@ class Worker:
 
     def _say(self, line: str) -> None:
         with suppress(BrokenPipeError):
-            self._orders.write(f"{line}\n".encode())
+            self._commands.write(f"{line}\n".encode())
