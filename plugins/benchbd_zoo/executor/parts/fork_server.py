@@ -41,8 +41,8 @@ class ForkServer:
         return self._process.poll() is None
 
     def worker(self, environment: dict[str, str]) -> Worker:
-        """A worker with these additions to the environment. If the fork server has died it is a lost
-        one.
+        """A worker with these additions to the environment. If the fork server has died it is a
+        lost one.
         """
         commands_out, commands = os.pipe()
         reports, reports_in = os.pipe()
