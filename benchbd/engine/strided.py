@@ -73,10 +73,10 @@ def _convolution(
     groups: int = 1,
 ) -> Tensor:
     """A convolution over maps (..., C, *sides)."""
-    if padding == "same":  # torch has it without stride alone
-        return plain(input, weight, bias, stride, padding, dilation, groups)
     taps = weight.shape[2:]
     steps, dilations = _each(stride, taps), _each(dilation, taps)
+    if set(steps) == {1} or padding == "same":  # which torch has without stride alone
+        return plain(input, weight, bias, stride, padding, dilation, groups)
     zeros = (0,) * len(taps) if padding == "valid" else _each(padding, taps)
     places = [
         side + 2 * zero - spread * (tap - 1) - 1
