@@ -20,7 +20,7 @@ MUTANTS = sorted((Path(__file__).parent / "mutants").glob("*.py"))
 
 def catcher(path: Path) -> str:
     """The name after `caught by:` in the mutant's docstring."""
-    found = re.search(r"caught by: (\w+)\.", path.read_text())
+    found = re.search(r"caught\s+by:\s+(\w+)\.", path.read_text())
     assert found, f"{path} does not say by which check it is caught"
     return found.group(1)
 
