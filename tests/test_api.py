@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from made_cells import make_cell, provided, store
 
 import benchbd
 from benchbd.errors import ConfigError, RecordError
 from benchbd.executing import executor as executors
 from benchbd.executing.executor import Limits
 from benchbd.matrices.matrix import Matrix
+from support.made_cells import make_cell, provided, store
 
 PROTOCOL = {
     "name": "tiny",

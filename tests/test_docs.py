@@ -22,15 +22,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import foreign_files
 import pytest
 import yaml
 from click.testing import CliRunner
-from own_environment import OwnEnvironment
-from package_index import package_index
 
 from benchbd.cli.main import benchbd
 from benchbd.record.cells import ResultStore
+from support import foreign_files
+from support.own_environment import OwnEnvironment
+from support.package_index import package_index
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from own_environment import OwnEnvironment
+
+from support.own_environment import OwnEnvironment
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "plugins" / "example"

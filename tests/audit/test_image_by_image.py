@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_cells import make_cell
 
 from benchbd.audit.ground_truth import Answers
 from benchbd.audit.image_by_image import (
@@ -28,6 +27,7 @@ from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore
 from benchbd.record.plugin_record import PluginRecord
+from support.made_cells import make_cell
 
 
 @pytest.fixture(scope="module")

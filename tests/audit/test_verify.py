@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from made_cells import make_cell, provided, store
 
 from benchbd.audit import reproduce as reproducing
 from benchbd.audit.reproduce import find_result, reproduce
@@ -24,6 +23,7 @@ from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell, Predictions
 from benchbd.record.cells import read_cell
 from benchbd.record.files import sha256, write_json
+from support.made_cells import make_cell, provided, store
 
 PREDICTIONS = "predictions.safetensors"
 Change = Callable[[Cell], Cell]

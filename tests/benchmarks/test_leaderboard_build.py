@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_cells import make_cell, provided
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.record.cell import Cell
 from benchbd.record.files import write_json
+from support.made_cells import make_cell, provided
 
 ATTACKS, DEFENSES, SEEDS = 40, 50, 10
 SECONDS, BYTES = 30, 2 * 2**30

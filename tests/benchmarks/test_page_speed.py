@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit, started, visit
-from made_cells import make_cell, provided
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.files import publish
 from benchbd.measure.shares import Curve, CurvePoint
+from support.browser import Visit, started, visit
+from support.made_cells import make_cell, provided
 
 ATTACKS, DEFENSES, SEEDS = 40, 50, 3
 FIRST_PAINT, SORT = 2.0, 0.3

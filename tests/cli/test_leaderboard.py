@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from made_cells import make_cell, store
 
 from benchbd.cli.main import benchbd
 from benchbd.defense.defense import Defense
@@ -19,6 +18,7 @@ from benchbd.measure.shares import Metrics
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore
+from support.made_cells import make_cell, store
 
 ROOT = Path(__file__).parents[2]
 FILES = {"LEADERBOARD.md", "index.html", "leaderboard.csv", "leaderboard.json"}

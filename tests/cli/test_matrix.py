@@ -29,7 +29,7 @@ from benchbd.plugin.registry import forget
 from benchbd.record.cells import ResultStore
 from benchbd.running.protocol import load_protocol
 
-PLUGINS = Path(__file__).parents[1] / "matrices" / "misbehaving"
+PLUGINS = Path(__file__).parents[1] / "support" / "misbehaving"
 
 PROTOCOL = {
     "name": "tiny",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from made_cells import make_cell, store
 
 from benchbd.cli.status import command
 from benchbd.errors import ConfigError
 from benchbd.matrices.plan import plan
 from benchbd.record.cells import ResultStore
 from benchbd.running.protocol import load_protocol
+from support.made_cells import make_cell, store
 
 
 def told(folder: Path, *words: str) -> str:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import Branching, Network, Plain, Residual, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.engine.activations import channel_means, last_executed, watching_outputs
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import ConfigError
+from support.tiny_networks import (
+    Branching,
+    Network,
+    Plain,
+    Residual,
+    Tokens,
+    classifier,
+    random_images,
+)
 
 
 class TwoChannels(nn.Module):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_networks import Branching, InPlace, Plain, PreAct, Residual, classifier
 from torch import Tensor, fx, nn
 
 from benchbd.engine.graph import (
@@ -18,6 +17,7 @@ from benchbd.engine.graph import (
     node_of,
     trace,
 )
+from support.tiny_networks import Branching, InPlace, Plain, PreAct, Residual, classifier
 
 
 def graph_of(body: nn.Module) -> fx.GraphModule:

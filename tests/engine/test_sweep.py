@@ -11,19 +11,6 @@ from collections.abc import Iterable
 
 import pytest
 import torch
-from tiny_networks import (
-    Branching,
-    InPlace,
-    Plain,
-    PreAct,
-    ReadAgain,
-    Renamed,
-    Residual,
-    Summed,
-    Tokens,
-    classifier,
-    random_images,
-)
 from torch import Tensor, nn
 
 from benchbd.engine.classifier import Classifier
@@ -35,6 +22,19 @@ from benchbd.engine.units import (
     channels,
     path_by_number,
     path_by_threshold,
+)
+from support.tiny_networks import (
+    Branching,
+    InPlace,
+    Plain,
+    PreAct,
+    ReadAgain,
+    Renamed,
+    Residual,
+    Summed,
+    Tokens,
+    classifier,
+    random_images,
 )
 
 IMAGES = random_images(300)

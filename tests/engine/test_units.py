@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from tiny_networks import InPlace, Plain, PreAct, Residual, Tokens, classifier
 from torch import nn
 
 from benchbd.engine.units import (
@@ -25,6 +24,7 @@ from benchbd.engine.units import (
     staying_pruned,
 )
 from benchbd.errors import ConfigError, NotApplicable
+from support.tiny_networks import InPlace, Plain, PreAct, Residual, Tokens, classifier
 
 WORTH = {"a": torch.tensor([0.5, 0.1, 0.9]), "b": torch.tensor([0.1, 0.3])}
 ASCENDING = (Unit("a", 1), Unit("b", 0), Unit("b", 1), Unit("a", 0), Unit("a", 2))

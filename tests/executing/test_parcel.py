@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from equal_results import assert_same
 
 from benchbd.errors import RecordError
 from benchbd.executing.executor import Limits, Session, open_executor
@@ -24,6 +23,7 @@ from benchbd.executing.parcel import (
 from benchbd.executing.stage import Ended, claim_path, read_spec, run_stage
 from benchbd.matrices.matrix import Matrix
 from benchbd.record.claim import Busy, claim
+from support.equal_results import assert_same
 
 
 class Abroad(Session):

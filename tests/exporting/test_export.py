@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy
 import pytest
 import torch
-from backdoorbench_folder import PreAct, stirred, write_result
 from click.testing import CliRunner
 
 import benchbd
@@ -31,6 +30,7 @@ from benchbd.importing.backdoorbench import find_attack, read_attack
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd_zoo.defense.fine_prune import FinePrune
+from support.backdoorbench_folder import PreAct, stirred, write_result
 
 RUNTIMES = ("onnx", "onnxscript", "onnxruntime")
 

@@ -10,11 +10,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import foreign_files
 import pytest
 import torch
 import torch.nn.functional as F
-from backdoorbench_folder import MEAN, STD, PreAct, answers, stamped, stirred, write_result
 from click.testing import CliRunner
 from torch import nn
 
@@ -32,6 +30,8 @@ from benchbd.record.attack_result import load_attack_result
 from benchbd.record.defense_result import read_defense_result
 from benchbd.record.manifest import SampleCounts
 from benchbd_zoo.defense.ft import FT
+from support import foreign_files
+from support.backdoorbench_folder import MEAN, STD, PreAct, answers, stamped, stirred, write_result
 
 NAMES = ("ant", "bee", "cat")
 POISONED = {3: 0, 4: 0, 7: 0, 8: 2, 10: 1}

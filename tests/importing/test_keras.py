@@ -14,16 +14,6 @@ import numpy
 import pytest
 import torch
 from click.testing import CliRunner
-from keras_exercise import (
-    LAYERS,
-    faces,
-    logits,
-    of_torch,
-    random_weights,
-    with_glasses,
-    write_data,
-    write_weights,
-)
 from torch import Tensor
 
 from benchbd.cli.main import benchbd as program
@@ -43,6 +33,16 @@ from benchbd.importing.keras import (
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.defense_result import read_defense_result
+from support.keras_exercise import (
+    LAYERS,
+    faces,
+    logits,
+    of_torch,
+    random_weights,
+    with_glasses,
+    write_data,
+    write_weights,
+)
 
 pytest.importorskip("h5py")
 

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visit, started, visit
-from hostile_texts import HOSTILE, hostile_board
-from made_cells import make_cell, provided
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
@@ -21,6 +18,9 @@ from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.files import publish
 from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.record.cell import Cell
+from support.browser import Visit, started, visit
+from support.hostile_texts import HOSTILE, hostile_board
+from support.made_cells import make_cell, provided
 
 VIEWS = ("matrix", "defenses", "attacks", "stages", "tradeoffs", "seeds", "cells")
 DETECTED = {"auroc": 0.9, "tpr_at_1_fpr": 0.5, "tpr_at_5_fpr": 0.7, "tpr": 0.8, "fpr": 0.06}

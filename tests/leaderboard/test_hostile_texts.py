@@ -11,7 +11,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hostile_texts import HOSTILE, hostile_board
 
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.render.csv_parquet import CSV_COLUMNS
@@ -20,6 +19,7 @@ from benchbd.leaderboard.render.html_page import embedded, library_script, own_s
 from benchbd.leaderboard.render.json_document import document
 from benchbd.leaderboard.render.latex import to_latex
 from benchbd.leaderboard.render.page_data import inline
+from support.hostile_texts import HOSTILE, hostile_board
 
 
 class Page(HTMLParser):

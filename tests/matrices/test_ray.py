@@ -14,13 +14,13 @@ from typing import Any
 
 import psutil
 import pytest
-from equal_results import assert_same
 
 from benchbd.errors import ConfigError
 from benchbd.executing.executor import Limits, Session, open_executor
 from benchbd.matrices.matrix import Matrix
 from benchbd.matrices.plan import Selection
 from benchbd.running.protocol import Protocol
+from support.equal_results import assert_same
 
 pytest.importorskip("ray", reason="the package ray is not installed; pip install 'benchbd[ray]'")
 

@@ -23,7 +23,6 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from equal_results import assert_same
 
 from benchbd.errors import Unwritable
 from benchbd.executing.executor import Limits, Session, open_executor
@@ -32,6 +31,7 @@ from benchbd.matrices.matrix import Matrix
 from benchbd.record.attack_result import is_stored
 from benchbd.record.cells import ResultStore
 from benchbd.running.protocol import Protocol
+from support.equal_results import assert_same
 
 WORKERS = 2
 PARTS = {

@@ -14,11 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
-from equal_results import assert_same
 
 from benchbd.errors import ConfigError
 from benchbd.executing.executor import Limits, open_executor
 from benchbd.matrices.matrix import Matrix
+from support.equal_results import assert_same
 
 pytest.importorskip(
     "submitit", reason="the package submitit is not installed; pip install 'benchbd[slurm]'"

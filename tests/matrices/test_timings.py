@@ -7,12 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from made_cells import make_cell
 
 from benchbd.matrices.plan import plan
 from benchbd.matrices.stored_state import StoredState
 from benchbd.matrices.timings import Timings
 from benchbd.record.cell import CellCost
+from support.made_cells import make_cell
 
 
 def test_a_stage_takes_what_the_like_of_it_took(tiny: Any) -> None:

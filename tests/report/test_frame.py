@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from made_cells import attack_named, make_cell, provided
-
 from benchbd.record.cell import CellCost
 from benchbd.report.frame import FRAME_COLUMNS, frame
+from support.made_cells import attack_named, make_cell, provided
 
 
 def test_variants_differ_in_columns_of_their_own() -> None:

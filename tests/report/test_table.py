@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from made_cells import make_cell
 
 from benchbd.measure.shares import Curve, OperatingPoint
 from benchbd.record.attack_result import AttackResult
 from benchbd.report.table import ROOM, cells_table, curve_table, plain
+from support.made_cells import make_cell
 
 
 @pytest.mark.parametrize("width", [60, ROOM])

@@ -7,12 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from published_table import TABLE, table
 
 from benchbd.errors import ConfigError
 from benchbd.leaderboard.against_papers.paper_numbers import load_published
 from benchbd.matrices.plan import plan
 from benchbd.running.protocol import load_protocol
+from support.published_table import TABLE, table
 
 COMMITTED = Path(__file__).parents[3] / "leaderboard" / "published"
 

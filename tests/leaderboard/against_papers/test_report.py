@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from made_cells import provided
-from published_table import TABLE, cell, of, table
-
 from benchbd.leaderboard.against_papers.report import to_page
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
+from support.made_cells import provided
+from support.published_table import TABLE, cell, of, table
 
 
 def page(tmp_path: Path, of_what: Board, text: str = TABLE) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_cells import provided
-from published_table import TABLE, cell, of, table
 
 from benchbd.engine.recipe import Recipe
 from benchbd.leaderboard.against_papers.verdicts import Target, hold, targets
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.record.cell import Cell
+from support.made_cells import provided
+from support.published_table import TABLE, cell, of, table
 
 
 def held(tmp_path: Path, *cells: Cell, text: str = TABLE) -> dict[str, Target]:

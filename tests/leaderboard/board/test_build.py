@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from made_cells import attack_named, make_cell, measured, provided
 from sklearn.metrics import roc_auc_score
 
 from benchbd.engine.recipe import Recipe
@@ -18,6 +17,7 @@ from benchbd.leaderboard.render.files import publication
 from benchbd.leaderboard.render.tables import headline_tables
 from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, CellCost
+from support.made_cells import attack_named, make_cell, measured, provided
 
 
 def of(*cells: Cell) -> Board:

@@ -4,12 +4,11 @@ catalogue.
 
 from __future__ import annotations
 
-from made_cells import CellCost, attack_named, make_cell, provided
-
 from benchbd.leaderboard.board.families import AttackKind, DefenseKind, attack_kind, defense_kind
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.row import Row, row_of
 from benchbd.record.plugin_record import PluginRecord
+from support.made_cells import CellCost, attack_named, make_cell, provided
 
 
 def defense_of(rows: list[Row]) -> DefenseKind:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from made_cells import make_cell
 from matplotlib.image import imread
 
 from benchbd.data.images import ImageSet
@@ -22,6 +21,7 @@ from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore
 from benchbd.record.keys import strip_name
 from benchbd.report.sheet import FEW, SMALL, thumbnails
+from support.made_cells import make_cell
 
 
 def pair(size: int, channels: int = 3) -> tuple[ImageSet, TriggeredSet]:

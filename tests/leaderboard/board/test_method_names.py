@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from made_cells import provided
-
 from benchbd.leaderboard.board.method_names import Method, labels
 from benchbd.leaderboard.board.text import LONGEST_LABEL, label, one_line
+from support.made_cells import provided
 
 
 def test_a_name_alone_is_its_label() -> None:

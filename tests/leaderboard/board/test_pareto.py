@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from made_cells import CellCost, make_cell
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.pareto import ParetoPoint, front
 from benchbd.leaderboard.board.row import row_of
+from support.made_cells import CellCost, make_cell
 
 
 def by_definition(points: dict[str, ParetoPoint]) -> set[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_cells import make_cell, provided
 
 from benchbd.errors import ConfigError
 from benchbd.leaderboard.board.build import board
@@ -13,6 +12,7 @@ from benchbd.leaderboard.board.contents import Board, Section
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.csv_parquet import records
 from benchbd.running.protocol import load_protocol, parse_protocol, stored_protocol
+from support.made_cells import make_cell, provided
 
 PROTOCOL = """
 name: trial

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from made_cells import make_cell
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Section
@@ -13,6 +12,7 @@ from benchbd.leaderboard.board.ranking import Rank
 from benchbd.leaderboard.board.row import row_of
 from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell
+from support.made_cells import make_cell
 
 ATTACKS = [f"attack{place:02d}" for place in range(10)]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_cells import make_cell, store
 
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import read_board
 from benchbd.leaderboard.board.trust import Note, add_notes, level_of, lowest, read_ledger
+from support.made_cells import make_cell, store
 
 
 def test_a_note_holds_for_its_digest_alone() -> None:

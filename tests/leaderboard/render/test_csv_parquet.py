@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas
 import pytest
-from made_cells import make_cell, store
 
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import board, read_board
@@ -19,6 +18,7 @@ from benchbd.leaderboard.render.changes import differences
 from benchbd.leaderboard.render.csv_parquet import CSV_COLUMNS, to_csv, to_parquet
 from benchbd.leaderboard.render.json_document import read_document, to_json
 from benchbd.record.files import write_text
+from support.made_cells import make_cell, store
 
 
 @pytest.fixture

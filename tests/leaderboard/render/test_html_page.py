@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_cells import make_cell
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
@@ -22,6 +21,7 @@ from benchbd.leaderboard.render.json_document import document
 from benchbd.leaderboard.render.page_data import board_digest, inline
 from benchbd.leaderboard.render.vendor.fetch import LIST, FetchRefused, check, main
 from benchbd.measure.shares import Curve, CurvePoint, OperatingPoint
+from support.made_cells import make_cell
 
 POINT = CurvePoint(value=0.5, acc=0.9, asr=0.2, rc=0.7)
 

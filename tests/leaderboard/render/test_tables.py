@@ -5,7 +5,6 @@ their absence.
 from __future__ import annotations
 
 import pytest
-from made_cells import attack_named, make_cell
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Section
@@ -15,6 +14,7 @@ from benchbd.leaderboard.render.markdown import to_markdown
 from benchbd.leaderboard.render.tables import Table, attack_tables, headline_tables, interval
 from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, StatusCode
+from support.made_cells import attack_named, make_cell
 
 
 def section(cells: list[Cell]) -> Section:

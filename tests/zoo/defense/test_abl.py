@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_features import pictured, reader
 from torch import Tensor, nn
 
 from benchbd.api import ImageSet, Recipe
 from benchbd_zoo.defense import abl
 from benchbd_zoo.defense.abl import ABL, sample_losses
 from benchbd_zoo.defense.parts.isolation import ascent
+from support.planted_features import pictured, reader
 
 RECIPE = Recipe(
     epochs=10, batch_size=20, lr=0.5, momentum=0, weight_decay=0, shift=0, precision="fp32"

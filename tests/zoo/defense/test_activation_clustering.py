@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from planted_features import clean_samples, pictured, planted, reader
 from torch import Tensor
 
 from benchbd.api import ImageSet, Suspicion
@@ -18,6 +17,7 @@ from benchbd_zoo.defense.activation_clustering import (
     cluster_share,
     nearer_elsewhere,
 )
+from support.planted_features import clean_samples, pictured, planted, reader
 
 RULES = ("smaller", "relative-size", "distance", "silhouette-scores")
 

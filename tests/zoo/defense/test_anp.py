@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from planted_choice import cornered
-from tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, NotApplicable, Repaired, accuracy, path_by_threshold
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.anp import ANP, _NoisyNorms
+from support.planted_choice import cornered
+from support.tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 
 Array = NDArray[np.float64]
 CLEAN = CleanSet(random_images(40, seed=1), random_images(60, seed=2))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import planted_choice
 import pytest
 import torch
 
 from benchbd_zoo.defense.anp import ANP
 from benchbd_zoo.defense.anp_oracle import ANPOracle
+from support import planted_choice
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_networks import InPlace, Network, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, Repaired, accuracy
@@ -17,6 +16,7 @@ from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.awm import AWM, _MaskedWeights
 from benchbd_zoo.defense.parts.passes import Passes
+from support.tiny_networks import InPlace, Network, Tokens, classifier, random_images
 
 Array = NDArray[np.float64]
 CLEAN = CleanSet(random_images(40, seed=1), random_images(10, seed=2))

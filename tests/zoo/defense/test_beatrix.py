@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_features import UNIT, clean_samples, pictured, planted, reader
-from tiny_networks import PreAct, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, features
@@ -18,6 +16,8 @@ from benchbd.engine.hardware import default_precision
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.beatrix import Beatrix, Deviation, Latent, band, outside, triangle
 from benchbd_zoo.defense.beatrix_filter import BeatrixFilter
+from support.planted_features import UNIT, clean_samples, pictured, planted, reader
+from support.tiny_networks import PreAct, classifier, random_images
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_networks import Network, Plain, Tokens, Wide, classifier, random_images
 from torch import nn
 
 from benchbd.api import CleanSet, NotApplicable, accuracy, predict
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.bnp import BNP, divergence
+from support.tiny_networks import Network, Plain, Tokens, Wide, classifier, random_images
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(20, seed=2))
 

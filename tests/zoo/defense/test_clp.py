@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import (
+from torch import Tensor, nn
+
+from benchbd.api import CleanSet, NotApplicable, Repaired
+from benchbd.engine.classifier import Classifier
+from benchbd.plugin.registry import create
+from benchbd_zoo.defense.clp import CLP, lipschitz_constants, pairs
+from support.tiny_networks import (
     Branching,
     InPlace,
     Network,
@@ -16,12 +22,6 @@ from tiny_networks import (
     classifier,
     random_images,
 )
-from torch import Tensor, nn
-
-from benchbd.api import CleanSet, NotApplicable, Repaired
-from benchbd.engine.classifier import Classifier
-from benchbd.plugin.registry import create
-from benchbd_zoo.defense.clp import CLP, lipschitz_constants, pairs
 
 CLEAN = CleanSet(random_images(8, seed=1), random_images(20, seed=2))
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_backdoor import SIZE, budget, lit, quarters, stamped
 from torch import Tensor, nn
 
 from benchbd.engine.hardware import default_precision
@@ -23,6 +22,7 @@ from benchbd_zoo.defense.cognitive_distillation import (
     variation,
 )
 from benchbd_zoo.defense.cognitive_distillation_filter import CognitiveDistillationFilter
+from support.planted_backdoor import SIZE, budget, lit, quarters, stamped
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,12 @@ import numpy
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_networks import InPlace, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import ImageSet, Recipe, fit
 from benchbd_zoo.defense import cutmix
 from benchbd_zoo.defense.cutmix import Box, CutMix, drawn_box, mixed
+from support.tiny_networks import InPlace, classifier, random_images
 
 TRAIN = random_images(40)
 RECIPE = Recipe(epochs=2, batch_size=20, lr=0.05, shift=0, precision="fp32")

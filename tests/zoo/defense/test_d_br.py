@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_features import reader
-from tiny_networks import CLASSES, InPlace, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import Diverged, ImageSet, Recipe, fork
 from benchbd_zoo.defense import d_br
 from benchbd_zoo.defense.d_br import DBR, consistency, intra_loss, shifted, turned
 from benchbd_zoo.defense.parts.isolation import ascent, descent
+from support.planted_features import reader
+from support.tiny_networks import CLASSES, InPlace, classifier, random_images
 
 RECIPE = Recipe(
     epochs=4, batch_size=20, lr=0.05, shift=1, flip=True, schedule="one_cycle", precision="fp32"

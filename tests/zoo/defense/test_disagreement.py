@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_networks import CLASSES, InPlace, Network
 
 from benchbd.api import CleanSet, ConfigError, predict
 from benchbd.data.images import ImageSet
@@ -15,6 +14,7 @@ from benchbd.engine.classifier import Classifier
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd_zoo.defense.disagreement import Disagreement
 from benchbd_zoo.defense.fine_prune import FinePrune
+from support.tiny_networks import CLASSES, InPlace, Network
 
 OPTIONS = {"epochs": 0, "tolerances": (0.3,), "ratio": 0.2}
 

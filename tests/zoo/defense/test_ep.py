@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_networks import Network, Plain, Wide, classifier, random_images
 from torch import nn
 
 from benchbd.api import ImageSet, NotApplicable, Repaired
 from benchbd.engine.classifier import Classifier
 from benchbd.record.attack_result import AttackResult
 from benchbd_zoo.defense.ep import EP, entropy
+from support.tiny_networks import Network, Plain, Wide, classifier, random_images
 
 
 def test_the_entropy_of_two_equal_peaks_is_log_2() -> None:

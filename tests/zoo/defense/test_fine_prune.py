@@ -5,10 +5,16 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import planted_choice
 import pytest
 import torch
-from tiny_networks import (
+from torch import Tensor, nn
+
+from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy, predict
+from benchbd.engine.classifier import Classifier
+from benchbd.testing.networks import Transformer
+from benchbd_zoo.defense.fine_prune import FinePrune, last_steps
+from support import planted_choice
+from support.tiny_networks import (
     Branching,
     InPlace,
     Network,
@@ -18,12 +24,6 @@ from tiny_networks import (
     classifier,
     random_images,
 )
-from torch import Tensor, nn
-
-from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy, predict
-from benchbd.engine.classifier import Classifier
-from benchbd.testing.networks import Transformer
-from benchbd_zoo.defense.fine_prune import FinePrune, last_steps
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(200, seed=2))
 

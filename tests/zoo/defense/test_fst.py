@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_networks import InPlace, Network, classifier, random_images
 from torch import nn
 
 from benchbd.api import CleanSet
@@ -16,6 +15,7 @@ from benchbd_zoo.defense.ft import FT
 from benchbd_zoo.defense.ft_init import FTInit
 from benchbd_zoo.defense.ft_linear import FTLinear
 from benchbd_zoo.defense.parts.tuning import Tuning
+from support.tiny_networks import InPlace, Network, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 ONE_STEP = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from tiny_networks import InPlace, Network, classifier, random_images
 from torch import nn
 
 from benchbd.api import CleanSet
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.ft import FT
+from support.tiny_networks import InPlace, Network, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 import torch
-from tiny_networks import InPlace, classifier, random_images
 
 from benchbd.api import CleanSet
 from benchbd_zoo.defense.ft_init import FTInit
+from support.tiny_networks import InPlace, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from tiny_networks import InPlace, classifier, random_images
 
 from benchbd.api import CleanSet, features
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.ft_linear import FTLinear
+from support.tiny_networks import InPlace, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 

@@ -7,7 +7,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from tiny_networks import InPlace, Network, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet
@@ -15,6 +14,7 @@ from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.ft import FT
 from benchbd_zoo.defense.ft_sam import FTSAM, Weights, sharpness_aware
+from support.tiny_networks import InPlace, Network, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 ONE_STEP = {

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_networks import InPlace, Network, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, Repaired, accuracy
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.i_bau import IBAU, _Unlearning, implicit
+from support.tiny_networks import InPlace, Network, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 

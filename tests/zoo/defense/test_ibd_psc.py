@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_networks import Plain, Residual, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, NotApplicable, predict
@@ -19,6 +18,7 @@ from benchbd.engine.inference import EVAL_BATCH
 from benchbd.measure.detection import separation
 from benchbd.testing import tiny_data
 from benchbd_zoo.defense.ibd_psc import IBDPSC, batch_norms
+from support.tiny_networks import Plain, Residual, Tokens, classifier, random_images
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Repaired, accuracy
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.mcr import MCR, Curve, gather_statistics
+from support.tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(20, seed=2))
 

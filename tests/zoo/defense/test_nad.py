@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_networks import Network, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ConfigError, NotApplicable, Recipe, Repaired, fit
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.nad import NAD, _Distillation
+from support.tiny_networks import Network, Tokens, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 

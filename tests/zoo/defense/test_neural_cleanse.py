@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_networks import Network, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, NotApplicable, Verdict
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.neural_cleanse import NeuralCleanse, anomaly_index, stamping
+from support.tiny_networks import Network, random_images
 
 NAMES = ("first", "second", "third", "fourth", "fifth")
 CLASSES = len(NAMES)

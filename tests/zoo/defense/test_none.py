@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from tiny_networks import InPlace, classifier, random_images
 
 from benchbd.api import CleanSet
 from benchbd_zoo.defense.none import NoDefense
+from support.tiny_networks import InPlace, classifier, random_images
 
 
 def test_the_model_comes_back_as_it_was() -> None:

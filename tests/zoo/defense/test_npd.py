@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_networks import (
+from torch import Tensor, nn
+
+from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy
+from benchbd.engine.classifier import Classifier
+from benchbd.engine.hardware import default_precision
+from benchbd.plugin.registry import create
+from benchbd_zoo.defense.npd import NPD, _best_but, _Polarized, _projected, _unlikely
+from support.tiny_networks import (
     Branching,
     InPlace,
     Network,
@@ -21,13 +28,6 @@ from tiny_networks import (
     classifier,
     random_images,
 )
-from torch import Tensor, nn
-
-from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy
-from benchbd.engine.classifier import Classifier
-from benchbd.engine.hardware import default_precision
-from benchbd.plugin.registry import create
-from benchbd_zoo.defense.npd import NPD, _best_but, _Polarized, _projected, _unlikely
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(10, seed=2))
 

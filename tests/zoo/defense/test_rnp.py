@@ -6,16 +6,16 @@ import copy
 from typing import Any
 
 import numpy as np
-import planted_choice
 import pytest
 import torch
-from tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Diverged, ImageSet, NotApplicable, Repaired, predict
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.parts.passes import Passes
 from benchbd_zoo.defense.rnp import RNP
+from support import planted_choice
+from support.tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(60, seed=2))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import planted_choice
 import pytest
 
 from benchbd_zoo.defense.rnp import RNP
 from benchbd_zoo.defense.rnp_oracle import RNPOracle
+from support import planted_choice
 
 
 def test_the_oracle_takes_the_lowest_attack_success_of_the_test_set(

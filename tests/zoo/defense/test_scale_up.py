@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from planted_backdoor import budget, lit, quarters
 from torch import Tensor, nn
 
 from benchbd.api import Scorer
@@ -18,6 +17,7 @@ from benchbd.engine.inference import EVAL_BATCH
 from benchbd.measure.detection import separation
 from benchbd.testing import tiny_data
 from benchbd_zoo.defense.scale_up import ScaleUp, statistics
+from support.planted_backdoor import budget, lit, quarters
 
 
 class Brightness(nn.Module):

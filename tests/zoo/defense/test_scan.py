@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from planted_features import clean_samples, planted, reader
 from torch import Tensor
 
 from benchbd.api import CleanSet, ImageSet, Suspicion
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.scan import SCAn, Space, anomaly, coordinates, estimated, fewer_clean
+from support.planted_features import clean_samples, planted, reader
 
 Array = NDArray[np.float64]
 

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.polynomial import Polynomial
-from planted_backdoor import NAMES, budget, lit, stamped
 from scipy.optimize import minimize_scalar
-from tiny_networks import Network, Residual, classifier, random_images
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, Scorer
@@ -25,6 +23,8 @@ from benchbd.measure.detection import separation
 from benchbd.testing import tiny_data
 from benchbd_zoo.defense.parts.grad_cam import GradCAM
 from benchbd_zoo.defense.sentinet import SentiNet, Transplants, boundary, distances, hottest
+from support.planted_backdoor import NAMES, budget, lit, stamped
+from support.tiny_networks import Network, Residual, classifier, random_images
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_features import clean_samples, pictured, planted, reader
 
 from benchbd.api import ImageSet, Suspicion
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.spectral_signatures import SpectralSignatures, outlyingness
+from support.planted_features import clean_samples, pictured, planted, reader
 
 
 def judged(train: ImageSet, **parameters: Any) -> Suspicion:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from planted_features import clean_samples, pictured, planted, reader
 from torch import Tensor
 
 from benchbd.api import ImageSet, Suspicion
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.spectral_signatures import outlyingness
 from benchbd_zoo.defense.spectre import Spectre, dimensions, kept_part, most_spread_form, que_scores
+from support.planted_features import clean_samples, pictured, planted, reader
 
 
 def judged(train: ImageSet, **parameters: Any) -> Suspicion:

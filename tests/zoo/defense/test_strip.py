@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted_backdoor import budget, lit, quarters, stamped
 from torch import Tensor, nn
 
 from benchbd.api import Scorer
@@ -17,6 +16,7 @@ from benchbd.engine.hardware import default_precision
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.strip import STRIP, entropy, superposed
 from benchbd_zoo.defense.strip_filter import STRIPFilter
+from support.planted_backdoor import budget, lit, quarters, stamped
 
 
 @pytest.fixture(autouse=True)

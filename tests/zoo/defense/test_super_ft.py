@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tiny_networks import InPlace, classifier, random_images
 from torch import Tensor
 
 from benchbd.api import CleanSet
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.super_ft import SuperFT
+from support.tiny_networks import InPlace, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
 

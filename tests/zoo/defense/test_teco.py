@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from planted_backdoor import budget, lit, quarters, stamped
 from torch import Tensor, nn
 
 from benchbd.api import Scorer
@@ -17,6 +16,7 @@ from benchbd.measure.detection import separation
 from benchbd_zoo.defense import teco
 from benchbd_zoo.defense.parts.corruption import brightness, contrast
 from benchbd_zoo.defense.teco import TeCo, first_change
+from support.planted_backdoor import budget, lit, quarters, stamped
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_networks import Network
 from torch import Tensor, nn
 
 from benchbd.api import ImageSet
 from benchbd.engine.classifier import Classifier
 from benchbd.plugin.registry import create
 from benchbd_zoo.defense.parts.attention import attention, stages
+from support.tiny_networks import Network
 
 
 def test_the_map_of_a_known_tensor() -> None:

@@ -11,16 +11,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_networks import (
-    CLASSES,
-    InPlace,
-    Plain,
-    Residual,
-    Summed,
-    Tokens,
-    classifier,
-    random_images,
-)
 from torch import Tensor, nn
 
 from benchbd.api import ImageSet, NotApplicable
@@ -30,6 +20,16 @@ from benchbd.plugin.registry import create
 from benchbd.testing.networks import VGG, Transformer
 from benchbd.testing.networks import Residual as Strided
 from benchbd_zoo.defense.parts.grad_cam import GradCAM
+from support.tiny_networks import (
+    CLASSES,
+    InPlace,
+    Plain,
+    Residual,
+    Summed,
+    Tokens,
+    classifier,
+    random_images,
+)
 
 
 @pytest.fixture(autouse=True)

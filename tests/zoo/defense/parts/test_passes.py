@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import random_images
 
 from benchbd_zoo.defense.parts.passes import Passes
+from support.tiny_networks import random_images
 
 
 def seeded(seed: int = 0) -> torch.Generator:

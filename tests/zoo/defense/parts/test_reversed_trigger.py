@@ -8,11 +8,11 @@ import dataclasses
 
 import pytest
 import torch
-from tiny_networks import CLASSES, InPlace, classifier, random_images
 from torch import Tensor
 
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.parts.reversed_trigger import CostSchedule, Search, reverse, stamp
+from support.tiny_networks import CLASSES, InPlace, classifier, random_images
 
 SEARCH = Search(
     steps=6,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_networks import InPlace, classifier, random_images
 from torch import nn
 
 from benchbd.api import NotApplicable
 from benchbd_zoo.defense.parts.tuning import epoch_of, head_of, redraw
+from support.tiny_networks import InPlace, classifier, random_images
 
 
 def test_the_head_is_the_last_linear_layer() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy
 import torch
-from backdoorbench_folder import PreAct, stamped, stirred, write_result
-from keras_exercise import faces, random_weights, with_glasses, write_data, write_weights
 from PIL import Image
 from torch import Tensor
 
 from benchbd_zoo.dataset.imagefolder import ImageFolder
+from support.backdoorbench_folder import PreAct, stamped, stirred, write_result
+from support.keras_exercise import faces, random_weights, with_glasses, write_data, write_weights
 
 NAMES = ("ant", "bee", "cat")
 FACE = (3, 39, 31)

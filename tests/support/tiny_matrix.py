@@ -16,7 +16,7 @@ from benchbd.matrices.matrix import Matrix
 from benchbd.plugin.registry import forget
 from benchbd.running.protocol import Protocol, parse_protocol
 
-PLUGINS = Path(__file__).parent / "matrices" / "misbehaving"
+PLUGINS = Path(__file__).parent / "misbehaving"
 
 TINY = {
     "name": "tiny",

@@ -5,12 +5,12 @@ through.
 from __future__ import annotations
 
 import torch
-from tiny_networks import Network
 from torch import Tensor, nn
 
 from benchbd.data.budget import CleanSet
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
+from support.tiny_networks import Network
 
 UNIT = 12
 """Levels of a pixel for a feature of 1, which stands for one standard deviation."""

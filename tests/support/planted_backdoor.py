@@ -5,12 +5,12 @@ clean images for it.
 from __future__ import annotations
 
 import torch
-from tiny_networks import Network
 from torch import Tensor, nn
 
 from benchbd.data.budget import CleanSet
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
+from support.tiny_networks import Network
 
 NAMES = ("north-west", "north-east", "south-west", "south-east")
 SIZE = 8

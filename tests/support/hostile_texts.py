@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from made_cells import make_cell
-
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.row import row_of
 from benchbd.record.cell import Cell
+from support.made_cells import make_cell
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

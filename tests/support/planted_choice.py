@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
-from tiny_networks import Network
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
@@ -23,6 +22,7 @@ from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import hardware
 from benchbd.engine.inference import predict
 from benchbd.record.manifest import AttackCost
+from support.tiny_networks import Network
 
 LAYER = "network.body.norm"
 MASKS = {LAYER: torch.tensor([0.9, 0.8, 0.3])}

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from made_cells import make_cell, provided
-
 from benchbd.leaderboard.against_papers.paper_numbers import Published, load_published
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.row import row_of
 from benchbd.record.cell import Cell
+from support.made_cells import make_cell, provided
 
 TABLE = """
 name: a table
