@@ -1,72 +1,45 @@
-"""What all tests share: tiny images, a tiny network, an attack result made once."""
+"""How the tests are run: side by side, one for each core, each of which computes on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import os
 
 import pytest
-import torch
 
-from benchbd.attack.attack import Attack
-from benchbd.data.images import ImageSet
-from benchbd.engine.recipe import Recipe
-from benchbd.plugin.registry import create
-from benchbd.record.attack_result import AttackResult
-from benchbd.running.attack_job import AttackJob
-from benchbd.running.attacking import make
-from benchbd.victim.dataset import DataSet
-from benchbd.victim.model import Model
+from support import fast_lane
 
-JobOf = Callable[[Attack], AttackJob]
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-@pytest.fixture
-def rng() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast-limit",
+        type=float,
+        metavar="SECONDS",
+        help="fail a test that is not marked slow and keeps a core busy for longer",
+    )
 
 
-@pytest.fixture
-def images(rng: torch.Generator) -> ImageSet:
-    """60 random colour images of 16x16 pixels in three classes, 20 of each."""
-    pixels = torch.randint(0, 256, (60, 3, 16, 16), generator=rng, dtype=torch.uint8)
-    return ImageSet(pixels, torch.arange(60) % 3, ("ant", "bee", "cat"))
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("benchmark_only"):
+        for name in THREADS:  # before torch is imported, for this process and all that it starts
+            os.environ.setdefault(name, "1")
+    if hands_out_tests(config):
+        return  # to workers; what the fixtures import takes seconds
+    from support import fixtures
+
+    config.pluginmanager.register(fixtures)
+    if limit := config.getoption("fast_limit"):
+        config.pluginmanager.register(fast_lane.Guard(limit))
 
 
-@pytest.fixture(scope="session")
-def job_of() -> JobOf:
-    """A small attack job for an attack: digits at 8x8, a narrow network, three epochs, on the CPU
-    in fp32.
-    """
-
-    def job(attack: Attack) -> AttackJob:
-        dataset = create(DataSet, "digits", {"size": 8})
-        model = create(Model, "resnet_small", {"width": 4})
-        return AttackJob.of(
-            dataset,
-            model,
-            attack,
-            Recipe(epochs=3, batch_size=32, precision="fp32"),
-            seed=0,
-            device="cpu",
-        )
-
-    return job
+def hands_out_tests(config: pytest.Config) -> bool:
+    return config.getoption("dist", "no") != "no" and "PYTEST_XDIST_WORKER" not in os.environ
 
 
-@pytest.fixture(scope="session")
-def stored(tmp_path_factory: pytest.TempPathFactory, job_of: JobOf) -> AttackResult:
-    """A stored attack result. Not to be changed: tests that write beside it work on a copy of its
-    folder.
-    """
-    attack = create(Attack, "badnet", {"size": 2, "poison_ratio": 0.2})
-    return make(job_of(attack), tmp_path_factory.mktemp("record") / "small")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None where files are named, which are done before workers have started."""
+    from benchbd.engine.hardware import usable_cores
 
-
-@pytest.fixture
-def result_file(stored: AttackResult, tmp_path: Path) -> Path:
-    """A copy of the stored attack result in a folder of the test's own."""
-    copy = tmp_path / "small" / "attack_result.pt"
-    copy.parent.mkdir()
-    copy.write_bytes(stored.path.read_bytes())
-    return copy
+    return 0 if all(".py" in argument for argument in config.args) else usable_cores()
