@@ -1,0 +1,66 @@
+"""Model detectors: what they are handed, what becomes of a verdict, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from benchbd.api import CleanSet, Verdict
+from benchbd.errors import ContractBroken
+from benchbd.record.attack_result import AttackResult
+from support.defenses import Constant, Run, Verb, judge, require_clean_budget, weights, wipe
+
+NONE = torch.zeros(10, dtype=torch.bool)
+
+
+def test_a_model_detector_is_handed_a_model_clean_images_and_chance(
+    run: Run, stored: AttackResult
+) -> None:
+    def act(model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Verdict:
+        assert torch.equal(weights(model), weights(stored.model))
+        require_clean_budget(clean, stored)
+        assert isinstance(rng, torch.Generator)
+        wipe(model)
+        return Verdict(torch.arange(10), torch.arange(10) > 7, notes={"norms": [1, 2]})
+
+    result = run(judge(act))
+    assert result.cell.detection == {
+        "flagged": True,
+        "flagged_classes": [8, 9],
+        "scores": [float(score) for score in range(10)],
+    }
+    assert result.cell.notes == {"norms": [1, 2]}
+    # no repair was offered, so the model stays as it was, whatever was done to the copy
+    assert result.metrics.model_copy(update={"der": None}) == stored.metrics()
+    assert result.metrics.der == 0.5
+
+
+def test_a_model_detector_that_flags_nothing_and_one_that_mends(
+    run: Run, stored: AttackResult
+) -> None:
+    calm = run(judge(lambda *_: Verdict(torch.zeros(10), NONE)))
+    assert calm.cell.detection == {"flagged": False, "flagged_classes": [], "scores": [0.0] * 10}
+    mended = run(judge(lambda *_: Verdict(torch.zeros(10), ~NONE, repaired=Constant(4).eval())))
+    assert mended.metrics.acc == float((stored.test.labels == 4).double().mean())
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (
+            lambda *_: Verdict(torch.zeros(9), NONE),
+            r"judge.inspect returned \(9,\) scores, expected \(10,\)",
+        ),
+        (lambda *_: Verdict(torch.full((10,), float("nan")), NONE), "scores that are not numbers"),
+        (lambda *_: Verdict(torch.zeros(10), NONE[:3]), r"returned \(3,\) scores"),
+        (
+            lambda *_: Verdict(torch.zeros(10), NONE, repaired=Constant(0)),
+            "judge.inspect returned a model in training mode",
+        ),
+        (lambda *_: torch.zeros(10), "judge.inspect returned a Tensor, expected a Verdict"),
+    ],
+)
+def test_model_detectors_that_break_the_contract(run: Run, act: Verb, message: str) -> None:
+    with pytest.raises(ContractBroken, match=message):
+        run(judge(act))
