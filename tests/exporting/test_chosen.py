@@ -1,0 +1,95 @@
+"""Which of several stored models is exported, and which cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from benchbd.api import CleanSet, Repair, Repaired
+from benchbd.cli.main import benchbd as program
+from benchbd.engine.classifier import Classifier
+from benchbd.errors import ConfigError, RecordError
+from benchbd.exporting.chosen import choose
+from benchbd.record.attack_result import AttackResult, load_attack_result
+
+
+class Replacing(Repair):
+    """Gives back the attacked model, changed by `changed`."""
+
+    api = 1
+    name = "replacing"
+    changed: ClassVar[Callable[[Classifier], Classifier]]
+
+    def repair(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Repaired:
+        return Repaired(self.changed(model))
+
+
+def always_class_0(model: Classifier) -> Classifier:
+    """A repair that lies in a hook: every image is of class 0."""
+    model.register_forward_hook(
+        lambda module, given, logits: torch.eye(10)[:1].expand(len(logits), -1)
+    )
+    return model
+
+
+def another_head(model: Classifier) -> Classifier:
+    model.head = torch.nn.Sequential(torch.nn.Linear(16, 10))
+    return model.eval()
+
+
+def repaired(
+    monkeypatch: pytest.MonkeyPatch, file: Path, changed: Callable[[Classifier], Classifier]
+) -> AttackResult:
+    monkeypatch.setattr(Replacing, "changed", staticmethod(changed), raising=False)
+    Replacing().defense(file, device="cpu")
+    return load_attack_result(file)
+
+
+def test_a_repair_in_a_hook_is_not_written_without_it(
+    monkeypatch: pytest.MonkeyPatch, result_file: Path
+) -> None:
+    attack = repaired(monkeypatch, result_file, always_class_0)
+    every_second = (
+        attack.clean_predictions[::2],
+        attack.triggered_predictions[::2],
+    )  # more than 256, at most 512
+    differing, asked = (
+        sum(int((classes != 0).sum()) for classes in every_second),
+        sum(map(len, every_second)),
+    )
+    with pytest.raises(
+        RecordError,
+        match=f"predicts {differing} of {asked} test images otherwise .* a hook or a wrapper",
+    ):
+        choose(attack)
+    written = CliRunner().invoke(program, ["export", "safetensors", str(result_file.parent)])
+    assert written.exit_code != 0 and not list(result_file.parent.glob("*.safetensors"))
+
+
+def test_another_network_is_told_apart_by_its_entries(
+    monkeypatch: pytest.MonkeyPatch, result_file: Path
+) -> None:
+    attack = repaired(monkeypatch, result_file, another_head)
+    with pytest.raises(RecordError) as caught:
+        choose(attack)
+    assert str(caught.value).endswith(
+        "cannot be exported: missing: network.head.weight, network.head.bias; "
+        "not of the network: network.head.0.weight, network.head.0.bias"
+    )
+
+
+def test_a_choice_that_is_none(defended: AttackResult, stored: AttackResult) -> None:
+    for choice in ({"defense": "fine_prune"}, {"kept": "5%"}):
+        with pytest.raises(ConfigError, match="give one of them"):
+            choose(defended, undefended=True, **choice)
+    with pytest.raises(ConfigError, match="did you mean 'fine_prune'"):
+        choose(defended, "fine_prun")
+    with pytest.raises(ConfigError, match=r"keeps no model '9%'; kept are: 5%, 50%"):
+        choose(defended, kept="9%")
+    with pytest.raises(ConfigError, match=r"--defense NAME \(stored are: none\), or --undefended"):
+        choose(stored)
