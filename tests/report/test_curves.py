@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-import pytest
 from matplotlib.figure import Figure
 
 from benchbd.measure.shares import Curve, CurvePoint, OperatingPoint
@@ -21,20 +20,6 @@ STEPS = tuple(
     for value, acc in ((0.0, 0.9), (0.5, 0.8), (1.0, 0.1))
 )
 SWEEP = Curve(axis="pruned share", points=STEPS, chosen=1)
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def noted(figure: Figure, *words: Any, **more: Any) -> None:
-        figures.append(figure)
-        save(figure, *words, **more)
-
-    monkeypatch.setattr(Figure, "savefig", noted)
-    return figures
 
 
 def result_with(folder: Path, *curves: Curve) -> DefenseResult:

@@ -6,24 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from matplotlib.figure import Figure
 
 from benchbd.report.sensitivity import draw_sensitivity
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
-    found: list[Figure] = []
-    save = Figure.savefig
-
-    def noted(figure: Figure, *words: Any, **more: Any) -> None:
-        found.append(figure)
-        save(figure, *words, **more)
-
-    monkeypatch.setattr(Figure, "savefig", noted)
-    return found
 
 
 def studied(
@@ -33,12 +18,12 @@ def studied(
     return SimpleNamespace(parameter=name, own=own, points=steps, score=score)
 
 
-def test_every_parameter_has_its_plot(tmp_path: Path, figures: list[Figure]) -> None:
+def test_every_parameter_has_its_plot(tmp_path: Path, drawn: list[Figure]) -> None:
     epochs = studied("epochs", 2, (1, 0.9, 0.5), (2, 0.8, 0.25), score=0.125)
     schedule = studied("schedule", "cosine", ("cosine", 0.9, None), ("step", 0.7, 0.0))
     path = draw_sensitivity("mend", [epochs, schedule], tmp_path / "a.png")
     assert path.read_bytes().startswith(b"\x89PNG")
-    first, second = figures[0].axes
+    first, second = drawn[0].axes
     titles = [axes.get_title(loc="left") for axes in (first, second)]
     assert titles == ["epochs   12.5", "schedule"]
     ticks = [[text.get_text() for text in axes.get_xticklabels()] for axes in (first, second)]
@@ -48,7 +33,7 @@ def test_every_parameter_has_its_plot(tmp_path: Path, figures: list[Figure]) -> 
     assert list(used.get_xdata()) == [1, 1]  # type: ignore[arg-type]
 
 
-def test_a_fifth_parameter_begins_a_row(tmp_path: Path, figures: list[Figure]) -> None:
+def test_a_fifth_parameter_begins_a_row(tmp_path: Path, drawn: list[Figure]) -> None:
     many = [studied(f"p{n}", 0.5, (0.5, 0.9, 0.1)) for n in range(5)]
     draw_sensitivity("mend", many, tmp_path / "a.png")
-    assert [axes.get_subplotspec().rowspan.start for axes in figures[0].axes] == [0] * 4 + [1] * 4  # type: ignore[union-attr]
+    assert [axes.get_subplotspec().rowspan.start for axes in drawn[0].axes] == [0] * 4 + [1] * 4  # type: ignore[union-attr]

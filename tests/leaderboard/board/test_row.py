@@ -1,0 +1,79 @@
+"""Cells as rows: figures that are shares, texts on one line, and one row for each cell."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchbd.leaderboard.board.row import MOST_DOUBTS, read_rows, row_of, stage_said
+from benchbd.measure.shares import Metrics
+from support.made_cells import make_cell, store
+
+
+def test_a_row_has_the_figures_of_its_cell() -> None:
+    row = row_of(make_cell(hits=(900, 90, 720), seed=3), "a.json")
+    assert (row.file, row.seed, row.ok) == ("a.json", 3, True)
+    assert row.metrics == {"acc": 0.9, "asr": 0.1, "rc": 0.8, "der": pytest.approx(0.925)}
+    assert row.hits == {"acc": (900, 1000), "asr": (90, 900), "rc": (720, 900)}
+    assert (row.cost["seconds"], row.cost["attack_seconds"]) == (5.0, 60.0)
+    assert (row.attack.name, row.defense.name, row.where.protocol) == ("patch", "mend", "trial@1")
+
+
+def test_what_failed_has_a_reason_and_no_figures() -> None:
+    row = row_of(make_cell(code="failed", reason="two\nlines"))
+    assert (row.ok, row.metrics, row.hits) == (False, {}, {})
+    assert (row.code, row.reason, row.stage) == ("failed", "two lines", "defense")
+
+
+def test_only_shares_are_figures_of_a_detector() -> None:
+    said = {"auroc": 0.5, "tpr": 2, "fpr": "0.1", "flagged": True, "scores": [0.5, 7.0]}
+    assert row_of(make_cell(detection=said)).detection == {
+        "auroc": 0.5,
+        "flagged": 1.0,
+        "highest": 7.0,
+    }
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.25, {"false_activation": 0.25}), (None, {})])
+def test_false_activation_is_a_metric_where_it_was_measured(
+    value: float | None, shown: dict[str, float]
+) -> None:
+    cell = make_cell()
+    assert cell.counts is not None
+    counts = cell.counts.model_copy(
+        update={"bystanders": 4 if value else 0, "bystander_hits": 1 if value else 0}
+    )
+    metrics = Metrics.from_counts(counts, cell.baseline)
+    found = row_of(cell.model_copy(update={"counts": counts, "metrics": metrics})).metrics
+    assert found.items() >= shown.items() and ("false_activation" in found) == bool(shown)
+
+
+def test_doubts_have_an_end() -> None:
+    doubts = tuple(f"doubt {n}" for n in range(99))
+    assert row_of(make_cell(doubts=doubts)).doubts == doubts[:MOST_DOUBTS]
+
+
+@pytest.mark.parametrize(
+    ("said", "stage"),
+    [
+        ({"stages": {"attack": "data-poisoning"}}, "data-poisoning"),
+        ({"stages": {"defense": "repair"}}, ""),
+        ({"stages": "all"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_stage_is_what_the_result_says(said: dict[str, object], stage: str) -> None:
+    assert stage_said(said, "attack") == stage
+
+
+def test_of_two_files_with_one_cell_the_first_by_name_counts(tmp_path: Path) -> None:
+    folder = store([make_cell()], tmp_path)
+    (path,) = folder.rglob("*.json")
+    shutil.copy(path, path.with_name("zz.json"))
+    path.with_name("other.json").write_text("{}")
+    rows, faults = read_rows(folder, {})
+    assert [row.file for row in rows] == ["trial/00000.json"]
+    assert [fault.partition(":")[0] for fault in faults] == ["trial/other.json", "trial/zz.json"]
+    assert "the same cell as trial/00000.json" in faults[1]
