@@ -9,7 +9,7 @@ from torch import nn
 
 from benchbd.api import Repaired
 from benchbd.defense.case import Case
-from benchbd.defense.describe import coordinates, key_for
+from benchbd.defense.describe import coordinates
 from benchbd.engine.hardware import hardware
 from benchbd.record.attack_result import AttackResult
 from support.defenses import Constant, Run, mend
@@ -34,7 +34,7 @@ def test_the_key_tells_apart_defenses_parameters_budgets_and_protocols(
 
     def key(ratio: float | None = None, budget: float = 0.1, protocol: str = "none") -> str:
         defense = mend(lambda model, *_: model, ratio=ratio)
-        return key_for(defense, Case(stored, machine, "mend", budget=budget), protocol)
+        return coordinates(defense, Case(stored, machine, "mend", budget=budget)).key(protocol)
 
     others = [key(ratio=0.2), key(budget=0.2), key(protocol="p"), stored.key]
     assert key() == key() and len({key(), *others}) == 5
@@ -52,7 +52,7 @@ def test_a_result_says_what_was_noted_what_it_cost_and_what_it_rests_on(
     assert (cell.protocol, cell.baseline) == ("none", stored.metrics())
     assert (cell.cost.device, cell.cost.precision) == ("cpu", "fp32")
     assert cell.cost.attack_seconds == stored.manifest.cost.seconds
-    assert set(cell.provenance["sources"]) > set(stored.manifest["provenance"]["sources"])
+    assert set(cell.provenance["sources"]) > set(stored.manifest.provenance["sources"])
     assert cell.curves == () and cell.operating_points == () and result.kept == {}
 
 

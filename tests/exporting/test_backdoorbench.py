@@ -18,7 +18,7 @@ from benchbd.importing.backdoorbench import find_attack, read_attack
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from support.backdoorbench_folder import PreAct, stirred, write_result
-from support.exported import command
+from support.command_line import told
 
 
 def foreign(folder: Path) -> tuple[ImageSet, ImageSet, ForeignResult]:
@@ -41,7 +41,7 @@ def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     train, test, found = foreign(tmp_path / "theirs")
     first = keep(found, "first")
-    command("backdoorbench", "first", "--out", "out")
+    told("export", "backdoorbench", "first", "--out", "out")
     again = keep(read_attack(find_attack(Path("out")), train, test), "again")
     assert torch.equal(again.clean_predictions, first.clean_predictions)
     assert torch.equal(again.triggered_predictions, first.triggered_predictions)

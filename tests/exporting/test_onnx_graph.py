@@ -8,7 +8,7 @@ import torch
 
 from benchbd.exporting.chosen import choose
 from benchbd.record.attack_result import AttackResult
-from support.exported import command
+from support.command_line import told
 
 RUNTIMES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -18,7 +18,7 @@ def test_onnx_runs_elsewhere_with_the_same_logits(defended: AttackResult) -> Non
         pytest.importorskip(package)
     import onnxruntime
 
-    command("onnx", str(defended.folder))
+    told("export", "onnx", str(defended.folder))
     session = onnxruntime.InferenceSession(
         defended.folder / "fine_prune.onnx", providers=["CPUExecutionProvider"]
     )

@@ -13,11 +13,11 @@ from benchbd.engine.inference import predict
 from benchbd.errors import RecordError
 from benchbd.exporting.chosen import choose
 from benchbd.record.attack_result import AttackResult
-from support.exported import command
+from support.command_line import told
 
 
 def test_safetensors_are_loaded_as_the_same_model(defended: AttackResult) -> None:
-    told = command("safetensors", str(defended.folder))
+    told = told("export", "safetensors", str(defended.folder))
     assert "fine_prune.safetensors" in told and "1 x 8 x 8 in [0, 1] to 10 logits" in told
     model = benchbd.load_model(defended.folder / "fine_prune.safetensors")
     chosen = choose(defended)
@@ -32,7 +32,14 @@ def test_which_model_is_chosen(
     defended: AttackResult, tmp_path: Path, kept: str | None, undefended: bool
 ) -> None:
     choice = ["--undefended"] if undefended else ["--defense", "fine_prune", "--kept", str(kept)]
-    command("safetensors", str(defended.folder), *choice, "--out", str(tmp_path / "m.safetensors"))
+    told(
+        "export",
+        "safetensors",
+        str(defended.folder),
+        *choice,
+        "--out",
+        str(tmp_path / "m.safetensors"),
+    )
     model = benchbd.load_model(tmp_path / "m.safetensors")
     weight = model.get_parameter("network.head.weight")
     if undefended:

@@ -5,73 +5,61 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 import torch
 
 from benchbd.attack.attack import Attack
 from benchbd.data.poisoned import State
-from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, RecordError, Unwritable
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
+from benchbd.record.plugin_record import BuiltPlugin
+from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import attack_result, make, require_writable
 
-JobOf = Callable[[Attack], Any]
+JobOf = Callable[[Attack], AttackJob]
 
 
 @pytest.fixture
-def job(job_of: JobOf) -> Any:
+def job(job_of: JobOf) -> AttackJob:
     """The job that `stored` was made by."""
-    return job_of(cast(Attack, create("attack", "badnet", {"size": 2, "poison_ratio": 0.2})))
+    return job_of(create(Attack, "badnet", {"size": 2, "poison_ratio": 0.2}))
 
 
-def test_a_key_hangs_on_everything_that_the_result_depends_on(job: Any) -> None:
-    others = [
-        {"seed": 1},
-        {"recipe": Recipe(epochs=2)},
-        {"dataset": create("dataset", "digits", {"size": 12})},
-        {"model": create("model", "resnet_small", {"width": 8})},
-        {"attack": create("attack", "badnet", {"size": 3})},
-    ]
-    keys = [dataclasses.replace(job, **other).key for other in others]
-    assert len({job.key, *keys}) == 6
-    assert dataclasses.replace(job, device="cuda").key == job.key
-    assert job.default_name == f"badnet-digits-resnet_small-seed0-{job.key[:8]}"
-
-
-def test_the_result_is_of_its_job(stored: AttackResult, job: Any) -> None:
+def test_the_result_is_of_its_job(stored: AttackResult, job: AttackJob) -> None:
     assert stored.key == job.key
     count = stored.train.count(State.POISONED)
-    assert count == round(0.2 * len(stored.train)) == stored.manifest["counts"]["poisoned"]
-    assert stored.manifest["outline"]["num_classes"] == 10
-    assert stored.manifest["fingerprints"]["test"] == job.dataset.load("test").fingerprint()
+    assert count == round(0.2 * len(stored.train)) == stored.manifest.counts.poisoned
+    assert stored.manifest.outline.num_classes == 10
+    assert stored.manifest.fingerprints.test == job.dataset.plugin.load("test").fingerprint()
     assert (stored.folder / "images.png").is_file()
 
 
 def test_the_same_job_gives_the_same_predictions(
-    stored: AttackResult, job: Any, tmp_path: Path
+    stored: AttackResult, job: AttackJob, tmp_path: Path
 ) -> None:
     again = make(job, tmp_path)
     assert torch.equal(again.clean_predictions, stored.clean_predictions)
     assert torch.equal(again.triggered_predictions, stored.triggered_predictions)
 
 
-def test_what_is_there_is_used_again(stored: AttackResult, job: Any, result_file: Path) -> None:
+def test_what_is_there_is_used_again(
+    stored: AttackResult, job: AttackJob, result_file: Path
+) -> None:
     found, was_there = attack_result(job, result_file.parent)
     assert was_there and found.key == stored.key
 
 
-def test_the_result_of_another_job_stays(job: Any, result_file: Path) -> None:
+def test_the_result_of_another_job_stays(job: AttackJob, result_file: Path) -> None:
     before = result_file.read_bytes()
     with pytest.raises(RecordError, match="holds the result of another job; choose another --name"):
         attack_result(dataclasses.replace(job, seed=1), result_file.parent)
     assert result_file.read_bytes() == before
 
 
-def test_work_that_fails_at_once_leaves_no_folder(job: Any, tmp_path: Path) -> None:
-    absurd = dataclasses.replace(job, attack=create("attack", "badnet", {"target": 99}))
+def test_work_that_fails_at_once_leaves_no_folder(job: AttackJob, tmp_path: Path) -> None:
+    absurd = dataclasses.replace(job, attack=BuiltPlugin(create(Attack, "badnet", {"target": 99})))
     with pytest.raises(ConfigError, match="expected target"):
         attack_result(absurd, tmp_path / "record" / "a")
     assert not (tmp_path / "record" / "a").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchbd.leaderboard.board.row import MOST_DOUBTS, read_rows, row_of, stage_said
+from benchbd.leaderboard.board.row import MOST_DOUBTS, read_rows, row_of, stated_family
 from benchbd.measure.shares import Metrics
 from support.made_cells import make_cell, store
 
@@ -56,16 +56,17 @@ def test_doubts_have_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "stage"),
+    ("said", "family"),
     [
+        ({"families": {"attack": "data-poisoning"}}, "data-poisoning"),
         ({"stages": {"attack": "data-poisoning"}}, "data-poisoning"),
-        ({"stages": {"defense": "repair"}}, ""),
-        ({"stages": "all"}, ""),
+        ({"families": {"defense": "repair"}}, ""),
+        ({"families": "all"}, ""),
         ({}, ""),
     ],
 )
-def test_a_stage_is_what_the_result_says(said: dict[str, object], stage: str) -> None:
-    assert stage_said(said, "attack") == stage
+def test_a_family_is_what_the_result_says(said: dict[str, object], family: str) -> None:
+    assert stated_family(said, "attack") == family
 
 
 def test_of_two_files_with_one_cell_the_first_by_name_counts(tmp_path: Path) -> None:
