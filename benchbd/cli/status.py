@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from benchbd.measure.siblings import outlying
+from benchbd.errors import BenchbdError, RecordError
+from benchbd.measure.siblings import stray_doubts
+from benchbd.record.cell import CellSummary
+from benchbd.record.cells import read_summary
 
 
 @click.command()
@@ -32,8 +34,8 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
     """
     folder = results or Path("leaderboard/results")
     name, planned = _planned(protocol, folder) if protocol else ("", set[str]())
-    cells = list(_cells(folder, name))
-    protocols: dict[str, list[_Cell]] = {}
+    cells = list(_listed(folder, name))
+    protocols: dict[str, list[_Listed]] = {}
     for cell in cells:
         protocols.setdefault(cell.protocol, []).append(cell)
     if as_json:
@@ -53,7 +55,6 @@ def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
     """The name of a protocol and the results that it asks for; none where it has results but can be
     planned no longer.
     """
-    from benchbd.errors import BenchbdError
     from benchbd.matrices.plan import plan
     from benchbd.running.protocol import load_protocol
 
@@ -66,7 +67,7 @@ def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
         raise
 
 
-def _progress(cells: list[_Cell], planned: set[str]) -> str:
+def _progress(cells: list[_Listed], planned: set[str]) -> str:
     """How many of the planned results are stored, and what is stored beside them, such as attacks
     that joined.
     """
@@ -81,15 +82,15 @@ def _progress(cells: list[_Cell], planned: set[str]) -> str:
     )
 
 
-def _counts(cells: list[_Cell]) -> Counter[str]:
+def _counts(cells: list[_Listed]) -> Counter[str]:
     return Counter(cell.code for cell in cells)
 
 
-def _counted(cells: list[_Cell]) -> str:
+def _counted(cells: list[_Listed]) -> str:
     return ", ".join(f"{count} {code}" for code, count in sorted(_counts(cells).items()))
 
 
-def _print_troubles(cells: list[_Cell]) -> None:
+def _print_troubles(cells: list[_Listed]) -> None:
     for cell in cells:
         if cell.code not in ("ok", "n/a"):
             click.echo(f"  {click.style(cell.code, fg='red')} {cell.name}: {cell.reason}")
@@ -102,69 +103,59 @@ def _print_troubles(cells: list[_Cell]) -> None:
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """What a listing needs of a stored cell. `place`: what it shares with its other seeds."""
+class _Listed:
+    """A result file under its name. summary: None where it cannot be read."""
 
     name: str
-    code: str
-    reason: str
-    seed: int = 0
-    place: str = ""
-    doubts: tuple[str, ...] = ()
-    shares: dict[str, float] = field(default_factory=dict)
+    summary: CellSummary | None
 
     @property
     def protocol(self) -> str:
         return self.name.partition("/")[0]
 
+    @property
+    def code(self) -> str:
+        return self.summary.status.code if self.summary else "unreadable"
 
-def _cells(folder: Path, protocol: str) -> Iterator[_Cell]:
+    @property
+    def reason(self) -> str:
+        if self.summary is None:
+            return "the file is no result of a cell; it will be made again"
+        return self.summary.status.reason
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        return self.summary.doubts if self.summary else ()
+
+
+def _listed(folder: Path, protocol: str) -> Iterator[_Listed]:
     """All stored cells, of one protocol if it is named. Digests are not checked here: `benchbd
     plan` does that.
     """
-    for place, folders, files in os.walk(folder / protocol):
-        folders.sort()
-        name = Path(place).relative_to(folder).as_posix()
-        for file in sorted(files):
-            if file.endswith(".json"):
-                yield _read(f"{name}/{file}", f"{place}/{file}")
+    for path in sorted((folder / protocol).rglob("*.json")):
+        try:
+            summary = read_summary(path)
+        except RecordError:
+            summary = None
+        yield _Listed(path.relative_to(folder).as_posix(), summary)
 
 
-def _read(name: str, path: str) -> _Cell:
-    try:
-        with open(path, "rb") as file:
-            cell = json.loads(file.read())
-        status, about, metrics = cell["status"], cell["cell"], cell["metrics"] or {}
-        place = json.dumps([cell["protocol"], {**about, "seed": None}], sort_keys=True)
-        shares = {
-            each: float(metrics[each])
-            for each in ("acc", "asr", "rc")
-            if metrics.get(each) is not None
-        }
-        doubts = tuple(str(doubt) for doubt in cell.get("doubts", ()))
-        return _Cell(
-            name,
-            str(status["code"]),
-            str(status["reason"]),
-            int(about["seed"]),
-            place,
-            doubts,
-            shares,
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return _Cell(name, "unreadable", "the file is no result of a cell; it will be made again")
-
-
-def _doubts(cells: list[_Cell]) -> Iterator[tuple[str, str]]:
+def _doubts(cells: list[_Listed]) -> Iterator[tuple[str, str]]:
     """The doubts of every cell, and seeds far from their siblings."""
-    siblings: dict[str, list[_Cell]] = {}
+    siblings: dict[str, dict[int, _Listed]] = {}
     for cell in cells:
         yield from ((cell.name, doubt) for doubt in cell.doubts)
-        if cell.shares:
-            siblings.setdefault(cell.place, []).append(cell)
+        if cell.summary and cell.summary.metrics:
+            siblings.setdefault(_place(cell.summary), {})[cell.summary.cell.seed] = cell
     for group in siblings.values():
-        for share in ("acc", "asr", "rc"):
-            values = {cell.seed: cell.shares[share] for cell in group if share in cell.shares}
-            for seed in outlying(values):
-                name = next(cell.name for cell in group if cell.seed == seed)
-                yield name, f"far from its siblings in {share.upper()}: {100 * values[seed]:.1f} %"
+        for seed, words in stray_doubts({seed: _shares(cell) for seed, cell in group.items()}):
+            yield group[seed].name, words
+
+
+def _place(cell: CellSummary) -> str:
+    """What a cell shares with its other seeds."""
+    return cell.protocol + cell.cell.model_copy(update={"seed": 0}).model_dump_json()
+
+
+def _shares(cell: _Listed) -> dict[str, float | None]:
+    return cell.summary.metrics.model_dump() if cell.summary and cell.summary.metrics else {}

@@ -5,12 +5,30 @@ answers at once.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from benchbd.measure.shares import percent
 
 FAR = 0.1
 """How far a seed may lie from the median of its siblings, whatever their spread."""
 
 OUTLIER_DEVIATIONS = 3.0
+
+COMPARED = ("acc", "asr", "rc")
+"""The metrics in which seeds are held against each other."""
+
+
+def stray_doubts(shares: Mapping[int, Mapping[str, float | None]]) -> Iterator[tuple[int, str]]:
+    """Seeds that lie far from their siblings, with the sentence that says so. shares: of each seed,
+    by metric, in [0, 1]; None where there was no image to ask.
+    """
+    for name in COMPARED:
+        values = {
+            seed: value for seed, mine in shares.items() if (value := mine.get(name)) is not None
+        }
+        for seed in outlying(values):
+            share = percent(values[seed])
+            yield seed, f"seed {seed} lies far from its siblings in {name.upper()}: {share} %"
 
 
 def outlying(values: Mapping[int, float]) -> tuple[int, ...]:

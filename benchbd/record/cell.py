@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from benchbd.measure.shares import Counts, Curve, Metrics, OperatingPoint
 from benchbd.record.ingredients import Coordinates
@@ -57,8 +57,12 @@ class Flags(StoredPart):
     deterministic: bool = True
 
 
-class Cell(StoredPart):
-    """The stored result of one cell, the same in JSON and in Python."""
+class CellSummary(StoredPart):
+    """What a listing of thousands of cells needs of each: what it is about, how it ended, its
+    shares and doubts. The rest of a stored cell is passed over.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     schema_: int = Field(SCHEMA, alias="schema")
     key: str
@@ -66,6 +70,14 @@ class Cell(StoredPart):
     status: Status = Status()
     cell: Coordinates
     metrics: Metrics | None = None
+    doubts: tuple[str, ...] = ()
+
+
+class Cell(CellSummary):
+    """The stored result of one cell, the same in JSON and in Python."""
+
+    model_config = ConfigDict(extra="forbid")
+
     counts: Counts | None = None
     baseline: Metrics | None = None
     detection: dict[str, Any] | None = None
@@ -73,7 +85,6 @@ class Cell(StoredPart):
     curves: tuple[Curve, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
     notes: dict[str, Any] = Field(default_factory=dict)
-    doubts: tuple[str, ...] = ()
     cost: CellCost = CellCost()
     provenance: dict[str, Any] = Field(default_factory=dict)
     flags: Flags = Flags()

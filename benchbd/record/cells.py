@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from benchbd.errors import RecordError
-from benchbd.record.cell import Cell, Predictions, is_whole
-from benchbd.record.files import read_json, sha256, write_bytes, write_json
+from benchbd.record.cell import Cell, CellSummary, Predictions, is_whole
+from benchbd.record.files import MAX_JSON, read_json, require_ordinary, sha256, write_bytes, write_json
 from benchbd.record.keys import KEY_DIGITS
 
 SUFFIX = ".predictions.safetensors"
@@ -106,14 +106,31 @@ def read_cell(path: Path) -> Cell:
     try:
         cell = Cell.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path} is not the result of a cell: {place}: {first['msg']}") from None
+        raise _not_a_cell(path, error) from None
     if not is_whole(content):
         raise RecordError(
             f"{path} was changed after it was written: its digest does not fit its content"
         )
     return cell
+
+
+def read_summary(path: Path) -> CellSummary:
+    """The summary of the cell in a JSON file; digests are not checked, which takes longer than the
+    reading. Raises `RecordError`.
+    """
+    require_ordinary(path, MAX_JSON)
+    try:
+        return CellSummary.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValidationError as error:
+        raise _not_a_cell(path, error) from None
+
+
+def _not_a_cell(path: Path, error: ValidationError) -> RecordError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return RecordError(f"{path} is not the result of a cell: {place}: {first['msg']}")
 
 
 def _predictions_path(path: Path) -> Path:

@@ -45,7 +45,7 @@ def test_a_seed_far_from_its_siblings_is_shown(tmp_path: Path) -> None:
     text = told(store(cells, tmp_path))
     assert text.splitlines() == [
         "trial: 6 ok",
-        "  doubtful trial/00002.json: far from its siblings in ASR: 80.0 %",
+        "  doubtful trial/00002.json: seed 2 lies far from its siblings in ASR: 80.0 %",
     ]
 
 

@@ -30,8 +30,7 @@ from benchbd.leaderboard.board.ranking import AttackedModel, Ranking, rank
 from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row, TableKey, read_rows
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, lowest
-from benchbd.measure.shares import percent
-from benchbd.measure.siblings import outlying
+from benchbd.measure.siblings import stray_doubts
 
 
 def read_board(results: Path, ledger: Ledger) -> Board:
@@ -202,13 +201,7 @@ def _entry(
 
 def _strays(rows: Sequence[Row]) -> Iterator[str]:
     """Seeds far from their siblings, in words."""
-    for name in METRICS[:3]:
-        values = {row.seed: value for row in rows if (value := row.metrics[name]) is not None}
-        for seed in outlying(values):
-            yield (
-                f"seed {seed} lies far from its siblings in {name.upper()}: "
-                f"{percent(values[seed])} %"
-            )
+    return (words for _, words in stray_doubts({row.seed: row.metrics for row in rows}))
 
 
 def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
