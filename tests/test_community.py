@@ -16,13 +16,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from made_cells import make_cell
-from test_architecture import LAYERS
 
 from benchbd.cli.list import markdown_table
 from benchbd.cli.main import benchbd
 from benchbd.plugin.entry import KINDS
 from benchbd.plugin.registry import entries
 from benchbd.record.cells import ResultStore
+from test_architecture import LAYERS
 
 ROOT = Path(__file__).parents[1]
 CORE, GITHUB = ROOT / "benchbd", ROOT / ".github"

@@ -22,7 +22,7 @@ def _findings() -> list[tuple[str, str]]:
     import torch
 
     from benchbd.engine.hardware import hardware, has_bf16, keep_blocks_in_heap, usable_cores
-    from benchbd.record.attack_result import record_dir
+    from benchbd.record.attack_files import record_dir
     from benchbd.victim.dataset import data_dir
     from benchbd.victim.torchvision_import import prepare_torchvision
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from benchbd.matrices.rerun import RERUN
 
 if TYPE_CHECKING:
     from benchbd.matrices.matrix import Matrix
+    from benchbd.matrices.planned_matrix import PlannedMatrix
 
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
@@ -109,16 +111,16 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
     from benchbd.cli.matrix_view import LiveView, print_broken, print_plan, print_summary
     from benchbd.executing.executor import executor_named
 
-    matrix = selected(options, watched=not dry_run)
     if dry_run:
-        executor_named(
-            options["executor"], _settings(options)
-        )  # a slip is told as it would be in the run
-        print_plan(matrix, as_json)
+        # a slip is told as it would be in the run
+        executor_named(options["executor"], _settings(options))
+        with planned(options) as listed:
+            print_plan(listed, as_json)
         return
-    print_broken(matrix)
-    with LiveView() as view, _session(matrix, options) as session:
-        matrix.run(session, view.update, fail_fast)
+    with _runnable(options) as matrix:
+        print_broken(matrix)
+        with LiveView() as view, _session(matrix, options) as session:
+            matrix.run(session, view.update, fail_fast)
     for complaint in matrix.observers.complaints():
         click.echo(complaint, err=True)
     cells = matrix.cells()
@@ -134,23 +136,45 @@ def command(dry_run: bool, as_json: bool, fail_fast: bool, **options: Any) -> No
     )
 
 
-def selected(options: dict[str, Any], watched: bool = False) -> Matrix:
-    """The matrix that the shared options describe, with the observers that are installed if it is
-    to be watched.
+@contextmanager
+def planned(options: dict[str, Any]) -> Iterator[PlannedMatrix]:
+    """The plan of what the shared options describe. What the classes of plugins had to be asked is
+    remembered beside the results.
     """
-    from benchbd.matrices.matrix import Matrix, results_dir
-    from benchbd.matrices.plan import Selection
+    from benchbd.matrices.known_plugins import known_plugins
+    from benchbd.matrices.planned_matrix import PlannedMatrix
+
+    chosen = _selected(options)
+    with known_plugins(chosen["results"]) as known:
+        yield PlannedMatrix(**chosen, resolve=known.recall)
+
+
+@contextmanager
+def _runnable(options: dict[str, Any]) -> Iterator[Matrix]:
+    """The matrix that the shared options describe, with the observers that are installed. What the
+    classes of its plugins say is remembered for a listing; a run always asks them.
+    """
+    from benchbd.matrices.known_plugins import known_plugins
+    from benchbd.matrices.matrix import Matrix
     from benchbd.plugin.hooks import Observers
+
+    chosen, observers = _selected(options), Observers.installed()
+    with known_plugins(chosen["results"]) as known:
+        yield Matrix(**chosen, resolve=known.learn, device=options["device"], observers=observers)
+
+
+def _selected(options: dict[str, Any]) -> dict[str, Any]:
+    """What the shared options say of a matrix."""
+    from benchbd.matrices.plan import Selection
+    from benchbd.matrices.planned_matrix import results_dir
     from benchbd.running.protocol import load_protocol
 
-    return Matrix(
-        load_protocol(options["protocol"]),
-        Selection(options["attacks"], options["defenses"], options["seeds"]),
-        frozenset(part for part in options["rerun"].split(",") if part),
-        results=options["results"] or results_dir(),
-        device=options["device"],
-        observers=Observers.installed() if watched else Observers(),
-    )
+    return {
+        "protocol": load_protocol(options["protocol"]),
+        "selection": Selection(options["attacks"], options["defenses"], options["seeds"]),
+        "rerun": frozenset(part for part in options["rerun"].split(",") if part),
+        "results": options["results"] or results_dir(),
+    }
 
 
 def _session(matrix: Matrix, options: dict[str, Any]) -> Any:

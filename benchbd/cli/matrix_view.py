@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -21,16 +21,17 @@ from rich.progress import (
 from rich.table import Table
 
 from benchbd.leaderboard.board.method_names import Method, labels
-from benchbd.matrices.matrix import Matrix
-from benchbd.matrices.matrix import Progress as MatrixProgress
+from benchbd.matrices.plan import PlannedAttack
+from benchbd.matrices.planned_matrix import PlannedMatrix
+from benchbd.matrices.planned_plugin import PlannedPlugin
 from benchbd.matrices.stored_state import TO_RUN, StateName, StoredState
 from benchbd.measure.shares import percent
-from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell
-from benchbd.record.plugin_record import BuiltPlugin, PluginRecord
-from benchbd.running.attack_job import AttackJob
+from benchbd.record.plugin_record import PluginRecord
+
+if TYPE_CHECKING:
+    from benchbd.matrices.matrix import Progress as MatrixProgress
 
 WORDS: dict[StateName, str] = {
     "reused": "stored already",
@@ -55,7 +56,7 @@ REASONS_SHOWN = 10
 """Lines of reasons in a plan."""
 
 
-def print_plan(matrix: Matrix, as_json: bool = False) -> None:
+def print_plan(matrix: PlannedMatrix, as_json: bool = False) -> None:
     """What will run, what is used again and from when, what does not apply and why, and how long it
     takes.
     """
@@ -78,31 +79,31 @@ def print_plan(matrix: Matrix, as_json: bool = False) -> None:
     _print_estimate(console, matrix)
 
 
-def print_broken(matrix: Matrix) -> None:
+def print_broken(matrix: PlannedMatrix) -> None:
     """On stderr: what is stored and cannot be believed, before a run replaces it."""
     console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 160)
     _print_doubts(console, matrix, "broken")
     _print_doubtful_attacks(console, matrix)
 
 
-def _print_doubts(console: Console, matrix: Matrix, *states: StateName) -> None:
+def _print_doubts(console: Console, matrix: PlannedMatrix, *states: StateName) -> None:
     doubts = Counter(f"{s.state}: {s.reason}" for s in matrix.standings if s.state in states)
     for doubt, count in doubts.most_common(REASONS_SHOWN):
         console.print(f"        {count} x {doubt}", style="dim", markup=False)
 
 
-def _plan_json(matrix: Matrix) -> dict[str, Any]:
+def _plan_json(matrix: PlannedMatrix) -> dict[str, Any]:
     """The plan, for programs. seconds: of work that earlier results know of; unknown: stages of
     which they know nothing.
     """
     estimate, unknown = matrix.estimate(), Counter[str]()
     for named, count in estimate.unknown.items():
-        unknown[f"{named.plugin.kind} {named.record.label}"] += count
+        unknown[f"{named.kind} {named.label}"] += count
     cells = [_plan_row(matrix, standing) for standing in matrix.standings]
     return {"cells": cells, "seconds": round(estimate.seconds, 1), "unknown": unknown}
 
 
-def _plan_row(matrix: Matrix, standing: StoredState) -> dict[str, str | None]:
+def _plan_row(matrix: PlannedMatrix, standing: StoredState) -> dict[str, str | None]:
     attacked = matrix.attacked.get(standing.planned.job.folder_name)
     return {
         "key": standing.planned.key,
@@ -114,7 +115,7 @@ def _plan_row(matrix: Matrix, standing: StoredState) -> dict[str, str | None]:
     }
 
 
-def _print_attacked(console: Console, matrix: Matrix) -> None:
+def _print_attacked(console: Console, matrix: PlannedMatrix) -> None:
     """The attacked models that the cells to run start from."""
     if count := len(matrix.attacked):
         to_make = sum(attacked.to_make for attacked in matrix.attacked.values())
@@ -123,7 +124,7 @@ def _print_attacked(console: Console, matrix: Matrix) -> None:
         )
 
 
-def _print_doubtful_attacks(console: Console, matrix: Matrix) -> None:
+def _print_doubtful_attacks(console: Console, matrix: PlannedMatrix) -> None:
     """Attacked models that are there and are not what they should be."""
     doubtful = [(name, attacked) for name, attacked in matrix.attacked.items() if attacked.reason]
     for name, attacked in doubtful[:REASONS_SHOWN]:
@@ -139,7 +140,7 @@ def _print_doubtful_attacks(console: Console, matrix: Matrix) -> None:
         )
 
 
-def _print_estimate(console: Console, matrix: Matrix) -> None:
+def _print_estimate(console: Console, matrix: PlannedMatrix) -> None:
     estimate = matrix.estimate()
     if estimate.seconds:
         console.print(f"about {_duration(estimate.seconds)} of work, judging by stored results")
@@ -155,15 +156,14 @@ def _print_estimate(console: Console, matrix: Matrix) -> None:
         console.print(f"{count:15,} x {text}", markup=False)
 
 
-def _cost(named: BuiltPlugin[Plugin]) -> str:
+def _cost(named: PlannedPlugin) -> str:
     """What the card of a plugin says of its cost, which is all that is known of one that nobody has
     timed here.
     """
-    plugin = type(named.plugin)
-    card = find(plugin.kind, name_for(plugin)).card
+    card = find(named.kind, named.found_as).card
     cost = COSTS.get(str(card.get("cost")), "its card names no cost")
     first = f"; trains first: {', '.join(map(str, card['trains']))}" if card.get("trains") else ""
-    return f"{plugin.kind} {named.record.label}: {cost}{first}"
+    return f"{named.kind} {named.label}: {cost}{first}"
 
 
 class LiveView:
@@ -219,7 +219,7 @@ class LiveView:
         return f"{_duration(seconds_each * (standing.total - standing.done))} left"
 
 
-def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
+def print_summary(matrix: PlannedMatrix, cells: list[Cell]) -> None:
     """Mean ASR and ACC over the seeds, and what did not end well."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     stored = {cell.key: cell for cell in cells}
@@ -252,7 +252,7 @@ def print_summary(matrix: Matrix, cells: list[Cell]) -> None:
     console.print(f"results: {matrix.results}/{matrix.protocol.name}/", markup=False)
 
 
-def _left_alone(matrix: Matrix) -> str:
+def _left_alone(matrix: PlannedMatrix) -> str:
     """What had ended badly before and was not done again, and how it would be; empty where there is
     no such cell.
     """
@@ -278,7 +278,7 @@ def _fitting(names: list[str], width: int) -> list[list[str]]:
     return [names[start : start + count] for start in range(0, len(names), count)]
 
 
-def _called(matrix: Matrix, jobs: Iterable[AttackJob]) -> dict[str, str]:
+def _called(matrix: PlannedMatrix, jobs: Iterable[PlannedAttack]) -> dict[str, str]:
     """What attacked models are called, by their folder: the attack, and of data sets and models
     those that there are several of.
     """
@@ -310,7 +310,7 @@ def _mean(cells: list[Cell]) -> str:
     )
 
 
-def _span(matrix: Matrix, state: StateName) -> str:
+def _span(matrix: PlannedMatrix, state: StateName) -> str:
     """From when to when stored cells were made."""
     times = sorted(
         s.stored.provenance.get("finished", "")

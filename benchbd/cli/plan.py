@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchbd.cli.matrix import selected, selecting
+from benchbd.cli.matrix import planned, selecting
 
 
 @click.command()
@@ -23,4 +23,5 @@ def command(as_json: bool, **options: Any) -> None:
     """
     from benchbd.cli.matrix_view import print_plan
 
-    print_plan(selected(options), as_json)
+    with planned(options) as matrix:
+        print_plan(matrix, as_json)

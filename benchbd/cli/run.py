@@ -93,7 +93,7 @@ def command(as_json: bool, config: Path | None, **options: Any) -> None:
 
 def _to_attack(prepared: Prepared) -> str:
     """What will be attacked, in one line; empty where the attack result is there."""
-    from benchbd.record.attack_result import ATTACK_FILE
+    from benchbd.record.attack_files import ATTACK_FILE
 
     job = prepared.job
     if job is None or (prepared.folder / ATTACK_FILE).is_file():

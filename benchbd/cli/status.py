@@ -55,12 +55,14 @@ def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
     """The name of a protocol and the results that it asks for; none where it has results but can be
     planned no longer.
     """
+    from benchbd.matrices.known_plugins import known_plugins
     from benchbd.matrices.plan import plan
     from benchbd.running.protocol import load_protocol
 
     try:
-        known = load_protocol(protocol)
-        return known.name, {cell.result_name for cell in plan(known)}
+        asked = load_protocol(protocol)
+        with known_plugins(folder) as known:
+            return asked.name, {cell.result_name for cell in plan(asked, None, known.recall)}
     except BenchbdError:
         if (folder / protocol).is_dir():
             return protocol, set()

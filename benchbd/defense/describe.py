@@ -16,6 +16,7 @@ from benchbd.errors import ContractBroken
 from benchbd.measure.plausible import doubts
 from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import sources
 from benchbd.record.cell import Cell, CellCost, Flags
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.ingredients import Coordinates
@@ -117,7 +118,8 @@ def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
 
 def _provenance(run: DefenseRun) -> dict[str, Any]:
     """Of the defense; the sources of the plugins on the attack's side are named too."""
-    own, made = provenance([run.defense], run.started), run.case.attack.manifest
+    own = provenance([sources(type(run.defense))], run.started)
+    made = run.case.attack.manifest
     own["fingerprints"] = made.fingerprints.model_dump()
     own["families"] = {"attack": made.family, "defense": run.family}
     own["sources"] = made.sources | own["sources"]

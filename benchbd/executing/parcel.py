@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchbd.errors import RecordError
 from benchbd.executing.stage import AttackSpec, DefenseSpec, read_spec
-from benchbd.record.attack_result import ATTACK_FILE, MANIFEST
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST
 from benchbd.record.claim import claim, claim_path
 from benchbd.record.files import write_bytes, write_json
 

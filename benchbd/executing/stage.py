@@ -24,7 +24,8 @@ from benchbd.engine.hardware import use_threads
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
 from benchbd.plugin.registry import create, load
-from benchbd.record.attack_result import is_stored, load_attack_result
+from benchbd.record.attack_files import is_stored
+from benchbd.record.attack_result import load_attack_result
 from benchbd.record.cell import Status, StatusCode
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import Busy, claim, claim_path

@@ -24,7 +24,8 @@ from benchbd.attack.poisoning import PoisoningAttack
 from benchbd.errors import ConfigError
 from benchbd.importing.architecture import released
 from benchbd.importing.backdoorbench import ATTACK_FILE, COSINE, RECIPE_FIELDS, normalisations
-from benchbd.record.attack_result import MANIFEST, AttackResult, rebuild
+from benchbd.record.attack_files import MANIFEST
+from benchbd.record.attack_result import AttackResult, rebuild
 from benchbd.record.defense_result import CELL
 from benchbd.record.files import write, write_text
 from benchbd.victim.model import Model

@@ -20,16 +20,10 @@ from benchbd.engine.classifier import Classifier
 from benchbd.engine.inference import predict
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import PluginNotFound, RecordError
-from benchbd.plugin.provenance import name_for
+from benchbd.plugin.provenance import name_for, sources
 from benchbd.plugin.registry import create, entries
-from benchbd.record.attack_result import (
-    ATTACK_FILE,
-    MANIFEST,
-    AttackResult,
-    describe,
-    load_attack_result,
-    record_dir,
-)
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, record_dir
+from benchbd.record.attack_result import AttackResult, describe, load_attack_result
 from benchbd.record.files import read_json
 from benchbd.record.images import digest, write_images
 from benchbd.record.ingredients import Ingredients
@@ -185,7 +179,7 @@ def _manifest(found: ForeignResult, dataset: DataSet, attack: Attack) -> Manifes
             **found.details,
         },
         clean_budget=found.clean_budget,
-        provenance=provenance(plugins, now()),
+        provenance=provenance([sources(type(plugin)) for plugin in plugins], now()),
     )
 
 

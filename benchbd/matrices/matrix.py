@@ -1,9 +1,7 @@
-"""The matrix: every cell of a protocol, from what is stored to what is missing to what has been
-done.
+"""The run of a matrix: from what is missing to what has been done.
 
-The plan is compared with the store of results; what is missing becomes tasks; an executor runs
-them; each cell ends as one result file, well or not. Nothing that is stored and whole is done again
-unless it is asked for.
+What is missing becomes tasks; an executor runs them; each cell ends as one result file, well or
+not. Nothing that is stored and whole is done again unless it is asked for.
 """
 
 from __future__ import annotations
@@ -14,101 +12,33 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from benchbd.errors import ConfigError, Unwritable
 from benchbd.executing.executor import Limits, Session
 from benchbd.executing.scheduler import Scheduler, Tally, Task
 from benchbd.executing.stage import AttackSpec, DefenseSpec, Ended, write_spec
-from benchbd.matrices.plan import PlannedCell, Selection, plan
-from benchbd.matrices.rerun import require_rerun
-from benchbd.matrices.stored_state import TO_RUN, StoredState, changed_sources, stored_state
-from benchbd.matrices.timings import Estimate, Timings
+from benchbd.matrices.plan import PlannedAttack, PlannedCell
+from benchbd.matrices.planned_matrix import PlannedMatrix
+from benchbd.matrices.stored_state import StoredState
 from benchbd.plugin.hooks import Observers
-from benchbd.plugin.provenance import name_for
-from benchbd.record.attack_result import ATTACK_FILE, MANIFEST, is_stored, record_dir
+from benchbd.record.attack_files import is_stored
 from benchbd.record.cell import Cell, Flags, Status
-from benchbd.record.cells import ResultStore
 from benchbd.record.claim import claim_path, is_held
 from benchbd.record.defense_result import by_key
-from benchbd.record.files import read_json
 from benchbd.record.keys import SCHEMA
-from benchbd.record.manifest import Manifest
 from benchbd.record.provenance import now, provenance
-from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import require_writable
-from benchbd.running.protocol import Choice, Protocol
-
-
-@dataclass(frozen=True)
-class AttackState:
-    """How an attack result stands that cells to do start from. `reason` says what is wrong with one
-    that is there.
-    """
-
-    state: Literal["stored", "stale", "missing", "broken", "again"]
-    reason: str = ""
-    digest: str = ""
-
-    @property
-    def to_make(self) -> bool:
-        return self.state in ("missing", "broken", "again")
-
-
-def results_dir() -> Path:
-    """Where results of matrices are stored."""
-    return Path("leaderboard/results")
+from benchbd.running.protocol import Choice
 
 
 @dataclass(eq=False)
-class Matrix:
-    """A protocol, or a part of it, over a store of results. rerun: what to do again, of the words
-    in `RERUN`.
-    """
+class Matrix(PlannedMatrix):
+    """A matrix that can be run."""
 
-    protocol: Protocol
-    selection: Selection = field(default_factory=Selection)
-    rerun: frozenset[str] = frozenset()
-    results: Path = field(default_factory=results_dir)
-    records: Path = field(default_factory=record_dir)
     device: str = "auto"
     observers: Observers = field(default_factory=Observers)
     controller: str = field(default_factory=lambda: secrets.token_hex(4))
-
-    def __post_init__(self) -> None:
-        require_rerun(self.rerun)
-
-    @cached_property
-    def store(self) -> ResultStore:
-        return ResultStore(self.results)
-
-    @cached_property
-    def standings(self) -> tuple[StoredState, ...]:
-        """How every cell of the plan stands, as of the first look."""
-        present = self.store.names(self.protocol.name)
-        return tuple(
-            stored_state(cell, self.store, present, self.rerun)
-            for cell in plan(self.protocol, self.selection)
-        )
-
-    def todo(self) -> list[StoredState]:
-        return [stored_state for stored_state in self.standings if stored_state.state in TO_RUN]
-
-    @cached_property
-    def attacked(self) -> dict[str, AttackState]:
-        """How the attack results stand that the cells to do start from, by the name of their
-        folder.
-        """
-        jobs = {s.planned.job.folder_name: s.planned.job for s in self.todo()}
-        return {name: self._attacked(job) for name, job in jobs.items()}
-
-    def cells(self) -> list[Cell]:
-        """The stored cells of the plan, as they are now."""
-        present = self.store.names(self.protocol.name)
-        stored = (stored_state(s.planned, self.store, present).stored for s in self.standings)
-        return [cell for cell in stored if cell is not None]
 
     def limits(self, seconds: float | None, gib: float | None) -> Limits:
         """What a stage may use: `seconds`, else what the protocol says; `gib` of memory. Raises
@@ -153,13 +83,6 @@ class Matrix:
         scheduler = Scheduler(session, tell, lambda: fail_fast and progress.failures > 0)
         scheduler.run(self._tasks(progress))
 
-    def estimate(self) -> Estimate:
-        """The work left, judging by stored results."""
-        todo = [stored_state.planned for stored_state in self.todo()]
-        jobs = {cell.job.folder_name: cell.job for cell in todo}
-        to_attack = [jobs[name] for name, attacked in self.attacked.items() if attacked.to_make]
-        return Timings.of(self.standings).estimate(to_attack, todo)
-
     def _tasks(self, progress: Progress) -> list[Task]:
         """One task per attacked model that something is missing of; its defenses follow from it."""
         wanted: dict[str, list[StoredState]] = defaultdict(list)
@@ -180,13 +103,13 @@ class Matrix:
             return []
 
         return Task(
-            label=f"{job.attack.record.label}, seed {job.seed}",
+            label=f"{job.attack.label}, seed {job.seed}",
             spec=lambda retries: write_spec(self._attack_spec(job, retries), self.controller),
             done=lambda: (
-                is_stored(self._folder(job), job.key, replaced)
+                is_stored(self.folder_of(job), job.key, replaced)
                 or all(self._has(cell) for cell in cells)
             ),
-            busy=lambda: is_held(claim_path(self._folder(job))),
+            busy=lambda: is_held(claim_path(self.folder_of(job))),
             finished=finished,
         )
 
@@ -199,8 +122,7 @@ class Matrix:
             return []
 
         return Task(
-            label=f"{planned.job.attack.record.label}, {planned.defense.record.label}, seed "
-            f"{planned.job.seed}",
+            label=f"{planned.job.attack.label}, {planned.defense.label}, seed {planned.job.seed}",
             spec=lambda retries: self._begin(cell, retries),
             done=lambda: self._has(cell),
             busy=lambda: is_held(claim_path(self._defense_folder(planned))),
@@ -247,11 +169,11 @@ class Matrix:
             for folder in (self.results, self.records):
                 require_writable(folder)
 
-    def _attack_spec(self, job: AttackJob, retries: int) -> AttackSpec:
+    def _attack_spec(self, job: PlannedAttack, retries: int) -> AttackSpec:
         return AttackSpec(
             ingredients=job.ingredients,
             found_as=job.found_as,
-            folder=self._folder(job),
+            folder=self.folder_of(job),
             device=self.device,
             threads=self.protocol.threads,
             retries=retries,
@@ -269,9 +191,9 @@ class Matrix:
             retries=retries,
             argv=tuple(sys.argv),
             replaced=_replaced(state),
-            attack_folder=self._folder(cell.job),
+            attack_folder=self.folder_of(cell.job),
             found_as=cell.job.found_as,
-            defense=Choice(name=name_for(type(defense.plugin)), params=defense.record.params),
+            defense=Choice(name=defense.found_as, params=defense.record.params),
             clean_budget=cell.clean_budget,
             protocol=cell.protocol,
             evaluate_every=self.protocol.recipe.evaluate_every,
@@ -279,28 +201,10 @@ class Matrix:
             result=cell.result_name,
         )
 
-    def _folder(self, job: AttackJob) -> Path:
-        return self.records.absolute() / job.folder_name
-
     def _defense_folder(self, cell: PlannedCell) -> Path:
-        return by_key(self._folder(cell.job), cell.defense.record.name, cell.key)
+        return by_key(self.folder_of(cell.job), cell.defense.record.name, cell.key)
 
-    def _attacked(self, job: AttackJob) -> AttackState:
-        folder = self._folder(job)
-        if not is_stored(folder, job.key):
-            return (
-                AttackState("broken", "is not what its manifest says")
-                if (folder / ATTACK_FILE).exists()
-                else AttackState("missing")
-            )
-        manifest = Manifest.read(read_json(folder / MANIFEST), folder / MANIFEST)
-        changed = changed_sources(job.plugins, manifest.provenance)
-        if not changed:
-            return AttackState("stored", digest=manifest.sha256)
-        state: Literal["again", "stale"] = "again" if "stale" in self.rerun else "stale"
-        return AttackState(state, f"was {changed}", manifest.sha256)
-
-    def _replaced_attack(self, job: AttackJob) -> str:
+    def _replaced_attack(self, job: PlannedAttack) -> str:
         attacked = self.attacked[job.folder_name]
         return attacked.digest if attacked.state == "again" else ""
 
@@ -315,8 +219,8 @@ class Matrix:
             protocol=planned.protocol,
             status=status,
             cell=planned.coordinates,
-            provenance=provenance(planned.plugins, now()) | {"retries": retries},
-            flags=Flags(oracle=planned.defense.plugin.oracle),
+            provenance=provenance(planned.sources, now()) | {"retries": retries},
+            flags=Flags(oracle=planned.defense.oracle),
         )
         self.store.write(planned.result_name, cell)
 

@@ -8,23 +8,54 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from benchbd.attack.attack import Attack
-from benchbd.attack.training_controlled import TrainingControlledAttack
-from benchbd.defense.defense import Defense
+from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, PluginNotFound
-from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.registry import create, find
-from benchbd.record.ingredients import Coordinates
+from benchbd.matrices.planned_plugin import PlannedPlugin, Resolve, by_class
+from benchbd.plugin.provenance import PluginSources
+from benchbd.plugin.registry import find
+from benchbd.record.ingredients import Coordinates, Ingredients
 from benchbd.record.keys import KEY_DIGITS, cell_key, safe_name
-from benchbd.record.plugin_record import BuiltPlugin
-from benchbd.running.attack_job import AttackJob
 from benchbd.running.protocol import Choice, Protocol
-from benchbd.victim.dataset import DataSet
-from benchbd.victim.model import Model
 
-Family = TypeVar("Family", bound=Plugin)
+
+@dataclass(frozen=True, eq=False)
+class PlannedAttack:
+    """An attacked model that cells start from."""
+
+    dataset: PlannedPlugin
+    model: PlannedPlugin
+    attack: PlannedPlugin
+    recipe: Recipe
+    seed: int
+
+    @cached_property
+    def ingredients(self) -> Ingredients:
+        return Ingredients(
+            dataset=self.dataset.record,
+            model=self.model.record,
+            attack=self.attack.record,
+            recipe=self.recipe.params,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def key(self) -> str:
+        return self.ingredients.attack_key
+
+    @cached_property
+    def folder_name(self) -> str:
+        return self.ingredients.folder_name
+
+    @property
+    def sources(self) -> list[PluginSources]:
+        return [self.dataset.sources, self.model.sources, self.attack.sources]
+
+    @property
+    def found_as(self) -> dict[str, str]:
+        """The names by which another process finds its plugins, by kind."""
+        return {each.kind: each.found_as for each in (self.dataset, self.model, self.attack)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +64,8 @@ class PlannedCell:
     cannot apply.
     """
 
-    job: AttackJob
-    defense: BuiltPlugin[Defense]
+    job: PlannedAttack
+    defense: PlannedPlugin
     clean_budget: float
     protocol: str
     excluded: str = ""
@@ -48,14 +79,14 @@ class PlannedCell:
         return self.job.ingredients.coordinates(self.defense.record, self.clean_budget)
 
     @property
-    def plugins(self) -> list[Plugin]:
-        return [*self.job.plugins, self.defense.plugin]
+    def sources(self) -> list[PluginSources]:
+        return [*self.job.sources, self.defense.sources]
 
     @cached_property
     def result_name(self) -> str:
         """Where its result stands under the results folder."""
         protocol, seed = self.protocol.partition("@")[0], self.job.seed
-        attack, defense = (safe_name(p.record.label) for p in (self.job.attack, self.defense))
+        attack, defense = (safe_name(each.label) for each in (self.job.attack, self.defense))
         return f"{protocol}/{attack}/{defense}/{seed}-{self.key[:KEY_DIGITS]}.json"
 
 
@@ -72,19 +103,21 @@ class Selection:
     seeds: Sequence[int] = ()
 
 
-def plan(protocol: Protocol, selection: Selection | None = None) -> Iterator[PlannedCell]:
+def plan(
+    protocol: Protocol, selection: Selection | None = None, resolve: Resolve = by_class
+) -> Iterator[PlannedCell]:
     """All wanted cells, each once, those that share an attacked model together. Raises
     `ConfigError` or `PluginError`.
     """
     chosen = selection or Selection()
     protocol = _with_newcomers(protocol, chosen)
     defenses = [
-        (choice.called, _build(Defense, choice))
+        (choice.called, resolve("defense", choice))
         for choice in protocol.defenses
         if _in(choice, chosen.defenses)
     ]
     seen: set[str] = set()
-    for coordinates, job in _jobs(protocol, chosen):
+    for coordinates, job in _jobs(protocol, chosen, resolve):
         for called, defense in defenses:
             if not protocol.wants(**coordinates, defense=called):
                 continue
@@ -119,15 +152,17 @@ def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
     return protocol
 
 
-def _jobs(protocol: Protocol, chosen: Selection) -> Iterator[tuple[dict[str, Any], AttackJob]]:
+def _jobs(
+    protocol: Protocol, chosen: Selection, resolve: Resolve
+) -> Iterator[tuple[dict[str, Any], PlannedAttack]]:
     """Every attacked model, with the coordinates by which rules speak of it."""
-    datasets = [(choice.called, _build(DataSet, choice)) for choice in protocol.datasets]
-    models = [(choice.called, _build(Model, choice)) for choice in protocol.models]
+    datasets = [(choice.called, resolve("dataset", choice)) for choice in protocol.datasets]
+    models = [(choice.called, resolve("model", choice)) for choice in protocol.models]
     attacks = [
         (choice.called, attack)
         for choice in protocol.attacks
         if _in(choice, chosen.attacks)
-        for attack in _attacks(protocol, choice)
+        for attack in _attacks(protocol, choice, resolve)
     ]
     seeds = [seed for seed in protocol.seeds if not chosen.seeds or seed in chosen.seeds]
     for dataset, model, attack, seed in itertools.product(datasets, models, attacks, seeds):
@@ -136,34 +171,30 @@ def _jobs(protocol: Protocol, chosen: Selection) -> Iterator[tuple[dict[str, Any
             "model": model[0],
             "attack": attack[0],
             "seed": seed,
-            "poison_ratio": attack[1].plugin.poison_ratio,
+            "poison_ratio": attack[1].poison_ratio,
         }
-        yield coordinates, AttackJob(dataset[1], model[1], attack[1], protocol.recipe, seed)
+        yield coordinates, PlannedAttack(dataset[1], model[1], attack[1], protocol.recipe, seed)
 
 
-def _attacks(protocol: Protocol, choice: Choice) -> Iterator[BuiltPlugin[Attack]]:
+def _attacks(protocol: Protocol, choice: Choice, resolve: Resolve) -> Iterator[PlannedPlugin]:
     """An attack once, or once for each poison ratio of the protocol; an attack that poisons nothing
     stays as it is.
     """
-    plain = _build(Attack, choice)
-    if not protocol.poison_ratios or plain.plugin.poison_ratio == 0:
+    plain = resolve("attack", choice)
+    if not protocol.poison_ratios or plain.poison_ratio == 0:
         yield plain
         return
     for ratio in protocol.poison_ratios:
-        yield _build(Attack, choice, poison_ratio=ratio)
+        params = choice.params | {"poison_ratio": ratio}
+        yield resolve("attack", Choice(name=choice.name, params=params))
 
 
-def _build(kind: type[Family], choice: Choice, **more: Any) -> BuiltPlugin[Family]:
-    return BuiltPlugin(create(kind, choice.name, choice.params | more))
-
-
-def _excluded(job: AttackJob, defense: BuiltPlugin[Defense]) -> str:
+def _excluded(job: PlannedAttack, defense: PlannedPlugin) -> str:
     """Why a defense cannot apply to an attack of that family; known without running either."""
-    controls_training = job.attack.plugin.family == TrainingControlledAttack.family
-    if defense.plugin.needs_poisoned_set and controls_training:
+    if defense.needs_poisoned_set and job.attack.controls_training:
         return (
-            f"{job.attack.record.label} controls training itself and leaves no poisoned set for "
-            f"{defense.record.label} to work on"
+            f"{job.attack.label} controls training itself and leaves no poisoned set for "
+            f"{defense.label} to work on"
         )
     return ""
 

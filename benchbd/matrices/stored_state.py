@@ -11,7 +11,7 @@ from typing import Any, Literal
 from benchbd.errors import RecordError
 from benchbd.matrices.plan import PlannedCell
 from benchbd.plugin.earlier_sources import changed_sources_of
-from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import PluginSources
 from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore
 
@@ -47,13 +47,13 @@ def stored_state(
         return StoredState(planned, "excluded" if planned.excluded else "broken", reason=str(error))
     if stored is None:
         return StoredState(planned, "missing")
-    stale = changed_sources(planned.plugins, stored.provenance)
+    stale = changed_sources(planned.sources, stored.provenance)
     if not planned.excluded and (stored.status.code in rerun or (stale and "stale" in rerun)):
         return StoredState(planned, "again", stored, reason=stale or stored.status.code)
     return StoredState(planned, "stale" if stale else "reused", stored, reason=stale)
 
 
-def changed_sources(plugins: Iterable[Plugin], provenance: dict[str, Any]) -> str:
+def changed_sources(today: Iterable[PluginSources], provenance: dict[str, Any]) -> str:
     """Which sources of plugins are not those with which something was made that is stored; empty
     for none.
 
@@ -61,6 +61,6 @@ def changed_sources(plugins: Iterable[Plugin], provenance: dict[str, Any]) -> st
     plugins' own files alone.
     """
     then: dict[str, Any] = provenance.get("sources", {})
-    found = (name for plugin in plugins for name in changed_sources_of(type(plugin), then))
+    found = (name for each in today for name in changed_sources_of(each, then))
     changed = list(dict.fromkeys(found))
     return f"made with another source of {', '.join(changed)}" if changed else ""

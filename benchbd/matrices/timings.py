@@ -7,15 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from benchbd.matrices.plan import PlannedCell
+from benchbd.matrices.plan import PlannedAttack, PlannedCell
+from benchbd.matrices.planned_plugin import PlannedPlugin
 from benchbd.matrices.stored_state import StoredState
-from benchbd.plugin.plugin import Plugin
-from benchbd.record.plugin_record import BuiltPlugin
-from benchbd.running.attack_job import AttackJob
 
-AnyPlugin = BuiltPlugin[Plugin]
-
-TimingGroup = tuple[str, AnyPlugin, AnyPlugin] | str
+TimingGroup = tuple[str, PlannedPlugin, PlannedPlugin] | str
 """A plugin on one data set and model, or, where that has not been seen yet, anywhere."""
 
 
@@ -26,7 +22,7 @@ class Estimate:
     """
 
     seconds: float
-    unknown: Counter[AnyPlugin]
+    unknown: Counter[PlannedPlugin]
 
 
 @dataclass(frozen=True)
@@ -52,9 +48,9 @@ class Timings:
                 )
         return known
 
-    def estimate(self, attacks: Iterable[AttackJob], cells: Iterable[PlannedCell]) -> Estimate:
+    def estimate(self, attacks: Iterable[PlannedAttack], cells: Iterable[PlannedCell]) -> Estimate:
         """How long these attacks and cells take."""
-        times: list[tuple[AnyPlugin, float | None]]
+        times: list[tuple[PlannedPlugin, float | None]]
         times = [(job.attack, _expected(self.attacks, job.attack, job)) for job in attacks]
         times += [
             (cell.defense, _expected(self.defenses, cell.defense, cell.job)) for cell in cells
@@ -65,12 +61,12 @@ class Timings:
         )
 
 
-def _places(plugin: AnyPlugin, job: AttackJob) -> tuple[TimingGroup, TimingGroup]:
-    return (plugin.record.label, job.dataset, job.model), plugin.record.label
+def _places(plugin: PlannedPlugin, job: PlannedAttack) -> tuple[TimingGroup, TimingGroup]:
+    return (plugin.label, job.dataset, job.model), plugin.label
 
 
 def _expected(
-    seconds: dict[TimingGroup, list[float]], plugin: AnyPlugin, job: AttackJob
+    seconds: dict[TimingGroup, list[float]], plugin: PlannedPlugin, job: PlannedAttack
 ) -> float | None:
     return next(
         (statistics.fmean(seconds[where]) for where in _places(plugin, job) if where in seconds),

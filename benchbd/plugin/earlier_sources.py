@@ -22,8 +22,7 @@ from typing import Any
 
 import yaml
 
-from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import sources
+from benchbd.plugin.provenance import PluginSources
 from benchbd.plugin.registry import SafeLoader, package_file
 
 EARLIER_SOURCES_FILE = "earlier_sources.yaml"
@@ -35,26 +34,20 @@ HEADER = """\
 Modules = dict[str, dict[str, Any]]
 
 
-def changed_sources_of(plugin: type[Plugin], then: Mapping[str, str]) -> list[str]:
+def changed_sources_of(today: PluginSources, then: Mapping[str, str]) -> list[str]:
     """The sources of a plugin that differ from those of `then`, digests by name, in what they give.
 
     A source that `then` does not name counts as unchanged, since nothing is known of it.
     """
-    package = plugin.__module__.partition(".")[0]
-    return [
-        name
-        for name, digest in sources(plugin).items()
-        if not _is_known(name, plugin, digest, then, earlier_sources(package))
-    ]
+    earlier = earlier_sources(today.module.partition(".")[0])
+    return [name for name in today.digests if not _is_known(name, today, then, earlier)]
 
 
-def _is_known(
-    name: str, plugin: type[Plugin], today: str, then: Mapping[str, str], earlier: Modules
-) -> bool:
-    own = name == f"{plugin.kind}.{plugin.name}"
-    listed = earlier.get(plugin.__module__ if own else name, {})
-    stored = then.get(name, then.get(str(listed.get("formerly", "")), today))
-    return stored == today or stored in listed.get("digests", ())
+def _is_known(name: str, today: PluginSources, then: Mapping[str, str], earlier: Modules) -> bool:
+    digest = today.digests[name]
+    listed = earlier.get(today.module if name == today.own else name, {})
+    stored = then.get(name, then.get(str(listed.get("formerly", "")), digest))
+    return stored == digest or stored in listed.get("digests", ())
 
 
 @cache

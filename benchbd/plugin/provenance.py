@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -43,28 +44,43 @@ def name_for(plugin: type[Plugin]) -> str:
     entry = entry_of(plugin)
     if entry is None:
         return place_of(plugin) or plugin.name
-    rivals = [e for e in entries(plugin.kind) if e.name == entry.name]
+    return name_of(entry)
+
+
+def name_of(entry: PluginEntry) -> str:
+    """The name that leads to this entry and no other."""
+    rivals = [e for e in entries(entry.kind) if e.name == entry.name]
     return entry.name if len(rivals) == 1 else f"{entry.provider}/{entry.name}"
 
 
-@cache
-def sources(plugin: type[Plugin]) -> dict[str, str]:
-    """Digests of all that a plugin is written in: its own file under its kind and name, and under
-    their own names the modules of its package that it is built on.
+@dataclass(frozen=True)
+class PluginSources:
+    """All that a plugin is written in: digests of its own file under its kind and name, and under
+    their own names of the modules of its package that it is built on. module: that of its own file.
     """
+
+    own: str
+    module: str
+    digests: dict[str, str]
+
+
+@cache
+def sources(plugin: type[Plugin]) -> PluginSources:
+    """What a plugin is written in today."""
     files: dict[str, Path] = {}
     _collect(plugin.__module__, files)
     helpers = {
-        name: _digest(file) for name, file in sorted(files.items()) if name != plugin.__module__
+        name: file_digest(file) for name, file in sorted(files.items()) if name != plugin.__module__
     }
-    return {f"{plugin.kind}.{plugin.name}": source_digest(plugin)} | helpers
+    own = f"{plugin.kind}.{plugin.name}"
+    return PluginSources(own, plugin.__module__, {own: source_digest(plugin)} | helpers)
 
 
 @cache
 def source_digest(plugin: type[Plugin]) -> str:
     """sha256 of the file in which the class is written; empty when there is no such file."""
     try:
-        return _digest(Path(inspect.getfile(plugin)))
+        return file_digest(Path(inspect.getfile(plugin)))
     except TypeError:
         return ""
 
@@ -119,7 +135,8 @@ def _file_of(module: str) -> Path | None:
     )
 
 
-def _digest(file: Path) -> str:
+def file_digest(file: Path) -> str:
+    """sha256 of a file; empty when it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:

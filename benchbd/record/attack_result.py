@@ -24,7 +24,8 @@ from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.loose import is_imported
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, is_file
-from benchbd.record.files import read_json, sha256, write_json
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, record_dir
+from benchbd.record.files import sha256, write_json
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import SCHEMA
 from benchbd.record.manifest import Fingerprints, Manifest, Outline, SampleCounts
@@ -34,14 +35,6 @@ from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
 Family = TypeVar("Family", bound=Plugin)
-
-ATTACK_FILE = "attack_result.pt"
-MANIFEST = "manifest.json"
-
-
-def record_dir() -> Path:
-    """Where results made here are stored."""
-    return Path("record")
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,21 +148,6 @@ def describe(
         counts=SampleCounts(**counts),
         **facts,
     )
-
-
-def is_stored(folder: Path, key: str, replaced: str = "") -> bool:
-    """Whether the attack result of that key lies in `folder`, whole: manifest and digest agree.
-
-    replaced: the digest of one that is to be made again, and so does not count.
-    """
-    try:
-        manifest = read_json(folder / MANIFEST)
-        return bool(
-            manifest["key"] == key
-            and replaced != manifest["sha256"] == sha256(folder / ATTACK_FILE)
-        )
-    except (RecordError, OSError, LookupError, TypeError):
-        return False
 
 
 def result_path(result_file: str | Path) -> Path:

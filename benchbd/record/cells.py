@@ -16,7 +16,14 @@ from pydantic import ValidationError
 
 from benchbd.errors import RecordError
 from benchbd.record.cell import Cell, CellSummary, Predictions, is_whole
-from benchbd.record.files import MAX_JSON, read_json, require_ordinary, sha256, write_bytes, write_json
+from benchbd.record.files import (
+    MAX_JSON,
+    read_json,
+    require_ordinary,
+    sha256,
+    write_bytes,
+    write_json,
+)
 from benchbd.record.keys import KEY_DIGITS
 
 SUFFIX = ".predictions.safetensors"

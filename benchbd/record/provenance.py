@@ -5,14 +5,14 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import sources
+from benchbd.plugin.provenance import PluginSources
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
@@ -22,7 +22,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
+def provenance(sources: Iterable[PluginSources], started: str) -> dict[str, Any]:
     """Versions of benchbd, Python and libraries, digests of the plugins' sources, threads, the
     command line, the times.
     """
@@ -34,9 +34,7 @@ def provenance(plugins: list[Plugin], started: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
-        "sources": {
-            name: digest for plugin in plugins for name, digest in sources(type(plugin)).items()
-        },
+        "sources": {name: digest for each in sources for name, digest in each.digests.items()},
         "threads": torch.get_num_threads(),
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": started,

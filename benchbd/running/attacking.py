@@ -25,7 +25,9 @@ from benchbd.engine.training import fit
 from benchbd.errors import ContractBroken, RecordError, Unwritable
 from benchbd.measure.along_training import Along, along_training
 from benchbd.measure.quality import image_quality
-from benchbd.record.attack_result import ATTACK_FILE, AttackResult, describe, load_attack_result
+from benchbd.plugin.provenance import sources
+from benchbd.record.attack_files import ATTACK_FILE
+from benchbd.record.attack_result import AttackResult, describe, load_attack_result
 from benchbd.record.claim import claim, claim_path
 from benchbd.record.manifest import AttackCost
 from benchbd.record.provenance import now, provenance
@@ -108,7 +110,7 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
             poison_quality=image_quality(
                 train.images[poisoned.indices[poison]], poisoned.images[poison]
             ),
-            provenance=provenance(job.plugins, started),
+            provenance=provenance([sources(type(plugin)) for plugin in job.plugins], started),
         ),
         model=model,
         train=poisoned,

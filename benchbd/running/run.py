@@ -24,7 +24,8 @@ from benchbd.errors import BenchbdError, ConfigError, NotApplicable, nearest
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.plugin import Plugin, unknown_parameter
 from benchbd.plugin.registry import create, is_file, load
-from benchbd.record.attack_result import AttackResult, load_attack_result, record_dir
+from benchbd.record.attack_files import record_dir
+from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.cell import Cell, Status
 from benchbd.record.defense_result import CELL, DEFENSE_FILE, folder_of
 from benchbd.record.files import announcing, write_json

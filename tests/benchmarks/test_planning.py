@@ -52,7 +52,7 @@ def finished(large: Protocol, tmp_path_factory: pytest.TempPathFactory) -> Path:
             cell=planned.coordinates,
             metrics=Metrics.from_counts(counts),
             counts=counts,
-            provenance=provenance(planned.plugins, now()),
+            provenance=provenance(planned.sources, now()),
         )
         path = store.path(planned.result_name)
         path.parent.mkdir(parents=True, exist_ok=True)

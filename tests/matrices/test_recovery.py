@@ -28,7 +28,7 @@ from benchbd.errors import Unwritable
 from benchbd.executing.executor import Limits, Session, open_executor
 from benchbd.executing.stage import DefenseSpec, read_spec
 from benchbd.matrices.matrix import Matrix
-from benchbd.record.attack_result import is_stored
+from benchbd.record.attack_files import is_stored
 from benchbd.record.cells import ResultStore
 from benchbd.running.protocol import Protocol
 from support.equal_results import assert_same

@@ -32,7 +32,11 @@ def test_a_stage_takes_what_the_like_of_it_took(tiny: Any) -> None:
 
     def stored(cell: Any) -> Any:
         times = seen.get(
-            (cell.job.attack.record.label, cell.defense.record.label, cell.job.model.plugin.width)
+            (
+                cell.job.attack.record.label,
+                cell.defense.record.label,
+                cell.job.model.record.params["width"],
+            )
         )
         cost = times and CellCost(
             attack_seconds=times[0], defense_seconds=times[1], evaluation_seconds=times[2]
@@ -48,7 +52,11 @@ def test_a_stage_takes_what_the_like_of_it_took(tiny: Any) -> None:
         (cell,) = [
             c
             for c in cells
-            if (c.job.attack.record.label, c.defense.record.label, c.job.model.plugin.width)
+            if (
+                c.job.attack.record.label,
+                c.defense.record.label,
+                c.job.model.record.params["width"],
+            )
             == wanted
         ]  # type: ignore[attr-defined]
         estimate = known.estimate([cell.job] if attacked else [], [] if attacked else [cell])

@@ -13,6 +13,7 @@ import yaml
 
 from benchbd.plugin.earlier_sources import changed_sources_of, earlier_sources, record
 from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.provenance import sources
 
 METHOD = """
 from moved_package.parts.factor import FACTOR
@@ -75,9 +76,10 @@ def test_a_move_is_no_other_source_once_it_is_recorded(package: Path) -> None:
             "digests": [digest("FACTOR = 2\n" * 9)],
         }
     }
-    assert changed_sources_of(method(), then) == []
-    assert changed_sources_of(method(), other) == ["moved_package.parts.factor"]
-    assert changed_sources_of(method(), then | {"defense.mine": "0" * 64}) == ["defense.mine"]
+    today = sources(method())
+    assert changed_sources_of(today, then) == []
+    assert changed_sources_of(today, other) == ["moved_package.parts.factor"]
+    assert changed_sources_of(today, then | {"defense.mine": "0" * 64}) == ["defense.mine"]
 
 
 def test_recorded_twice_it_says_the_same(package: Path) -> None:

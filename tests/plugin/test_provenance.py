@@ -56,25 +56,26 @@ def test_all_that_it_is_built_on_is_named(planted: Path) -> None:
     }
     own = hashlib.sha256(FILES["mine"].encode()).hexdigest()
     assert (
-        sources(plugin())
+        sources(plugin()).digests
         == {"defense.mine": own, "planted": hashlib.sha256(b"").hexdigest()} | helpers
     )
     assert source_digest(plugin()) == own
 
 
 def test_a_change_of_a_helper_is_told_where_the_result_names_it(planted: Path) -> None:
-    then = {"sources": sources(plugin())}
-    assert changed_sources([plugin()()], then) == ""
+    today = sources(plugin())
+    then = {"sources": today.digests}
+    assert changed_sources([today], then) == ""
     changed = {"sources": then["sources"] | {"planted.deep": "0" * 64}}
-    assert changed_sources([plugin()()], changed) == "made with another source of planted.deep"
+    assert changed_sources([today], changed) == "made with another source of planted.deep"
     before = {"sources": {"defense.mine": then["sources"]["defense.mine"]}}
-    assert changed_sources([plugin()()], before) == "", (
+    assert changed_sources([today], before) == "", (
         "results made before helpers were noted say nothing of them"
     )
 
 
 def test_those_of_the_core_are_none_of_a_plugin() -> None:
-    assert set(sources(load("defense", "anp_oracle"))) == {
+    assert set(sources(load("defense", "anp_oracle")).digests) == {
         "defense.anp_oracle",
         *(
             f"benchbd_zoo.defense.{name}"

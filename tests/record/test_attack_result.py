@@ -15,7 +15,8 @@ import torch
 from benchbd.data.poisoned import State
 from benchbd.engine.inference import predict
 from benchbd.errors import BenchbdError, DataError, Diverged, PluginNotFound, RecordError
-from benchbd.record.attack_result import AttackResult, is_stored, load_attack_result, result_path
+from benchbd.record.attack_files import is_stored
+from benchbd.record.attack_result import AttackResult, load_attack_result, result_path
 from benchbd.record.tensor_files import read_tensors, write_tensors
 
 Content = dict[str, Any]

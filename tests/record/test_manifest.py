@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchbd.errors import RecordError
-from benchbd.record.attack_result import MANIFEST, AttackResult
+from benchbd.record.attack_files import MANIFEST
+from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell
 from benchbd.record.manifest import Manifest
 from benchbd.record.plugin_record import PluginRecord

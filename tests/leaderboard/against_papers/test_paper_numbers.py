@@ -78,10 +78,12 @@ def test_the_targets_that_are_committed_are_cells_of_their_protocol() -> None:
         )
         planned = {}
         for cell in plan(protocol):
-            dataset, model, attack, defense = (plugin.params for plugin in cell.plugins)
+            about = cell.coordinates
+            records = (about.dataset, about.model, about.attack, about.defense)
+            dataset, model, attack, defense = (record.params for record in records)
             if attack["poison_ratio"] == found.setting.poison_ratio:
-                planned[cell.job.attack.plugin.name, cell.defense.plugin.name] = attack, defense
-                assert [cell.job.dataset.plugin.name, cell.job.model.plugin.name] == [
+                planned[cell.job.attack.record.name, cell.defense.record.name] = attack, defense
+                assert [cell.job.dataset.record.name, cell.job.model.record.name] == [
                     found.setting.dataset.name,
                     found.setting.model.name,
                 ]

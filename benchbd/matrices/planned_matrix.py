@@ -1,0 +1,117 @@
+"""A matrix as it is planned: every cell of a protocol, how it stands, and what is left to do.
+
+The plan is compared with the store of results. Nothing is run here, and nothing imports torch
+unless a class of a plugin has to be asked, so that a listing answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from benchbd.matrices.plan import PlannedAttack, Selection, plan
+from benchbd.matrices.planned_plugin import Resolve, by_class
+from benchbd.matrices.rerun import require_rerun
+from benchbd.matrices.stored_state import TO_RUN, StoredState, changed_sources, stored_state
+from benchbd.matrices.timings import Estimate, Timings
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, is_stored, record_dir
+from benchbd.record.cell import Cell
+from benchbd.record.cells import ResultStore
+from benchbd.record.files import read_json
+from benchbd.record.manifest import Manifest
+from benchbd.running.protocol import Protocol
+
+
+@dataclass(frozen=True)
+class AttackState:
+    """How an attack result stands that cells to do start from. `reason` says what is wrong with one
+    that is there.
+    """
+
+    state: Literal["stored", "stale", "missing", "broken", "again"]
+    reason: str = ""
+    digest: str = ""
+
+    @property
+    def to_make(self) -> bool:
+        return self.state in ("missing", "broken", "again")
+
+
+def results_dir() -> Path:
+    """Where results of matrices are stored."""
+    return Path("leaderboard/results")
+
+
+@dataclass(eq=False)
+class PlannedMatrix:
+    """A protocol, or a part of it, over a store of results. rerun: what to do again, of the words
+    in `RERUN`. resolve: whom to ask what a plan needs to know of a plugin.
+    """
+
+    protocol: Protocol
+    selection: Selection = field(default_factory=Selection)
+    rerun: frozenset[str] = frozenset()
+    results: Path = field(default_factory=results_dir)
+    records: Path = field(default_factory=record_dir)
+    resolve: Resolve = by_class
+
+    def __post_init__(self) -> None:
+        require_rerun(self.rerun)
+
+    @cached_property
+    def store(self) -> ResultStore:
+        return ResultStore(self.results)
+
+    @cached_property
+    def standings(self) -> tuple[StoredState, ...]:
+        """How every cell of the plan stands, as of the first look."""
+        present = self.store.names(self.protocol.name)
+        return tuple(
+            stored_state(cell, self.store, present, self.rerun)
+            for cell in plan(self.protocol, self.selection, self.resolve)
+        )
+
+    def todo(self) -> list[StoredState]:
+        return [stored_state for stored_state in self.standings if stored_state.state in TO_RUN]
+
+    @cached_property
+    def attacked(self) -> dict[str, AttackState]:
+        """How the attack results stand that the cells to do start from, by the name of their
+        folder.
+        """
+        jobs = {s.planned.job.folder_name: s.planned.job for s in self.todo()}
+        return {name: self._attacked(job) for name, job in jobs.items()}
+
+    def cells(self) -> list[Cell]:
+        """The stored cells of the plan, as they are now."""
+        present = self.store.names(self.protocol.name)
+        stored = (stored_state(s.planned, self.store, present).stored for s in self.standings)
+        return [cell for cell in stored if cell is not None]
+
+    def estimate(self) -> Estimate:
+        """The work left, judging by stored results."""
+        todo = [stored_state.planned for stored_state in self.todo()]
+        jobs = {cell.job.folder_name: cell.job for cell in todo}
+        to_attack = [jobs[name] for name, attacked in self.attacked.items() if attacked.to_make]
+        return Timings.of(self.standings).estimate(to_attack, todo)
+
+    def folder_of(self, job: PlannedAttack) -> Path:
+        """Where the attacked model is stored, or will be."""
+        return self.records.absolute() / job.folder_name
+
+    def _attacked(self, job: PlannedAttack) -> AttackState:
+        folder = self.folder_of(job)
+        if not is_stored(folder, job.key):
+            return (
+                AttackState("broken", "is not what its manifest says")
+                if (folder / ATTACK_FILE).exists()
+                else AttackState("missing")
+            )
+        manifest = Manifest.read(read_json(folder / MANIFEST), folder / MANIFEST)
+        changed = changed_sources(job.sources, manifest.provenance)
+        if not changed:
+            return AttackState("stored", digest=manifest.sha256)
+        state: Literal["again", "stale"] = "again" if "stale" in self.rerun else "stale"
+        return AttackState(state, f"was {changed}", manifest.sha256)
