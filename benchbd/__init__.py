@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from benchbd.engine.classifier import Classifier
     from benchbd.running.run import Run
 
-__all__ = ["load_model", "load_results", "matrix", "run"]
+__all__ = ["__version__", "load_model", "load_results", "matrix", "run"]
+
+__version__ = version("benchbd")
 
 os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"

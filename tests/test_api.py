@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 import benchbd
+import benchbd.api.executors
 from benchbd.errors import ConfigError, RecordError
 from benchbd.executing import executor as executors
 from benchbd.executing.executor import Limits
@@ -105,3 +107,19 @@ def test_a_folder_without_results_is_an_empty_table_and_no_folder_is_an_error(
     assert empty.empty and {"asr", "defense_label", "recipe"} <= set(empty.columns)
     with pytest.raises(RecordError, match=r"no folder of results at nosuch; .* fills one"):
         benchbd.load_results("nosuch")
+
+
+def test_a_name_of_the_door_for_executors_is_still_found_in_the_one_for_methods() -> None:
+    with pytest.warns(DeprecationWarning, match=r"import it from benchbd\.api\.executors"):
+        from benchbd.api import run_stage  # type: ignore[attr-defined]
+    assert run_stage is benchbd.api.executors.run_stage
+
+
+def test_other_names_are_no_part_of_the_door() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'run_stages'"):
+        from benchbd.api import run_stages  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_the_version_is_the_one_of_the_distribution() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert benchbd.__version__ == project["version"]

@@ -8,8 +8,12 @@ import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import benchbd.api
+import benchbd.api.executors
 
 ROOT = Path(__file__).parents[1]
 CORE, ZOO = ROOT / "benchbd", ROOT / "plugins" / "benchbd_zoo"
@@ -148,13 +152,19 @@ def test_the_core_never_imports_the_zoo() -> None:
 
 
 def test_plugins_import_only_the_plugin_door() -> None:
+    """Executors have a second one; nobody else has anything to do with stages."""
     wrong = {
         f"{module(path)}: {name}"
         for path in files(ZOO)
         for name in imported(path)
-        if name.split(".")[0] == "benchbd" and not name.startswith("benchbd.api.")
+        if name.split(".")[0] == "benchbd" and name.rpartition(".")[0] not in doors(path)
     }
     assert wrong == set()
+
+
+def doors(path: Path) -> tuple[str, ...]:
+    executor = path.is_relative_to(ZOO / "executor")
+    return ("benchbd.api", "benchbd.api.executors") if executor else ("benchbd.api",)
 
 
 def test_the_core_names_no_plugin() -> None:
@@ -169,12 +179,14 @@ def test_the_core_names_no_plugin() -> None:
     assert found == set()
 
 
-def test_the_plugin_door_is_complete_and_sorted() -> None:
-    names = benchbd.api.__all__
+@pytest.mark.parametrize("door", [benchbd.api, benchbd.api.executors], ids=lambda d: d.__name__)
+def test_a_door_is_complete_and_sorted(door: ModuleType) -> None:
+    names = door.__all__
     assert names == sorted(names)
     assert len(names) == len(set(names))
-    assert [name for name in names if not hasattr(benchbd.api, name)] == []
-    public = {name for name in imported(CORE / "api.py") if name.startswith("benchbd.")}
+    assert [name for name in names if not hasattr(door, name)] == []
+    assert door.__file__ is not None
+    public = {name for name in imported(Path(door.__file__)) if name.startswith("benchbd.")}
     assert {name.rpartition(".")[2] for name in public} == set(names)
 
 
@@ -197,6 +209,10 @@ def test_no_class_or_alias_of_the_core_has_the_name_of_another() -> None:
             if not name.startswith("_"):
                 homes.setdefault(name, []).append(module(path))
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def test_the_doors_share_no_name() -> None:
+    assert set(benchbd.api.__all__) & set(benchbd.api.executors.__all__) == set()
 
 
 def test_functions_are_short() -> None:

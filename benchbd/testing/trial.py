@@ -23,10 +23,8 @@ from benchbd.api import (
     DataError,
     DataFilter,
     DataSet,
-    Executor,
     ImageSet,
     InputDetector,
-    Limits,
     Model,
     ModelDetector,
     NotApplicable,
@@ -34,11 +32,11 @@ from benchbd.api import (
     Recipe,
     Repair,
     RobustTraining,
-    Session,
     Split,
     TrainingControlledAttack,
     TrainingSetRepair,
 )
+from benchbd.api.executors import Executor, Limits, Session
 from benchbd.data.budget import draw_budget
 from benchbd.engine.classifier import Classifier
 from benchbd.plugin.plugin import Plugin

@@ -51,7 +51,7 @@ def test_importing_all_of_them_disturbs_nothing() -> None:
     import sys
 
     program = (
-        "import sys, torch, benchbd.api\n"
+        "import sys, torch, benchbd.api.executors\n"
         "from benchbd.plugin.registry import load\n"
         "from benchbd.testing.process_state import generators, settings, writes\n"
         "were = settings() | generators()\n"

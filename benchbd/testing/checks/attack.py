@@ -11,16 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from benchbd.api import (
-    Attack,
-    PoisoningAttack,
-    Recipe,
-    State,
-    TrainingControlledAttack,
-    predict,
-    to_uint8,
-)
-from benchbd.data.poisoned import PoisonedSet
+from benchbd.api import Attack, PoisoningAttack, Recipe, TrainingControlledAttack, predict, to_uint8
+from benchbd.data.poisoned import PoisonedSet, State
 from benchbd.engine.structure import in_training
 from benchbd.record.attack_result import load_attack_result
 from benchbd.running.attack_job import AttackJob

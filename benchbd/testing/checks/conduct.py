@@ -7,7 +7,8 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from benchbd.api import Attack, Executor, Model, NotApplicable
+from benchbd.api import Attack, Model, NotApplicable
+from benchbd.api.executors import Executor
 from benchbd.defense.defense import Defense
 from benchbd.engine.classifier import Classifier
 from benchbd.testing.check import check, require

@@ -10,7 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from benchbd.api import DataFilter, InputDetector, ModelDetector, Scorer, State, Suspicion, Verdict
+from benchbd.api import DataFilter, InputDetector, ModelDetector, Scorer, Suspicion, Verdict
+from benchbd.data.poisoned import State
 from benchbd.measure.detection import separation
 from benchbd.testing import tiny_data
 from benchbd.testing.check import check, require

@@ -13,7 +13,7 @@ SECONDS = 2.0
 IMPORT_CHECK_SECONDS = 60
 IMPORT_PROGRAM = """
 import json, sys, time
-import benchbd.api, benchbd.plugin.registry, torch
+import benchbd.api.executors, benchbd.plugin.registry, torch
 from benchbd.testing.process_state import generators, settings, writes
 place, kind, name = sys.argv[1:]
 were, drawn, start = settings(), generators(), time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchbd.api import Ended, Executor, Limits, Session, run_stage
+from benchbd.api.executors import Ended, Executor, Limits, Session, run_stage
 
 
 class InProcess(Executor):

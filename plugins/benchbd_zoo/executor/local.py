@@ -15,13 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchbd.api import (
+from benchbd.api import param
+from benchbd.api.executors import (
     Ended,
     Executor,
     Limits,
     Session,
     log_path,
-    param,
     read_ended,
     usable_cores,
     visible_gpus,

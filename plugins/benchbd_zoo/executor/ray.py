@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchbd.api import (
+from benchbd.api import ConfigError, global_random_state, param
+from benchbd.api.executors import (
     Busy,
-    ConfigError,
     Ended,
     Executor,
     Limits,
@@ -34,9 +34,7 @@ from benchbd.api import (
     bring_home,
     claimed,
     files_made,
-    global_random_state,
     pack_attack,
-    param,
     settle,
     usable_cores,
 )

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from benchbd.api import (
-    ConfigError,
+from benchbd.api import ConfigError, param
+from benchbd.api.executors import (
     Ended,
     Executor,
     Limits,
     Session,
-    param,
     read_ended,
     usable_cores,
     write_ended,

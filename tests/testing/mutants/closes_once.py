@@ -1,6 +1,6 @@
 """Its session cannot be closed a second time. caught by: closes."""
 
-from benchbd.api import Executor, Session, run_stage
+from benchbd.api.executors import Executor, Session, run_stage
 
 
 class Mutant(Executor):

@@ -13,8 +13,9 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from benchbd.api import DataFilter, ImageSet, Recipe, State, Suspicion
+from benchbd.api import DataFilter, ImageSet, Recipe, Suspicion
 from benchbd.data.budget import CleanSet, draw_budget
+from benchbd.data.poisoned import State
 from benchbd.measure.detection import separation
 from benchbd.plugin import registry
 from benchbd.record.attack_result import AttackResult

@@ -13,7 +13,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from benchbd.api import Ended, Limits, Session
+from benchbd.api.executors import Ended, Limits, Session
 from benchbd_zoo.executor.local import Local
 
 PAUSE = 0.02

@@ -1,0 +1,37 @@
+"""The door for executors: what runs the stages of a matrix imports this beside `benchbd.api`."""
+
+from benchbd.engine.hardware import usable_cores, visible_gpus
+from benchbd.errors import RecordError, Unwritable
+from benchbd.executing.executor import Executor, Limits, Session
+from benchbd.executing.parcel import (
+    attack_folder,
+    bring_home,
+    claimed,
+    files_made,
+    pack_attack,
+    settle,
+)
+from benchbd.executing.stage import Ended, log_path, read_ended, run_stage, write_ended
+from benchbd.record.claim import Busy
+
+__all__ = [
+    "Busy",
+    "Ended",
+    "Executor",
+    "Limits",
+    "RecordError",
+    "Session",
+    "Unwritable",
+    "attack_folder",
+    "bring_home",
+    "claimed",
+    "files_made",
+    "log_path",
+    "pack_attack",
+    "read_ended",
+    "run_stage",
+    "settle",
+    "usable_cores",
+    "visible_gpus",
+    "write_ended",
+]
