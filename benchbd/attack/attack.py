@@ -13,17 +13,18 @@ from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import PrivateAttr
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
+from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import keep_blocks_in_heap
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, ContractBroken
 from benchbd.plugin.plugin import Plugin, param
 
 LabelMode = Literal["all_to_one", "all_to_all"]
-BuildModel = Callable[[], nn.Module]
+BuildModel = Callable[[], Classifier]
 """A freshly initialised classifier on the device of the run, another one at each call."""
 
 _STAMP_BATCH = 256

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchbd.attack.attack import Attack
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet
+from benchbd.engine.classifier import Classifier
 from benchbd.engine.recipe import Recipe
 
 
@@ -32,7 +33,7 @@ class TrainingControlledAttack(Attack):
 
     @abstractmethod
     def train(
-        self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
+        self, model: Classifier, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module | Trained:
         """The trained model, from a fresh one and the clean training set; `Trained` when the
         trigger was learned too.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from benchbd.attack.attack import BuildModel
 from benchbd.data.budget import CleanSet, budget_from_file, draw_budget
@@ -81,7 +80,7 @@ class Case:
         plugin = rebuild(Model, made.model, made.found_as)
         seeds = fork(self.seeds.generator("defense-init", self.defense))
 
-        def build() -> nn.Module:
+        def build() -> Classifier:
             seed = int(torch.randint(0, 2**62, (), generator=seeds))
             return plugin.classifier(self.attack.train.clean, seed).to(self.machine.device)
 

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import torch
-from torch import nn
 
 from benchbd.data.budget import CleanSet
 from benchbd.data.images import ImageSet
@@ -14,6 +13,7 @@ from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense
 from benchbd.defense.outcome import Outcome, Suspicion
 from benchbd.defense.suspects import suspects
+from benchbd.engine.classifier import Classifier
 from benchbd.engine.training import fit
 from benchbd.errors import ConfigError
 
@@ -33,7 +33,7 @@ class DataFilter(CleanDataDefense):
 
     @abstractmethod
     def score(
-        self, train_as_seen: ImageSet, model: nn.Module, clean: CleanSet, rng: torch.Generator
+        self, train_as_seen: ImageSet, model: Classifier, clean: CleanSet, rng: torch.Generator
     ) -> Suspicion:
         """Suspicion (N,) of all training samples in order, and the threshold above which one is
         removed.

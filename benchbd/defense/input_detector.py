@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchbd.data.budget import CleanSet
 from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense, require_scores
 from benchbd.defense.outcome import Outcome
+from benchbd.engine.classifier import Classifier
 from benchbd.engine.inference import EVAL_BATCH
 from benchbd.measure.detection import separation
 from benchbd.plugin.plugin import param
@@ -43,7 +44,7 @@ class InputDetector(CleanDataDefense):
     )
 
     @abstractmethod
-    def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
+    def fit(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Scorer:
         """A scorer for inputs of `model`, from clean data alone."""
 
     def threshold(self, validation: Tensor) -> float:

@@ -6,12 +6,12 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import torch
-from torch import nn
 
 from benchbd.data.budget import CleanSet
 from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense, require_eval, require_scores, require_type
 from benchbd.defense.outcome import Outcome, Verdict
+from benchbd.engine.classifier import Classifier
 
 
 class ModelDetector(CleanDataDefense):
@@ -22,7 +22,7 @@ class ModelDetector(CleanDataDefense):
     family: ClassVar[str] = "model-detector"
 
     @abstractmethod
-    def inspect(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Verdict:
+    def inspect(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Verdict:
         """Score (K,) and flag (K,) per class, reversed triggers, and a repaired model if the method
         mends.
         """

@@ -15,6 +15,7 @@ from benchbd.data.images import ImageSet
 from benchbd.defense.case import Case
 from benchbd.defense.defense import CleanDataDefense, Defense, require_eval
 from benchbd.defense.outcome import Outcome, Repaired
+from benchbd.engine.classifier import Classifier
 
 
 def _outcome(answer: nn.Module | Repaired, who: str, samples: int) -> Outcome:
@@ -41,7 +42,7 @@ class Repair(CleanDataDefense):
 
     @abstractmethod
     def repair(
-        self, model: nn.Module, clean: CleanSet, rng: torch.Generator
+        self, model: Classifier, clean: CleanSet, rng: torch.Generator
     ) -> nn.Module | Repaired:
         """The repaired model in eval mode, on the device of `model`, which is this method's own
         copy.
@@ -62,7 +63,7 @@ class TrainingSetRepair(Defense):
 
     @abstractmethod
     def repair(
-        self, model: nn.Module, train_as_seen: ImageSet, rng: torch.Generator
+        self, model: Classifier, train_as_seen: ImageSet, rng: torch.Generator
     ) -> nn.Module | Repaired:
         """The repaired model in eval mode, on the device of `model`, which is this method's own
         copy.

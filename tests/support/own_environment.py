@@ -8,20 +8,22 @@ import os
 import site
 import subprocess
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+SOURCES = (ROOT, ROOT / "plugins")
 QUIETLY = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
 
 class OwnEnvironment:
-    """Made in `folder`. What is installed is seen there alone."""
+    """Made in `folder`. What is installed is seen there alone; of benchbd the `sources` are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sources: Sequence[Path] = SOURCES) -> None:
         venv.create(folder, with_pip=False, symlinks=True)
         self.python = folder / "bin" / "python"
         (packages,) = folder.glob("lib/*/site-packages")
-        inherited = [*site.getsitepackages(), str(ROOT), str(ROOT / "plugins")]
+        inherited = [*site.getsitepackages(), *map(str, sources)]
         (packages / "inherited.pth").write_text("\n".join(inherited) + "\n")
 
     def run(self, command: str, cwd: Path) -> str:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchbd.api import (
+    Classifier,
     CleanSet,
     ConfigError,
     InputDetector,
@@ -46,7 +47,7 @@ class Disagreement(InputDetector):
         {"epochs": 0}, "parameters of that repair, such as {layer: conv_3, epochs: 0}"
     )
 
-    def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
+    def fit(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Scorer:
         repair = create("defense", self.repair, self.options)
         if not isinstance(repair, Repair):
             raise ConfigError(

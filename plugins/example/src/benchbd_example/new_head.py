@@ -8,13 +8,10 @@ A backdoor that lives in the features survives this; one that lives in the last 
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from benchbd.api import CleanSet, Repair, device_of, features, param, track
+from benchbd.api import Classifier, CleanSet, Repair, device_of, features, param, track
 
 
 class NewHead(Repair):
@@ -25,8 +22,8 @@ class NewHead(Repair):
     steps: int = param(200, "updates of the head", ge=0)
     lr: float = param(0.05, "learning rate", gt=0)
 
-    def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
-        known, head = clean.all(), cast(nn.Linear, model.head)
+    def repair(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Classifier:
+        known, head = clean.all(), model.head
         z = features(model, known.images).to(device_of(model))
         with torch.no_grad():
             head.weight.copy_(torch.randn(head.weight.shape, generator=rng) / head.in_features**0.5)
