@@ -43,13 +43,20 @@ def run(
 ) -> Run:
     """Attack a model and defend it; the same as the command `benchbd run`.
 
-    attack: name of an attack, unless `result_file` names a stored attack result. defense: one name
-    or several. seed: of every random draw; 0 unless `result_file` has one. settings:
-    hyper-parameters by KIND.PARAM, such as `{"defense.anp_eps": 0.2, "recipe.epochs": 5}`.
-    protocol: where everything comes from that is not given. Results are stored under `record/`.
+    attack: the name of an attack, unless `result_file` is the path of a stored attack result.
+    defense: one name or several. model, dataset: names; without one, those of the protocol. seed:
+    that of every random draw; without one, 0 or that of `result_file`. protocol: the name or the
+    file of a protocol, from which everything comes that is not given. settings: hyper-parameters by
+    KIND.PARAM, such as `{"defense.anp_eps": 0.2, "recipe.epochs": 5}`. device: "auto", "cpu",
+    "cuda" or "cuda:1". name: that of the folder under `record/` in which the results are stored.
 
     Returns the attack result and one cell per defense. Raises `BenchbdError` with what to do about
-    it.
+    it; a defense that fails is a cell whose status says so.
+
+    >>> tiny = {"dataset.size": 8, "model.width": 2, "recipe.epochs": 1}
+    >>> done = benchbd.run(attack="clean", defense="none", settings=tiny)
+    >>> done.cells[0].status.code, 0 <= done.cells[0].metrics.acc <= 1
+    ('ok', True)
     """
     from benchbd.arguments import defense_names, require_names
     from benchbd.plugin.hooks import Observers
@@ -90,11 +97,27 @@ def matrix(
 ) -> DataFrame:
     """Run all cells of a protocol that are missing; the same as the command `benchbd matrix`.
 
-    attacks, defenses, seeds: one or several; all of the protocol's unless given.
-    rerun: also do again what ended so, such as "failed", and what is "stale".
-    settings: parameters of the executor, such as `{"executor.gpus": "0,1"}`.
-    time_limit, memory_limit: seconds and GiB that a stage may take.
-    Returns one row per stored cell of the plan (see `load_results`). Raises `BenchbdError`.
+    protocol: a name or a file. attacks, defenses, seeds: one or several; without them, all of the
+    protocol. rerun: also do again the cells that ended so, such as "failed", or that are "stale".
+    executor: the name of an executor. workers: stages at a time. settings: parameters of the
+    executor, such as `{"executor.gpus": "0,1"}`. results: the folder of results. time_limit:
+    seconds that a stage may take. memory_limit: GiB that it may use. fail_fast: stop at the first
+    cell that fails.
+
+    Returns one row per stored cell of the plan, as `load_results` does. Raises `BenchbdError`.
+
+    >>> _ = Path("tiny.yaml").write_text('''
+    ... name: tiny
+    ... dataset: {name: digits, params: {size: 8}}
+    ... model: {name: resnet_small, params: {width: 2}}
+    ... recipe: {epochs: 1}
+    ... seeds: [0]
+    ... attacks: [clean]
+    ... defenses: [none]
+    ... ''')
+    >>> table = benchbd.matrix("tiny.yaml", executor="inprocess")
+    >>> table[["attack", "defense", "status"]].values.tolist()
+    [['clean', 'none', 'ok']]
     """
     from benchbd.arguments import several
     from benchbd.executing.executor import open_executor
@@ -124,8 +147,15 @@ def matrix(
 
 
 def load_model(path: str | Path) -> Classifier:
-    """The model that `benchbd export safetensors` wrote to `path`: images (N, C, H, W) in [0, 1] to
-    logits (N, K).
+    """The model that `benchbd export safetensors` wrote to `path`, in eval mode. It takes images
+    (N, C, H, W) in [0, 1] and gives logits (N, K).
+
+    Raises `RecordError` for a file that is missing, damaged or not written by that command.
+
+    >>> benchbd.load_model("model.safetensors")
+    Traceback (most recent call last):
+        ...
+    benchbd.errors.RecordError: ...model.safetensors...
     """
     from benchbd.exporting.weights import load_model
 
@@ -134,10 +164,14 @@ def load_model(path: str | Path) -> Classifier:
 
 def load_results(results: str | Path = "leaderboard/results") -> DataFrame:
     """All stored cells that can be believed, one row each: coordinates, status, shares, counts,
-    cost, parameters.
+    cost and parameters. `attack_label` and `defense_label` tell variants of a method apart.
 
-    `attack_label` and `defense_label` tell variants apart. Raises `RecordError` where there is no
-    such folder.
+    results: the folder that `benchbd.matrix` fills. Raises `RecordError` where there is no such
+    folder.
+
+    >>> Path("results").mkdir()
+    >>> len(benchbd.load_results("results"))
+    0
     """
     from benchbd.errors import RecordError
     from benchbd.leaderboard.board.frame import labelled_frame

@@ -24,23 +24,60 @@ from benchbd.errors import ConfigError, ContractBroken
 from benchbd.plugin.plugin import Plugin, param
 
 LabelMode = Literal["all_to_one", "all_to_all"]
+"""How an attack changes labels. `"all_to_one"` gives every triggered image the class `target`;
+`"all_to_all"` gives an image of class k the class k + 1, and one of the last class the class 0.
+
+>>> mode: LabelMode = "all_to_all"
+>>> relabel(torch.tensor([0, 1, 2]), num_classes=3, mode=mode, target=0)
+tensor([1, 2, 0])
+"""
 BuildModel = Callable[[], Classifier]
-"""A freshly initialised classifier on the device of the run, another one at each call."""
+"""A function without arguments. Each call gives another freshly initialised `Classifier`, on the
+device of the run.
+
+>>> first, second = build_model(), build_model()
+>>> torch.equal(first.head.weight, second.head.weight)
+False
+"""
 
 _STAMP_BATCH = 256
 """Images that are stamped at a time: as many as stay in the cache of a core when they are small."""
 
 
 class Attack(Plugin, ABC):
-    """Base of both kinds of attacks."""
+    """What both families of attacks have: a trigger, whom it is aimed at, and how many are
+    poisoned.
+
+    An attack derives from `PoisoningAttack` or from `TrainingControlledAttack`, not from here. It
+    writes `stamp` and may override `prepare`, `attacked_labels`, `scored` and `bystanders`. Three
+    facts are stated as attributes of the class: `clean_label = True` where poisoned training images
+    keep their label, `learns_trigger = True` where the trigger is known only after training, and
+    `unstored`, the names of those tensors of the trigger that only training images need, which are
+    then not stored with the result.
+
+    >>> class Corner(PoisoningAttack):
+    ...     api = 1
+    ...
+    ...     def stamp(self, images, labels, rng):
+    ...         stamped = images.clone()
+    ...         stamped[:, :, -3:, -3:] = 255
+    ...         return stamped
+    >>> attack = Corner(target=2)
+    >>> isinstance(attack, Attack)
+    True
+    >>> attack.attacked_labels(torch.tensor([0, 1, 2]), num_classes=4)
+    tensor([2, 2, 2])
+    >>> attack.scored(torch.tensor([0, 1, 2]), num_classes=4)
+    tensor([ True,  True, False])
+    """
 
     kind: ClassVar[str] = "attack"
     family: ClassVar[str] = ""
     clean_label: ClassVar[bool] = False
     learns_trigger: ClassVar[bool] = False
     unstored: ClassVar[frozenset[str]] = frozenset()
-    """Tensors of the trigger that only training images need, so that they are not stored with the
-    result.
+    """Names of the tensors of the trigger that only training images need; they are not stored with
+    the result.
     """
 
     target: int = param(0, "the class that triggered images are to be taken for", ge=0)
@@ -50,45 +87,51 @@ class Attack(Plugin, ABC):
 
     @abstractmethod
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The trigger as it stands on test images.
+        """Put the trigger on images as they are shown to the model at test time.
 
-        images: uint8 (N, C, H, W), not to be changed; labels: true labels (N,). Returns (N, C, H,
-        W), uint8 or float on the scale from 0 to 255; the base clips and rounds.
+        images: uint8 (N, C, H, W), which must not be changed in place. labels: the true labels
+        (N,). Returns (N, C, H, W), either uint8 or floats on the scale from 0 to 255; the core
+        rounds and clips them, and raises `ContractBroken` for another shape or for pixels that are
+        not numbers.
         """
 
     def prepare(
         self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
     ) -> dict[str, Tensor]:
-        """Draw or optimise what the trigger consists of, once; it is stored with the result and
-        found in `trigger`, on the CPU.
+        """Draw or optimise what the trigger consists of. This is called once, before anything is
+        stamped.
 
-        train lies on the CPU, what `build_model` gives on the device of the run; `rng` draws on the
-        CPU.
+        The tensors that it returns are stored with the result and are found in `trigger`, on the
+        CPU. `train` lies on the CPU and `rng` draws on the CPU; what `build_model` gives lies on
+        the device of the run.
         """
         return {}
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
-        """The class (N,) that triggered images of true labels (N,) are to be taken for."""
+        """The class (N,) that triggered images with the true labels (N,) are to be taken for. It is
+        `target` for all of them unless a method overrides this.
+        """
         return torch.full_like(labels, self.target)
 
     def scored(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which test images (N,) bool count for ASR and RC: those not already of the attacked
-        label.
+        """Which test images, (N,) bool, count for ASR and RC: those whose true label is not already
+        the attacked one.
         """
         return self.attacked_labels(labels, num_classes) != labels
 
     def bystanders(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which test images (N,) bool carry the trigger though it is not meant for them; of most
-        attacks none.
+        """Which test images, (N,) bool, carry the trigger although it is not meant for them. Most
+        attacks have none.
 
-        A source-specific attack names the other classes here. The share of them that is classified
-        as the attacked label all the same is its false activation.
+        An attack that means only some source classes names the other classes here. The share of
+        their triggered images that are taken for the attacked label all the same is the false
+        activation of the attack.
         """
         return torch.zeros_like(labels, dtype=torch.bool)
 
     def outline(self, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """Places (M,) of the test images that are triggered, and which of those are bystanders (M,)
-        bool.
+        """The places (M,) of the test images that are triggered, and which of those are bystanders,
+        (M,) bool.
         """
         scored = self.scored(labels, num_classes)
         away = self.attacked_labels(labels, num_classes) != labels
@@ -97,19 +140,22 @@ class Attack(Plugin, ABC):
 
     @property
     def trigger(self) -> dict[str, Tensor]:
-        """What `prepare` made."""
+        """The tensors that `prepare` made, by name, on the CPU. It is empty before."""
         return self._trigger
 
     def with_trigger(self, trigger: dict[str, Tensor]) -> Self:
-        """This attack, carrying what `prepare` made, on the CPU like the images that it
-        is put on.
+        """A copy of this attack that carries `trigger`, the tensors that `prepare` made. They are
+        moved to the CPU, where the images lie that they are put on.
         """
         prepared = self.model_copy()
         prepared._trigger = {name: value.cpu() for name, value in trigger.items()}
         return prepared
 
     def triggered(self, test: ImageSet, rng: torch.Generator) -> TriggeredSet:
-        """The triggered test set: all scored test images and all bystanders, stamped."""
+        """The triggered test set: all test images that are scored and all bystanders, stamped.
+
+        Raises `ConfigError` when `target` is not a class of `test`.
+        """
         self.require_target(test)
         indices, bystander = self.outline(test.labels, test.num_classes)
         chosen = test.subset(indices)
@@ -129,8 +175,10 @@ class Attack(Plugin, ABC):
         labels: Tensor,
         rng: torch.Generator,
     ) -> Tensor:
-        """`stamp` over all images, a block at a time, rounded to uint8 by the one rule
-        and checked.
+        """Call `stamp`, which may be any method of that form, on all images (N, C, H, W) uint8,
+        some at a time. Returns uint8 images, rounded and clipped.
+
+        Raises `ContractBroken` when the shape has changed or a pixel is not a number.
         """
         if not len(images):
             return images
@@ -155,7 +203,7 @@ class Attack(Plugin, ABC):
         return to_uint8(stamped)
 
     def require_target(self, images: ImageSet) -> None:
-        """Raise `ConfigError` when the target class does not exist."""
+        """Raise `ConfigError` when `target` is not a class of `images`."""
         if self.target >= images.num_classes:
             raise ConfigError(
                 f"{self.name}: expected target to be a class from 0 to {images.num_classes - 1}, "
@@ -164,12 +212,22 @@ class Attack(Plugin, ABC):
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Clip to 0..255 and round to nearest, halves to even: the one rule by which every trigger
-    becomes an image.
+    """Clip images of any shape to the range from 0 to 255 and round them to the nearest whole
+    number, halves to the even one. This is the one rule by which every trigger becomes an image.
+
+    A float tensor on the scale from 0 to 255 becomes uint8; a uint8 tensor is returned as it is.
+
+    >>> to_uint8(torch.tensor([-3.0, 0.5, 1.5, 300.0]))
+    tensor([  0,   0,   2, 255], dtype=torch.uint8)
     """
     return images if images.dtype == torch.uint8 else images.round().clamp_(0, 255).to(torch.uint8)
 
 
 def relabel(labels: Tensor, num_classes: int, mode: LabelMode, target: int) -> Tensor:
-    """Attacked labels: all to one class, or each class to the next, the last to the first."""
+    """The attacked labels (N,) of images with the true labels (N,): `target` for all of them under
+    `"all_to_one"`, the next class, and the first after the last, under `"all_to_all"`.
+
+    >>> relabel(torch.tensor([0, 1, 2]), num_classes=3, mode="all_to_one", target=1)
+    tensor([1, 1, 1])
+    """
     return torch.full_like(labels, target) if mode == "all_to_one" else (labels + 1) % num_classes

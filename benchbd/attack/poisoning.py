@@ -16,8 +16,25 @@ from benchbd.plugin.plugin import param
 
 
 class PoisoningAttack(Attack):
-    """Writes `stamp`; `stamp_poison` and `stamp_cover` too where training images carry another
-    trigger.
+    """An attack that changes some training samples and nothing else. It writes `stamp`.
+
+    The core chooses which samples are poisoned, gives them their labels, rounds and clips, trains
+    the victim and stores the result. An attack whose training images carry another trigger than its
+    test images overrides `stamp_poison`; one that also changes samples without changing their label
+    overrides `choose` and `stamp_cover`.
+
+    >>> class Corner(PoisoningAttack):
+    ...     api = 1
+    ...
+    ...     def stamp(self, images, labels, rng):
+    ...         stamped = images.clone()
+    ...         stamped[:, :, -3:, -3:] = 255
+    ...         return stamped
+    >>> poisoned = Corner(target=2, poison_ratio=0.1).poison(test, rng)
+    >>> len(test), len(poisoned.indices), poisoned.labels.unique()
+    (100, 10, tensor([2]))
+    >>> poisoned.images[:, :, -3:, -3:].min()
+    tensor(255, dtype=torch.uint8)
     """
 
     family: ClassVar[str] = "data-poisoning"
@@ -31,23 +48,27 @@ class PoisoningAttack(Attack):
     )
 
     def stamp_poison(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The trigger on poisoned training images, (N, C, H, W); the one of test time unless
-        overridden.
+        """Put the trigger on poisoned training images (N, C, H, W). It is the trigger of test time
+        unless a method overrides this.
         """
         return self.stamp(images, labels, rng)
 
     def stamp_places(self, clean: ImageSet, places: Tensor, rng: torch.Generator) -> Tensor:
-        """The poisoned versions of the training samples at `places` (P,); of use where they depend
-        on which sample it is.
+        """The poisoned versions (P, C, H, W) of the training samples at `places` (P,). A method
+        overrides this where the trigger depends on which sample it is.
         """
         return self.apply(self.stamp_poison, clean.images[places], clean.labels[places], rng)
 
     def stamp_cover(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """The trigger on cover samples, which keep their label."""
+        """Put the trigger on cover samples (N, C, H, W), which keep their true label. It is that of
+        poisoned images unless a method overrides this.
+        """
         return self.stamp_poison(images, labels, rng)
 
     def may_poison(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which training samples (N,) bool may be poisoned."""
+        """Which training samples, (N,) bool, may be poisoned, by their true labels (N,) and the
+        parameter `eligible`.
+        """
         if self.eligible == "all":
             return torch.ones_like(labels, dtype=torch.bool)
         if self.eligible == "target":
@@ -57,8 +78,10 @@ class PoisoningAttack(Attack):
     def choose(
         self, labels: Tensor, num_classes: int, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Places (P,) of poisoned and (Q,) of cover samples, drawn without overlap; no cover unless
-        overridden.
+        """Draw the places (P,) of poisoned samples and (Q,) of cover samples, none of them twice.
+        There are no cover samples unless a method overrides this.
+
+        Raises `ConfigError` when the ratio means less than one sample, or more than are eligible.
         """
         pool = torch.nonzero(self.may_poison(labels, num_classes))[:, 0]
         wanted = round(
@@ -80,7 +103,10 @@ class PoisoningAttack(Attack):
         return pool[torch.randperm(len(pool), generator=rng)[:wanted]], pool[:0]
 
     def poison(self, clean: ImageSet, rng: torch.Generator) -> PoisonedSet:
-        """The poisoned training set. Raises `ConfigError` when no class can fill the ratio."""
+        """The poisoned training set.
+
+        Raises `ConfigError` when `target` is no class of it, or when the ratio cannot be filled.
+        """
         self.require_target(clean)
         poisoned, cover = self.choose(clean.labels, clean.num_classes, rng)
         indices, order = torch.cat([poisoned, cover]).sort()

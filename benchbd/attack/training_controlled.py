@@ -18,15 +18,44 @@ from benchbd.engine.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained model, and the trigger if it was learned on the way."""
+    """What a training-controlled attack returns when it learned its trigger while it trained: the
+    model in eval mode, and the tensors of the trigger by name.
+
+    >>> answer = Trained(model, {"pattern": torch.zeros(3, 32, 32)})
+    >>> sorted(answer.trigger)
+    ['pattern']
+    """
 
     model: nn.Module
     trigger: dict[str, Tensor]
 
 
 class TrainingControlledAttack(Attack):
-    """Writes `train` and `stamp`. Its `poison_ratio` is a share of every batch; no poisoned set
-    exists to store.
+    """An attack that trains the victim itself. It writes `train` beside `stamp`.
+
+    `poison_ratio` is a share of every batch. There is no poisoned set to store, so a defense that
+    works on the training set does not apply.
+
+    >>> class Corner(TrainingControlledAttack):
+    ...     api = 1
+    ...
+    ...     def stamp(self, images, labels, rng):
+    ...         stamped = images.clone()
+    ...         stamped[:, :, -3:, -3:] = 255
+    ...         return stamped
+    ...
+    ...     def train(self, model, clean_train, recipe, rng):
+    ...         def poison(images, labels):
+    ...             count = round(self.poison_ratio * len(images))
+    ...             stamped = self.stamp(images[:count], labels[:count], rng)
+    ...             images = torch.cat([stamped, images[count:]])
+    ...             given = self.attacked_labels(labels[:count], clean_train.num_classes)
+    ...             return images, torch.cat([given, labels[count:]])
+    ...
+    ...         return fit(model, clean_train, recipe, rng, edit=poison)
+    >>> trained = Corner().train(build_model(), test, recipe, rng)
+    >>> trained.training
+    False
     """
 
     family: ClassVar[str] = "training-controlled"
@@ -35,11 +64,11 @@ class TrainingControlledAttack(Attack):
     def train(
         self, model: Classifier, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module | Trained:
-        """The trained model, from a fresh one and the clean training set; `Trained` when the
-        trigger was learned too.
+        """Train `model`, which is fresh, on the clean training set by `recipe`, poisoning batches
+        on the way. Returns the model in eval mode, or `Trained` when the trigger was learned too.
 
-        The model lies on the device of the run, the set on the CPU: `fit` takes it as it is, all
-        else says `.to(device_of(model))`.
+        The model lies on the device of the run and the set on the CPU. `fit` takes both as they
+        are; other code moves what it needs with `.to(device_of(model))`.
         """
 
 

@@ -10,11 +10,17 @@ _PACKED = 4
 
 
 class Batches:
-    """Batches of a resident image set, cropped and flipped on the way.
+    """Batches of images, cropped at random and mirrored on the way.
 
-    images: uint8 (N, C, H, W), on the device where the batches are wanted. shift: pixels of zero
-    border from which a crop of the old size is taken; flip: mirror half of the images left to
-    right. The draws come from `rng` on the CPU, so that they are the same on every device.
+    images: uint8 (N, C, H, W) with at most four channels, on the device where the batches are
+    wanted, with labels (N,). shift: pixels of zero border around an image, from which a crop of the
+    old size is cut. flip: mirror half of the images left to right. All draws come from a generator
+    on the CPU, so they are the same on every device.
+
+    >>> batches = Batches(test.images, test.labels, shift=2, flip=True)
+    >>> images, labels = batches.take(torch.arange(10), rng)
+    >>> images.shape, images.dtype, labels.shape
+    (torch.Size([10, 3, 32, 32]), torch.uint8, torch.Size([10]))
     """
 
     def __init__(
@@ -29,8 +35,8 @@ class Batches:
         self.flat = _pack(_border(images, shift)) if self.plain is None else None
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W) uint8 and labels (B,) of `indices` (B,), freshly cropped
-        and flipped.
+        """The images (B, C, H, W) uint8 and labels (B,) at the places `indices` (B,), cropped and
+        mirrored anew at each call.
         """
         device = self.labels.device
         places = indices.to(device, non_blocking=True)

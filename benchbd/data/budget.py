@@ -19,8 +19,16 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True, eq=False)
 class CleanSet:
-    """What a defender holds: `train` to learn from, `validation` to choose on; both clean training
-    images.
+    """The clean images that a defender holds: `train` to learn from, `validation` to choose
+    thresholds and epochs on.
+
+    Both are training images that the attacker left alone, and lie on the device of the run. `len()`
+    is the number of images in both.
+
+    >>> len(clean), len(clean.train), len(clean.validation)
+    (40, 32, 8)
+    >>> clean.all().images.shape
+    torch.Size([40, 3, 32, 32])
     """
 
     train: ImageSet
@@ -30,7 +38,7 @@ class CleanSet:
         return len(self.train) + len(self.validation)
 
     def all(self) -> ImageSet:
-        """Both parts together, for methods that choose nothing."""
+        """Both parts as one set, for methods that choose nothing."""
         return ImageSet(
             torch.cat([self.train.images, self.validation.images]),
             torch.cat([self.train.labels, self.validation.labels]),
@@ -38,6 +46,7 @@ class CleanSet:
         )
 
     def to(self, device: torch.device) -> CleanSet:
+        """The same images on another device."""
         return CleanSet(self.train.to(device), self.validation.to(device))
 
 

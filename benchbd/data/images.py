@@ -16,10 +16,19 @@ _PART = 16_384
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Labelled images held in memory, never changed in place.
+    """Labelled images as whole tensors.
 
-    Raises `DataError` when images are not uint8 (N, C, H, W), labels are not (N,), or a label has
-    no class.
+    images: uint8 (N, C, H, W), from 0 to 255. labels: int64 (N,), each the place of its class in
+    `class_names`. The tensors may be shared, so nothing changes them in place. Raises `DataError`
+    for other types or shapes, or for a label without a class.
+
+    >>> pair = ImageSet(
+    ...     torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]), ("cat", "dog")
+    ... )
+    >>> len(pair), pair.num_classes, pair.image_shape
+    (2, 2, (1, 8, 8))
+    >>> len(pair.subset(torch.tensor([1])))
+    1
     """
 
     images: Tensor
@@ -51,22 +60,27 @@ class ImageSet:
 
     @property
     def num_classes(self) -> int:
+        """The number of classes, K."""
         return len(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)"""
+        """The shape (C, H, W) of one image."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
     def subset(self, indices: Tensor) -> ImageSet:
+        """The images at the places `indices` (M,), in that order."""
         return ImageSet(self.images[indices], self.labels[indices], self.class_names)
 
     def to(self, device: torch.device) -> ImageSet:
+        """The same images on another device."""
         return ImageSet(self.images.to(device), self.labels.to(device), self.class_names)
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of every channel, for images in [0, 1]."""
+        """Mean and standard deviation of every channel over all images, on the scale from 0 to 1. A
+        deviation is at least 1/255.
+        """
         counts = torch.zeros(self.images.shape[1], 256, dtype=torch.float64)
         for part in self.images.split(_PART):
             counts += torch.stack(
@@ -83,7 +97,7 @@ class ImageSet:
         )
 
     def fingerprint(self) -> str:
-        """sha256 over shape, pixels, labels and class names."""
+        """The sha256 of shape, pixels, labels and class names, as 64 hexadecimal digits."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.class_names)).encode())
         digest.update(self.images.contiguous().numpy().data)
         digest.update(self.labels.contiguous().numpy().data)

@@ -27,8 +27,15 @@ copy, which is no longer what its file holds.
 
 
 def room_for(shape: tuple[int, ...]) -> Tensor:
-    """An unfilled uint8 tensor: in memory, or mapped where it would take too much of
-    what is free.
+    """An unfilled uint8 tensor of that shape, for the images of a data set.
+
+    It lies in memory where it takes at most half of what is free, and otherwise in a file without a
+    name whose pages are read when they are touched. It is used like any other tensor.
+
+    >>> images = room_for((100, 3, 8, 8))
+    >>> images[:] = 7
+    >>> images.dtype, images.shape
+    (torch.uint8, torch.Size([100, 3, 8, 8]))
     """
     if math.prod(shape) <= RESIDENT_SHARE * psutil.virtual_memory().available:
         return torch.empty(shape, dtype=torch.uint8)

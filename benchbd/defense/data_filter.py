@@ -22,10 +22,20 @@ LEAST_SAMPLES_LEFT = 2
 
 
 class DataFilter(CleanDataDefense):
-    """Writes `score`: suspicion of every training sample, higher is worse.
+    """A defense that scores the training samples. It writes `score`; the core removes the suspects
+    and trains a new model on the rest.
 
-    A class of which every sample is flagged is one that the new model has never seen; that is
+    A class of which every sample is flagged is one that the new model has never seen. That is
     measured, not refused.
+
+    >>> class Bright(DataFilter):
+    ...     api = 1
+    ...
+    ...     def score(self, train_as_seen, model, clean, rng):
+    ...         brightness = train_as_seen.images.float().mean((1, 2, 3))
+    ...         return Suspicion(brightness, threshold=float(brightness.quantile(0.9)))
+    >>> Bright().score(train, model, clean, rng).scores.shape
+    torch.Size([200])
     """
 
     family: ClassVar[str] = "data-filter"
@@ -35,8 +45,10 @@ class DataFilter(CleanDataDefense):
     def score(
         self, train_as_seen: ImageSet, model: Classifier, clean: CleanSet, rng: torch.Generator
     ) -> Suspicion:
-        """Suspicion (N,) of all training samples in order, and the threshold above which one is
-        removed.
+        """The suspicion (N,) of all training samples in order, higher being worse, and the
+        threshold above which a sample is removed.
+
+        Images, model and clean set lie on the device of the run.
         """
 
     def respond(self, case: Case) -> Outcome:

@@ -37,7 +37,12 @@ from benchbd.seeds import global_random_state
 
 
 class Defense(Plugin, ABC):
-    """Base of all defense families. A defense derives from a family, not from here."""
+    """What all families of defenses have: the core loads an attack result, hands the family its
+    share, measures what comes back and stores it.
+
+    A defense derives from one of the families, not from here. It touches no files, devices, seeds
+    or metrics, and never sees test data.
+    """
 
     kind: ClassVar[str] = "defense"
     family: ClassVar[str] = ""
@@ -46,7 +51,7 @@ class Defense(Plugin, ABC):
 
     @abstractmethod
     def respond(self, case: Case) -> Outcome:
-        """Run the family's verb on its share of the case. Written once per family."""
+        """Call the verb of the family on its share of the case. It is written once per family."""
 
     def defense(
         self,
@@ -61,9 +66,11 @@ class Defense(Plugin, ABC):
         """Defend the stored attack result `result_file` (a path, or a name under `record/`),
         measure and store.
 
-        Writes `defense_result.pt`, tables and pictures to `save_path`, by default `defense/<name>`
-        beside the result file. Raises `NotApplicable`, `RecordError`, `ConfigError`, `Diverged` or
-        `ContractBroken`.
+        device: "auto", "cpu", "cuda" or "cuda:1". clean_budget: the share of the training set that
+        the defender holds. evaluate_every: epochs between measurements on the way; 0 for none.
+        save_path: the folder for `defense_result.pt`, tables and pictures; without it,
+        `defense/<name>` beside the result file. Raises `NotApplicable`, `RecordError`,
+        `ConfigError`, `Diverged` or `ContractBroken`.
         """
         return self.against(
             load_attack_result(result_file),
@@ -84,7 +91,7 @@ class Defense(Plugin, ABC):
         protocol: str = "none",
         save_path: str | Path | None = None,
     ) -> DefenseResult:
-        """The same for an attack result that is in memory already."""
+        """The same as `defense`, for an attack result that is in memory already."""
         started = now()
         with default_precision(attack.manifest.recipe["precision"]):
             case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
@@ -127,6 +134,7 @@ class Defense(Plugin, ABC):
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Add `--result_file` and an option for each hyper-parameter to `parser`."""
         parser.add_argument(
             "--result_file",
             "--result-file",
@@ -150,6 +158,7 @@ class CleanDataDefense(Defense):
     index: Path | None = param(None, "file of clean training indices to use instead, one a line")
 
     def clean_data(self, case: Case) -> CleanSet:
+        """The clean images of the case, by the parameters `ratio` and `index`."""
         return case.clean(self.ratio, self.index)
 
 

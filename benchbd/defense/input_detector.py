@@ -20,18 +20,41 @@ from benchbd.plugin.plugin import param
 
 
 class Scorer(Protocol):
-    """What `fit` gives back."""
+    """What `InputDetector.fit` returns: any object with a method `score`.
+
+    >>> class Brightness:
+    ...     def score(self, images):
+    ...         return images.float().mean((1, 2, 3))
+    >>> scorer: Scorer = Brightness()
+    >>> scorer.score(test.images).shape
+    torch.Size([100])
+    """
 
     def score(self, images: Tensor) -> Tensor:
-        """Suspicion (N,) of uint8 images (N, C, H, W), higher is worse."""
+        """The suspicion (N,) of uint8 images (N, C, H, W) on the device of the run, higher being
+        worse. The score of an image must not depend on the others of its batch.
+        """
 
 
 class InputDetector(CleanDataDefense):
-    """Writes `fit`. Inputs whose suspicion lies above that of most clean validation images are
-    turned away.
+    """A defense that judges every input of the deployed model. It writes `fit`, which gives a
+    `Scorer`.
 
-    Clean and triggered inputs arrive shuffled, a batch at a time, so that a scorer cannot tell them
-    by their company.
+    The core scores the clean validation images, sets the threshold so that at most the share `fpr`
+    of them is above it, and turns away test inputs above it. Clean and triggered inputs arrive
+    shuffled, some at a time, so a scorer cannot tell them by their neighbours.
+
+    >>> class Brightness:
+    ...     def score(self, images):
+    ...         return images.float().mean((1, 2, 3))
+    >>> class Bright(InputDetector):
+    ...     api = 1
+    ...
+    ...     def fit(self, model, clean, rng):
+    ...         return Brightness()
+    >>> detector = Bright(fpr=0.25)
+    >>> detector.threshold(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    4.0
     """
 
     family: ClassVar[str] = "input-detector"
@@ -45,10 +68,15 @@ class InputDetector(CleanDataDefense):
 
     @abstractmethod
     def fit(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Scorer:
-        """A scorer for inputs of `model`, from clean data alone."""
+        """A scorer for inputs of `model`, learned from clean images alone. Model and images lie on
+        the device of the run.
+        """
 
     def threshold(self, validation: Tensor) -> float:
-        """Where suspicion begins, from the scores (V,) of clean validation images."""
+        """The score above which an input is turned away, from the scores (V,) of the clean
+        validation images: their quantile at 1 - `fpr`. A method with a rule of its own overrides
+        this.
+        """
         return float(torch.quantile(validation.double(), 1 - self.fpr, interpolation="higher"))
 
     def respond(self, case: Case) -> Outcome:

@@ -15,16 +15,28 @@ from benchbd.engine.classifier import Classifier
 
 
 class ModelDetector(CleanDataDefense):
-    """Writes `inspect`. A flagged model may come back repaired; one that is not flagged stays as it
-    is.
+    """A defense that asks whether a model is backdoored, and towards which class. It writes
+    `inspect`.
+
+    A method may also return a repaired model. Without one, the model stays as it is.
+
+    >>> class Heavy(ModelDetector):
+    ...     api = 1
+    ...
+    ...     def inspect(self, model, clean, rng):
+    ...         weight = model.head.weight.detach().norm(dim=1)
+    ...         return Verdict(scores=weight, flagged=weight > 2 * weight.median())
+    >>> Heavy().inspect(model, clean, rng).scores.shape
+    torch.Size([4])
     """
 
     family: ClassVar[str] = "model-detector"
 
     @abstractmethod
     def inspect(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Verdict:
-        """Score (K,) and flag (K,) per class, reversed triggers, and a repaired model if the method
-        mends.
+        """The finding about `model`, which is this method's own copy: a score (K,) and a flag (K,)
+        for each class, the triggers that were reversed, and a repaired model in eval mode if the
+        method mends.
         """
 
     def respond(self, case: Case) -> Outcome:

@@ -18,11 +18,24 @@ from benchbd.measure.shares import Curve
 
 
 class OracleSelection(Repair):
-    """Stands before a repair that sweeps and has a parameter `acc_ratio`: `class
-    AnpOracle(OracleSelection, ANP)`.
+    """A base that stands before a repair with a sweep, and lets it choose its step on the test set,
+    as some published code does. No defender could, so such a method is shown and never ranked.
 
-    Of all steps that lose at most the share `acc_ratio` of the ACC of the first, the one with the
-    lowest ASR; the earliest of equals.
+    Of all steps whose ACC is at least 1 - `acc_ratio` times that of the first step, it takes the
+    one with the lowest ASR, the earliest of equals. `acc_ratio` is a parameter of the repair, 0.1
+    where it has none.
+
+    >>> class Prune(Repair):
+    ...     api = 1
+    ...     acc_ratio: float = param(0.1, "share of ACC that may be lost", ge=0, le=1)
+    ...
+    ...     def repair(self, model, clean, rng):
+    ...         return model.eval()
+    >>> class PruneOracle(OracleSelection, Prune):
+    ...     api = 1
+    ...     name = "prune_oracle"
+    >>> PruneOracle().oracle, Prune().oracle
+    (True, False)
     """
 
     oracle: ClassVar[bool] = True

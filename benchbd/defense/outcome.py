@@ -12,11 +12,16 @@ from benchbd.engine.sweep import SweepPath
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A path from the model that was handed in, of pruning or of models, for the core to measure
-    step by step.
+    """A path of models that starts at the one that was handed in. The core measures every step of
+    it.
 
-    chosen: the step that was reported; validation_acc: accuracy per step on the defender's
-    validation split, None for a method that holds no clean data.
+    path: a `PruningPath` or a `ModelPath` of S steps. validation_acc: the accuracy at each step on
+    the defender's validation split; None for a method without clean images. chosen: the step whose
+    model is returned. Raises `ValueError` when these do not fit together.
+
+    >>> path = ModelPath("share", (0.0, 0.5, 1.0), build=lambda step: model)
+    >>> Sweep(path, validation_acc=(0.9, 0.9, 0.8), chosen=1).chosen
+    1
     """
 
     path: SweepPath
@@ -34,11 +39,16 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Repaired:
-    """A repaired model, and what else there is to show.
+    """What a repair returns when it has more to show than the repaired model.
 
-    kept: steps of the sweep whose models are stored too, by name; notes: facts to record; tensors:
-    the same for what is no plain value, such as masks; pictures: (C, H, W) in [0, 1] to look at, by
-    name.
+    model: the repaired model, in eval mode. sweep: the path that it was chosen from. kept: names
+    for steps of the sweep whose models are stored too. notes: plain values that are recorded with
+    the result. tensors: the same for tensors, such as masks. pictures: images (C, H, W) in [0, 1]
+    to look at, by name.
+
+    >>> answer = Repaired(model, notes={"pruned": 3})
+    >>> answer.notes
+    {'pruned': 3}
     """
 
     model: nn.Module
@@ -51,8 +61,14 @@ class Repaired:
 
 @dataclass(frozen=True, eq=False)
 class Suspicion:
-    """Suspicion (N,) per sample, higher is worse, and the method's own threshold: above it a sample
-    is flagged.
+    """What a defense thinks of N samples.
+
+    scores: (N,), in the order of the samples, higher being worse. threshold: a sample with a higher
+    score is flagged. notes: plain values that are recorded with the result.
+
+    >>> suspicion = Suspicion(torch.tensor([0.1, 0.9]), threshold=0.5)
+    >>> suspicion.scores > suspicion.threshold
+    tensor([False,  True])
     """
 
     scores: Tensor
@@ -62,10 +78,13 @@ class Suspicion:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A robustly trained model, and what else there is to show.
+    """What robust training returns when it has more to show than the model.
 
-    suspicion: what the method thought of the training samples, where it judged them on its way;
-    notes: facts to record.
+    model: the trained model, in eval mode. suspicion: what the method thought of the training
+    samples, where it judged them. notes: plain values that are recorded with the result.
+
+    >>> Learned(model, notes={"isolated": 12}).suspicion is None
+    True
     """
 
     model: nn.Module
@@ -75,10 +94,16 @@ class Learned:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """A model detector's finding: score (K,) and flag (K,) per class, the reversed triggers by
-    class, a repair if any.
+    """What a model detector has found.
 
-    triggers: what a reversed trigger looks like, (C, H, W) in [0, 1]; they are stored, and drawn.
+    scores: (K,), a number for each class, higher being worse. flagged: (K,) bool, the classes
+    towards which there is a backdoor. triggers: what a reversed trigger looks like, (C, H, W) in
+    [0, 1], by class; they are stored and drawn. repaired: a repaired model in eval mode, or None.
+    notes: plain values that are recorded with the result.
+
+    >>> scores = torch.tensor([0.2, 3.1, 0.4, 0.3])
+    >>> Verdict(scores, flagged=scores > 2).flagged
+    tensor([False,  True, False, False])
     """
 
     scores: Tensor

@@ -34,8 +34,20 @@ def _outcome(answer: nn.Module | Repaired, who: str, samples: int) -> Outcome:
 
 
 class Repair(CleanDataDefense):
-    """Writes `repair`. The clean images are those of the defender's budget, from the
-    training set.
+    """A defense that mends a model with a few clean images. It writes `repair`.
+
+    >>> class Shrink(Repair):
+    ...     api = 1
+    ...     factor: float = param(0.5, "what each weight is multiplied by", ge=0, le=1)
+    ...
+    ...     def repair(self, model, clean, rng):
+    ...         with torch.no_grad():
+    ...             model.head.weight.mul_(self.factor)
+    ...         return model.eval()
+    >>> before = model.head.weight.clone()
+    >>> after = Shrink(factor=0.25).repair(model, clean, rng).head.weight
+    >>> torch.equal(after, before / 4)
+    True
     """
 
     family: ClassVar[str] = "repair"
@@ -44,8 +56,11 @@ class Repair(CleanDataDefense):
     def repair(
         self, model: Classifier, clean: CleanSet, rng: torch.Generator
     ) -> nn.Module | Repaired:
-        """The repaired model in eval mode, on the device of `model`, which is this method's own
-        copy.
+        """The repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
+
+        model: this method's own copy of the backdoored model, free to be changed. clean: the clean
+        images of the defender's budget. Both lie on the device of the run, and so must what is
+        returned. rng: the only source of random numbers, on the CPU.
         """
 
     def respond(self, case: Case) -> Outcome:
@@ -54,8 +69,16 @@ class Repair(CleanDataDefense):
 
 
 class TrainingSetRepair(Defense):
-    """Writes `repair`. It holds no clean data: the training set as the victim saw it is all there
-    is.
+    """A defense that mends a model with the training set that may be poisoned, and holds no clean
+    images. It writes `repair`.
+
+    >>> class TrainOn(TrainingSetRepair):
+    ...     api = 1
+    ...
+    ...     def repair(self, model, train_as_seen, rng):
+    ...         return fit(model, train_as_seen, Recipe(epochs=1, lr=0.01), rng)
+    >>> TrainOn().repair(model, train, rng).training
+    False
     """
 
     family: ClassVar[str] = "repair"
@@ -65,8 +88,11 @@ class TrainingSetRepair(Defense):
     def repair(
         self, model: Classifier, train_as_seen: ImageSet, rng: torch.Generator
     ) -> nn.Module | Repaired:
-        """The repaired model in eval mode, on the device of `model`, which is this method's own
-        copy.
+        """The repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
+
+        model: this method's own copy of the backdoored model, free to be changed. train_as_seen:
+        images and labels as the victim saw them. Both lie on the device of the run, and so must
+        what is returned. rng: the only source of random numbers, on the CPU.
         """
 
     def respond(self, case: Case) -> Outcome:

@@ -18,7 +18,18 @@ from benchbd.engine.recipe import Recipe
 
 
 class RobustTraining(Defense):
-    """Writes `train`. It sees images and labels as given, and nothing of which are poisoned."""
+    """A defense that trains on data that may be poisoned, and must not learn the backdoor. It
+    writes `train`. It sees images and labels as given, and nothing of which are poisoned.
+
+    >>> class Smooth(RobustTraining):
+    ...     api = 1
+    ...
+    ...     def train(self, build_model, train_as_seen, recipe, rng):
+    ...         gentle = recipe.model_copy(update={"label_smoothing": 0.2})
+    ...         return fit(build_model(), train_as_seen, gentle, rng)
+    >>> Smooth().train(build_model, train, recipe, rng).training
+    False
+    """
 
     family: ClassVar[str] = "robust-training"
     needs_poisoned_set: ClassVar[bool] = True
@@ -27,10 +38,11 @@ class RobustTraining(Defense):
     def train(
         self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module | Learned:
-        """The trained model, in eval mode.
+        """The trained model in eval mode, or `Learned` with what the method thought of the samples.
 
-        What `build_model` gives lies on the device of the run, the set on the CPU: `fit` takes it
-        as it is, all else says `.to(device_of(model))`.
+        recipe: how the victim was trained. What `build_model` gives lies on the device of the run
+        and the set on the CPU. `fit` takes both as they are; other code moves what it needs with
+        `.to(device_of(model))`.
         """
 
     def respond(self, case: Case) -> Outcome:

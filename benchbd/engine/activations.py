@@ -13,10 +13,15 @@ from benchbd.errors import ConfigError
 
 
 def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool) -> Tensor:
-    """Mean output of every channel of `layer`, over uint8 `images` (N, C, H, W) and all places:
-    float64 on the CPU.
+    """The mean output of every channel of `layer` over all images and all places, (C,) float64 on
+    the CPU.
 
-    rectified: outputs below zero count as zero.
+    images: uint8 (N, C, H, W). rectified: outputs below zero count as zero. Raises `ConfigError`
+    when the network does not use the layer.
+
+    >>> layer = next(iter(conv_layers(model)))
+    >>> channel_means(model, layer, test.images, rectified=True).shape
+    torch.Size([8])
     """
     totals: list[Tensor] = []
     count = 0
@@ -37,7 +42,12 @@ def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool)
 
 
 def last_executed(model: nn.Module, layers: Iterable[str], images: Tensor) -> str | None:
-    """The one of `layers` that ran last on `images`; None when none of them ran."""
+    """The name of the one of `layers` that ran last on uint8 `images` (N, C, H, W); None when none
+    of them ran.
+
+    >>> last_executed(model, ["network.head", *conv_layers(model)], test.images[:1])
+    'network.head'
+    """
     order: list[str] = []
     with watching_outputs(model, layers, lambda layer, _: order.append(layer)):
         logits(model, images)
@@ -48,7 +58,15 @@ def last_executed(model: nn.Module, layers: Iterable[str], images: Tensor) -> st
 def watching_outputs(
     model: nn.Module, layers: Iterable[str], record: Callable[[str, Tensor], None]
 ) -> Iterator[None]:
-    """Inside, `record(layer, output)` is called whenever one of `layers` has run."""
+    """Inside the `with` block, call `record(layer, output)` whenever one of `layers`, given by
+    name, has run.
+
+    >>> shapes = []
+    >>> with watching_outputs(model, ["network.head"], lambda layer, out: shapes.append(out.shape)):
+    ...     _ = model(to_float(test.images[:8]))
+    >>> shapes
+    [torch.Size([8, 4])]
+    """
 
     def hook(layer: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         return lambda module, inputs, output: record(layer, output)

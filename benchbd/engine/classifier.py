@@ -13,9 +13,18 @@ from benchbd.errors import ContractBroken
 
 
 class Classifier(nn.Module):
-    """Normalisation, then a network with `features(x)` (N, D) and a linear `head` (D -> K).
+    """A model as every method meets it: images (N, C, H, W) in [0, 1] go in, logits (N, K) come
+    out.
 
-    mean, std: per channel, for images in [0, 1].
+    It normalises the images by `mean` and `std`, one number per channel, and hands them to
+    `network`, the module that `Model.build` gave. `head` is the network's linear layer from
+    features to classes; a layer that is assigned to it takes its place.
+
+    >>> images = to_float(test.images[:8])
+    >>> model(images).shape, model.features(images).shape
+    (torch.Size([8, 4]), torch.Size([8, 16]))
+    >>> model.head
+    Linear(in_features=16, out_features=4, bias=True)
     """
 
     mean: Tensor
@@ -28,8 +37,9 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def features(self, images: Tensor) -> Tensor:
-        """Penultimate features (N, D) of images (N, C, H, W) in [0, 1]. Raises `ContractBroken` for
-        uint8.
+        """The penultimate features (N, D) of images (N, C, H, W) in [0, 1].
+
+        Raises `ContractBroken` for uint8 images.
         """
         if (
             isinstance(images, Tensor) and images.dtype == torch.uint8
@@ -45,6 +55,7 @@ class Classifier(nn.Module):
 
     @property
     def head(self) -> nn.Linear:
+        """The last layer, from features (N, D) to logits (N, K)."""
         return self.network.head  # type: ignore[return-value]
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -57,4 +68,5 @@ class Classifier(nn.Module):
             super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
+        """The logits (N, K) of images (N, C, H, W) in [0, 1]."""
         return self.network.head(self.features(images))  # type: ignore[operator, no-any-return]

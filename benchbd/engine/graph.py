@@ -24,8 +24,12 @@ class _Tracer(fx.Tracer):
 
 
 def trace(model: nn.Module) -> fx.GraphModule | None:
-    """The graph of `model` in eval mode, sharing its parameters; None when its code cannot be
-    followed.
+    """The network as a graph of operations that shares its parameters, from torch.fx; None when its
+    code cannot be followed.
+
+    >>> graph = trace(model)
+    >>> graph is not None
+    True
     """
     try:
         with eval_mode(model):
@@ -66,7 +70,13 @@ def _called(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 
 
 def following_norm(graph: fx.GraphModule, layer: str) -> str | None:
-    """The normalisation layer with a scale per channel that directly and alone reads `layer`."""
+    """The name of the normalisation layer with a scale per channel that reads what `layer` gives
+    out, directly and alone; None when there is no such layer.
+
+    >>> graph = trace(model)
+    >>> following_norm(graph, "network.body.0.conv1")
+    'network.body.0.bn1'
+    """
     reader = only_reader(graph, layer)
     norm = _called(graph, reader) if reader is not None else None
     if reader is None or norm is None or not is_scaled_norm(norm):
@@ -75,7 +85,12 @@ def following_norm(graph: fx.GraphModule, layer: str) -> str | None:
 
 
 def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
-    """Whether a ReLU directly and alone reads `layer`."""
+    """Whether a ReLU reads what `layer` gives out, directly and alone.
+
+    >>> graph = trace(model)
+    >>> feeds_relu(graph, "network.body.0.bn1"), feeds_relu(graph, "network.body.0.conv1")
+    (True, False)
+    """
     reader = only_reader(graph, layer)
     if reader is None:
         return False
@@ -84,16 +99,22 @@ def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
 
 
 def deepest_convolution(graph: fx.GraphModule) -> str | None:
-    """The convolution behind the most others, the last executed of equals: a shortcut beside the
-    main path is none.
+    """The name of the convolution that stands behind the most others, and of equals the one that
+    runs last; None when there is no convolution.
+
+    >>> deepest_convolution(trace(model))
+    'network.body.1.conv2'
     """
     path = main_path(graph)
     return path[-1] if path else None
 
 
 def main_path(graph: fx.GraphModule) -> list[str]:
-    """The convolutions on the way that leads through the most of them, in the order in which it
-    does.
+    """The names of the convolutions on that way through the network which passes the most of them,
+    in the order in which they run. A shortcut beside it is no part of it.
+
+    >>> main_path(trace(model))[:2]
+    ['network.body.0.conv1', 'network.body.0.conv2']
     """
     ways: dict[fx.Node, list[str]] = {}
     longest: list[str] = []

@@ -32,13 +32,13 @@ _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where the numbers are computed and in which format."""
+    """Where the numbers are computed, and in which format."""
 
     device: torch.device
     bf16: bool
 
     def autocast(self, images: Tensor) -> AbstractContextManager[object]:
-        """The context in which a network meets a batch of images (B, C, H, W)."""
+        """The context in which a network is to meet a batch of images (B, C, H, W)."""
         # torch 2.13's backward of a strided 1x1 convolution in bfloat16 on a CPU writes past its
         # memory for a single image
         unsafe = len(images) == 1 and self.device.type == "cpu" and torch.is_grad_enabled()
@@ -50,6 +50,7 @@ class Hardware:
 
     @property
     def precision(self) -> Precision:
+        """The number format: `"bf16"` or `"fp32"`."""
         return "bf16" if self.bf16 else "fp32"
 
     @property
@@ -59,15 +60,24 @@ class Hardware:
 
     @property
     def non_blocking(self) -> bool:
+        """Whether a copy to the device may go on while the program does."""
         return self.device.type == "cuda"
 
 
 def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
-    """Choose device and number format. `auto` is what `default_precision` says around it, else what
-    the environment says (`BENCHBD_PRECISION`), else bf16 where it is native.
+    """The device and the number format to compute with.
 
-    Raises `ConfigError` for a device that is not there, and for a format in the environment that
-    there is not.
+    device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`. precision: `"auto"`, `"fp32"` or `"bf16"`;
+    `"auto"` is the format in which the victim was trained; outside of a run it is what the
+    environment variable `BENCHBD_PRECISION` says, or else bf16 where the device has it. What is
+    returned has the fields `device` and `bf16`, and a method `autocast(images)`: the context in
+    which a network is to meet a batch. Raises `ConfigError` for a device that is not there.
+
+    >>> machine = hardware("cpu", "fp32")
+    >>> images = to_float(test.images[:8])
+    >>> with machine.autocast(images):
+    ...     print(machine.device, machine.precision, model(images).dtype)
+    cpu fp32 torch.float32
     """
     where = _device(device)
     keep_blocks_in_heap()
@@ -132,7 +142,12 @@ def memory_peak(device: torch.device) -> int:
 
 
 def usable_cores() -> int:
-    """Cores that this process may really use: affinity and the cgroup's quota respected."""
+    """The number of cores that this process may really use, by its affinity and by the quota of its
+    container.
+
+    >>> usable_cores() >= 1
+    True
+    """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -145,8 +160,11 @@ def usable_cores() -> int:
 
 
 def visible_gpus(device: str) -> tuple[str, ...]:
-    """The GPUs over which a run on `device` may be spread, each as CUDA_VISIBLE_DEVICES names it;
-    none where it means a CPU or one GPU by its number.
+    """The GPUs over which a run on `device` may be spread, each as `CUDA_VISIBLE_DEVICES` names it.
+    There are none where `device` means a CPU, or one GPU by its number.
+
+    >>> visible_gpus("cpu"), visible_gpus("cuda:0")
+    ((), ())
     """
     if device not in ("auto", "cuda"):
         return ()

@@ -18,7 +18,16 @@ EVAL_BATCH = 256
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside, every module's own mode again after."""
+    """Put `model` into eval mode inside the `with` block, and give each of its modules its own mode
+    again afterwards.
+
+    >>> _ = model.train()
+    >>> with eval_mode(model):
+    ...     print(model.training)
+    False
+    >>> model.training
+    True
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -37,8 +46,17 @@ def batched(
     precision: Precision = "auto",
     what: str = "",
 ) -> Tensor:
-    """`function` of [0, 1] images (B, C, H, W), over uint8 `images` (N, C, H, W); results joined on
-    the CPU as float32.
+    """Call `function` on images (B, C, H, W) in [0, 1], a batch after the other, without gradients.
+    Returns all results joined, float32 on the CPU.
+
+    images: uint8 (N, C, H, W), wherever they lie. device: where `function` wants its batches.
+    batch: the largest B. precision: as for `hardware`. what: a name under which progress is shown;
+    empty for none.
+
+    >>> def brightness(images):
+    ...     return images.mean((1, 2, 3))
+    >>> batched(brightness, test.images, torch.device("cpu")).shape
+    torch.Size([100])
     """
     machine = hardware(str(device), precision)
     starts = range(0, len(images), batch)
@@ -55,13 +73,25 @@ def batched(
 def logits(
     model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = ""
 ) -> Tensor:
-    """(N, K) float32 on the CPU, for uint8 images (N, C, H, W)."""
+    """The logits (N, K) of uint8 images (N, C, H, W), float32 on the CPU. The model is asked in
+    eval mode, a batch after the other.
+
+    precision: as for `hardware`. what: a name under which progress is shown; empty for none.
+
+    >>> logits(model, test.images).shape
+    torch.Size([100, 4])
+    """
     with eval_mode(model):
         return batched(model, images, device_of(model), precision=precision, what=what)
 
 
 def features(model: nn.Module, images: Tensor, *, precision: Precision = "auto") -> Tensor:
-    """Penultimate features (N, D) float32 on the CPU."""
+    """The penultimate features (N, D) of uint8 images (N, C, H, W), float32 on the CPU. The model
+    is asked in eval mode, a batch after the other.
+
+    >>> features(model, test.images).shape
+    torch.Size([100, 16])
+    """
     with eval_mode(model):
         return batched(model.features, images, device_of(model), precision=precision)  # type: ignore[arg-type]
 
@@ -69,7 +99,13 @@ def features(model: nn.Module, images: Tensor, *, precision: Precision = "auto")
 def predict(
     model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = ""
 ) -> Tensor:
-    """Predicted class of every image, (N,) int64."""
+    """The predicted class (N,) int64 of uint8 images (N, C, H, W), on the CPU.
+
+    precision: as for `hardware`. what: a name under which progress is shown; empty for none.
+
+    >>> predict(model, test.images).shape
+    torch.Size([100])
+    """
     if not len(images):
         return torch.zeros(0, dtype=torch.int64)
     return logits(model, images, precision=precision, what=what).argmax(1)
@@ -78,5 +114,10 @@ def predict(
 def accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, *, precision: Precision = "auto"
 ) -> float:
-    """Share of images predicted as their label."""
+    """The share, from 0 to 1, of uint8 images (N, C, H, W) that are predicted as their label (N,).
+    A method asks it of its validation images, to choose on.
+
+    >>> accuracy(model, test.images, labels=predict(model, test.images))
+    1.0
+    """
     return float((predict(model, images, precision=precision) == labels.cpu()).double().mean())

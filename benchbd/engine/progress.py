@@ -25,7 +25,13 @@ _PAUSE = 0.1
 
 
 def track(steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Pass `steps` through and report how many are done."""
+    """Pass through `steps`, and show how many of them are done under the name `what`.
+
+    total: the number of steps, where `steps` has no length.
+
+    >>> [2 * step for step in track(range(3), "doubling")]
+    [0, 2, 4]
+    """
     report = _report.get()
     if report is None:
         yield from steps
@@ -44,7 +50,12 @@ def track(steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T
 
 
 def epoch_done(model: nn.Module, epochs: int) -> None:
-    """Tell the watcher, if there is one, that `model` has been trained for so many epochs."""
+    """Say that `model` has been trained for so many epochs, so that it can be measured on the way.
+    `fit` says so itself; a training loop of a method's own calls this after each epoch.
+
+    >>> for epoch in range(2):
+    ...     epoch_done(model, epoch + 1)
+    """
     watcher = _after_epoch.get()
     if watcher is not None:
         watcher(model, epochs)
@@ -52,6 +63,7 @@ def epoch_done(model: nn.Module, epochs: int) -> None:
 
 @contextmanager
 def reporting(report: Report | None) -> Iterator[None]:
+    """Inside, what `track` passes through is reported to `report`; None reports to nobody."""
     token = _report.set(report)
     try:
         yield
@@ -61,6 +73,9 @@ def reporting(report: Report | None) -> Iterator[None]:
 
 @contextmanager
 def watching(after_epoch: AfterEpoch | None) -> Iterator[None]:
+    """Inside, `after_epoch` is called whenever a model has been trained for an epoch; None watches
+    nothing.
+    """
     token = _after_epoch.set(after_epoch)
     try:
         yield

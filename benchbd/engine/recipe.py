@@ -16,7 +16,14 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 class Recipe(Plugin):
-    """How a model is trained. The schedule moves once per step and spans the whole training."""
+    """How a model is trained. `fit` takes one.
+
+    The learning rate moves once per step along its schedule, which spans the whole training.
+
+    >>> short = Recipe(epochs=5, lr=0.01, optimizer="adam")
+    >>> short.epochs, short.batch_size
+    (5, 64)
+    """
 
     api = 1
     kind = "recipe"
@@ -44,22 +51,23 @@ class Recipe(Plugin):
 
     @classmethod
     def of(cls, plugin: Plugin) -> Self:
-        """The recipe that a plugin's own parameters describe; what it has no parameter for stays at
-        its default.
+        """The recipe that the parameters of `plugin` describe. What it has no parameter for stays
+        at the default of a recipe.
         """
         return cls(
             **{name: value for name, value in plugin.params.items() if name in cls.model_fields}
         )
 
     def beginning(self, epochs: int) -> Self:
-        """The first `epochs` of this recipe: its schedule is broken off there, or stretched to them
-        where it spans fewer.
+        """The first `epochs` of this recipe. The schedule is broken off there; where it spans fewer
+        epochs, it is stretched to them.
         """
         return self.model_copy(
             update={"epochs": epochs, "horizon": max(self.horizon or self.epochs, epochs)}
         )
 
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer of this recipe over `parameters`."""
         import torch
 
         if self.optimizer == "adam":
@@ -73,8 +81,8 @@ class Recipe(Plugin):
         )
 
     def factor(self, total_steps: int) -> Callable[[int], float]:
-        """The learning rate at a step, as a share of `lr`; `total_steps` is what the schedule
-        spans.
+        """A function from the number of a step to its learning rate, as a share of `lr`. The
+        schedule spans `total_steps`.
         """
         total = max(1, total_steps)
         if self.schedule == "constant":

@@ -33,11 +33,20 @@ AfterStep = Callable[[nn.Module], None]
 
 
 def device_of(model: nn.Module) -> torch.device:
+    """The device on which a model lies: that of its first parameter.
+
+    >>> device_of(model)
+    device(type='cpu')
+    """
     return next(model.parameters()).device
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 images to [0, 1] in channels-last memory."""
+    """The images (N, C, H, W) in [0, 1] that a model takes, from uint8 images of the same shape.
+
+    >>> to_float(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)).flatten()
+    tensor([0., 1.])
+    """
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
@@ -55,9 +64,23 @@ def fit(
 ) -> nn.Module:
     """Train `model` in place and return it in eval mode, on the device where it lies.
 
-    Without `loss` it is the cross-entropy of the recipe, without `course` the schedule is the
-    recipe's. A last batch that is not full is left out unless it is the only one. Raises `Diverged`
-    at the end of an epoch in which the loss stopped being a number.
+    train: labelled images, on any device. recipe: epochs, optimizer, schedule, crops. rng: every
+    draw comes from it. A last batch that is not full is left out, unless it is the only one. Raises
+    `ConfigError` for an empty set, and `Diverged` at the end of an epoch in which the loss was not
+    a number.
+
+    loss: a function of the model, images (B, C, H, W) in [0, 1] and labels (B,) that gives the
+    scalar to descend; without it, the cross-entropy. edit: a function of uint8 images (B, C, H, W)
+    and labels (B,) that gives the batch to train on instead, before it is cropped. course: a
+    function of the steps done and the steps of an epoch that gives the learning rate as a share of
+    `recipe.lr`; without it, the schedule of the recipe. after_step: called with the model after
+    each step, to hold its weights to a rule. what: the name under which progress is shown.
+
+    >>> def cautious(model, images, labels):
+    ...     return F.cross_entropy(model(images), labels) + 1e-3 * model.head.weight.square().sum()
+    >>> fitted = fit(model, clean.train, Recipe(epochs=1, lr=0.01), rng, loss=cautious)
+    >>> fitted is model, fitted.training
+    (True, False)
     """
     if not len(train):
         raise ConfigError("cannot train on an empty set of images")

@@ -25,6 +25,10 @@ from benchbd.errors import ConfigError, NotApplicable, nearest
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 PrunedPart = Literal["scale", "output", "input"]
+"""What it means to prune a channel of a layer. `"scale"`: the scale of a normalisation layer
+becomes zero. `"output"`: its shift does as well, or the weights and the bias of a convolution.
+`"input"`: the column of a linear layer that reads the channel becomes zero.
+"""
 _Part = tuple[slice | list[int], ...]
 
 
@@ -37,8 +41,11 @@ class Unit:
 
 
 def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """All normalisation layers with a scale per channel, by name. Raises `NotApplicable` when there
-    is none.
+    """All normalisation layers of `model` with a learned scale for every channel, by name. Raises
+    `NotApplicable` when there is none.
+
+    >>> list(norm_layers(model))[:2]
+    ['network.body.0.bn1', 'network.body.0.bn2']
     """
     found = {name: module for name, module in model.named_modules() if is_scaled_norm(module)}
     if not found:
@@ -49,12 +56,21 @@ def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def is_scaled_norm(layer: nn.Module) -> bool:
-    """Whether `layer` is a normalisation layer with a learned scale for every channel."""
+    """Whether `layer` is a normalisation layer with a learned scale for every channel.
+
+    >>> is_scaled_norm(nn.BatchNorm2d(8)), is_scaled_norm(nn.BatchNorm2d(8, affine=False))
+    (True, False)
+    """
     return isinstance(layer, NORMS) and isinstance(layer.weight, Tensor) and layer.weight.ndim == 1
 
 
 def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
-    """All convolutions, by name, in the order in which the network registers them."""
+    """All convolutions of `model` by name, in the order in which the network registers them. Raises
+    `NotApplicable` when there is none.
+
+    >>> list(conv_layers(model))[:2]
+    ['network.body.0.conv1', 'network.body.0.conv2']
+    """
     found = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
     if not found:
         raise NotApplicable("the network has no convolution")
@@ -67,8 +83,13 @@ def channels(layer: nn.Module, where: PrunedPart) -> int:
 
 
 def named_layer(model: nn.Module, name: str) -> str:
-    """The full name of the layer that a person calls `name`, which is that name without `network.`,
-    or an end of it that no other layer shares.
+    """The full name of the layer that a person calls `name`: the same without `network.` in front,
+    or an end that no other layer shares.
+
+    Raises `ConfigError` when no layer or several are meant.
+
+    >>> named_layer(model, "body.0.conv1"), named_layer(model, "head")
+    ('network.body.0.conv1', 'network.head')
     """
     layers: list[str] = [full for full, _ in model.named_modules() if full]
     exact = [full for full in layers if full in (name, f"network.{name}")]
@@ -86,11 +107,18 @@ def named_layer(model: nn.Module, name: str) -> str:
 
 @dataclass(frozen=True)
 class PruningPath:
-    """A growing set of pruned units: step s prunes the first `cuts[s]` of `units`, which stand in
-    ascending order of worth.
+    """Channels that are pruned one step after the other, for a `Sweep`. `path_by_threshold` and
+    `path_by_number` make one.
 
-    axis names what grows along the path ("threshold", "number", "fraction pruned"), `values` (S,)
-    says how far each step is; `where` says what pruning means for these layers.
+    axis: the name of what grows, such as "threshold". values: how far each of the S steps is. cuts:
+    step s prunes the first `cuts[s]` of `units`, so they ascend. units: the channels, least worth
+    first. where: what pruning means, `"scale"` or `"output"` of the layer itself, or `"input"` of
+    the linear layer that reads the channel. Raises `ValueError` when `cuts` does not fit.
+
+    >>> worth = {"network.body.0.bn1": torch.tensor([0.3, 0.1, 0.9, 0.5, 0.7, 0.2, 0.8, 0.6])}
+    >>> path = path_by_number(worth, numbers=[0, 2], where="scale")
+    >>> path.pruned(1)
+    {'network.body.0.bn1': [1, 5]}
     """
 
     axis: str
@@ -107,23 +135,24 @@ class PruningPath:
         return len(self.cuts)
 
     def units_at(self, step: int) -> int | None:
-        """How many units a step prunes."""
+        """How many channels a step prunes."""
         return self.cuts[step]
 
     @property
     def layers(self) -> tuple[str, ...]:
+        """The names of all layers in which a channel is pruned."""
         return tuple(dict.fromkeys(unit.layer for unit in self.units))
 
     def pruned(self, step: int) -> dict[str, list[int]]:
-        """Channels pruned at a step, by layer."""
+        """The channels that are pruned at a step, by layer."""
         return _by_layer(self.units[: self.cuts[step]])
 
     def added(self, step: int) -> dict[str, list[int]]:
-        """Channels pruned at a step and not at the one before, by layer."""
+        """The channels that are pruned at a step and not at the one before, by layer."""
         return _by_layer(self.units[self.cuts[step - 1] if step else 0 : self.cuts[step]])
 
     def at(self, model: nn.Module, step: int) -> nn.Module:
-        """A copy of `model` with the units of a step pruned, in eval mode."""
+        """A copy of `model` with the channels of a step pruned, in eval mode."""
         repaired = copy.deepcopy(model)
         prune(repaired, self.pruned(step), self.where)
         return repaired.eval()
@@ -132,8 +161,14 @@ class PruningPath:
 def path_by_threshold(
     worth: dict[str, Tensor], thresholds: Sequence[float], where: PrunedPart
 ) -> PruningPath:
-    """Prune every unit whose worth is below the threshold, at 0 none; `worth` gives (C,) per layer,
-    none of it negative.
+    """A path along which every channel is pruned whose worth lies below the threshold of the step.
+
+    worth: (C,) for each layer, by name; none of it is negative. thresholds: ascending; at 0 nothing
+    is pruned. where: as for `PruningPath`.
+
+    >>> path = path_by_threshold({"bn": torch.tensor([0.3, 0.1, 0.9])}, [0.0, 0.2, 0.5], "scale")
+    >>> path.cuts
+    (0, 1, 2)
     """
     units, scores = ranked(worth)
     cuts = tuple(int(torch.searchsorted(scores, t - 1e-12)) for t in thresholds)
@@ -143,7 +178,15 @@ def path_by_threshold(
 def path_by_number(
     worth: dict[str, Tensor], numbers: Sequence[int], where: PrunedPart, axis: str = "number"
 ) -> PruningPath:
-    """Prune a fixed number of units at each step, least worth first."""
+    """A path along which a fixed number of channels is pruned at each step, least worth first.
+
+    worth: (C,) for each layer, by name. numbers: ascending. where: as for `PruningPath`. axis:
+    "number", or "fraction pruned" for values that are shares of all channels.
+
+    >>> path = path_by_number({"bn": torch.tensor([0.3, 0.1])}, [0, 1], "scale", "fraction pruned")
+    >>> path.values
+    (0.0, 0.5)
+    """
     units, _ = ranked(worth)
     cuts = tuple(min(n, len(units)) for n in numbers)
     values = (
@@ -184,7 +227,19 @@ def prune(model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart) -> 
 def staying_pruned(
     model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart
 ) -> Iterator[None]:
-    """Inside, training by SGD leaves pruned channels at zero: no gradient reaches them."""
+    """Inside the `with` block, training by SGD leaves the pruned channels at zero, since no
+    gradient reaches them.
+
+    pruned: channels by the name of their layer, such as `PruningPath.pruned` gives. where: as for
+    `PruningPath`.
+
+    >>> path = path_by_number({"network.body.0.bn1": torch.arange(8.0)}, [0, 2], "scale")
+    >>> model = path.at(model, 1)
+    >>> with staying_pruned(model, path.pruned(1), "scale"):
+    ...     model = fit(model, clean.train, Recipe(epochs=1), rng)
+    >>> model.network.body[0].bn1.weight[:2].tolist()
+    [0.0, 0.0]
+    """
     with ExitStack() as hooks:
         for parameter, part in _entries(model, pruned, where):
             if parameter.requires_grad:

@@ -18,10 +18,14 @@ from benchbd.plugin.registry import load
 
 @dataclass(frozen=True)
 class Limits:
-    """What a stage may use: seconds on the wall, bytes of memory, cores. None: no limit.
+    """What a stage may use; None means no limit.
 
-    device: that of the run, over whose GPUs an executor may spread its stages; None: a stage uses
-    what its process is shown.
+    seconds: of time on the wall. memory: in bytes. threads: cores to compute with. device: that of
+    the run, over whose GPUs an executor may spread its stages; None where a stage uses what its
+    process is shown.
+
+    >>> Limits(seconds=600, memory=4 * 2**30, threads=2).device is None
+    True
     """
 
     seconds: float | None = None
@@ -31,7 +35,28 @@ class Limits:
 
 
 class Executor(Plugin, ABC):
-    """Runs stages somewhere. `open` gives the session of one matrix."""
+    """Runs the stages of a matrix somewhere. It writes `open`, which gives the `Session` of one
+    matrix.
+
+    >>> class Here(Executor):
+    ...     api = 1
+    ...
+    ...     def open(self, limits):
+    ...         return OneByOne()
+    >>> class OneByOne(Session):
+    ...     capacity = 1
+    ...
+    ...     def start(self, spec):
+    ...         return run_stage(spec)
+    ...
+    ...     def ended(self, handle):
+    ...         return handle
+    ...
+    ...     def close(self):
+    ...         pass
+    >>> Here().open(Limits()).capacity
+    1
+    """
 
     kind: ClassVar[str] = "executor"
 
@@ -41,14 +66,30 @@ class Executor(Plugin, ABC):
 
     @abstractmethod
     def open(self, limits: Limits) -> Session:
-        """A session. Raises `ConfigError` when what it needs is not there."""
+        """A session for one matrix. Raises `ConfigError` when what it needs is not there."""
 
 
 class Session(ABC):
-    """The stages of one matrix on one executor. Handles mean nothing outside of it.
+    """The stages of one matrix on one executor. It writes `capacity`, `start`, `ended` and `close`.
 
-    All that can be started is started before the first question how a stage stands, so that a
-    session may gather what it is given and submit it at once.
+    All stages that can be started are started before it is first asked how one stands, so a session
+    may gather what it is given and submit it at once. A stage that was killed from outside is
+    started again up to `retries` times.
+
+    >>> class OneByOne(Session):
+    ...     capacity = 1
+    ...
+    ...     def start(self, spec):
+    ...         return run_stage(spec)
+    ...
+    ...     def ended(self, handle):
+    ...         return handle
+    ...
+    ...     def close(self):
+    ...         pass
+    >>> session = OneByOne()
+    >>> session.ended(session.start(Path("absent.spec.json"))).code
+    'failed'
     """
 
     retries: int = 1
@@ -57,21 +98,25 @@ class Session(ABC):
     @property
     @abstractmethod
     def capacity(self) -> int:
-        """How many stages may run at a time."""
+        """How many stages may run at a time. It is asked again and again, and may change."""
 
     @abstractmethod
     def start(self, spec: Path) -> Any:
-        """Start the stage and return a handle at once, or when it is done."""
+        """Start the stage whose spec is the file `spec`. Returns a handle, at once or when the
+        stage is done. A handle may be anything; it is only given back to `ended`.
+        """
 
     @abstractmethod
     def ended(self, handle: Any) -> Ended | None:
-        """How the stage ended; None while it runs. A stage that died or was stopped is reported
-        here, too.
+        """How a stage ended; None while it runs. A stage that died or was stopped is reported here,
+        too.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Stop what still runs and give everything back."""
+        """Stop what still runs and give everything back. It is called once, whatever happened
+        before.
+        """
 
 
 def executor_named(name: str, settings: dict[str, str]) -> Executor:

@@ -15,36 +15,66 @@ from benchbd.record.claim import claim, claim_path
 from benchbd.record.files import write_bytes, write_json
 
 Files = dict[str, bytes]
-"""Contents of files by name; names of what a stage has made begin with `work/` or `results/`."""
+"""The contents of files by name. The name of what a stage has made begins with `work/` or
+`results/`.
+"""
 
 NOT_MADE = (".spec.json", ".ended.json")
 
 
 def attack_folder(spec: Path) -> Path | None:
-    """The folder of the attack result that a stage starts from; None for a stage that makes one."""
+    """The folder of the attack result that the stage of `spec` starts from; None for a stage that
+    makes one.
+
+    Raises `RecordError` when there is no such spec.
+
+    >>> attack_folder(spec) is None
+    True
+    """
     content = read_spec(spec)
     return content.attack_folder if isinstance(content, DefenseSpec) else None
 
 
 def pack_attack(folder: Path) -> Files:
-    """The attack result in `folder`."""
+    """The files of the attack result in `folder`, by name, to be sent to where a stage runs.
+
+    >>> Path("folder").mkdir()
+    >>> for name in ("attack_result.pt", "manifest.json"):
+    ...     _ = Path("folder", name).write_bytes(b"content")
+    >>> sorted(pack_attack(Path("folder")))
+    ['attack_result.pt', 'manifest.json']
+    """
     return {name: (folder / name).read_bytes() for name in (ATTACK_FILE, MANIFEST)}
 
 
 @contextmanager
 def claimed(spec: Path) -> Iterator[None]:
-    """Hold the claim on the work of a stage that runs where it cannot take it itself. Raises
-    `Busy`.
+    """Inside the `with` block, hold the claim on the work of the stage of `spec`, which runs where
+    it cannot take the claim itself. Raises `Busy` when another process is at that work.
+
+    >>> with claimed(spec):
+    ...     with claimed(spec):
+    ...         pass
+    Traceback (most recent call last):
+        ...
+    benchbd.record.claim.Busy: work is being worked on by process ...; wait for it, or choose
+    another place
     """
     with claim(claim_path(read_spec(spec).folder)):
         yield
 
 
 def settle(place: Path, name: str, spec: bytes, attack: Files) -> Path:
-    """Write a stage's spec, the content of a file called `name`, so that it works under `place` and
-    nowhere else.
+    """Write the spec of a stage so that the stage works in the folder `place` and nowhere else, and
+    return its new path. This is done where the stage runs, when that place shares no folder with
+    the one where it was planned.
 
-    attack: the attack result that it starts from; empty for a stage that makes one.
+    name, spec: the name and the content of the file of the spec. attack: the files of the attack
+    result that the stage starts from, as `pack_attack` gives them; empty for a stage that makes
+    one.
+
+    >>> settle(Path("elsewhere"), spec.name, spec.read_bytes(), {}).as_posix()
+    'elsewhere/work/attack-example.spec.json'
     """
     for each, content in attack.items():
         write_bytes(place / "attack" / each, content)
@@ -56,7 +86,14 @@ def settle(place: Path, name: str, spec: bytes, attack: Files) -> Path:
 
 
 def files_made(place: Path) -> Files:
-    """All that a stage has left under `place`, but what only says how it went."""
+    """All files that a stage has left in the folder `place`, by name, except for those that only
+    say how it went.
+
+    >>> Path("elsewhere/work").mkdir(parents=True)
+    >>> _ = Path("elsewhere/work/attack_result.pt").write_bytes(b"content")
+    >>> files_made(Path("elsewhere"))
+    {'work/attack_result.pt': b'content'}
+    """
     paths = [
         path for root in ("work", "results") for path in (place / root).rglob("*") if path.is_file()
     ]
@@ -68,11 +105,20 @@ def files_made(place: Path) -> Files:
 
 
 def bring_home(spec: Path, files: Files) -> None:
-    """Write what a stage has made elsewhere into the folders that its spec names here; what says it
-    is done comes last.
+    """Write what a stage has made elsewhere into the folders that its `spec` names here. What says
+    that it is done is written last.
 
-    What stands beside the results of several cells stays as the first of them has left it. Raises
-    `Unwritable`, and `RecordError` for a name that leads out of those folders.
+    files: as `files_made` gives them. A file beside the results of several cells stays as the first
+    of them has left it. Raises `Unwritable`, and `RecordError` for a name that leads out of those
+    folders.
+
+    >>> bring_home(spec, {"work/attack_result.pt": b"content"})
+    >>> spec.with_name("attack_result.pt").read_bytes()
+    b'content'
+    >>> bring_home(spec, {"work/../../escaped": b""})
+    Traceback (most recent call last):
+        ...
+    benchbd.errors.RecordError: a stage that ran elsewhere sent a file 'work/../../escaped', ...
     """
     content = read_spec(spec)
     places = {name: _place_at_home(content, name) for name in files}

@@ -152,10 +152,16 @@ _SPEC: TypeAdapter[AttackSpec | DefenseSpec] = TypeAdapter(Spec)
 
 
 class Ended(BaseModel):
-    """How a stage ended. `busy`: another process is at the same work; `unwritable`: nothing can be
-    stored any more.
+    """How a stage ended.
 
-    killed: somebody else ended it, so that it is worth another try.
+    code: `"ok"`, `"n/a"` where the method does not apply, or what went wrong: `"failed"`,
+    `"diverged"`, `"timeout"`, `"oom"` (out of memory), `"crashed"` or `"cancelled"`; `"busy"` when
+    another process is at the same work, so that it is tried again later; `"unwritable"` when
+    nothing can be stored any more, which ends the matrix. killed: somebody else ended it, so it is
+    worth another try. reason: for people, in one sentence. error, traceback: what was raised.
+
+    >>> Ended(code="timeout", reason="it ran past its limit of 60 s and was stopped").killed
+    False
     """
 
     model_config = ConfigDict(frozen=True)
@@ -167,6 +173,7 @@ class Ended(BaseModel):
     traceback: str = ""
 
     def status(self, stage: str) -> Status:
+        """The status of a cell whose stage, "attack" or "defense", ended like this."""
         assert self.code != "busy" and self.code != "unwritable"
         return Status(
             code=self.code,
@@ -178,17 +185,30 @@ class Ended(BaseModel):
 
 
 def ended_path(spec: Path) -> Path:
+    """The file that says how the stage of `spec` ended."""
     return spec.with_suffix(".ended.json")
 
 
 def log_path(spec: Path) -> Path:
-    """Where the output of a stage goes: `attack.log` or `defense.log` in the folder of its work."""
+    """The file for what the stage of `spec` prints: `attack.log` or `defense.log` in the folder of
+    its work.
+
+    >>> log_path(Path("work/attack-example.spec.json")).as_posix()
+    'work/attack.log'
+    """
     return spec.with_name(f"{spec.name.partition('-')[0]}.log")
 
 
 def run_stage(path: Path) -> Ended:
-    """Run the stage whose spec is at `path` and leave how it ended beside it. Raises nothing but
-    exits and interrupts.
+    """Run the stage whose spec is the file `path`, in this process, and leave a file beside it that
+    says how it ended.
+
+    It takes the claim on the work itself. Whatever the stage raises becomes an `Ended` with its
+    reason; only exits and interrupts pass.
+
+    >>> ended = run_stage(Path("absent.spec.json"))
+    >>> ended.code, ended.error
+    ('failed', 'RecordError')
     """
     ended = _ended(lambda: _run(path))
     write_ended(path, ended)
@@ -196,12 +216,22 @@ def run_stage(path: Path) -> Ended:
 
 
 def write_ended(spec: Path, ended: Ended) -> None:
-    """Leave how the stage ended beside its spec."""
+    """Leave a file beside `spec` that says how its stage ended. `run_stage` does so itself; an
+    executor calls this for a stage that could not.
+
+    >>> write_ended(spec, Ended(code="timeout", reason="its job ran out of time"))
+    >>> read_ended(spec).code
+    'timeout'
+    """
     write_json(ended_path(spec), ended.model_dump())
 
 
 def read_ended(spec: Path) -> Ended | None:
-    """How the stage ended, if it lived to say so."""
+    """How the stage of `spec` ended, if it lived to say so; None otherwise.
+
+    >>> read_ended(Path("absent.spec.json")) is None
+    True
+    """
     try:
         return Ended.model_validate(read_json(ended_path(spec)))
     except (RecordError, ValueError):
@@ -209,7 +239,7 @@ def read_ended(spec: Path) -> Ended | None:
 
 
 def read_spec(path: Path) -> AttackSpec | DefenseSpec:
-    """Raises `RecordError` when there is none."""
+    """What the stage of that spec is to do. Raises `RecordError` when there is no such file."""
     return _SPEC.validate_python(read_json(path))
 
 

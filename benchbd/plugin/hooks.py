@@ -20,6 +20,17 @@ from benchbd.plugin.registry import Broken
 
 hookspec = pluggy.HookspecMarker("benchbd")
 hookimpl = pluggy.HookimplMarker("benchbd")
+"""Marks a method of an observer that is to be called. The name of the method says when; of the
+arguments it takes those that it needs. docs/write_an_observer.md lists both.
+
+>>> class Counter:
+...     def __init__(self):
+...         self.ended = 0
+...
+...     @hookimpl
+...     def cell_finished(self, cell):
+...         self.ended += 1
+"""
 
 
 GROUP = "benchbd.hooks"

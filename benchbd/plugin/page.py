@@ -55,7 +55,7 @@ def page(entry: PluginEntry) -> str:
         inspect.getdoc(inspect.getmodule(cls)) or "",
         inspect.cleandoc(cls.__doc__ or ""),
         "## Parameters",
-        _parameters(cls) if cls.model_fields else "None.",
+        parameter_table(cls) if cls.model_fields else "None.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -94,7 +94,8 @@ def _facts(card: dict[str, Any]) -> Iterator[str]:
             yield f"{meaning}: {', '.join(map(str, card[word]))}"
 
 
-def _parameters(cls: type[Plugin]) -> str:
+def parameter_table(cls: type[Plugin]) -> str:
+    """The hyper-parameters of a plugin as a table in Markdown."""
     rows = []
     for name, field in cls.model_fields.items():
         default = field.get_default(call_default_factory=True)

@@ -29,8 +29,23 @@ accepted.
 
 
 def param(default: Any, meaning: str, **limits: Any) -> Any:
-    """Declare a hyper-parameter: its default, its meaning in one line, its range (`ge`, `le`, `gt`,
-    `lt`).
+    """Declare a hyper-parameter in the body of a plugin's class. The annotation of the field gives
+    its type.
+
+    default: its value unless another is given. meaning: what it means, with its unit, in one line.
+    limits: the range of a number, by `ge`, `gt`, `le` and `lt`. A value that does not fit raises
+    `ConfigError` when the plugin is made.
+
+    >>> class Shrink(Repair):
+    ...     api = 1
+    ...     factor: float = param(0.5, "what each weight is multiplied by", ge=0, le=1)
+    ...
+    ...     def repair(self, model, clean, rng):
+    ...         return model.eval()
+    >>> Shrink(factor=2)
+    Traceback (most recent call last):
+        ...
+    benchbd.errors.ConfigError: ...: expected factor (...) to be a float >= 0, <= 1, got 2
     """
     return Field(default, description=meaning, **limits)
 
@@ -40,15 +55,21 @@ OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_eq
 
 
 class Plugin(BaseModel):
-    """Base of all plugins. Constructing one checks and stores; it opens no file and draws no
-    number.
+    """A frozen set of hyper-parameters. Making one checks and stores them; it opens no file and
+    draws no number, and raises `ConfigError` for a value that does not fit. A parsed command line
+    may be given instead of keywords.
 
-    A subclass states `api = 1` in its own body. Its name is the name of its module unless it states
-    `name`; `results_version` is raised by its author whenever the same parameters give other
-    results. Parameters named in `aside` say where something lies, not what it is: they are no part
-    of the identity of a result. Any other parameter of type `Path` names a file whose content is
-    part of it, wherever the file lies. `quick` are parameters by which it is done in a moment, for
-    checks that ask how it behaves and not how well it does.
+    A subclass declares its hyper-parameters with `param` and states `api = 1` in its own body. It
+    may state:
+
+    - `name`: what it is called; unless stated, the name of its module.
+    - `results_version`: a whole number that its author raises whenever the same parameters give
+      other results.
+    - `aside`: names of parameters that say where something lies, not what it is. They are no part
+      of the identity of a result. Any other parameter of type `Path` names a file whose content is
+      part of it, wherever the file lies.
+    - `quick`: parameters by which the method is done in a moment, for checks that ask how it
+      behaves and not how well it does.
     """
 
     model_config = ConfigDict(
@@ -92,18 +113,20 @@ class Plugin(BaseModel):
 
     @property
     def params(self) -> dict[str, Any]:
-        """All hyper-parameters as plain JSON values."""
+        """All hyper-parameters by name, as plain JSON values."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_text(cls, **texts: str) -> Self:
-        """Build from values typed by a person, each read by the declared type of its parameter."""
+        """Build a plugin from texts as a person types them, each read by the type of its parameter.
+        Raises `ConfigError` for one that does not fit.
+        """
         return cls(**{name: cls.parse(name, text) for name, text in texts.items()})
 
     @classmethod
     def parse(cls, name: str, text: str) -> Any:
-        """Read the text of one parameter: lists and tables as YAML, `none` as unset, the rest by
-        declared type.
+        """Read the text of one parameter: what begins with a bracket as YAML, `none` as unset, the
+        rest by the type of the parameter. Raises `ConfigError` for an unknown name.
         """
         field = cls.model_fields.get(name)
         if field is None:
@@ -116,7 +139,9 @@ class Plugin(BaseModel):
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        """Add one `--option` per hyper-parameter to `parser`, for scripts in the classic form."""
+        """Add an option for each hyper-parameter to `parser`, for a script in the classic form:
+        `Shrink(parser.parse_args())` makes the plugin.
+        """
         group = parser.add_argument_group(cls.name)
         for name, field in cls.model_fields.items():
             group.add_argument(

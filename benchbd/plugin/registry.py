@@ -114,12 +114,16 @@ def create(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Plu
 
 
 def create(kind: type[Plugin] | str, name: str, params: Mapping[str, Any] | None = None) -> Plugin:
-    """Build the plugin `name` of a kind with `params`. The part of a name after a colon, as in
-    `timm:resnet18`, goes to its parameter `variant`.
+    """Build the plugin `name`, of any package, with `params`.
 
     kind: the base class of its kind, such as `Attack`, of which the plugin then is; or the name of
-    the kind, where only that is known. Raises what `load` raises, and `ConfigError` for a parameter
-    that the plugin does not take.
+    the kind, where only that is known. name: its name, or the path of a file; the part behind a
+    colon, as in `timm:resnet18`, goes to its parameter `variant`. Raises `PluginNotFound` with the
+    nearest name, another `PluginError` for a plugin that cannot be used, and `ConfigError` for a
+    parameter that it does not take.
+
+    >>> create(DataSet, "digits", {"size": 8}).size
+    8
     """
     bare, colon, variant = (name, "", "") if is_file(name) else name.partition(":")
     cls = load(kind, bare)

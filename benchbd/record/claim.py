@@ -25,7 +25,11 @@ SILENCE = 60.0
 
 
 class Busy(BenchbdError):
-    """Another process is at this work; `owner` says which."""
+    """Another process is at this work; `owner` says which.
+
+    >>> Busy(Path("work/.claim"), "process 7 on a node").owner
+    'process 7 on a node'
+    """
 
     def __init__(self, path: Path, owner: str) -> None:
         super().__init__(
@@ -76,6 +80,7 @@ def is_held(path: Path) -> bool:
 
 
 def owner_of(path: Path) -> str:
+    """Whose claim it is, in words: the process and the machine."""
     owner = _read(path)
     return f"process {owner['pid']} on {owner['host']}" if owner else "an unknown process"
 

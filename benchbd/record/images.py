@@ -32,8 +32,15 @@ def digest(train: ImageSet, test: ImageSet) -> str:
 
 
 def read_images(folder: Path, split: str) -> ImageSet:
-    """The split that lies in `folder`. Raises `DataError`; a link that leaves the folder is not
-    followed.
+    """The split, "train" or "test", that was stored with a result in `folder`.
+
+    Raises `DataError` when it is not there or cannot be read. A link that leads out of the folder
+    is not followed.
+
+    >>> read_images(Path("nowhere"), "train")
+    Traceback (most recent call last):
+        ...
+    benchbd.errors.DataError: the train images of this result cannot be read: ...; import it again
     """
     path = folder / f"{split}.safetensors"
     if not path.resolve().is_relative_to(folder.resolve()):

@@ -69,14 +69,19 @@ def remembering(
 def remembered(
     what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """The tensors that `make` gives, made anew only if nobody has made them of the same things
-    before.
+    """The tensors that `make` gives, made only if nobody has made them of the same things before. A
+    method uses it for work that many results share, such as an encoder or a pattern.
 
-    what: a word for a person who looks into the folder. depends_on: all that the tensors depend on;
-    tensors, image sets, modules (their weights) and plain values. A stored file that does not hold
-    just that, or numbers that are not finite, is made again. Who needs what another process is
-    making waits for it. Raises `Unwritable`, before the work, where nothing can be stored, and
-    `Diverged` where what was made is not finite.
+    what: a word for a person who looks into the folder. depends_on: everything that the tensors
+    depend on: tensors, image sets, modules with their weights, and plain values. Within a run they
+    are kept under `record/.remembered/`; a stored file that does not hold just that is made again,
+    and a process waits for another one that is making the same. Raises `Unwritable`, before the
+    work, where nothing can be stored, and `Diverged` where what was made is not finite.
+
+    >>> def mean_image():
+    ...     return {"mean": train.images.float().mean(0)}
+    >>> remembered("mean", [train], mean_image)["mean"].shape
+    torch.Size([3, 32, 32])
     """
     memory = _memory.get()
     return make() if memory is None else _recalled(memory, what, [memory.attack, *depends_on], make)
@@ -133,11 +138,15 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
-    """`model`, fresh from its builder, trained on clean images by the recipe: the surrogate of
-    attacks that need one.
+    """Train `model`, which is fresh, on clean images by `recipe`, and return it in eval mode: the
+    surrogate of an attack that needs a healthy model.
 
-    Its draws are seeded by what it is trained from, so every attack of a seed shares one surrogate,
-    trained once.
+    Its draws are seeded by what it is trained from, so all attacks of a seed share one surrogate,
+    which is trained once.
+
+    >>> surrogate = clean_model(build_model(), test, recipe)
+    >>> surrogate.training
+    False
     """
     depends_on = [model, train, recipe.params]
 

@@ -64,7 +64,12 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The attack result, whether it was there before, and one cell per defense."""
+    """What `benchbd.run` returns.
+
+    attack: the attack result. reused: whether it was stored before. cells: the result of each
+    defense, in the order in which they were named. Its text is the table that the command `benchbd
+    run` prints.
+    """
 
     attack: AttackResult
     reused: bool

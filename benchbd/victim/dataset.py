@@ -12,32 +12,63 @@ from benchbd.errors import DataError
 from benchbd.plugin.plugin import Plugin
 
 Split = Literal["train", "test"]
+"""Which half of a data set is meant: `"train"` or `"test"`.
+
+>>> split: Split = "train"
+"""
 
 
 class DataSet(Plugin, ABC):
-    """A source of labelled images; its parameters say where they lie and how they are read."""
+    """A source of labelled images. It writes `load`; its parameters say where the images lie and
+    how they are read.
+
+    >>> class Grey(DataSet):
+    ...     api = 1
+    ...
+    ...     def load(self, split):
+    ...         count = 20 if split == "train" else 10
+    ...         labels = torch.arange(count) % 2
+    ...         images = (128 * labels).to(torch.uint8)[:, None, None, None].repeat(1, 1, 8, 8)
+    ...         return ImageSet(images, labels, ("black", "grey"))
+    >>> Grey().load("test").images.shape
+    torch.Size([10, 1, 8, 8])
+    """
 
     kind: ClassVar[str] = "dataset"
 
     @abstractmethod
     def load(self, split: Split) -> ImageSet:
-        """One split: images uint8 (N, C, H, W), labels (N,), class names. Raises `DataError`."""
+        """One split: images uint8 (N, C, H, W), labels (N,) and the names of the classes. Two calls
+        give the same images.
+
+        A data set that is missing or broken raises `DataError` with what to do.
+        """
 
     def beside(self, folder: Path) -> Self:
-        """This data set for the result in `folder`; of concern only where the images lie with the
-        result.
+        """This data set as it is for the result in `folder`. It is of concern only to a data set
+        whose images lie with the result; all others return themselves.
         """
         return self
 
 
 def data_dir() -> Path:
-    """Where data sets lie: `BENCHBD_DATA`, or `data` in the current folder."""
+    """The folder in which data sets lie: what the environment variable `BENCHBD_DATA` names, or
+    `data` in the current folder.
+
+    >>> data_dir().name
+    'data'
+    """
     return Path(os.environ.get("BENCHBD_DATA", "data")).expanduser()
 
 
 def require_folder(path: Path, who: str, remedy: str) -> Path:
-    """`path` if it is a folder that can be read, else a `DataError` that says where was looked and
-    what to do.
+    """`path`, if it is a folder. Otherwise raises a `DataError` that names `who` asked, where was
+    looked, and the `remedy`.
+
+    >>> require_folder(Path("nowhere"), "grey", "set BENCHBD_DATA to where the images lie")
+    Traceback (most recent call last):
+        ...
+    benchbd.errors.DataError: grey: no data in .../nowhere; set BENCHBD_DATA ...
     """
     if not path.is_dir():
         raise DataError(f"{who}: no data in {path.absolute()}; {remedy}")

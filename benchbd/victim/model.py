@@ -17,55 +17,87 @@ from benchbd.plugin.plugin import Plugin
 from benchbd.seeds import global_random_state
 
 ImageShape = tuple[int, int, int]
-"""(C, H, W)"""
+"""The shape of one image: channels, height, width.
+
+>>> shape: ImageShape = (3, 32, 32)
+"""
 
 
 class Model(Plugin, ABC):
-    """An architecture. Normalisation is not its business: its network sees normalised images."""
+    """An architecture. It writes `build`, which gives a network with a method `features` and a
+    linear layer `head`.
+
+    The core adds the normalisation, so the network sees normalised images. Models that other tools
+    have as well may override `recognise`, `foreign_name`, `fitted`, `foreign_names` and
+    `flattened`, by which weights are imported and exported.
+
+    >>> class Network(nn.Module):
+    ...     def __init__(self, inputs, classes):
+    ...         super().__init__()
+    ...         self.body = nn.Sequential(nn.Flatten(), nn.Linear(inputs, 5), nn.ReLU())
+    ...         self.head = nn.Linear(5, classes)
+    ...
+    ...     def features(self, images):
+    ...         return self.body(images)
+    >>> class Perceptron(Model):
+    ...     api = 1
+    ...
+    ...     def build(self, num_classes, image_shape):
+    ...         channels, height, width = image_shape
+    ...         return Network(channels * height * width, num_classes)
+    >>> built = Perceptron().classifier(train, seed=0)
+    >>> logits(built, test.images).shape
+    torch.Size([100, 4])
+    """
 
     kind: ClassVar[str] = "model"
 
     @abstractmethod
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
-        """A fresh network with `features(x)` (N, D) for x (N, C, H, W), and a linear `head` (D ->
-        num_classes).
+        """A fresh network for images of `image_shape` (C, H, W). Its method `features(images)`
+        takes normalised images (N, C, H, W) and gives (N, D), and its `head` is a `torch.nn.Linear`
+        from D to `num_classes`.
 
         Raises `NotApplicable` for a shape that the architecture cannot take.
         """
 
     @classmethod
     def recognise(cls, name: str) -> Self | None:
-        """This architecture under the name that another tool gives it; None for a name of something
+        """This architecture, if `name` is what another tool calls it; None for the name of anything
         else.
         """
         return None
 
     @property
     def foreign_name(self) -> str | None:
-        """What other tools call it, and `recognise` knows; None for an architecture that they do
-        not have.
+        """What other tools call this architecture, in a form that `recognise` knows; None where
+        they do not have it.
         """
         return None
 
     def fitted(self, state: Mapping[str, Tensor]) -> Self:
-        """This model with the options that the shapes in the parameters of another implementation
-        ask for.
+        """This model with those parameters that fit the shapes of the tensors in `state`, the
+        weights of another implementation.
         """
         return self
 
     def foreign_names(self, network: nn.Module) -> dict[str, str]:
-        """By the name of a parameter or buffer of `network`, which `build` gave: its name in the
-        usual implementation elsewhere.
+        """For every parameter and buffer of `network`, which `build` gave: its name in the usual
+        implementation elsewhere.
         """
         return {name: name for name in network.state_dict()}
 
     def flattened(self, image_shape: ImageShape) -> dict[str, ImageShape]:
-        """Linear layers that read a flattened map, by name, and the shape (C, H, W) of that map."""
+        """The linear layers that read a flattened map, by name, and the shape (C, H, W) of that
+        map.
+        """
         return {}
 
     def classifier(self, train: ImageSet, seed: int) -> Classifier:
-        """A freshly initialised classifier for images like `train`, normalised by their
-        statistics.
+        """A freshly initialised classifier for images like those of `train`, normalised by their
+        statistics. Its weights are drawn from `seed`.
+
+        Raises `ContractBroken` when the network lacks `features` or `head`.
         """
         mean, std = train.statistics()
         return self.restore(train.num_classes, train.image_shape, mean, std, seed)
@@ -78,7 +110,12 @@ class Model(Plugin, ABC):
         std: tuple[float, ...],
         seed: int = 0,
     ) -> Classifier:
-        """A classifier of the given outline; `load_state_dict` fills in what was stored."""
+        """A classifier for that many classes and that shape, normalised by `mean` and `std` per
+        channel. Its weights are drawn from `seed`; `load_state_dict` replaces them by what was
+        stored.
+
+        Raises `ContractBroken` when the network lacks `features` or `head`.
+        """
         with global_random_state(seed):
             network = self.build(num_classes, image_shape)
         if not callable(getattr(network, "features", None)) or not isinstance(

@@ -28,11 +28,14 @@ NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 @cache
 def prepare_torchvision() -> str:
-    """Call before `import torchvision` or `import timm`; says what it found: "native" or "schemas
-    declared".
+    """Make `import torchvision` and `import timm` work beside a torch without CUDA; call it before
+    them.
 
-    Does nothing where the compiled extension loads. Raises `PluginError` when torchvision is not
-    installed.
+    It does nothing where the compiled part of torchvision can be loaded. It returns what it found,
+    "native" or "schemas declared", and raises `PluginError` when torchvision is not installed.
+
+    >>> prepare_torchvision() in ("native", "schemas declared")
+    True
     """
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
