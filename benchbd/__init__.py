@@ -152,10 +152,13 @@ def load_model(path: str | Path) -> Classifier:
 
     Raises `RecordError` for a file that is missing, damaged or not written by that command.
 
-    >>> benchbd.load_model("model.safetensors")
-    Traceback (most recent call last):
-        ...
-    benchbd.errors.RecordError: ...model.safetensors...
+    >>> import subprocess, sys
+    >>> tiny = {"dataset.size": 8, "model.width": 2, "recipe.epochs": 1}
+    >>> done = benchbd.run(attack="clean", settings=tiny, name="mine")
+    >>> words = "benchbd export safetensors mine --undefended --out mine.safetensors".split()
+    >>> ended = subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
+    >>> benchbd.load_model("mine.safetensors")(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
     """
     from benchbd.exporting.weights import load_model
 

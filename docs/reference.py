@@ -12,8 +12,10 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import json
 import re
 import sys
+from abc import ABC
 from collections.abc import Collection, Iterator
 from functools import cache
 from itertools import pairwise
@@ -27,6 +29,7 @@ import benchbd
 import benchbd.api
 import benchbd.api.executors
 from benchbd.defense.defense import CleanDataDefense, Defense
+from benchbd.plugin.hooks import Hooks
 from benchbd.plugin.page import parameter_table
 from benchbd.plugin.plugin import Plugin
 from benchbd.running.run import Run
@@ -88,7 +91,7 @@ PAGES = {
             "Parameters and other plugins": ("param", "create"),
             "Write an observer": ("hookimpl",),
         },
-        (Plugin,),
+        (Hooks, Plugin),
     ),
     "attacks.md": Page(
         "Write an attack",
@@ -246,6 +249,7 @@ def _page(page: Page) -> str:
 
 def _title_of(base: type[Any]) -> str:
     return {
+        Hooks: "What observers are told",
         Plugin: "What every plugin has",
         Defense: "What every defense has",
         CleanDataDefense: "What every defense with clean data has",
@@ -307,8 +311,8 @@ def _head(thing: type[Any]) -> str:
     """`class Repair(CleanDataDefense)`, or the call that makes an object where authors make one."""
     if _is_made(thing):
         return _call(thing.__name__, thing)
-    bases = ", ".join(base.__name__ for base in thing.__bases__ if base.__module__ != "abc")
-    return f"class {thing.__name__}({bases})" if bases != "object" else f"class {thing.__name__}"
+    bases = [base.__name__ for base in thing.__bases__ if base not in (object, ABC)]
+    return f"class {thing.__name__}({', '.join(bases)})" if bases else f"class {thing.__name__}"
 
 
 def _call(name: str, function: Any) -> str:
@@ -318,12 +322,21 @@ def _call(name: str, function: Any) -> str:
     ending = ""
     if not is_context and not inspect.isclass(function):
         ending = f" -> {_annotation(signature.return_annotation)}"
-    words = list(_parameters(signature))
+    words = list(_parameters(_as_written(function, signature)))
     start = f"with {name}" if is_context else name
     line = f"{start}({', '.join(words)}){ending}"
     if len(line) <= WIDTH:
         return line
     return "\n".join([f"{start}(", *(f"    {word}," for word in words), f"){ending}"])
+
+
+def _as_written(function: Any, signature: inspect.Signature) -> inspect.Signature:
+    """With the annotations of a pydantic class as its source has them."""
+    if not (inspect.isclass(function) and issubclass(function, BaseModel)):
+        return signature
+    written = inspect.get_annotations(function)
+    parameters = [p.replace(annotation=written[n]) for n, p in signature.parameters.items()]
+    return signature.replace(parameters=parameters)
 
 
 def _parameters(signature: inspect.Signature) -> Iterator[str]:
@@ -353,7 +366,9 @@ def _annotation(annotation: Any) -> str:
 
 def _default(value: Any) -> str:
     """A default as one writes it; a fresh table is what dataclasses call a factory."""
-    return "{}" if repr(value) == "<factory>" else repr(value)
+    if repr(value) == "<factory>":
+        return "{}"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
 def _prose(text: str, names: Collection[str]) -> str:
