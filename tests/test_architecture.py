@@ -215,6 +215,20 @@ def test_the_doors_share_no_name() -> None:
     assert set(benchbd.api.__all__) & set(benchbd.api.executors.__all__) == set()
 
 
+def test_one_place_opens_images() -> None:
+    """Pillow opens dozens of formats, some with other programs, unless it is told which."""
+    readers = {"imread", "pil_loader", "default_loader", "decode_image", "read_image"}
+    found = {
+        module(path)
+        for path in [*files(CORE), *files(ZOO)]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if ast.unparse(node).endswith("Image.open")
+        or (isinstance(node, ast.Name) and node.id in readers)
+        or (isinstance(node, ast.Attribute) and node.attr in readers)
+    }
+    assert found == {"benchbd.data.pictures"}
+
+
 def test_functions_are_short() -> None:
     long = {
         f"{module(path)}.{node.name}: {node.end_lineno - node.lineno + 1} lines"

@@ -15,6 +15,7 @@ from benchbd.data.augment import Batches
 from benchbd.data.budget import CleanSet
 from benchbd.data.images import ImageSet
 from benchbd.data.mapped import room_for
+from benchbd.data.pictures import PixelMode, is_picture_file, read_picture
 from benchbd.defense.data_filter import DataFilter
 from benchbd.defense.input_detector import InputDetector, Scorer
 from benchbd.defense.model_detector import ModelDetector
@@ -81,6 +82,7 @@ __all__ = [
     "ModelPath",
     "NotApplicable",
     "OracleSelection",
+    "PixelMode",
     "PluginError",
     "PluginNotFound",
     "PoisoningAttack",
@@ -117,6 +119,7 @@ __all__ = [
     "global_random_state",
     "hardware",
     "hookimpl",
+    "is_picture_file",
     "is_scaled_norm",
     "last_executed",
     "last_within",
@@ -131,6 +134,7 @@ __all__ = [
     "predict",
     "prepare_torchvision",
     "read_images",
+    "read_picture",
     "relabel",
     "remembered",
     "require_folder",

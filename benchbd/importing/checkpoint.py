@@ -14,12 +14,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from benchbd.data.images import ImageSet
+from benchbd.data.pictures import is_picture_file
 from benchbd.data.poisoned import UNKNOWN_LABEL, TriggeredSet
 from benchbd.errors import ConfigError, DataError, RecordError
 from benchbd.importing.architecture import Statistics, are_usable, require_state, restored
 from benchbd.importing.assemble import ForeignResult, nothing_triggered, only_model
 from benchbd.importing.foreign_pickle import read_foreign
-from benchbd.importing.pictures import SUFFIXES, inside, read_pictures
+from benchbd.importing.pictures import inside, read_pictures
 from benchbd.record.files import require_ordinary
 from benchbd.record.keys import MODEL_ONLY
 from benchbd.victim.model import Model
@@ -140,13 +141,11 @@ def _listed(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], list[
         if entry.is_dir():
             label = class_number(entry.name, class_names)
             members = sorted(
-                file
-                for file in inside(folder, entry.name).iterdir()
-                if file.suffix.lower() in SUFFIXES
+                file for file in inside(folder, entry.name).iterdir() if is_picture_file(file)
             )
             files += [inside(folder, entry.name, file.name) for file in members]
             true += [label] * len(members)
-        elif entry.suffix.lower() in SUFFIXES:
+        elif is_picture_file(entry):
             files.append(inside(folder, entry.name))
             true.append(UNKNOWN_LABEL)
     return files, true

@@ -1,8 +1,7 @@
-"""Image files as one uint8 tensor, each looked at before it is decoded."""
+"""Image files as one uint8 tensor of one shape, and names that stay inside their folder."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchbd.data.pictures import read_picture
 from benchbd.errors import DataError
 from benchbd.victim.model import ImageShape
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
-MOST_PIXELS = 2**26
-"""Pixels of one image; a file of a few bytes can claim any number of them."""
 
 
 def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
@@ -45,18 +41,10 @@ def scaled(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def _read(path: Path, shape: ImageShape) -> Tensor:
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise DataError(f"{path} claims {picture.width}x{picture.height} pixels; refused")
-            decoded = picture.convert("L" if shape[0] == 1 else "RGB")
-            if (decoded.height, decoded.width) != shape[1:]:
-                decoded = decoded.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
-            return _pixels(decoded)
-    except DataError:
-        raise
-    except Exception as error:  # broken bytes surface as any error, by format
-        raise DataError(f"cannot read the image {path}: {error}") from None
+    picture = read_picture(path, "L" if shape[0] == 1 else "RGB")
+    if (picture.height, picture.width) != shape[1:]:
+        picture = picture.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
+    return _pixels(picture)
 
 
 def _pixels(picture: Image.Image) -> Tensor:

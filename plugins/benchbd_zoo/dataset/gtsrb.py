@@ -7,10 +7,10 @@ MB and 39 MB.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from benchbd.api import DataError, ImageSet, param
 from benchbd_zoo.dataset.parts.image_stack import ImageStack
@@ -80,5 +80,5 @@ class GTSRB(TorchvisionLayout):
                 "the data set anew"
             )
         stack = ImageStack(self.name, len(files), self.size)
-        stack.fill(range(len(files)), lambda k: Image.open(files[k]), lambda k: str(files[k]))
+        stack.fill(range(len(files)), lambda k: Path(files[k]), lambda k: str(files[k]))
         return ImageSet(stack.images, torch.tensor(labels), SIGNS)

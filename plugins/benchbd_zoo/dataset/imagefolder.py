@@ -11,20 +11,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from benchbd.api import DataError, DataSet, ImageSet, Split, param
+from benchbd.api import DataError, DataSet, ImageSet, Split, is_picture_file, param
 from benchbd_zoo.dataset.parts.given_folder import given_folder
 from benchbd_zoo.dataset.parts.image_stack import ImageStack
 from benchbd_zoo.dataset.parts.stratified_split import held_out
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+FOREIGN_FOLDERS = frozenset({"@eaDir", "__MACOSX"})
+"""Small copies and notes that file servers and archives put beside images."""
 
 
 class ImageFolder(DataSet):
-    """Hidden files and files that are no images are passed over; a link that leaves the folder is
-    refused.
+    """What is hidden and files that are no images are passed over; a link that leaves the folder
+    is refused.
     """
 
     api = 1
@@ -55,7 +55,7 @@ class ImageFolder(DataSet):
         if test is None:
             files, labels = self._share(split, files, labels)
         stack = ImageStack(self.name, len(files), self.size, self.grey)
-        stack.fill(range(len(files)), lambda k: Image.open(files[k]), lambda k: str(files[k]))
+        stack.fill(range(len(files)), lambda k: files[k], lambda k: str(files[k]))
         return ImageSet(stack.images, labels, names)
 
     def _share(self, split: Split, files: list[Path], labels: Tensor) -> tuple[list[Path], Tensor]:
@@ -125,13 +125,16 @@ def _images_below(folder: Path, root: Path) -> list[Path]:
     files = sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if is_picture_file(file) and not any(map(_is_foreign, file.relative_to(folder).parts))
     )
     for file in files:
         if file.is_symlink():
             _require_inside(file, root)
     return files
+
+
+def _is_foreign(name: str) -> bool:
+    return name.startswith(".") or name in FOREIGN_FOLDERS
 
 
 def _require_inside(path: Path, root: Path) -> None:

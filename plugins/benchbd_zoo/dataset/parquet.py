@@ -10,13 +10,11 @@ images.
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from benchbd.api import DataError, DataSet, ImageSet, Split, param
@@ -121,7 +119,7 @@ def first_of_each_class(labels: NDArray[numpy.int64], limit: int | None) -> NDAr
 def _fill(stack: ImageStack, encoded: Encoded) -> None:
     stack.fill(
         encoded.places,
-        lambda k: Image.open(BytesIO(encoded.pictures[k])),
+        lambda k: encoded.pictures[k],
         lambda k: (
             f"the image in row {encoded.rows[k]} (from 0, through all files) in {encoded.path}"
         ),

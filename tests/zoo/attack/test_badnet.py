@@ -107,7 +107,7 @@ def test_a_file_that_is_no_picture_is_named(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(
-        ConfigError, match=r"badnet: expected image to be a readable picture, got .*patch\.png"
+        ConfigError, match=r"badnet: image: cannot read .*patch\.png: .*; replace it"
     ):
         stamped(images, image=path)
 

@@ -89,7 +89,7 @@ def test_a_colour_file_turns_grey_for_grey_images(
 
 def test_a_missing_file_is_named(prepared: Any, images: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"blended: expected image to be a readable picture, got .*gone\.png"
+        ConfigError, match=r"blended: image: cannot read .*gone\.png: .*; replace it"
     ):
         prepared(Blended(image=tmp_path / "gone.png"), images)
 

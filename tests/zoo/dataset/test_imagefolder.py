@@ -112,6 +112,24 @@ def test_hidden_files_and_other_files_are_passed_over(split):
     assert _levels(ImageFolder(path=split).load("train")) == [0, 1, 2, 10, 11, 12]
 
 
+def test_what_file_servers_put_beside_images_is_passed_over(split):
+    _picture(split / "train/ant/@eaDir/0.png/thumb.jpg", 200)
+    _picture(split / "train/ant/folder.png/3.png", 3)
+    assert _levels(ImageFolder(path=split).load("train")) == [0, 1, 2, 3, 10, 11, 12]
+
+
+def test_a_link_to_nothing_is_named(split):
+    (split / "train/ant/gone.png").symlink_to(split / "train/ant/nowhere.png")
+    with pytest.raises(DataError, match=r"imagefolder: cannot read .*gone\.png: No such file"):
+        ImageFolder(path=split).load("train")
+
+
+def test_names_of_jpeg_files_of_any_kind_are_known(split):
+    for name in ("a.jfif", "b.JPE"):
+        Image.new("RGB", (9, 8), (3, 3, 3)).save(split / "train/ant" / name, "JPEG")
+    assert len(ImageFolder(path=split).load("train")) == 8
+
+
 @pytest.mark.parametrize("name", ["train/ant/link.png", "train/linked"])
 def test_a_link_out_of_the_folder_is_not_followed(split, tmp_path_factory, name):
     outside = tmp_path_factory.mktemp("outside")

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchbd.api import ConfigError, ImageShape, NotApplicable
+from benchbd.api import ConfigError, DataError, ImageShape, NotApplicable, PixelMode, read_picture
 
 Colour = tuple[int, int, int]
 Pattern = Literal["picture", "noise"]
@@ -27,22 +27,12 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in a grey picture (ITU-R BT.601)."""
 
 
-def open_picture(path: Path, mode: str, who: str) -> Image.Image:
-    """The picture in `path` in a mode of Pillow, such as `RGBA`. Raises `ConfigError` in the name
-    of `who`.
-    """
+def open_picture(path: Path, mode: PixelMode, who: str) -> Image.Image:
+    """The picture in `path` in a mode of Pillow. Raises `ConfigError` in the name of `who`."""
     try:
-        with Image.open(path) as picture:
-            return picture.convert(mode)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:  # Pillow raises the latter two on some damaged files
-        raise ConfigError(
-            f"{who}: expected image to be a readable picture, got {path}: {error}; name another "
-            "file"
-        ) from None
+        return read_picture(path, mode)
+    except DataError as error:
+        raise ConfigError(f"{who}: image: {error}") from None
 
 
 def picture_file(path: Path, shape: ImageShape, who: str) -> Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from benchbd.api import DataError, room_for
+from benchbd.api import DataError, PixelMode, read_picture, room_for
 
 CHUNK = 64
 """Pictures that a thread decodes in one go; small ones take less time than handing them out one by
@@ -25,7 +26,7 @@ SMALL = 64 * 64
 interpreter's lock.
 """
 
-Opener = Callable[[int], Image.Image]
+Source = Callable[[int], Path | bytes]
 Namer = Callable[[int], str]
 
 
@@ -39,7 +40,7 @@ class ImageStack:
 
     def __init__(self, who: str, count: int, size: int | None = None, grey: bool = False) -> None:
         self._who, self._count, self._size = who, count, size
-        self._mode = "L" if grey else "RGB"
+        self._mode: PixelMode = "L" if grey else "RGB"
         self._images: Tensor | None = None
         self._threads = 1
 
@@ -50,17 +51,17 @@ class ImageStack:
             raise DataError(f"{self._who}: found no image")
         return self._images
 
-    def fill(self, places: Sequence[int], opened: Opener, named: Namer) -> None:
-        """Put the picture `opened(k)` at `places[k]` for every k; `named(k)` tells a person which
-        one it is.
+    def fill(self, places: Sequence[int], source: Source, named: Namer) -> None:
+        """Put the picture in `source(k)`, a file or its bytes, at `places[k]` for every k;
+        `named(k)` tells a person which one it is.
         """
         if not places:
             return
-        stack = (self._begun(opened, named) if self._images is None else self._images).numpy()
+        stack = (self._begun(source, named) if self._images is None else self._images).numpy()
 
         def fill_chunk(start: int) -> None:
             for k in range(start, min(start + CHUNK, len(places))):
-                picture = self._decoded(k, opened, named)
+                picture = self._pixels(self._read(k, source, named))
                 self._require_shape(picture.shape, stack.shape[1:], named(k))
                 stack[places[k]] = picture
 
@@ -68,28 +69,22 @@ class ImageStack:
             for _ in pool.map(fill_chunk, range(0, len(places), CHUNK)):
                 pass
 
-    def _begun(self, opened: Opener, named: Namer) -> Tensor:
+    def _begun(self, source: Source, named: Namer) -> Tensor:
         """The empty stack (N, C, H, W), with the shape of the first picture once decoded."""
-        self._images = room_for((self._count, *self._decoded(0, opened, named).shape))
-        with opened(0) as picture:
-            self._threads = (
-                1 if picture.width * picture.height <= SMALL else torch.get_num_threads()
-            )
+        picture = self._read(0, source, named)
+        self._images = room_for((self._count, *self._pixels(picture).shape))
+        self._threads = 1 if picture.width * picture.height <= SMALL else torch.get_num_threads()
         return self._images
 
-    def _decoded(self, k: int, opened: Opener, named: Namer) -> NDArray[numpy.uint8]:
-        """(C, H, W)"""
+    def _read(self, k: int, source: Source, named: Namer) -> Image.Image:
         try:
-            with opened(k) as picture:
-                if picture.mode[0] in "IF":
-                    raise ValueError(
-                        f"expected 8 bits a channel, got pixels of mode {picture.mode!r}"
-                    )
-                pixels = numpy.asarray(self._scaled(picture.convert(self._mode)))
-        except Exception as error:  # broken bytes surface as any error, by format
-            raise DataError(
-                f"{self._who}: cannot read {named(k)}: {error}; replace it or take it away"
-            ) from error
+            return read_picture(source(k), self._mode, named(k))
+        except DataError as error:
+            raise DataError(f"{self._who}: {error}") from None
+
+    def _pixels(self, picture: Image.Image) -> NDArray[numpy.uint8]:
+        """(C, H, W)"""
+        pixels = numpy.asarray(self._scaled(picture))
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
     def _scaled(self, picture: Image.Image) -> Image.Image:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy
 import pytest
 import torch
@@ -11,8 +13,15 @@ from benchbd_zoo.dataset.parts.image_stack import ImageStack
 
 def _stacked(pictures, **options):
     stack = ImageStack("mine", len(pictures), **options)
-    stack.fill(range(len(pictures)), lambda k: pictures[k].copy(), lambda k: f"number {k}")
+    stack.fill(range(len(pictures)), lambda k: _file(pictures[k]), lambda k: f"number {k}")
     return stack.images
+
+
+def _file(picture):
+    """The bytes of a PNG file."""
+    file = BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -35,7 +44,8 @@ def test_places_hold_across_chunks_and_threads(side, two_threads):
 def test_fills_add_up():
     stack = ImageStack("mine", 4)
     for places, level in (([3, 0], 10), ([1, 2], 20)):
-        stack.fill(places, lambda k, level=level: Image.new("RGB", (8, 8), (level + k, 0, 0)), str)
+        pictures = [_file(Image.new("RGB", (8, 8), (level + k, 0, 0))) for k in range(2)]
+        stack.fill(places, pictures.__getitem__, str)
     assert stack.images[:, 0, 0, 0].tolist() == [11, 20, 21, 10]
 
 
@@ -84,11 +94,15 @@ def test_the_first_picture_of_another_size_is_named():
         _stacked(pictures)
 
 
-def test_sixteen_bits_are_refused():
-    with pytest.raises(
-        DataError, match="number 0: expected 8 bits a channel, got pixels of mode 'I;16'"
-    ):
-        _stacked([Image.new("I;16", (8, 8))])
+def test_sixteen_bits_become_eight_by_scaling():
+    images = _stacked([Image.new("I;16", (8, 8), 257 * level) for level in (0, 100, 255)])
+    assert images[:, 1, 0, 0].tolist() == [0, 100, 255]
+
+
+def test_bytes_that_are_no_image_are_named():
+    stack = ImageStack("mine", 1)
+    with pytest.raises(DataError, match="mine: cannot read number 0: expected an image"):
+        stack.fill([0], lambda k: b"%!PS", lambda k: "number 0")
 
 
 def test_an_empty_stack_is_refused():

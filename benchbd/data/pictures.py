@@ -1,0 +1,126 @@
+"""Image files of strangers, read in one place: from a short list of formats, upright, 8 bits a
+channel.
+
+Pillow tells formats by content and knows dozens of them; for some it starts other programs
+(Ghostscript for PostScript). So nothing else here opens an image with Pillow, and what is not of
+the formats below is refused whatever it is called. The first frame counts where there are several.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy
+from PIL import Image, UnidentifiedImageError
+
+from benchbd.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "WEBP")
+"""As Pillow calls them; PPM stands for PBM, PGM and PNM as well, and JPEG for MPO."""
+
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm"}
+    | {".ppm", ".tif", ".tiff", ".webp"}
+)
+"""Endings in small letters, by which folders are searched for images of these formats."""
+
+MOST_PIXELS = 2**26
+"""Pixels of one image; a file of a few bytes can claim any number of them."""
+
+PixelMode = Literal["L", "LA", "RGB", "RGBA"]
+"""Grey or red, green and blue, and how opaque (A)."""
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings an image upright, by its orientation in EXIF 2.32, section 4.6.4; 1 is upright."""
+
+
+def is_picture_file(path: Path) -> bool:
+    """Whether the name of a file ends like that of an image that can be read. A link to nothing is
+    such a file too, so that it is told of when it is read; a folder is not.
+    """
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
+
+
+def read_picture(source: Path | bytes, mode: PixelMode, called: str = "") -> Image.Image:
+    """The image in a file, or in the bytes of one, turned upright, with pixels of `mode`.
+
+    16 bits a channel are scaled to 8. A mode without A takes colours as they stand in the file,
+    those of transparent parts too. called: what an error calls the image; unset: the path. Raises
+    `DataError` for what cannot be read, is of another format or has more than `MOST_PIXELS`.
+    """
+    name = called or (str(source) if isinstance(source, Path) else "the image")
+    try:
+        with _opened(source) as file:
+            return _decoded(file, mode)
+    except Exception as error:  # broken bytes surface as any error, by format
+        raise DataError(
+            f"cannot read {name}: {_reason(error)}; replace it or take it away"
+        ) from None
+
+
+def _opened(source: Path | bytes) -> IO[bytes]:
+    if not isinstance(source, Path):
+        return BytesIO(source)
+    if source.exists() and not source.is_file():  # a pipe would be waited for without end
+        raise ValueError("expected a file, got a folder or a device")
+    return source.open("rb")
+
+
+def _decoded(file: IO[bytes], mode: PixelMode) -> Image.Image:
+    try:
+        picture = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        raise ValueError(
+            f"expected an image ({', '.join(FORMATS)}), got a file that begins with "
+            f"{file.read(8)!r}"
+        ) from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ValueError(f"expected at most {MOST_PIXELS:,} pixels; {error}") from None
+    with picture:
+        if picture.width * picture.height > MOST_PIXELS:
+            raise ValueError(
+                f"expected at most {MOST_PIXELS:,} pixels, the file claims "
+                f"{picture.width}x{picture.height}"
+            )
+        turn = _UPRIGHT.get(_orientation(picture))
+        plain = _eight_bits(picture).convert(mode)
+        return plain if turn is None else plain.transpose(turn)
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """The image with at most 8 bits a channel. Colours of 16 bits come from Pillow with 8."""
+    if picture.mode[0] not in "IF":
+        # A palette whose entries are transparent to different degrees cannot lose that in one step.
+        return picture.convert("RGBA") if "transparency" in picture.info else picture
+    if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
+        raise ValueError(
+            f"expected 8 or 16 bits a channel, got pixels of mode {picture.mode!r}, of which "
+            "nobody knows which value is white"
+        )
+    levels = numpy.asarray(picture).astype(numpy.int64)  # 65,535 is 255 times 257
+    return Image.fromarray(((levels + 128) // 257).astype(numpy.uint8))
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF that is broken in any way says nothing; the pixels are whole
+        return 1
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
