@@ -1,26 +1,51 @@
-"""Options that people write in YAML: read safely, and refused where YAML would take them for
-something else.
+"""Options that people write in YAML: read safely and in bounded time, and refused where YAML would
+take them for something else.
+
+A text is looked through before anything is made of it: what it unfolds to, how deep it goes, which
+kinds of values it has. A text of strangers therefore costs no more than its size does.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Hashable
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
+
+try:  # ten times faster; missing where PyYAML was built without libyaml
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
 
 from benchbd.errors import ConfigError
 
-MAX_OPTIONS_BYTES = 2**20
-MAX_VALUES = 100_000
-"""Values in a file of options, counted with what its aliases repeat."""
+MAX_OPTIONS_BYTES = 2**17
+MAX_VALUES = 20_000
+"""Values in a file of options, keys included, counted with what its aliases repeat."""
+
+MAX_DEPTH = 30
+MAX_NUMBER = 100
+"""Characters of a number; Python needs quadratic time for long ones, and refuses to write them."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file of keys and values. Raises `ConfigError`."""
+    content = load_yaml(path)
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"{path}: expected keys and values, such as `dataset: digits`")
+    return content
+
+
+def load_yaml(path: Path) -> Any:
+    """What a YAML file says. Raises `ConfigError`."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise ConfigError(f"cannot read {path}: it is no file; name a file of options")
         if path.stat().st_size > MAX_OPTIONS_BYTES:
             raise ConfigError(
                 f"{path} has more than {MAX_OPTIONS_BYTES:,} bytes; that is no file of options"
@@ -30,67 +55,141 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not YAML that benchbd reads: {error}") from None
-    content = parse_yaml(text, str(path))
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"{path}: expected keys and values, such as `dataset: digits`")
-    return content
+    return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, source: str) -> Any:
     """What a text in YAML says; `source` is what an error calls it. Raises `ConfigError`."""
     try:
-        loader = _Loader(text)
-        loader.name = source
-        content = loader.get_single_data()
-    except (yaml.YAMLError, RecursionError) as error:
+        loader = _Loader(_Named(text.encode(), source))
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _require_plain(node, source)
+        return loader.construct_document(node)
+    except (yaml.YAMLError, RecursionError, UnicodeError) as error:
         raise ConfigError(f"{source} is not YAML that benchbd reads: {error}") from None
-    if not _is_small(content):
-        raise ConfigError(
-            f"{source} unfolds to more than {MAX_VALUES:,} values; that is no file of options"
-        )
-    return content
+
+
+class _Named(BytesIO):
+    """A text with the name by which YAML's errors call it."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
 
 
 _OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")
 """Numbers that YAML 1.1 reads by eights or by sixties: 010 as 8, 1:30 as 90."""
 
+_NO_CHARACTER = re.compile(r"[\0\ud800-\udfff]")
+"""What no name of a file can hold, and halves of characters, which cannot be written out."""
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would forget the first, and numbers that are
-    not what they look like.
+_PREFIX = "tag:yaml.org,2002:"
+_SCALARS = {_PREFIX + kind for kind in ("str", "int", "float", "bool", "null", "merge")}
+_NUMBERS = {_PREFIX + kind for kind in ("int", "float")}
+_COLLECTIONS = {_PREFIX + kind for kind in ("seq", "map")}
+
+
+class _Loader(SafeLoader):
+    """Says where a value stands that cannot be read, and refuses numbers that are not what they
+    look like.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        value = super().construct_object(node, deep=deep)
-        if isinstance(value, int | float) and _OTHER_BASE.fullmatch(node.value):
-            problem = (
-                f"{node.value} would be read as {value}; write a plain number, or '{node.value}' "
-                "in quotes if it is a text"
-            )
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        try:
+            value = super().construct_object(node, deep=deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:  # of whatever a value is that only looks like one of its kind
+            raise _refusal(node, f"cannot be read: {error or type(error).__name__}") from None
+        if node.tag in _NUMBERS and _OTHER_BASE.fullmatch(node.value):
+            problem = f"{node.value} would be read as {value}; write a plain number"
+            raise _refusal(node, f"{problem}, or '{node.value}' in quotes if it is a text")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _refusal(node, f"{node.value} is no finite number")
         return value
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put what is merged into a table among its pairs: of several tables the first counts, and
+        a key of the table's own before all (yaml.org/type/merge.html).
+
+        Releases of PyYAML differ in this; 6.0.4 tells keys apart by where their text lies in
+        memory.
+        """
+        own: list[tuple[yaml.Node, yaml.Node]] = []
+        merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in node.value:
+            if key.tag != _PREFIX + "merge":
+                own.append((key, value))
+                continue
+            for table in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(table, yaml.MappingNode):
+                    raise _refusal(table, "expected a table to merge, or a list of tables")
+                self.flatten_mapping(table)
+                for pair in table.value:
+                    merged.setdefault(pair[0].value, pair)
+        for key, _ in own:
+            merged.pop(key.value, None)
+        node.value = [*merged.values(), *own]
 
 
-def _is_small(content: Any) -> bool:
-    """Whether there are few values in it, what aliases repeat (without end, if they lead to
-    themselves) included.
+def _require_plain(root: yaml.Node, source: str) -> None:
+    """Raise unless all is texts, numbers, yes and no, lists and tables, and little of it: what
+    aliases repeat, without end if they lead to themselves, is counted each time.
     """
-    waiting, count = [content], 0
+    waiting, count = [(root, 0)], 0
     while waiting:
-        value = waiting.pop()
+        node, depth = waiting.pop()
         count += 1
         if count > MAX_VALUES:
-            return False
-        waiting += (
-            value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            raise ConfigError(
+                f"{source} unfolds to more than {MAX_VALUES:,} values; that is no file of options"
+            )
+        if depth > MAX_DEPTH:
+            raise _refusal(node, f"lists and tables lie in each other more than {MAX_DEPTH} deep")
+        if isinstance(node, yaml.ScalarNode):
+            _require_plain_scalar(node)
+        else:
+            _require_plain_collection(node)
+            waiting += ((child, depth + 1) for child in _children(node))
+
+
+def _children(node: yaml.CollectionNode) -> Iterator[yaml.Node]:
+    for child in node.value:
+        yield from child if isinstance(child, tuple) else (child,)
+
+
+def _require_plain_scalar(node: yaml.ScalarNode) -> None:
+    text = node.value
+    if node.tag not in _SCALARS:
+        raise _refusal(
+            node,
+            f"{text[:MAX_NUMBER]} would be read as {_kind(node)}; write it in quotes if it is a "
+            "text",
         )
-    return True
+    if node.tag in _NUMBERS and len(text) > MAX_NUMBER:
+        raise _refusal(node, f"a number has at most {MAX_NUMBER} characters, got {len(text):,}")
+    if _NO_CHARACTER.search(text):
+        raise _refusal(node, f"{text[:MAX_NUMBER]!r} holds what is no character")
+
+
+def _require_plain_collection(node: yaml.CollectionNode) -> None:
+    """YAML would forget the first of two values of one key."""
+    if node.tag not in _COLLECTIONS:
+        raise _refusal(node, f"expected a list or a table, got {_kind(node)}")
+    seen = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if not isinstance(key, yaml.ScalarNode):
+            raise _refusal(key, "expected a text or a number as a key, got a list or a table")
+        if key.value in seen and key.tag != _PREFIX + "merge":
+            raise _refusal(key, f"the key {key.value!r} is given twice")
+        seen.add(key.value)
+
+
+def _kind(node: yaml.Node) -> str:
+    return f"a {node.tag.removeprefix(_PREFIX)!r}"
+
+
+def _refusal(node: yaml.Node, problem: str) -> ConstructorError:
+    return ConstructorError(None, None, problem, node.start_mark)

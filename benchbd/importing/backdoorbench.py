@@ -14,7 +14,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from benchbd.attack.poisoning import PoisoningAttack
@@ -28,6 +27,7 @@ from benchbd.importing.assemble import ForeignResult
 from benchbd.importing.changed_images import poisoned_images, resemblance, triggered_images
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import scaled
+from benchbd.options import parse_yaml
 from benchbd.record.files import require_ordinary
 
 ATTACK_FILE, DEFENSE_FILE = "attack_result.pt", "defense_result.pt"
@@ -161,9 +161,8 @@ def _share(text: object) -> float | None:
 
 def normalisations() -> dict[str, Statistics]:
     """Mean and standard deviation by the name of a data set in BackdoorBench."""
-    table = yaml.safe_load(
-        resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text()
-    )
+    text = resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text("utf-8")
+    table = parse_yaml(text, "normalisations.yaml")
     return {
         name: (tuple(map(float, mean)), tuple(map(float, std)))
         for name, (mean, std) in table.items()

@@ -22,8 +22,10 @@ from typing import Any
 
 import yaml
 
+from benchbd.errors import ConfigError
+from benchbd.options import load_yaml
 from benchbd.plugin.provenance import PluginSources
-from benchbd.plugin.registry import SafeLoader, package_file
+from benchbd.plugin.registry import package_file
 
 EARLIER_SOURCES_FILE = "earlier_sources.yaml"
 HEADER = """\
@@ -52,10 +54,18 @@ def _is_known(name: str, today: PluginSources, then: Mapping[str, str], earlier:
 
 @cache
 def earlier_sources(package: str) -> Modules:
-    """What a package says of its earlier sources, by module; nothing where it has no such file."""
+    """What a package says of its earlier sources, by module; nothing where it has no such file.
+    Raises `ConfigError` for a file that says something else.
+    """
     path = package_file(package, EARLIER_SOURCES_FILE)
-    content = yaml.load(path.read_text("utf-8"), Loader=SafeLoader) if path else {}  # noqa: S506 - a safe loader
-    return content if isinstance(content, dict) else {}
+    content = load_yaml(path) if path else {}
+    for module, listed in content.items() if isinstance(content, dict) else [(path, content)]:
+        if not isinstance(listed, dict) or not isinstance(listed.get("digests", []), list):
+            raise ConfigError(
+                f"{path}: {module}: expected `digests: [...]`, got {str(listed)[:80]!r}; write the "
+                "file by `python -m benchbd.plugin.earlier_sources`"
+            )
+    return dict(content)
 
 
 def record(package: str, commit: str) -> Path:

@@ -102,7 +102,7 @@ class Plugin(BaseModel):
     @classmethod
     def _refuse_yes_and_no(cls, values: Any) -> Any:
         """YAML reads `no` and `off` as false; a number or a text must not become one in silence."""
-        for name, value in dict(values).items():
+        for name, value in values.items() if isinstance(values, dict) else ():
             field = cls.model_fields.get(name)
             if isinstance(value, bool) and field is not None and not _allows(field, bool):
                 raise ConfigError(

@@ -10,16 +10,22 @@ from __future__ import annotations
 import importlib.util
 import traceback
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import yaml
-
-from benchbd.errors import ApiTooNew, ContractBroken, PluginError, PluginNotFound, nearest
+from benchbd.errors import (
+    ApiTooNew,
+    ConfigError,
+    ContractBroken,
+    PluginError,
+    PluginNotFound,
+    nearest,
+)
+from benchbd.options import load_yaml
 from benchbd.plugin.entry import PluginEntry
 from benchbd.plugin.loose import file_entry, file_meant, import_fault, load_file
 from benchbd.plugin.points import DeclaredPoint, TooSlow, import_seconds, in_time, points
@@ -29,8 +35,10 @@ if TYPE_CHECKING:
 
 Family = TypeVar("Family", bound="Plugin")
 
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CATALOGUE = "registry.yaml"
+
+CARD_SHAPES = {"paper": dict, "reference": dict, "needs": list, "tags": list, "trains": list}
+"""Words of a card that hold a list or a table; all others hold a text or a number."""
 
 
 @dataclass(frozen=True)
@@ -223,20 +231,22 @@ def package_file(package: str, name: str) -> Path | None:
 
 
 def catalogue_fault(package: str) -> str:
-    """Why the registry.yaml of a package cannot be read; empty when it can, or when
-    there is none.
+    """Why the registry.yaml of a package, or a part of it, cannot be read; empty when it can, or
+    when there is none.
     """
     path = package_file(package, CATALOGUE)
     content = _content(path) if path else {}
-    return content if isinstance(content, str) else ""
+    if isinstance(content, str):
+        return content
+    return next((fault for kind in content.values() for fault in _card_faults(kind)), "")
 
 
 def _content(path: Path) -> dict[str, Any] | str:
     """What a registry file holds, or why it cannot be read."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - a safe loader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return f"{type(error).__name__}: {error}"
+        content = load_yaml(path)
+    except ConfigError as error:
+        return str(error)
     return (
         content
         if isinstance(content, dict)
@@ -249,7 +259,27 @@ def _read_catalogue(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     if isinstance(content, str):
         return {}
     return {
-        kind: {name: card for name, card in cards.items() if isinstance(card, dict)}
+        kind: {name: _card(card) for name, card in cards.items() if isinstance(card, dict)}
         for kind, cards in content.items()
         if isinstance(cards, dict)
     }
+
+
+def _card(content: dict[Any, Any]) -> dict[str, Any]:
+    """The words of a card that are of their shape; `catalogue_fault` tells of the others."""
+    return {word: value for word, value in content.items() if _has_shape(word, value)}
+
+
+def _card_faults(cards: Any) -> Iterator[str]:
+    for name, card in cards.items() if isinstance(cards, dict) else ():
+        for word, value in card.items() if isinstance(card, dict) else ():
+            if not _has_shape(word, value):
+                shape = CARD_SHAPES.get(word, str).__name__
+                yield f"{name}: {word}: expected a {shape}, got {str(value)[:80]!r}"
+
+
+def _has_shape(word: Any, value: Any) -> bool:
+    shape = CARD_SHAPES.get(word)
+    return isinstance(word, str) and (
+        isinstance(value, shape) if shape else not isinstance(value, list | dict)
+    )

@@ -238,6 +238,8 @@ def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
     """
     try:
         return kind(**content)
+    except ConfigError as error:  # of a part that explains itself, such as the recipe
+        raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
         # A key with a slip is both unknown and missing; that it is unknown says more.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchbd.errors import ConfigError
 from benchbd.plugin.earlier_sources import changed_sources_of, earlier_sources, record
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import sources
@@ -86,3 +87,16 @@ def test_recorded_twice_it_says_the_same(package: Path) -> None:
     first = record("moved_package", "HEAD").read_text()
     earlier_sources.cache_clear()
     assert record("moved_package", "HEAD").read_text() == first
+
+
+@pytest.mark.parametrize("content", ["[1]", "a: 3", "a: {digests: 3}", "a: 2024-13-45", ""])
+def test_a_file_that_says_something_else_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    (tmp_path / "otherwise").mkdir()
+    (tmp_path / "otherwise" / "__init__.py").write_text("")
+    (tmp_path / "otherwise" / "earlier_sources.yaml").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    earlier_sources.cache_clear()
+    with pytest.raises(ConfigError, match=r"earlier_sources\.yaml"):
+        earlier_sources("otherwise")

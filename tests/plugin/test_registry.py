@@ -235,3 +235,23 @@ def test_a_card_is_found_without_running_the_package(tmp_path: Path) -> None:
     }
     assert registry.catalogue("no_such_package_anywhere") == {}
     assert registry.catalogue("__main__") == {}
+
+
+@pytest.mark.usefixtures("install")
+def test_words_of_a_card_that_are_of_another_shape_are_left_out_and_told_of(tmp_path: Path) -> None:
+    (tmp_path / "shapeless").mkdir()
+    (tmp_path / "shapeless" / "__init__.py").write_text("")
+    card = "{family: image, summary: [1], paper: a book, needs: 3, tags: [x], 1: 2}"
+    (tmp_path / "shapeless" / "registry.yaml").write_text(f"model: {{net: {card}}}")
+    assert registry.catalogue("shapeless") == {"model": {"net": {"family": "image", "tags": ["x"]}}}
+    assert "net: summary: expected a str, got '[1]'" in registry.catalogue_fault("shapeless")
+
+
+@pytest.mark.usefixtures("install")
+@pytest.mark.parametrize("content", ["model: 2024-13-45", "model: !!int x", "model: 0x_"])
+def test_a_registry_with_a_slip_of_yaml_counts_as_absent(tmp_path: Path, content: str) -> None:
+    (tmp_path / "slipped").mkdir()
+    (tmp_path / "slipped" / "__init__.py").write_text("")
+    (tmp_path / "slipped" / "registry.yaml").write_text(content)
+    assert registry.catalogue("slipped") == {}
+    assert "line 1" in registry.catalogue_fault("slipped")

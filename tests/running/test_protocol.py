@@ -84,6 +84,7 @@ def test_include_lets_in_what_fits_one_rule(load: Any) -> None:
             r"unknown key 'attacks.1.parms'; did you mean 'params'\?",
         ),
         (("seed: 1}", "sed: 1}"), r"unknown key 'exclude.0.sed'; did you mean 'seed'\?"),
+        (("{lr: 1e-3, epochs: 2}", ""), r"recipe: Input should be a valid dict.*got None"),
         (("epochs: 2", "epoch: 2"), r"recipe has no parameter 'epoch'; did you mean 'epochs'\?"),
         (("epochs: 2", "epochs: no"), r"expected epochs .*got False"),
         (("epochs: 2", "epochs: two"), r'expected epochs .*got "two"'),
