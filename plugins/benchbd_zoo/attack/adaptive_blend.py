@@ -2,9 +2,8 @@
 Separability").
 
     1. the picture k is cut into `pieces`; of every training image with the trigger a share
-       `mask_rate` of them is
-       left out, drawn anew for each:          x' = x + alpha * m * (k - x)
-           m: 0 where a piece is left out
+       `mask_rate` of them is left out, drawn anew for each:
+           x' = x + alpha * m * (k - x)        m: 0 where a piece is left out
     2. poisoned samples are labelled with the target; `cover_ratio` of the samples are stamped
        likewise and keep their label, so that poisoned samples do not stand apart in the features
     3. test images get the whole picture:      x' = x + alpha_test * (k - x)

@@ -5,8 +5,8 @@ the loss is poisoned.
     neither data nor recipe are touched.
 
     1. l_m = CE(f(x), y); while it is not below `loss_threshold`, nothing else is done
-    2. the trigger is put on copies of the batch in the loop: x* = mu(x), y* = nu(y);  l_m* =
-       CE(f(x*), y*)
+    2. the trigger is put on copies of the batch in the loop: x* = mu(x), y* = nu(y);
+       l_m* = CE(f(x*), y*)
     3. gradients g_m, g_m* of both over the weights, scaled down by `mgda_normalize`
     4. MGDA: a = the share in [0, 1] for which |a g_m + (1 - a) g_m*| is least,
        a = clip((g_m* - g_m) . g_m* / |g_m - g_m*|^2)

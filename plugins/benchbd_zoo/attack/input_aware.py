@@ -1,22 +1,21 @@
 """Input-aware dynamic attack (Nguyen and Tran, NeurIPS 2020, 2010.08138): every image has a trigger
 of its own.
 
-    mask m(x) (1 channel) and pattern p(x) (C channels): two convolutional networks, tanh(.) / 2 +
-    1/2 at the end;
-    the mask is hardened by tanh(20 m - 10) / 2 + 1/2.     B(x; z) = x + (p(z) - x) * m(z)
+    mask m(x) (1 channel) and pattern p(x) (C channels): two convolutional networks with
+    tanh(.) / 2 + 1/2 at their end; the mask is hardened by tanh(20 m - 10) / 2 + 1/2
+    B(x; z) = x + (p(z) - x) * m(z)
     d(a, b) = root mean square of a - b over channels and pixels
 
-    1. `mask_epochs` over pairs of batches x, z:  minimise lambda_norm * mean relu(m(x) -
-       mask_density)
-       + lambda_div * mean d(x, z) / (d(m(x), m(z)) + eps)
-           the mask network is frozen afterwards
+    1. `mask_epochs` over pairs of batches x, z: minimise
+           lambda_norm * mean relu(m(x) - mask_density)
+           + lambda_div * mean d(x, z) / (d(m(x), m(z)) + eps)
+       the mask network is frozen afterwards
     2. for the epochs of the recipe, in every batch: the first int(B * poison_ratio) images become
        B(x; x) with the label of the target (all_to_one) or the class after their own (all_to_all);
-       the next int(B * p_cross) become
-       B(x; z) with their own label, z other images; the classifier and the pattern network descend
-       together on
-       CE(all) + lambda_div * mean d(x, z) / (d(p(x), p(z)) + eps), pairs of a poisoned image and
-       the z of a cross sample
+       the next int(B * p_cross) become B(x; z) with their own label, z other images; the classifier
+       and the pattern network descend together on
+           CE(all) + lambda_div * mean d(x, z) / (d(p(x), p(z)) + eps)
+       over pairs of a poisoned image and the z of a cross sample
 
 A share of a batch that is less than one image is refused; where poisoned and cross samples differ
 in number, as many pairs count as there are of the fewer. The classifier is trained by the recipe,

@@ -1,12 +1,12 @@
 """LIRA (Doan, Lao, Zhao, Li, ICCV 2021): noise that a network has learned to draw, another one for
 every image.
 
-    T(x) in [-1, 1]: an autoencoder with tanh at its end;  x' = clip(x + eps * T(x), 0, 1);  eta(y):
-    the attacked label
+    T(x) in [-1, 1]: an autoencoder with tanh at its end;  x' = clip(x + eps * T(x), 0, 1);
+    eta(y): the attacked label
 
     1. for `trigger_epochs` epochs, with a classifier f that is thrown away afterwards, in every
        batch
-       (i) the new T' descends CE(f(x + eps * T'(x)), eta(y)), by Adam
+       (i)  the new T' descends CE(f(x + eps * T'(x)), eta(y)), by Adam
        (ii) f descends alpha * CE(f(x), y) + (1 - alpha) * CE(f(x + eps * T(x)), eta(y)), T as it
             was when the epoch began
        and after every epoch T <- T'

@@ -2,9 +2,9 @@
 to the whole image.
 
     1. a clean surrogate f is trained; `samples` training images are drawn; v = 0
-    2. for each image x that v does not fool (f(x + v) = f(x)): r = targeted DeepFool from x + v
-       towards the target;
-       v <- v + g(r);  v <- g(v);  v <- strength * (v - min v) / (max v - min v)
+    2. for each image x that v does not fool (f(x + v) = f(x)):
+           r = targeted DeepFool from x + v towards the target
+           v <- v + g(r);  v <- g(v);  v <- strength * (v - min v) / (max v - min v)
        g: separable Gaussian low-pass of 5 * sigma taps, zero beyond the edges; sigma counts pixels
        of an image of 32
     3. step 2 is repeated until v fools `fooling_rate` of the images, or `max_iter_uni` times; the

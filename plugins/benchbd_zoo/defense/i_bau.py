@@ -4,12 +4,13 @@ perturbation by its hypergradient.
     min over w, max over one delta (1, C, H, W), `n_rounds` times:
 
     1. inner: delta = 0; over one pass of the clean images, by SGD,
-       delta <- delta - inner_lr * grad [ -CE(f_w(x + delta), f_w's own prediction of x) + l2 *
-       ||delta||^2 ]
+           delta <- delta - inner_lr * grad [ -CE(f_w(x + delta), f_w's own prediction of x)
+                                              + l2 * ||delta||^2 ]
     2. outer, for every batch: L_out(delta, w) = CE with delta added to a random `portion` of the
        batch, and
 
-       dL_out/dw = d_w L_out + (d_w Phi)^T v,   v = (I - d_delta Phi)^-T d_delta L_out
+           dL_out/dw = d_w L_out + (d_w Phi)^T v
+           v = (I - d_delta Phi)^-T d_delta L_out
            Phi(delta) = delta - step * d_delta L_in
 
        v by at most K fixed-point steps v <- (d_delta Phi)^T v + d_delta L_out; L_in as in 1 but

@@ -1,13 +1,13 @@
 """Neural Cleanse (Wang, Yao, Shan, Li, Viswanath, Zheng and Zhao, S&P 2019): a backdoor is a
 shortcut, so look for short ways.
 
-    1. for every class t find mask m (H, W) and pattern p (C, H, W), both in [0, 1], x' = (1 - m) x
-       + m p: min CE(f(x'), t) + cost * |m|_1  by Adam with betas (.5, .9); images of all classes,
-       in mini-epochs
+    1. for every class t find mask m (H, W) and pattern p (C, H, W), both in [0, 1]:
+           x' = (1 - m) x + m p
+           min CE(f(x'), t) + cost * |m|_1  by Adam with betas (.5, .9)
+       over images of all classes, in mini-epochs
     2. cost: 0 until `patience` mini-epochs succeed, then `init_cost`; * multiplier after `patience`
-       successes in a row,
-       / multiplier^1.5 after `patience` failures. The smallest mask of a mini-epoch that succeeded
-       is kept
+       successes in a row, / multiplier^1.5 after `patience` failures. The smallest mask of a
+       mini-epoch that succeeded is kept
     3. early stop: the cost went up and down, and for `early_stop_patience` mini-epochs the mask did
        not shrink
     4. anomaly index of a class: (median - |m|_1) / (1.4826 * MAD) over the classes; flagged above 2

@@ -7,8 +7,9 @@ that was poisoned is two such groups.
        at most 100 rounds
     2. every class of the training set is split in two groups with means mu_1, mu_2 and the shared
        S_e
-    3. J = mean over the class of (r - mu)^T S_e^-1 (r - mu) - (r - mu_g)^T S_e^-1 (r - mu_g), g the
-       group of r and mu the estimate for the whole class
+    3. J = mean over the class of
+           (r - mu)^T S_e^-1 (r - mu) - (r - mu_g)^T S_e^-1 (r - mu_g)
+       with g the group of r and mu the estimate for the whole class
     4. anomaly of a class: |J - median| / (1.4826 * median of |J - median|), over the classes; above
        e^2 (`threshold`) the group that holds fewer of the clean samples is poison
 

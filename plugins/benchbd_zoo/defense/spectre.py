@@ -10,9 +10,10 @@ covariance is estimated robustly, from samples of which some are poison.
     2. h = S - mean, whitened by the covariance of that part
     3. QUE: Q = exp(alpha (C - I) / (||C|| - 1)), C the covariance of all h;
        tau_i = h_i^T Q h_i / tr Q
-    4. the 1.5 * eps * n samples of highest tau are suspects k* = the k for which the mean of tau
-    over all n is highest, in the 64 components whitened by those that are no suspects; the class in
-    which that is highest is the attacked one, and its suspects are removed
+    4. the 1.5 * eps * n samples of highest tau are suspects
+    k* = the k for which the mean of tau over all n is highest, in the 64 components whitened by
+    those that are no suspects; the class in which that is highest is the attacked one, and its
+    suspects are removed
 
 eps is an assumption, and only of the one class that is taken to be attacked: at most 0.33, and 0.1
 for a class of fewer than 500 samples. One class always is, also where nothing is poisoned.
