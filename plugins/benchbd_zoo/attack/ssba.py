@@ -6,7 +6,8 @@ in every image.
            r = E(s, x);  x' = clip(x + r, 0, 1)
        minimise for `encoder_epochs` epochs, with Adam, CE(D(x'), s) alone in the first
        `secret_epochs`, then
-           l2_weight * mean r^2 + structure_weight * (1 - SSIM(x, x')) + secret_weight * CE(D(x'), s)
+           l2_weight * mean r^2 + structure_weight * (1 - SSIM(x, x'))
+           + secret_weight * CE(D(x'), s)
     2. one code is drawn; the trigger of an image is its residual for that code
     3. poisoned samples are labelled with the target (all_to_one), or with the class after their own
        (all_to_all)
