@@ -17,8 +17,8 @@ from support.command_line import told
 
 
 def test_safetensors_are_loaded_as_the_same_model(defended: AttackResult) -> None:
-    words = told("export", "safetensors", str(defended.folder))
-    assert "fine_prune.safetensors" in words and "1 x 8 x 8 in [0, 1] to 10 logits" in words
+    said = told("export", "safetensors", str(defended.folder))
+    assert "fine_prune.safetensors" in said and "1 x 8 x 8 in [0, 1] to 10 logits" in said
     model = benchbd.load_model(defended.folder / "fine_prune.safetensors")
     chosen = choose(defended)
     images = defended.test.images.float() / 255

@@ -27,17 +27,14 @@ def test_a_text_reads_as_itself(text: str, shown: str) -> None:
     assert escape(text) == shown
 
 
-def test_words_stand_left_and_figures_right() -> None:
-    table = Table("T", ("name", "ACC", "ASR"), (("a|b", "90.0", "1.0"),), note="why", texts=1)
-    assert list(table_lines(table)) == [
-        "### T",
-        "",
-        "why",
-        "",
-        "| name | ACC | ASR |",
-        "| :--- | ---: | ---: |",
-        r"| a\|b | 90.0 | 1.0 |",
-        "",
+def test_a_table_has_title_note_and_rows() -> None:
+    table = Table("T_", ("name", "ACC"), (("a|b", "90.0"),), note="*why*", texts=1)
+    title, _, note, _, rows, end = table_lines(table)
+    assert (title, note, end) == (r"### T\_", r"\*why\*", "")
+    assert [line.split() for line in rows.splitlines()] == [
+        ["|", "name", "|", "ACC", "|"],
+        ["|:-------|------:|"],
+        ["|", r"a\|b", "|", "90.0", "|"],
     ]
 
 
