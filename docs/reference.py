@@ -29,6 +29,7 @@ import benchbd
 import benchbd.api
 import benchbd.api.executors
 from benchbd.defense.defense import CleanDataDefense, Defense
+from benchbd.markdown import markdown_table
 from benchbd.plugin.hooks import Hooks
 from benchbd.plugin.page import parameter_table
 from benchbd.plugin.plugin import Plugin
@@ -433,15 +434,14 @@ def _index() -> str:
     parts = ["# Reference", ABOUT_THE_EXAMPLES.strip()]
     for file, page in PAGES.items():
         rows = [_row(file, page.door, name) for group in page.groups.values() for name in group]
-        table = ["| name | what it is |", "| --- | --- |", *rows]
-        parts += [f"## [{page.title}]({file})", f"From `{page.door.__name__}`:", "\n".join(table)]
+        table = markdown_table(("name", "what it is"), rows)
+        parts += [f"## [{page.title}]({file})", f"From `{page.door.__name__}`:", table]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(file: str, door: ModuleType, name: str) -> str:
+def _row(file: str, door: ModuleType, name: str) -> tuple[str, str]:
     paragraph = docstring(door, name).partition("\n\n")[0].replace("\n", " ")
-    summary = paragraph.partition(". ")[0].rstrip(".:").replace("|", "\\|")
-    return f"| [`{name}`]({file}#{name.lower()}) | {summary} |"
+    return f"[`{name}`]({file}#{name.lower()})", paragraph.partition(". ")[0].rstrip(".:")
 
 
 def main(words: list[str]) -> int:
