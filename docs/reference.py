@@ -426,7 +426,8 @@ def _assignment(door: ModuleType, name: str) -> tuple[str, str]:
     for statement, below in pairwise(body):
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
             assert isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant), name
-            return ast.unparse(statement), inspect.cleandoc(str(below.value.value))
+            line = ast.get_source_segment(source, statement) or ""
+            return line, inspect.cleandoc(str(below.value.value))
     raise LookupError(f"{name} is assigned nowhere in {_homes(door)[name]}")
 
 

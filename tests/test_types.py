@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from own_environment import OwnEnvironment
 
 from benchbd.plugin.entry import KINDS
 from benchbd.scaffold.write import write_plugin
+from support.own_environment import OwnEnvironment
 
 pytestmark = pytest.mark.slow
 

@@ -114,8 +114,8 @@ class Session(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop what still runs and give everything back. It is called once, whatever happened
-        before.
+        """Stop what still runs and give everything back. It is called whatever happened before, and
+        may be called again.
         """
 
 
