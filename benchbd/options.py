@@ -150,7 +150,7 @@ def _require_plain(root: yaml.Node, source: str) -> None:
             raise _refusal(node, f"lists and tables lie in each other more than {MAX_DEPTH} deep")
         if isinstance(node, yaml.ScalarNode):
             _require_plain_scalar(node)
-        else:
+        elif isinstance(node, yaml.CollectionNode):
             _require_plain_collection(node)
             waiting += ((child, depth + 1) for child in _children(node))
 

@@ -117,6 +117,9 @@ def plugin_names() -> set[str]:
 
 
 def without_examples(text: str) -> str:
+    """The text but for first steps, and for what docstrings show at a prompt."""
+    lines = text.splitlines()
+    text = "\n".join(line for line in lines if not line.lstrip().startswith((">>> ", "... ")))
     for example in EXAMPLES:
         text = text.replace(example, "")
     return text
