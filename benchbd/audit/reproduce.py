@@ -114,7 +114,7 @@ def reproduce(path: Path, folder: Path, device: str = "auto") -> Reproduction:
 
 def _make(stored: Cell, folder: Path, device: str) -> DefenseResult:
     about = stored.cell
-    job = AttackJob.of(
+    job = AttackJob(
         registered(DataSet, about.dataset),
         registered(Model, about.model),
         registered(Attack, about.attack),

@@ -78,7 +78,7 @@ class AttackSpec(_Spec):
 
     def _job(self) -> AttackJob:
         made_of, found_as = self.ingredients, self.found_as
-        return AttackJob.of(
+        return AttackJob(
             create(DataSet, found_as["dataset"], made_of.dataset.params),
             create(Model, found_as["model"], made_of.model.params),
             create(Attack, found_as["attack"], made_of.attack.params),

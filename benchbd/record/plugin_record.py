@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from pydantic import Field
 
@@ -16,8 +14,6 @@ from benchbd.plugin.provenance import provider_of
 from benchbd.record.files import sha256
 from benchbd.record.keys import Identity
 from benchbd.record.part import StoredPart
-
-Family = TypeVar("Family", bound=Plugin, covariant=True)
 
 
 class PluginRecord(StoredPart):
@@ -94,18 +90,3 @@ def _file_digest(plugin: Plugin, name: str, path: Path) -> str:
         raise ConfigError(
             f"{plugin.name}: {name}: cannot read {path}: {error.strerror}; name another file"
         ) from None
-
-
-@dataclass(frozen=True, eq=False)
-class BuiltPlugin(Generic[Family]):
-    """A plugin that was built once and stands in many jobs and cells, with its record."""
-
-    plugin: Family
-
-    @cached_property
-    def record(self) -> PluginRecord:
-        return PluginRecord.of(self.plugin)
-
-    @cached_property
-    def identity(self) -> Identity:
-        return self.record.identity()

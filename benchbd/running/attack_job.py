@@ -10,7 +10,7 @@ from benchbd.engine.recipe import Recipe
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import name_for
 from benchbd.record.ingredients import Ingredients
-from benchbd.record.plugin_record import BuiltPlugin
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
@@ -19,33 +19,19 @@ from benchbd.victim.model import Model
 class AttackJob:
     """Everything that an attack result depends on, and the device on which it is made."""
 
-    dataset: BuiltPlugin[DataSet]
-    model: BuiltPlugin[Model]
-    attack: BuiltPlugin[Attack]
+    dataset: DataSet
+    model: Model
+    attack: Attack
     recipe: Recipe
     seed: int
     device: str = "auto"
 
-    @classmethod
-    def of(
-        cls,
-        dataset: DataSet,
-        model: Model,
-        attack: Attack,
-        recipe: Recipe,
-        seed: int,
-        device: str = "auto",
-    ) -> AttackJob:
-        """A job of plugins that stand in no other."""
-        built = BuiltPlugin(dataset), BuiltPlugin(model), BuiltPlugin(attack)
-        return cls(*built, recipe, seed, device)
-
     @cached_property
     def ingredients(self) -> Ingredients:
         return Ingredients(
-            dataset=self.dataset.record,
-            model=self.model.record,
-            attack=self.attack.record,
+            dataset=PluginRecord.of(self.dataset),
+            model=PluginRecord.of(self.model),
+            attack=PluginRecord.of(self.attack),
             recipe=self.recipe.params,
             seed=self.seed,
         )
@@ -60,7 +46,7 @@ class AttackJob:
 
     @property
     def plugins(self) -> list[Plugin]:
-        return [self.dataset.plugin, self.model.plugin, self.attack.plugin]
+        return [self.dataset, self.model, self.attack]
 
     @property
     def found_as(self) -> dict[str, str]:

@@ -77,8 +77,8 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
 def make(job: AttackJob, folder: Path) -> AttackResult:
     """Poison, train, stamp, store."""
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
-    train, test = job.dataset.plugin.load("train"), job.dataset.plugin.load("test")
-    job.attack.plugin.require_target(train)
+    train, test = job.dataset.load("train"), job.dataset.load("test")
+    job.attack.require_target(train)
     with (
         default_precision(job.recipe.precision),
         _remembering(job, folder.parent, machine),
@@ -134,9 +134,9 @@ def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractCon
     """Work that other results share is told apart by the version of the attack, not by its
     parameters, which the work names.
     """
-    attack = job.attack.record.model_copy(update={"params": {}})
+    attack = job.ingredients.attack.model_copy(update={"params": {}})
     folder, precision = record / REMEMBERED_FOLDER, machine.precision
-    return remembering(folder, attack.identity(), job.model.identity, precision)
+    return remembering(folder, attack.identity(), job.ingredients.model.identity(), precision)
 
 
 def _backdoor(
@@ -150,9 +150,9 @@ def _backdoor(
 
     def build() -> Classifier:
         seed = seeds.seed("init", next(numbers))
-        return job.model.plugin.classifier(train, seed).to(machine.device)
+        return job.model.classifier(train, seed).to(machine.device)
 
-    model, attack = build(), job.attack.plugin
+    model, attack = build(), job.attack
     trigger = attack.prepare(train, build, job.recipe, seeds.generator("trigger"))
     attack = attack.with_trigger(trigger)
     poisoned = (

@@ -122,7 +122,7 @@ def prepare(request: Request) -> Prepared:
         DataSet, [request.dataset or protocol.datasets[0].name], protocol, settings
     )
     recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
-    job = AttackJob.of(dataset, model, attack, recipe, _seed(request), request.device)
+    job = AttackJob(dataset, model, attack, recipe, _seed(request), request.device)
     return Prepared(
         request, job, defenses, record_dir() / _folder_name(request.name or job.folder_name)
     )

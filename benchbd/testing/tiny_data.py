@@ -87,7 +87,7 @@ def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> 
     """A model that has learned the planted images and, unless the ratio is 0, the patch. Never to
     be changed.
     """
-    job = AttackJob.of(
+    job = AttackJob(
         Planted(),
         ARCHITECTURES[architecture](),
         Patch(poison_ratio=poison_ratio),

@@ -11,7 +11,6 @@ import pytest
 from benchbd.attack.attack import Attack
 from benchbd.engine.recipe import Recipe
 from benchbd.plugin.registry import create
-from benchbd.record.plugin_record import BuiltPlugin
 from benchbd.running.attack_job import AttackJob
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
@@ -27,9 +26,9 @@ def job(job_of: JobOf) -> AttackJob:
 OTHERS: list[dict[str, Any]] = [
     {"seed": 1},
     {"recipe": Recipe(epochs=2)},
-    {"dataset": BuiltPlugin(create(DataSet, "digits", {"size": 12}))},
-    {"model": BuiltPlugin(create(Model, "resnet_small", {"width": 8}))},
-    {"attack": BuiltPlugin(create(Attack, "badnet", {"size": 3}))},
+    {"dataset": create(DataSet, "digits", {"size": 12})},
+    {"model": create(Model, "resnet_small", {"width": 8})},
+    {"attack": create(Attack, "badnet", {"size": 3})},
 ]
 
 

@@ -14,7 +14,6 @@ from benchbd.data.poisoned import State
 from benchbd.errors import ConfigError, RecordError, Unwritable
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
-from benchbd.record.plugin_record import BuiltPlugin
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import attack_result, make, require_writable
 
@@ -32,7 +31,7 @@ def test_the_result_is_of_its_job(stored: AttackResult, job: AttackJob) -> None:
     count = stored.train.count(State.POISONED)
     assert count == round(0.2 * len(stored.train)) == stored.manifest.counts.poisoned
     assert stored.manifest.outline.num_classes == 10
-    assert stored.manifest.fingerprints.test == job.dataset.plugin.load("test").fingerprint()
+    assert stored.manifest.fingerprints.test == job.dataset.load("test").fingerprint()
     assert (stored.folder / "images.png").is_file()
 
 
@@ -59,7 +58,7 @@ def test_the_result_of_another_job_stays(job: AttackJob, result_file: Path) -> N
 
 
 def test_work_that_fails_at_once_leaves_no_folder(job: AttackJob, tmp_path: Path) -> None:
-    absurd = dataclasses.replace(job, attack=BuiltPlugin(create(Attack, "badnet", {"target": 99})))
+    absurd = dataclasses.replace(job, attack=create(Attack, "badnet", {"target": 99}))
     with pytest.raises(ConfigError, match="expected target"):
         attack_result(absurd, tmp_path / "record" / "a")
     assert not (tmp_path / "record" / "a").exists()

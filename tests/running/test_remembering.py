@@ -42,7 +42,7 @@ def test_a_corrected_attack_does_its_work_again(tmp_path: Path) -> None:
     recipe = Recipe(epochs=0, batch_size=50, precision="fp32")
     attacks = (Grey(), Corrected(), Corrected(poison_ratio=0.2))
     jobs = [
-        AttackJob.of(Planted(), ARCHITECTURES["residual"](), attack, recipe, seed=0, device="cpu")
+        AttackJob(Planted(), ARCHITECTURES["residual"](), attack, recipe, seed=0, device="cpu")
         for attack in attacks
     ]
     found = [

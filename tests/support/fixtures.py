@@ -43,7 +43,7 @@ def job_of() -> JobOf:
     def job(attack: Attack) -> AttackJob:
         dataset = create(DataSet, "digits", {"size": 8})
         model = create(Model, "resnet_small", {"width": 4})
-        return AttackJob.of(
+        return AttackJob(
             dataset,
             model,
             attack,

@@ -177,9 +177,7 @@ def stored_result_reloads(subject: Subject) -> None:
     attack, model = cast(Attack, subject.plugin), tiny_data.ARCHITECTURES[subject.architecture]()
     recipe = Recipe(epochs=2, batch_size=50, lr=0.02, shift=0, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
-        made = make(
-            AttackJob.of(tiny_data.Planted(), model, attack, recipe, 0, "cpu"), Path(folder)
-        )
+        made = make(AttackJob(tiny_data.Planted(), model, attack, recipe, 0, "cpu"), Path(folder))
         read = load_attack_result(made.path)
     again = predict(read.model, read.triggered.images, precision="fp32")
     require(

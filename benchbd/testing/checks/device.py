@@ -111,7 +111,7 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
     elif isinstance(plugin, Attack):
         with tempfile.TemporaryDirectory() as folder:
             make(
-                AttackJob.of(
+                AttackJob(
                     tiny_data.Planted(),
                     tiny_data.ARCHITECTURES[architecture](),
                     plugin,

@@ -48,7 +48,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> AttackResult:
     """
     recipe = Recipe(epochs=10, batch_size=20, lr=0.05, shift=0, precision="fp32")
     result = make(
-        AttackJob.of(Planted(), Residual(), Patch(poison_ratio=0.05), recipe, seed=0, device="cpu"),
+        AttackJob(Planted(), Residual(), Patch(poison_ratio=0.05), recipe, seed=0, device="cpu"),
         tmp_path_factory.mktemp("attacked"),
     )
     assert (result.metrics().acc, result.metrics().asr) == (1, 1)
