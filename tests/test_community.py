@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from made_cells import make_cell
 
-from benchbd.cli.list import markdown_table
+from benchbd.cli.list import plugin_table
 from benchbd.cli.main import benchbd
 from benchbd.plugin.entry import KINDS
 from benchbd.plugin.registry import entries
 from benchbd.record.cells import ResultStore
+from support.made_cells import make_cell
 from test_architecture import LAYERS
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def test_the_list_of_papers_is_the_generated_one() -> None:
     page = (ROOT / "docs" / "papers.md").read_text()
     listed = page.partition("<!-- plugins -->\n")[2].partition("\n<!-- /plugins -->")[0]
     bundled = [tuple(e for e in entries(kind) if e.provider == "benchbd") for kind in KINDS]
-    assert listed == "\n\n".join(map(markdown_table, KINDS, bundled))
+    assert listed == "\n\n".join(map(plugin_table, KINDS, bundled))
 
 
 def test_the_version_is_the_same_wherever_it_stands() -> None:
@@ -178,6 +178,7 @@ def test_what_is_no_plain_result_file_is_refused(submission: Path, kind: str) ->
     assert not (submission.parent / "taken").exists()
 
 
+@pytest.mark.slow
 def test_a_report_on_results_shows_submitted_texts_as_they_are(tmp_path: Path) -> None:
     """Somebody adds a cell of a method that nobody has here, under a name made to do harm."""
     shutil.copytree(GITHUB, tmp_path / "ours" / ".github")
