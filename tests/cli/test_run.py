@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.command_line import benchbd, started
 
 TINY = [
     "recipe.epochs=1",
@@ -21,24 +22,13 @@ TINY = [
 ]
 
 
-def benchbd(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchbd", *words],
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "120"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def settings(*texts: str) -> list[str]:
     return [word for text in texts for word in ("--set", text)]
 
 
 def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
     words = ["run", "--attack", "badnet", "--defense", "anp", "--name", "mine", *settings(*TINY)]
-    made = benchbd(*words, "--json", cwd=tmp_path)
+    made = started(*words, "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert made.stderr.splitlines() == [
         "badnet on digits, resnet_small, seed 0: attacking",

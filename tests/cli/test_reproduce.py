@@ -1,0 +1,68 @@
+"""`benchbd reproduce`: both figures of each metric, a verdict, and a note of a success alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbd.audit import reproduce as reproducing
+from benchbd.audit.reproduce import Reproduction
+from benchbd.record.cell import Cell
+from benchbd.record.files import write_json
+from support.command_line import benchbd
+from support.made_cells import make_cell
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    """Of a stored cell."""
+    cell = make_cell()
+    folder = tmp_path / "leaderboard" / "results" / "trial"
+    write_json(folder / f"0-{cell.key[:12]}.json", cell.to_json())
+    return cell.key
+
+
+@pytest.fixture
+def comes_out(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`comes_out(cell, differing)`: what is made here, and of how many images it differs."""
+
+    def say(here: Cell, clean: int | None = 0, triggered: int | None = 0) -> None:
+        found = Reproduction(make_cell(), here, clean, triggered)
+        monkeypatch.setattr(reproducing, "reproduce", lambda *_: found)
+
+    return say
+
+
+def test_the_same_to_the_last_prediction(key: str, comes_out: Any, tmp_path: Path) -> None:
+    comes_out(make_cell())
+    ended = benchbd("reproduce", key[:12], "--note", "trust.json", cwd=tmp_path)
+    lines = ended.stdout.splitlines()
+    assert ended.returncode == 0 and "reproduced" in lines
+    assert lines[0] == "patch, mend on pictures, net, seed 0"
+    assert "  ACC    90.0    90.0  +0.00" in lines
+    assert "  predictions that differ: 0 of 900 triggered images" in lines
+    assert (tmp_path / "trust.json").is_file()
+
+
+def test_within_the_tolerance_but_not_bit_for_bit(key: str, comes_out: Any, tmp_path: Path) -> None:
+    comes_out(make_cell(hits=(901, 90, 720)), clean=5)
+    ended = benchbd("reproduce", key[:12], cwd=tmp_path)
+    assert ended.returncode == 0
+    told = "reproduced within 0.01, not bit for bit: 5 of 1900 predictions differ"
+    assert told in ended.stdout.splitlines()
+
+
+def test_beyond_the_tolerance_nothing_is_noted(key: str, comes_out: Any, tmp_path: Path) -> None:
+    comes_out(make_cell(hits=(800, 90, 720)), None, None)
+    ended = benchbd("reproduce", key[:12], "--note", "trust.json", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "not reproduced: ACC, ASR or RC differs by more than 0.01" in ended.stdout
+    assert "-10.00" in ended.stdout and "predictions that differ" not in ended.stdout
+    assert not (tmp_path / "trust.json").exists()
+
+
+def test_a_key_that_nothing_has(tmp_path: Path) -> None:
+    ended = benchbd("reproduce", "0123456789", cwd=tmp_path)
+    assert ended.returncode == 5 and "no result has a key" in ended.stderr
