@@ -1,57 +1,27 @@
-"""The checks are checked: every mutant breaks one rule and is caught by the check that names it,
-and by no crash.
+"""Plugins that break no rule pass all checks, and every check has a plugin that it catches; which
+is caught by which stands in tests/testing/checks.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
-from benchbd.plugin.loose import classes_in
 from benchbd.testing.check import CHECKS
 from benchbd.testing.result import RuleBroken
-from benchbd.testing.runner import check_plugin, checks_for, run_check
-from benchbd.testing.subject import Subject
-
-MUTANTS = sorted((Path(__file__).parent / "mutants").glob("*.py"))
+from benchbd.testing.runner import check_plugin
+from support.mutants import MUTANTS, NOTHING, catcher, mutant
 
 
-def catcher(path: Path) -> str:
-    """The name after `caught by:` in the mutant's docstring."""
-    found = re.search(r"caught\s+by:\s+(\w+)\.", path.read_text())
-    assert found, f"{path} does not say by which check it is caught"
-    return found.group(1)
-
-
-@pytest.mark.parametrize(
-    "path", [p for p in MUTANTS if catcher(p) != "nothing"], ids=lambda p: p.stem
-)
-def test_a_mutant_is_caught_by_its_check(
-    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (cls,) = classes_in(path)
-    (check,) = [check for check in checks_for(cls, "full") if check.name == catcher(path)]
-    result = run_check(check, Subject(cls))
-    assert (result.status, result.message.startswith("it raised")) == (
-        "failed",
-        path.stem == "verb_crashes",
-    ), result
-
-
-@pytest.mark.parametrize(
-    "path", [p for p in MUTANTS if catcher(p) == "nothing"], ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("name", [name for name in MUTANTS if catcher(name) == NOTHING])
 def test_what_breaks_no_rule_passes_all_checks(
-    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if path.stem != "keeps_all_rules":  # processes of its own for one of them are enough
+    if name != "keeps_all_rules":  # processes of its own for one of them are enough
         monkeypatch.setattr("benchbd.testing.runner.CHECKS", [c for c in CHECKS if not c.apart])
-    (cls,) = classes_in(path)
-    results = check_plugin(cls, "full")
+    results = check_plugin(mutant(name), "full")
     assert [result for result in results if result.status == "failed"] == []
     assert [result.check for result in results if result.status == "skipped"] == [
         "catalogue_matches_class"
@@ -59,8 +29,13 @@ def test_what_breaks_no_rule_passes_all_checks(
 
 
 def test_every_check_catches_a_mutant() -> None:
-    elsewhere = {"catalogue_matches_class"}  # tests/testing/test_catalogue.py
-    assert {check.name for check in CHECKS} - {catcher(path) for path in MUTANTS} == elsewhere
+    elsewhere = {"catalogue_matches_class"}  # tests/testing/checks/test_declaration.py
+    assert {check.name for check in CHECKS} - {catcher(name) for name in MUTANTS} == elsewhere
+
+
+def test_every_mutant_is_caught_by_a_check_that_there_is() -> None:
+    known = {check.name for check in CHECKS} | {NOTHING}
+    assert {name for name in MUTANTS if catcher(name) not in known} == set()
 
 
 def test_a_broken_rule_is_no_crash() -> None:

@@ -1,4 +1,6 @@
-"""A card that is missing, malformed or says something else than the class is caught."""
+"""Every check of declarations catches the plugin that breaks its rule; a card that is missing,
+malformed or says something else than the class is caught.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,17 @@ from benchbd.scaffold.write import write_package
 from benchbd.testing.checks import declaration
 from benchbd.testing.runner import checks_for, run_check
 from benchbd.testing.subject import Subject
+from support.mutants import breaking, require_caught
 
 FT = load("defense", "ft")
+
+
+@breaking(declaration)
+def test_a_mutant_is_caught_by_its_check(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    require_caught(name)
 
 
 def result(
