@@ -13,14 +13,18 @@ import reference
 import benchbd
 import benchbd.api
 import benchbd.api.executors
+from benchbd.api import Attack, DataSet, Model, Recipe, create
 from benchbd.executing.stage import AttackSpec, write_spec
-from benchbd.running.protocol import Choice
+from benchbd.running.attack_job import AttackJob
 
 DOORS = (benchbd, benchbd.api, benchbd.api.executors)
 NAMES = [(door, name) for door in DOORS for name in door.__all__ if name != "__version__"]
+TRAINS = (pytest.mark.slow,)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 EVERY = pytest.mark.parametrize(
-    ("door", "name"), NAMES, ids=lambda part: getattr(part, "__name__", part)
+    ("door", "name"),
+    [pytest.param(*each, marks=TRAINS if each[0] is benchbd else ()) for each in NAMES],
+    ids=lambda part: getattr(part, "__name__", part),
 )
 
 
@@ -46,13 +50,14 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def planned() -> Path:
     """The spec of a stage that makes an attack result."""
-    parts = {kind: Choice(name=name) for kind, name in PLANNED.items()}
-    return write_spec(
-        AttackSpec(key="0" * 64, folder=Path("work"), recipe={}, seed=0, **parts), "example"
-    )
+    parts = [create(*each) for each in PLANNED.items()]
+    ingredients = AttackJob.of(*parts, Recipe(), seed=0).ingredients
+    found_as = {kind.kind: name for kind, name in PLANNED.items()}
+    spec = AttackSpec(ingredients=ingredients, found_as=found_as, folder=Path("work"))
+    return write_spec(spec, "example")
 
 
-PLANNED = {"dataset": "digits", "model": "resnet_small", "attack": "clean"}
+PLANNED: dict[type[Any], str] = {DataSet: "digits", Model: "resnet_small", Attack: "clean"}
 
 
 @EVERY

@@ -30,7 +30,11 @@ MOST_PIXELS = 2**26
 """Pixels of one image; a file of a few bytes can claim any number of them."""
 
 PixelMode = Literal["L", "LA", "RGB", "RGBA"]
-"""Grey or red, green and blue, and how opaque (A)."""
+"""The channels of an image that is read: `"L"` for grey or `"RGB"` for red, green and blue; `"LA"`
+and `"RGBA"` also say how opaque a pixel is.
+
+>>> mode: PixelMode = "RGB"
+"""
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -48,6 +52,9 @@ _UPRIGHT = {
 def is_picture_file(path: Path) -> bool:
     """Whether the name of a file ends like that of an image that can be read. A link to nothing is
     such a file too, so that it is told of when it is read; a folder is not.
+
+    >>> is_picture_file(Path("cat.JPG")), is_picture_file(Path("notes.txt"))
+    (True, False)
     """
     return path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
 
@@ -56,8 +63,12 @@ def read_picture(source: Path | bytes, mode: PixelMode, called: str = "") -> Ima
     """The image in a file, or in the bytes of one, turned upright, with pixels of `mode`.
 
     16 bits a channel are scaled to 8. A mode without A takes colours as they stand in the file,
-    those of transparent parts too. called: what an error calls the image; unset: the path. Raises
-    `DataError` for what cannot be read, is of another format or has more than `MOST_PIXELS`.
+    those of transparent parts too. called: what an error calls the image; without it, the path.
+    Raises `DataError` for what cannot be read, is of another format or has more than 2**26 pixels.
+
+    >>> pixels = b"P5 2 1 255 " + bytes([0, 255])
+    >>> list(read_picture(pixels, "L").tobytes())
+    [0, 255]
     """
     name = called or (str(source) if isinstance(source, Path) else "the image")
     try:
