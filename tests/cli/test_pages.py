@@ -18,34 +18,21 @@ from benchbd.cli.pages import command
 from benchbd.errors import DataError
 from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.page import page
-from benchbd.plugin.registry import entries, find, load
+from benchbd.plugin.registry import entries, load
 from benchbd.testing.subject import quick
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins"
+
+
 BUNDLED = [entry for kind in KINDS for entry in entries(kind) if entry.provider == "benchbd"]
+
+
 PROTOCOL = "name: p\ndataset: digits\nmodel: resnet_small\nattacks: badnet\ndefenses: none\n"
 
 
 def invoke(*words: object) -> tuple[int, str]:
     done = CliRunner().invoke(command, [str(word) for word in words])
     return done.exit_code, done.output
-
-
-def test_a_page_says_what_the_class_and_the_card_say() -> None:
-    text, cls = page(find("defense", "anp")), load("defense", "anp")
-    assert text.startswith("# anp\n\n*defense, repair*: prunes channels")
-    assert (
-        "[Adversarial Neuron Pruning Purifies Backdoored Deep "
-        "Models](https://arxiv.org/abs/2110.14430), 2021" in text
-    )
-    assert "benchbd run --attack ATTACK --defense anp" in text
-    assert (
-        "| `anp_eps` | float | `0.4` | >= 0 | size of the perturbation, relative to each weight |"
-        in text
-    )
-    assert "| `pruning_by` | threshold\\|number | `threshold` |" in text
-    assert all(f"| `{name}` |" in text for name in cls.model_fields)
-    assert "    1. every channel of every normalisation layer gets a mask" in text
 
 
 def test_pages_are_written_checked_and_removed(
