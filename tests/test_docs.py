@@ -143,6 +143,7 @@ STARTED_THIS = ("pip install -e .", "pip install -e '.[test]'", "pytest")
 """Commands of README without which nobody would be here."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "package_and_publish.md"])
 def test_blocks_run(
     page: str, tmp_path: Path, board: Path, monkeypatch: pytest.MonkeyPatch, fast_checks: None
@@ -160,6 +161,7 @@ def test_blocks_run(
     run_blocks(page, tmp_path, run)
 
 
+@pytest.mark.slow
 def test_a_package_is_made_tested_and_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_checks: None
 ) -> None:
@@ -231,6 +233,7 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+@pytest.mark.slow
 def test_the_site_can_be_built(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs is not installed")
     command: list[Any] = [

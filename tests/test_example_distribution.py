@@ -13,6 +13,8 @@ import pytest
 
 from support.own_environment import OwnEnvironment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "plugins" / "example"
 TINY = "--set recipe.epochs=1 --set model.width=2 --set dataset.size=8 --set defense.steps=5"

@@ -76,6 +76,7 @@ def test_a_split_counts_what_only_one_has() -> None:
     assert OneSidedCounts.of(first, second) == OneSidedCounts(2, 1, 1.0)
 
 
+@pytest.mark.slow
 def test_planted_disagreements_are_found(section: Section, results: Path) -> None:
     (duel,) = image_comparisons(section, "none", "ft", results)
     assert (duel.right.only_first, duel.right.only_second) == (4, 0)

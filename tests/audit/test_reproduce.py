@@ -24,6 +24,7 @@ def test_a_cell_made_again_is_the_same_to_the_last_prediction(path: Path, tmp_pa
     assert found.note().level == "reproduced"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noted", "used"),
     [(3, 3), (None, 1), (10**9, 1), ("2", 1)],

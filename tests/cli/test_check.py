@@ -32,6 +32,7 @@ def test_a_bundled_plugin(target: str) -> None:
     assert (done.exit_code, done.output.split(" in ")[0]) == (0, "defense.ft: 9 passed")
 
 
+@pytest.mark.slow
 def test_a_file_with_a_fault() -> None:
     done = checked(str(MUTANTS / "training_mode.py"))
     assert done.exit_code == 3
@@ -103,6 +104,7 @@ def test_json() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_distribution() -> None:
     done = checked("benchbd", "--level", "api", "--json")
     names = {result["plugin"] for result in json.loads(done.output)}

@@ -123,6 +123,7 @@ def test_the_page_of_published_numbers_is_written_and_checked(
     assert (found.exit_code, "page.md" in found.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_the_committed_page_of_published_numbers_is_up_to_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -173,6 +174,7 @@ def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) 
     ) == (1, True)
 
 
+@pytest.mark.slow
 def test_what_was_checked_here_is_noted_and_shown(
     stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +196,7 @@ def test_what_was_checked_here_is_noted_and_shown(
     assert "reproduced" in shown()
 
 
+@pytest.mark.slow
 def test_shares_that_agree_where_predictions_do_not_are_called_so(
     stored: AttackResult, tmp_path: Path
 ) -> None:
@@ -214,6 +217,7 @@ def test_shares_that_agree_where_predictions_do_not_are_called_so(
     assert "reproduced within 0.01, not bit for bit: 2 of" in found.stdout
 
 
+@pytest.mark.slow
 def test_what_came_out_otherwise_is_not_reproduced(stored: AttackResult, tmp_path: Path) -> None:
     result = create(Defense, "none").defense(stored.path, device="cpu", save_path=tmp_path / "made")
     cell = result.cell

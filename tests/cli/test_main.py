@@ -36,6 +36,7 @@ def test_no_color_is_heard(
         assert ("\x1b[" in told.out + told.err) == coloured, words
 
 
+@pytest.mark.slow
 def test_whoever_reads_may_stop_reading() -> None:
     reader, writer = os.pipe()
     os.close(reader)

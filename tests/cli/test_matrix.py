@@ -129,6 +129,7 @@ def test_what_nobody_has_timed_is_judged_by_its_card(
     )
 
 
+@pytest.mark.slow
 def test_the_live_view_counts_and_foretells(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
     lines = run(
@@ -319,6 +320,7 @@ def test_what_cannot_be_believed_is_named_before_it_is_made_again(run: Run) -> N
     assert {cell["state"] for cell in _plan(run("plan", "--json", *SEED_0))} == {"reused"}
 
 
+@pytest.mark.slow
 def test_methods_that_differ_in_a_parameter_have_rows_of_their_own(run: Run) -> None:
     two = [{"name": "clp", "params": {"u": u}} for u in (2.0, 5.0)]
     Path("two.yaml").write_text(
@@ -433,6 +435,7 @@ def test_a_damaged_attack_result_is_in_the_plan(
     assert f"broken: {attacked.parent} is not what its manifest says; to train again" in text
 
 
+@pytest.mark.slow
 def test_the_same_from_python(run: Run) -> None:
     table = benchbd.matrix(
         "tiny.yaml", seeds=[0], attacks=["badnet", "own_training"], executor="inprocess"

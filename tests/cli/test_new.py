@@ -51,6 +51,7 @@ def pytest_over(folder: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_passes_all_checks(here: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind != "defense":  # one process of its own is enough
@@ -70,6 +71,7 @@ def test_a_file_passes_all_checks(here: Path, kind: str, monkeypatch: pytest.Mon
     assert len((here / "my_own.py").read_text().splitlines()) <= 40
 
 
+@pytest.mark.slow
 def test_files_pass_their_own_tests(here: Path) -> None:
     for kind in KINDS:
         new(kind, f"my_{kind}")
@@ -77,6 +79,7 @@ def test_files_pass_their_own_tests(here: Path) -> None:
     assert (done.returncode, f"{len(KINDS) * 9} passed" in done.stdout) == (0, True), done.stdout
 
 
+@pytest.mark.slow
 def test_packages_pass_their_own_tests(here: Path) -> None:
     for kind in KINDS:
         new(kind, f"my_{kind}", "--package")

@@ -95,6 +95,7 @@ def settings(entry: PluginEntry) -> dict[str, object]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: f"{entry.kind}-{entry.name}")
 def test_the_command_of_a_page_works(
     entry: PluginEntry, home: Path, monkeypatch: pytest.MonkeyPatch

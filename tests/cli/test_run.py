@@ -26,6 +26,7 @@ def settings(*texts: str) -> list[str]:
     return [word for text in texts for word in ("--set", text)]
 
 
+@pytest.mark.slow
 def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
     words = ["run", "--attack", "badnet", "--defense", "anp", "--name", "mine", *settings(*TINY)]
     made = started(*words, "--json", cwd=tmp_path)
@@ -104,6 +105,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "marker").exists()
 
 
+@pytest.mark.slow
 def test_a_file_of_options(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "attack: badnet\ndefense: [none]\nname: filed\nset:\n  recipe: {epochs: 1}\n  model: "
@@ -116,6 +118,7 @@ def test_a_file_of_options(tmp_path: Path) -> None:
     assert "did you mean 'attack'" in benchbd("run", "--config", "typo.yaml", cwd=tmp_path).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "attacks", "--json"]])
 def test_help_and_list_load_neither_torch_nor_pandas(tmp_path: Path, words: list[str]) -> None:
     script = (
@@ -149,6 +152,7 @@ def test_info_tells_parameters_with_ranges(tmp_path: Path) -> None:
     assert told["paper"]["year"] == 2021
 
 
+@pytest.mark.slow
 def test_doctor_speaks(tmp_path: Path) -> None:
     ended = benchbd("doctor", cwd=tmp_path)
     assert ended.returncode == 0 and "torchvision" in ended.stdout and "bf16" in ended.stdout

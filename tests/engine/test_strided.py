@@ -79,6 +79,7 @@ def test_models_are_built_with_it_and_it_is_one_node_of_the_graph() -> None:
     assert graph is not None and node_of(graph, name) is not None
 
 
+@pytest.mark.slow
 def test_training_survives() -> None:
     done = subprocess.run([sys.executable, "-c", TRAIN], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "lived\n"), done.stderr

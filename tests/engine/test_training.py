@@ -140,6 +140,7 @@ def test_the_fast_path_gives_the_weights_of_a_plain_loop(
     assert not torch.allclose(weights(fast), weights(network()), atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler does what it warns of
 @pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++"

@@ -124,6 +124,7 @@ def test_the_stored_result_is_like_any_other(folder: Path) -> None:
     assert load_attack_result("elsewhere/mine").metrics() == kept.metrics()
 
 
+@pytest.mark.slow
 def test_another_result_of_that_name_is_not_written_over(folder: Path, network: nn.Module) -> None:
     keep(read_attack(find_attack(folder), TRAIN, TEST), "mine")
     keep(read_attack(find_attack(folder), TRAIN, TEST), "mine")
@@ -341,6 +342,7 @@ def test_the_genuine_result_gives_the_numbers_that_its_makers_reported(
     assert kept.manifest.imported["resemblance"] > 0.9
 
 
+@pytest.mark.slow
 def test_an_archive_is_read_like_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     foreign_files.lay_out(tmp_path)

@@ -235,6 +235,7 @@ def pruned(kept: AttackResult) -> dict[str, Any]:
     return json.loads(Path("record/faces/defense/fine_prune/cell.json").read_text())  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_the_imported_model_is_backdoored(kept: AttackResult) -> None:
     metrics = kept.metrics()
     assert (

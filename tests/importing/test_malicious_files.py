@@ -58,6 +58,7 @@ def test_a_pickle_does_not_run_and_is_named(tmp_path: Path, form: str) -> None:
     assert not marker.exists()
 
 
+@pytest.mark.slow
 def test_inspect_ends_with_an_error_for_it(tmp_path: Path) -> None:
     path = bomb(tmp_path / "marker", "torch", tmp_path / "a.pt")
     ended = subprocess.run(

@@ -22,6 +22,8 @@ from support.browser import Visit, started, visit
 from support.hostile_texts import HOSTILE, hostile_board
 from support.made_cells import make_cell, provided
 
+pytestmark = pytest.mark.slow
+
 VIEWS = ("matrix", "defenses", "attacks", "stages", "tradeoffs", "seeds", "cells")
 DETECTED = {"auroc": 0.9, "tpr_at_1_fpr": 0.5, "tpr_at_5_fpr": 0.7, "tpr": 0.8, "fpr": 0.06}
 CURVE = Curve(

@@ -33,6 +33,8 @@ from benchbd.record.cells import ResultStore
 from benchbd.running.protocol import Protocol
 from support.equal_results import assert_same
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 2
 PARTS = {
     "attacks": ["corner", "own_training"],

@@ -91,6 +91,7 @@ def test_a_defense_without_parameters_is_refused() -> None:
         study(load_protocol("digits-quick"), "badnet", "none")
 
 
+@pytest.mark.slow
 def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(

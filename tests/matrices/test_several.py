@@ -14,6 +14,8 @@ from benchbd.executing.executor import Limits, open_executor
 from benchbd.matrices.matrix import Matrix
 from benchbd.running.protocol import load_protocol
 
+pytestmark = pytest.mark.slow
+
 FILE = """
 name: several
 dataset:

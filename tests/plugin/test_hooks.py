@@ -4,7 +4,6 @@ harms nobody.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from benchbd.errors import ContractBroken
 from benchbd.plugin import hooks
 from benchbd.plugin.hooks import Observers, observer_entries, observer_fault
 from benchbd.plugin.points import DeclaredPoint
-from benchbd_zoo.hooks.json_lines import JsonLines
-from benchbd_zoo.hooks.tensorboard import TensorBoard, scalars
 
 TINY = {"recipe.epochs": 1, "dataset.size": 8, "model.width": 2, "attack.size": 2}
+
+
 seen: list[Any] = []
 
 
@@ -121,19 +120,6 @@ def test_run_and_matrix_are_watched(
     ]  # a patch of 9 pixels does not fit, so its defense never starts
 
 
-def test_the_bundled_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BENCHBD_LOG", "logs/events.jsonl")
-    done = run("badnet", "none", settings=TINY)
-    events = [
-        json.loads(line) for line in (tmp_path / "logs/events.jsonl").read_text().splitlines()
-    ]
-    names = [event["event"] for event in events]
-    assert set(names) == {"cell_started", "stage_progress", "file_written", "cell_finished"}
-    assert events[names.index("cell_finished")]["cell"] == done.cells[0].to_json()
-    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
-
-
 def test_nothing_is_written_unless_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,41 +128,3 @@ def test_nothing_is_written_unless_it_is_asked_for(
     monkeypatch.delenv("BENCHBD_TENSORBOARD", raising=False)
     assert not Observers.installed()
     assert list(tmp_path.iterdir()) == []
-
-
-CELL = {
-    "key": "0123456789",
-    "metrics": {"acc": 0.5, "asr": None, "rc": 0.25, "acc_drop": 0.1},
-    "curves": [{"name": "sweep", "points": [{"acc": 0.5, "value": 1}, {"acc": 0.25, "value": 2}]}],
-    "cell": {"attack": {"name": "badnet"}, "defense": {"name": "ft"}, "seed": 3},
-}
-
-
-def test_what_tensorboard_is_shown() -> None:
-    assert scalars(CELL) == [
-        ("final/acc", 0, 0.5),
-        ("final/rc", 0, 0.25),
-        ("sweep/acc", 0, 0.5),
-        ("sweep/acc", 1, 0.25),
-    ]
-
-
-def test_tensorboard_files(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="the extra benchbd[tensorboard] is not installed")
-    TensorBoard(tmp_path).cell_finished(CELL)
-    assert [path.name for path in tmp_path.iterdir()] == ["badnet-ft-seed3-01234567"]
-
-
-def test_tensorboard_that_is_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCHBD_TENSORBOARD", "runs")
-    monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
-    assert (
-        "pip install benchbd[tensorboard]"
-        in Observers.installed().switched_off["benchbd/tensorboard"]
-    )
-
-
-def test_a_log_can_be_appended_to(tmp_path: Path) -> None:
-    for _ in range(2):
-        JsonLines(tmp_path / "log").file_written("x")
-    assert len((tmp_path / "log").read_text().splitlines()) == 2

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 GOOD = """
 from benchbd.api import Repair
 class Plugin(Repair):

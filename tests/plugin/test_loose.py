@@ -153,6 +153,7 @@ def test_one_of_several_is_named(here: Path) -> None:
     assert load("defense", "two.py:Other").name == "other"
 
 
+@pytest.mark.slow
 def test_a_run_from_files_names_file_and_digest(here: Path) -> None:
     done = run("badnet", "./my_defense.py", model="./my_model.py", settings=TINY)
     cell = done.cells[0].cell
@@ -188,6 +189,7 @@ defenses: [{name: ./my_defense.py:Shrink, params: {factor: 0.25}}]
 """
 
 
+@pytest.mark.slow
 def test_a_protocol_names_files_and_worker_processes_find_them(here: Path) -> None:
     (here / "mine.yaml").write_text(PROTOCOL)
     assert load_protocol("mine.yaml").defenses[0].name == "./my_defense.py:Shrink"

@@ -35,6 +35,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_whole_story_leaves_what_it_promises() -> None:
     run = benchbd.run("badnet", ["none", "ft", "anp"], settings=FT | ANP, name="story")
     assert not run.reused
@@ -63,6 +64,7 @@ def test_the_whole_story_leaves_what_it_promises() -> None:
     assert rows[0] == "value,units,acc,asr,rc,validation_acc" and len(rows) == 5
 
 
+@pytest.mark.slow
 def test_the_reported_and_the_stored_model_are_one() -> None:
     run = benchbd.run("badnet", "anp", settings=ANP, name="one")
     attack = load_attack_result("one")
@@ -74,6 +76,7 @@ def test_the_reported_and_the_stored_model_are_one() -> None:
     assert run.cells[0].counts is not None and hits == run.cells[0].counts.clean_hits
 
 
+@pytest.mark.slow
 def test_same_seed_same_predictions_another_seed_others() -> None:
     first = benchbd.run("badnet", "anp", settings=ANP, name="first")
     again = benchbd.run("badnet", "anp", settings=ANP, name="again")
@@ -100,6 +103,7 @@ def test_a_stored_attack_result_is_used_again() -> None:
         benchbd.run("badnet", "none", settings=TINY, name="kept", seed=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -125,6 +129,7 @@ def test_a_stored_attack_result_is_what_it_is(arguments: dict[str, object], word
     assert same.cells[0].status.code == "ok"
 
 
+@pytest.mark.slow
 def test_no_result_of_a_defense_takes_the_place_of_another() -> None:
     """The first lies under its name, one of other parameters beside it, and a failure covers no
     numbers.

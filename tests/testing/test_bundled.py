@@ -28,6 +28,7 @@ tests make them up.
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: f"{entry.kind}.{entry.name}")
 def test_rules_are_kept(entry: PluginEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     if (
@@ -46,6 +47,7 @@ def test_rules_are_kept(entry: PluginEntry, monkeypatch: pytest.MonkeyPatch) -> 
     assert _ran(results) or entry.name in ELSEWHERE or stands_in, "the suite must prove that it ran"
 
 
+@pytest.mark.slow
 def test_importing_all_of_them_disturbs_nothing() -> None:
     import subprocess
     import sys

@@ -14,6 +14,7 @@ from benchbd.testing.runner import check_plugin
 from support.mutants import MUTANTS, NOTHING, catcher, mutant
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MUTANTS if catcher(name) == NOTHING])
 def test_what_breaks_no_rule_passes_all_checks(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

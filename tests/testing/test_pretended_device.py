@@ -19,6 +19,8 @@ from benchbd.testing.runner import run_check
 from benchbd.testing.subject import Subject
 from benchbd.testing.tiny_data import ARCHITECTURES
 
+pytestmark = pytest.mark.slow
+
 METHODS = """
 import json, sys
 from benchbd.plugin.registry import load

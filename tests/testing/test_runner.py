@@ -32,6 +32,7 @@ def test_a_verb_that_raises_is_one_failure_and_no_crash() -> None:
     assert found["rerun_is_identical"] == found["sees_no_oracle"] == "skipped"
 
 
+@pytest.mark.slow
 def test_a_plugin_that_applies_nowhere_is_one_failure() -> None:
     results = check_plugin(mutant("applies_nowhere"), "smoke")
     (failed,) = failures(results)
@@ -46,6 +47,7 @@ def test_a_plugin_that_applies_nowhere_is_one_failure() -> None:
     } == {"n/a"}
 
 
+@pytest.mark.slow
 def test_no_processor_changes_how_a_verb_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchbd.engine.hardware.has_bf16", lambda device: True)
     found = statuses("wants_fp32")

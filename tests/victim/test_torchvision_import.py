@@ -55,6 +55,7 @@ def forgotten() -> Iterator[None]:
     prepare_torchvision.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_fresh_interpreter_imports_torchvision_and_timm() -> None:
     done = subprocess.run(
         [sys.executable, "-c", FRESH], capture_output=True, text=True, timeout=120, check=False

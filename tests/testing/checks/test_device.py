@@ -9,6 +9,8 @@ import pytest
 from benchbd.testing.checks import device
 from support.mutants import breaking, require_caught
 
+pytestmark = pytest.mark.slow
+
 
 @breaking(device)
 def test_a_mutant_is_caught_by_its_check(

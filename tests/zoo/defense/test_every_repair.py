@@ -42,6 +42,12 @@ NAMES = [
 CONVOLUTIONAL = ("residual", "preact", "vgg_bn", "mobilenet")
 """With BatchNorm, all of them; here a repair must know what to do."""
 
+NETWORKS = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "mobilenet" else name
+    for name in (*CONVOLUTIONAL, "transformer")
+]
+"""The one with the most layers takes as long as the others together."""
+
 CLASSES, EACH, SIZE = 4, 10, 16
 
 
@@ -118,7 +124,7 @@ def test_the_first_repairs_are_registered() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("network", [*CONVOLUTIONAL, "transformer"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_it_repairs_or_says_why_not(name: str, network: str) -> None:
     model = copy.deepcopy(victim(network))
     try:

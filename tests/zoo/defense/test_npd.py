@@ -191,6 +191,7 @@ class Cornered(nn.Module):
         return torch.relu(self.conv2(torch.relu(self.conv1(x)))).mean((2, 3))
 
 
+@pytest.mark.slow
 def test_a_planted_backdoor_is_filtered_out() -> None:
     """Class 0 is bright on the left, class 1 on the right; a grey corner makes anything class 1."""
     model = Classifier(Network(Cornered(), width=3), (0.0,), (1.0,)).eval()

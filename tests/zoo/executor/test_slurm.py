@@ -82,6 +82,7 @@ def expected(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     yield folder
 
 
+@pytest.mark.slow
 def test_a_matrix_in_the_queue(
     tiny: Any, matrix_in: Any, cluster: Path, expected: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_matrix_in_the_queue(
     )
 
 
+@pytest.mark.slow
 def test_what_is_started_together_is_an_array_for_each_kind_of_stage(
     cluster: Path, tmp_path: Path
 ) -> None:
@@ -140,6 +142,7 @@ def test_what_is_started_together_is_an_array_for_each_kind_of_stage(
         )
 
 
+@pytest.mark.slow
 def test_jobs_on_this_machine(tiny: Any, matrix_in: Any, tmp_path: Path, notes: Any) -> None:
     """submitit's local executor: real jobs, of which one is preempted while it works."""
     matrix = matrix_in(

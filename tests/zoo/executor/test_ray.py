@@ -26,6 +26,8 @@ pytest.importorskip("ray", reason="the package ray is not installed; pip install
 
 from benchbd_zoo.executor import ray as executor
 
+pytestmark = pytest.mark.slow
+
 # A stage on the lost node must still be at work when the processes there are gone, on a busy
 # machine too.
 PARTS = {

@@ -16,6 +16,8 @@ import torch
 
 from benchbd.executing.executor import Limits, Session, open_executor
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(seconds=8.0, memory=2**30, threads=1)
 GRACE = 0.5
 LOOKED_AT = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
