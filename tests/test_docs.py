@@ -19,7 +19,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from click.testing import CliRunner
 
 from benchbd.cli.main import benchbd
 from benchbd.record.cells import ResultStore
+from benchbd.scaffold.write import write_plugin
 from support import foreign_files
 from support.own_environment import OwnEnvironment
 from support.package_index import package_index
@@ -81,7 +82,7 @@ def command(
     assert words[0] == "benchbd"
     if planned and words[1] == "matrix":
         words.append("--dry-run")
-    elif "--result-file" not in words:
+    elif not {"--result-file", "--executor", "--dry-run"} & set(words):
         words += ADDED.get(words[1], [])
     done = CliRunner().invoke(benchbd, words[1:], catch_exceptions=False)
     assert done.exit_code == 0, f"{line}\n{done.output}"
@@ -149,6 +150,7 @@ def test_blocks_run(
     page: str, tmp_path: Path, board: Path, monkeypatch: pytest.MonkeyPatch, fast_checks: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     names = what_is_assumed(page, tmp_path, board)
     monkeypatch.setattr(
         "sys.argv", ["a script", "--result_file", *names.get("FILE", []), "--nb_iter", "20"]
@@ -187,7 +189,7 @@ def test_a_package_is_made_tested_and_published(
 
 def run_blocks(page: str, here: Path, run: Callable[[str, dict[str, str]], None]) -> None:
     """All blocks of a page; `run` takes a command and the options of its block."""
-    names = {"__name__": "page"}
+    module = sys.modules["page"] = ModuleType("page")  # in which dataclasses look names up
     for words, language, text in BLOCK.findall((DOCS / page).read_text()):
         options = dict(word.partition("=")[::2] for word in words.split())
         assert (
@@ -201,7 +203,7 @@ def run_blocks(page: str, here: Path, run: Callable[[str, dict[str, str]], None]
         elif language == "yaml":
             yaml.safe_load(text)
         elif language == "python":
-            exec(compile(text, f"{page}:block", "exec"), names)
+            exec(compile(text, f"{page}:block", "exec"), vars(module))
         elif language == "sh":
             for line in re.split(r"\n| && ", text.replace("\\\n", " ").strip()):
                 run(line, options)
@@ -225,6 +227,14 @@ def test_every_fence_is_one_that_the_blocks_are_found_by() -> None:
     for page in DOCS.glob("*.md"):
         text = page.read_text()
         assert len(re.findall(r"^\s*```", text, flags=re.M)) == 2 * len(BLOCK.findall(text)), page
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset", "executor"])
+def test_guides_begin_with_the_file_that_the_scaffold_writes(kind: str, tmp_path: Path) -> None:
+    written = write_plugin(kind, f"my_{kind}", tmp_path)[0]
+    guide = {"model": "a_model", "dataset": "a_data_set", "executor": "an_executor"}[kind]
+    words, language, text = BLOCK.findall((DOCS / f"write_{guide}.md").read_text())[0]
+    assert (words, language, text) == (f"file={written.name}", "python", written.read_text())
 
 
 def test_links_lead_somewhere() -> None:
