@@ -1,50 +1,142 @@
-"""What a program hands to `benchbd.run` and `benchbd.matrix`: names as the command line takes them,
-one or several.
+"""The options of a command, declared once for all its doors: the command line, a file of options,
+and the function of Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from benchbd.errors import ConfigError
+from annotated_types import Ge, Le
+from pydantic import BeforeValidator, ConfigDict
+from pydantic.fields import FieldInfo
 
-Value = TypeVar("Value")
+from benchbd.errors import ConfigError, nearest
+from benchbd.options import read_yaml
+from benchbd.plugin.declared import Declared, limits, spellings
 
+MAX_SEED = 2**32 - 1
+"""The largest number that every generator of random numbers can be started from."""
 
-def require_names(**given: object) -> None:
-    """Raise `ConfigError` for what is no name, such as a class from a notebook or a list."""
-    for kind, name in given.items():
-        if not isinstance(name, str | None):
-            raise ConfigError(
-                f"{kind}: expected one name, or the path of a file such as './mine.py' where a "
-                f"class is saved, got {name!r:.80}; "
-                "`benchbd.matrix` runs several"
-            )
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def defense_names(given: object) -> tuple[str, ...]:
-    """Names of defenses, one or several. Raises `ConfigError` for what is none, such as a class
-    from a notebook.
+class Options(Declared):
+    """Base of the options of one command. An alias is what an option is called on the command line
+    and in files where that is not its name in Python.
     """
-    names = (given,) if isinstance(given, str) else given
-    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-        return tuple(names)
-    raise ConfigError(
-        "expected the name of a defense, the path of its file, or a list of them, got "
-        f"{str(given)[:80]}; save a class in a file "
-        "and give './mine.py', or call it in this process: Mine().defense('NAME') with the name "
-        "of a stored attack result"
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    command: ClassVar[str]
+
+    @classmethod
+    def who(cls) -> str:
+        return cls.command
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """The options that a YAML file gives, by their names on the command line. Raises
+        `ConfigError`.
+        """
+        content = read_yaml(path)
+        try:
+            return cls(**content)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def given(self) -> dict[str, Any]:
+        """The options that were given, by name, without those that have their default."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        return f"{cls.command} has no option {name!r}{nearest(name, spellings(cls))}"
+
+
+def documented(options: type[Options]) -> Callable[[Function], Function]:
+    """Tell in the docstring of a function, below its first paragraph, what its options mean."""
+    rows = [_row(name, field) for name, field in options.model_fields.items()]
+
+    def add(function: Function) -> Function:
+        summary, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
+        function.__doc__ = "\n\n".join([summary, "\n".join(rows), rest])
+        return function
+
+    return add
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    span = limits(field)
+    return f"{name}: {field.description}{f' ({span})' if span else ''}."
+
+
+@dataclass(frozen=True)
+class Written:
+    """How the value of an option is written on the command line, where its type does not say it."""
+
+    form: str
+
+
+def _one_name(value: Any) -> Any:
+    if isinstance(value, str | None):
+        return value
+    raise ValueError(
+        "expected one name, or the path of a file such as './mine.py' where a class is saved, got "
+        f"{value!r:.80}; `benchbd.matrix` runs several"
     )
 
 
-def several(name: str, given: object, kind: type[Value]) -> tuple[Value, ...]:
-    """One value or several, as a tuple. Raises `ConfigError` for what is neither."""
-    values = (
-        tuple(given) if isinstance(given, Iterable) and not isinstance(given, kind) else (given,)
+def _names(value: Any) -> Any:
+    names = _listed(value)
+    if all(isinstance(name, str) for name in names):
+        return names
+    raise ValueError(
+        "expected the name of a plugin, the path of its file, or a list of them, got "
+        f"{value!r:.80}; save a class in a file and give './mine.py'"
     )
-    if all(
-        isinstance(value, kind) and not isinstance(value, bool) for value in values
-    ):  # True is an int, and no seed
-        return values
-    raise ConfigError(f"{name}: expected one {kind.__name__} or a list of them, got {given!r:.80}")
+
+
+def _words(value: Any) -> Any:
+    words = _listed(value)
+    if all(isinstance(word, str) for word in words):
+        return tuple(part for word in words for part in word.split(",") if part)
+    raise ValueError(f"expected words, separated by commas or in a list, got {value!r:.80}")
+
+
+def _seed(value: Any) -> int:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if whole and 0 <= (number := int(value)) <= MAX_SEED:
+        return number
+    raise ValueError(f"expected a seed from 0 to {MAX_SEED}, got {value!r:.80}")
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """One value or several, as a tuple."""
+    several = isinstance(value, Iterable) and not isinstance(value, str | dict)
+    return tuple(value) if several else (value,)
+
+
+def _by_parameter(value: Any) -> Any:
+    """Values by KIND.PARAM, also where they stand in a table by kind."""
+    if not isinstance(value, dict):
+        return {} if value is None else value
+    settings: dict[Any, Any] = {}
+    for name, content in value.items():
+        if isinstance(content, dict) and "." not in str(name):
+            settings |= {f"{name}.{parameter}": one for parameter, one in content.items()}
+        else:
+            settings[name] = content
+    return settings
+
+
+PluginName = Annotated[str, BeforeValidator(_one_name)]
+PluginNames = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+SeedNumber = Annotated[int, BeforeValidator(_seed), Ge(0), Le(MAX_SEED)]
+SeedNumbers = Annotated[tuple[SeedNumber, ...], BeforeValidator(_listed)]
+Settings = Annotated[dict[str, Any], BeforeValidator(_by_parameter)]

@@ -369,10 +369,12 @@ def _annotation(annotation: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    """A default as one writes it; a fresh table is what dataclasses call a factory."""
+    """A default as one writes it: a path as its text; a fresh table is what dataclasses call a
+    factory.
+    """
     if repr(value) == "<factory>":
         return "{}"
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    return json.dumps(str(value)) if isinstance(value, str | Path) else repr(value)
 
 
 def _prose(text: str, names: Collection[str]) -> str:

@@ -41,18 +41,29 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     [
         ({"rerun": ["foo"]}, "rerun: expected some of failed, .*, stale, got foo"),
         ({"rerun": "late"}, "expected some of failed, .* got late"),
-        ({"rerun": 3}, "rerun: expected one str or a list of them, got 3"),
+        ({"rerun": 3}, "rerun: expected words, separated by commas or in a list, got 3"),
         ({"attacks": "badnets"}, "did you mean 'badnet'"),
-        ({"defenses": [int]}, "defenses: expected one str or a list of them, got .<class 'int'>"),
+        (
+            {"defenses": [int]},
+            "defenses: expected the name of a plugin, .*got .<class 'int'>.*'./mine.py'",
+        ),
         ({"seeds": 7}, "tiny has no seed 7; it has 0, 1"),
-        ({"seeds": "0"}, "seeds: expected one int or a list of them, got '0'"),
-        ({"seeds": True}, "seeds: expected one int or a list of them, got True"),
-        ({"seeds": None}, "seeds: expected one int or a list of them, got None"),
-        ({"workers": 0}, 'workers .*>= 1, got "0"'),
-        ({"time_limit": 0}, r"time_limit \(seconds\): expected a number above 0, got 0"),
-        ({"memory_limit": "8"}, r"memory_limit \(GiB\): expected a number above 0, got '8'"),
-        ({"memory_limit": float("inf")}, "got inf; leave it out"),
+        ({"seeds": "0"}, "seeds: expected a seed from 0 to 4294967295, got '0'"),
+        ({"seeds": True}, "expected seeds .* to be a list of int, got True"),
+        ({"seeds": None}, "seeds: expected a seed from 0 to 4294967295, got None"),
+        ({"workers": 0}, r"workers \(stages at a time.* >= 1, got 0"),
+        ({"time_limit": 0}, r"expected time_limit \(seconds .* to be a float or none > 0, got 0"),
+        (
+            {"memory_limit": "8"},
+            r'expected memory_limit \(GiB .* to be a float or none > 0, got "8"',
+        ),
+        ({"memory_limit": float("inf")}, "memory_limit .*got Infinity"),
         ({"settings": {"executor.gpu": 0}}, "did you mean 'gpus'"),
+        ({"settings": {"defense.epochs": 1}}, "expected executor.PARAM=VALUE, got 'defense.epoch"),
+        (
+            {"workers": 2, "settings": {"executor.workers": 3}},
+            "executor.workers is given twice",
+        ),
     ],
 )
 def test_slips_in_what_a_matrix_is_told_are_named(
@@ -76,12 +87,18 @@ def test_one_stands_for_a_list_of_one_and_limits_arrive(
     monkeypatch.setattr(
         Matrix, "run", lambda self, session, fail_fast: asked.append((self.selection, self.rerun))
     )
-    told: dict[str, Any] = {"workers": 2, "settings": {"executor.gpus": 0}, "memory_limit": 0.5}
+    told: dict[str, Any] = {
+        "workers": 2,
+        "reuse_worker": True,
+        "settings": {"executor.gpus": 0},
+        "memory_limit": 0.5,
+    }
     assert benchbd.matrix(
         tiny, attacks="badnet", defenses="none", seeds=0, rerun="failed", **told
     ).empty
     (name, settings, limits), (selection, rerun) = asked
-    assert (name, settings) == ("local", {"executor.gpus": "0", "executor.workers": "2"})
+    spelt = {"executor.gpus": "0", "executor.workers": "2", "executor.reuse": "true"}
+    assert (name, settings) == ("local", spelt)
     assert limits == Limits(seconds=60.0, memory=2**29, threads=1, device="auto")
     assert (selection.attacks, selection.defenses, selection.seeds, rerun) == (
         ("badnet",),

@@ -20,8 +20,9 @@ CORE, ZOO = ROOT / "benchbd", ROOT / "plugins" / "benchbd_zoo"
 
 LAYERS = (
     {"errors", "seeds"},
-    {"arguments", "markdown", "options"},
+    {"markdown", "options"},
     {"plugin"},
+    {"arguments"},
     {"data"},
     {"engine"},
     {"measure"},
@@ -38,6 +39,7 @@ LAYERS = (
     {"audit"},
     {"api"},
     {"testing", "scaffold"},
+    {"functions"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -32,12 +32,11 @@ def test_the_first_plugin_works() -> None:
 
 
 def test_the_file_of_options_is_understood(tmp_path: Path) -> None:
-    from benchbd.running.config import read_config
+    from benchbd.running.options import RunOptions
 
     (block,) = blocks("yaml")
     path = tmp_path / "options.yaml"
     path.write_text(block)
-    options = read_config(path)
-    assert options["defenses"] == ("ft", "anp") and options["settings"][
-        "defense.anp_eps"
-    ] == yaml.safe_load("0.3")
+    options = RunOptions.from_file(path)
+    assert options.defense == ("ft", "anp")
+    assert options.settings["defense.anp_eps"] == yaml.safe_load("0.3")

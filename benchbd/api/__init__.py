@@ -51,8 +51,8 @@ from benchbd.errors import (
     PluginNotFound,
     nearest,
 )
+from benchbd.plugin.declared import param
 from benchbd.plugin.hooks import hookimpl
-from benchbd.plugin.plugin import param
 from benchbd.plugin.registry import create
 from benchbd.record.images import read_images
 from benchbd.record.remembered import clean_model, remembered

@@ -21,7 +21,8 @@ from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import keep_blocks_in_heap
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, ContractBroken
-from benchbd.plugin.plugin import Plugin, param
+from benchbd.plugin.declared import param
+from benchbd.plugin.plugin import Plugin
 
 LabelMode = Literal["all_to_one", "all_to_all"]
 """How an attack changes labels. `"all_to_one"` gives every triggered image the class `target`;

@@ -12,7 +12,7 @@ from benchbd.attack.attack import Attack
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State
 from benchbd.errors import ConfigError
-from benchbd.plugin.plugin import param
+from benchbd.plugin.declared import param
 
 
 class PoisoningAttack(Attack):

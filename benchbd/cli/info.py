@@ -115,7 +115,7 @@ def _class(entry: PluginEntry) -> type[Plugin]:
 
 
 def _parameters(entry: PluginEntry) -> list[dict[str, object]]:
-    from benchbd.plugin.plugin import limits, type_name
+    from benchbd.plugin.declared import limits, type_name
 
     cls = _class(entry)
     return [

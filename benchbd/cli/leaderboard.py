@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchbd.record.cells import RESULTS
+
 if TYPE_CHECKING:
     from benchbd.leaderboard.board.contents import Board
     from benchbd.leaderboard.render.tables import Table
@@ -22,9 +24,7 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which results to read, shared by the commands."""
     place = click.Path(path_type=Path)
     options = [
-        click.option(
-            "--results", type=place, help="Folder of the results.  [default: leaderboard/results]"
-        ),
+        click.option("--results", type=place, help=f"Folder of the results.  [default: {RESULTS}]"),
         click.option(
             "--trust",
             type=place,

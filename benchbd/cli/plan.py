@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from benchbd.cli.matrix import planned, selecting
+from benchbd.cli.declared import declared, given
+from benchbd.matrices.options import PlanOptions
 
 
 @click.command()
-@selecting
+@declared(PlanOptions)
 @click.option(
     "--json",
     "as_json",
@@ -22,6 +23,7 @@ def command(as_json: bool, **options: Any) -> None:
     apply, and how long it takes.
     """
     from benchbd.cli.matrix_view import print_plan
+    from benchbd.matrices.asked import planned
 
-    with planned(options) as matrix:
+    with planned(PlanOptions(**given(options))) as matrix:
         print_plan(matrix, as_json)

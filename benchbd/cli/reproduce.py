@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchbd.record.cells import RESULTS
+
 if TYPE_CHECKING:
     from benchbd.audit.reproduce import Reproduction
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    help="Folder of the results.  [default: leaderboard/results]",
+    help=f"Folder of the results.  [default: {RESULTS}]",
 )
 @click.option(
     "--device",
@@ -52,7 +54,7 @@ def command(
     from benchbd.engine.progress import reporting
     from benchbd.leaderboard.board.trust import add_notes
 
-    path = find_result(key, results or Path("leaderboard/results"))
+    path = find_result(key, results or RESULTS)
     with (
         tempfile.TemporaryDirectory() as folder,
         Watching() as watching,

@@ -4,62 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchbd.cli.seed import SEED
-from benchbd.cli.settings import read_settings
+from benchbd.cli.declared import declared, given
+from benchbd.running.options import RunOptions
 
 if TYPE_CHECKING:
-    from benchbd.running.run import Prepared, Request, Run
-
-
-def _only(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
-    """The one value of an option that takes one: of several the last would win, and nobody would
-    hear of the others.
-    """
-    if len(values) > 1:
-        given = ", ".join(map(str, values))
-        raise click.BadParameter(
-            f"expected one value, got {given}; `benchbd matrix` runs several", context, option
-        )
-    return values[0] if values else None
-
-
-single = partial(click.option, multiple=True, callback=_only)
+    from benchbd.running.run import Prepared, Run
 
 
 @click.command()
-@single("--attack", help="Attack to run; `benchbd list attacks` shows all.")
-@click.option(
-    "--defense", "defenses", multiple=True, help="Defense to run; may be given several times."
-)
-@single("--model", help="Architecture of the victim; default: the protocol's.")
-@single("--dataset", help="Data set; default: the protocol's.")
-@single("--seed", type=SEED, help="Seed of every random draw.  [default: 0]")
-@single(
-    "--device", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.  [default: auto]"
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KIND.PARAM=VALUE",
-    help="Set a parameter, such as defense.anp_eps=0.2; `benchbd info NAME` and `benchbd info "
-    "recipe` show them.",
-)
-@single(
-    "--protocol", help="Where everything comes from that is not given.  [default: digits-quick]"
-)
-@single("--config", type=click.Path(path_type=Path), help="YAML file of these options.")
-@single("--name", help="Folder of the result under record/; default: made from what is run.")
-@single(
-    "--result-file",
-    help="Defend this stored attack result instead: a path, or a name under record/.",
-)
+@declared(RunOptions)
+@click.option("--config", type=click.Path(path_type=Path), help="YAML file of these options.")
 @click.option(
     "--json",
     "as_json",
@@ -75,7 +34,7 @@ def command(as_json: bool, config: Path | None, **options: Any) -> None:
     from benchbd.plugin.hooks import Observers
     from benchbd.running.run import execute, prepare
 
-    prepared = prepare(_request(config, options))
+    prepared = prepare(_asked(config, options))
     observers = Observers.installed()
     with Watching() as watching:
         observers.add(watching)
@@ -103,23 +62,12 @@ def _to_attack(prepared: Prepared) -> str:
     return f"{plugins}, seed {job.seed}: attacking"
 
 
-def _request(config: Path | None, options: dict[str, Any]) -> Request:
+def _asked(config: Path | None, options: dict[str, Any]) -> RunOptions:
     """What was asked for: the command line over the file over the protocol."""
-    from benchbd.running.config import read_config
-    from benchbd.running.protocol import load_protocol
-    from benchbd.running.run import Request
-
-    told = {name: value for name, value in options.items() if value not in (None, ())}
-    settings = read_settings(told.pop("settings", ()))
-    stored = read_config(config) if config else {}
-    settings = stored.pop("settings", {}) | settings
-    wanted = stored | told
-    return Request(
-        protocol=load_protocol(wanted.pop("protocol", "digits-quick")),
-        defenses=wanted.pop("defenses", ("none",)),
-        settings=settings,
-        **wanted,
-    )
+    told = given(options)
+    stored = RunOptions.from_file(config).given() if config else {}
+    settings = stored.get("settings", {}) | told.get("settings", {})
+    return RunOptions(**stored | told | {"settings": settings})
 
 
 def _show(run: Run, files: list[str]) -> None:

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import click
 
-SEED = click.IntRange(0, 2**32 - 1)
+from benchbd.arguments import MAX_SEED
+
+SEED = click.IntRange(0, MAX_SEED)

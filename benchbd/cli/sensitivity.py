@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchbd.cli.seed import SEED
+from benchbd.running.options import PROTOCOL
 
 if TYPE_CHECKING:
     from benchbd.matrices.sensitivity import Stability
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--protocol",
-    default="digits-quick",
+    default=PROTOCOL,
     show_default=True,
     help="Where data, model, recipe and budget come from.",
 )

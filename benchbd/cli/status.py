@@ -13,7 +13,7 @@ import click
 from benchbd.errors import BenchbdError, RecordError
 from benchbd.measure.siblings import stray_doubts
 from benchbd.record.cell import CellSummary
-from benchbd.record.cells import read_summary
+from benchbd.record.cells import RESULTS, read_summary
 
 
 @click.command()
@@ -21,7 +21,7 @@ from benchbd.record.cells import read_summary
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    help="Folder of the results.  [default: leaderboard/results]",
+    help=f"Folder of the results.  [default: {RESULTS}]",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object: protocol -> status -> count."
@@ -32,7 +32,7 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
 
     Without PROTOCOL: the stored cells of all protocols, by how they ended.
     """
-    folder = results or Path("leaderboard/results")
+    folder = results or RESULTS
     name, planned = _planned(protocol, folder) if protocol else ("", set[str]())
     cells = list(_listed(folder, name))
     protocols: dict[str, list[_Listed]] = {}

@@ -26,7 +26,8 @@ from benchbd.engine.hardware import default_precision, hardware
 from benchbd.engine.structure import in_training
 from benchbd.errors import ContractBroken, NotApplicable
 from benchbd.measure.along_training import along_training
-from benchbd.plugin.plugin import Plugin, param
+from benchbd.plugin.declared import param
+from benchbd.plugin.plugin import Plugin
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.defense_result import DefenseResult, folder_of
 from benchbd.record.keys import MODEL_ONLY

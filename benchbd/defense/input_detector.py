@@ -16,7 +16,7 @@ from benchbd.defense.outcome import Outcome
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.inference import EVAL_BATCH
 from benchbd.measure.detection import separation
-from benchbd.plugin.plugin import param
+from benchbd.plugin.declared import param
 
 
 class Scorer(Protocol):

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, Self
 
-from benchbd.plugin.plugin import Plugin, param
+from benchbd.plugin.declared import param
+from benchbd.plugin.plugin import Plugin
 
 if TYPE_CHECKING:  # a protocol holds a recipe, and is read where nothing is trained
     import torch

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchbd.executing.stage import Ended
-from benchbd.plugin.plugin import Plugin, param
+from benchbd.plugin.declared import param
+from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import load
 
 

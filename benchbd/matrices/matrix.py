@@ -6,7 +6,6 @@ not. Nothing that is stored and whole is done again unless it is asked for.
 
 from __future__ import annotations
 
-import math
 import secrets
 import sys
 from collections import defaultdict
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchbd.errors import ConfigError, Unwritable
+from benchbd.errors import Unwritable
 from benchbd.executing.executor import Limits, Session
 from benchbd.executing.scheduler import Scheduler, Tally, Task
 from benchbd.executing.stage import AttackSpec, DefenseSpec, Ended, write_spec
@@ -41,14 +40,7 @@ class Matrix(PlannedMatrix):
     controller: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def limits(self, seconds: float | None, gib: float | None) -> Limits:
-        """What a stage may use: `seconds`, else what the protocol says; `gib` of memory. Raises
-        `ConfigError`.
-        """
-        for name, limit in (("time_limit (seconds)", seconds), ("memory_limit (GiB)", gib)):
-            if limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
-                raise ConfigError(
-                    f"{name}: expected a number above 0, got {limit!r}; leave it out to set none"
-                )
+        """What a stage may use: `seconds`, else what the protocol says; `gib` of memory."""
         return Limits(
             seconds=self.protocol.time_limit if seconds is None else seconds,
             memory=None if gib is None else round(gib * 2**30),

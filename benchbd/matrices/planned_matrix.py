@@ -18,7 +18,7 @@ from benchbd.matrices.stored_state import TO_RUN, StoredState, changed_sources, 
 from benchbd.matrices.timings import Estimate, Timings
 from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, is_stored, record_dir
 from benchbd.record.cell import Cell
-from benchbd.record.cells import ResultStore
+from benchbd.record.cells import RESULTS, ResultStore
 from benchbd.record.files import read_json
 from benchbd.record.manifest import Manifest
 from benchbd.running.protocol import Protocol
@@ -39,11 +39,6 @@ class AttackState:
         return self.state in ("missing", "broken", "again")
 
 
-def results_dir() -> Path:
-    """Where results of matrices are stored."""
-    return Path("leaderboard/results")
-
-
 @dataclass(eq=False)
 class PlannedMatrix:
     """A protocol, or a part of it, over a store of results. rerun: what to do again, of the words
@@ -53,7 +48,7 @@ class PlannedMatrix:
     protocol: Protocol
     selection: Selection = field(default_factory=Selection)
     rerun: frozenset[str] = frozenset()
-    results: Path = field(default_factory=results_dir)
+    results: Path = RESULTS
     records: Path = field(default_factory=record_dir)
     resolve: Resolve = by_class
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchbd.markdown import markdown_table
+from benchbd.plugin.declared import limits, type_name
 from benchbd.plugin.entry import KINDS, PluginEntry
-from benchbd.plugin.plugin import Plugin, limits, type_name
+from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import entries, load
 
 COSTS = {

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args, get_origin
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
+from typing import Any, ClassVar, Self
 
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
 from benchbd.options import parse_yaml
+from benchbd.plugin.declared import Declared, allows
 from benchbd.plugin.entry import FILE_MODULE_PREFIX
 from benchbd.plugin.signature import missing_verbs, require_signatures
 
@@ -28,33 +25,7 @@ accepted.
 """
 
 
-def param(default: Any, meaning: str, **limits: Any) -> Any:
-    """Declare a hyper-parameter in the body of a plugin's class. The annotation of the field gives
-    its type.
-
-    default: its value unless another is given. meaning: what it means, with its unit, in one line.
-    limits: the range of a number, by `ge`, `gt`, `le` and `lt`. A value that does not fit raises
-    `ConfigError` when the plugin is made.
-
-    >>> class Shrink(Repair):
-    ...     api = 1
-    ...     factor: float = param(0.5, "what each weight is multiplied by", ge=0, le=1)
-    ...
-    ...     def repair(self, model, clean, rng):
-    ...         return model.eval()
-    >>> Shrink(factor=2)
-    Traceback (most recent call last):
-        ...
-    benchbd.errors.ConfigError: ...: expected factor (...) to be a float >= 0, <= 1, got 2
-    """
-    return Field(default, description=meaning, **limits)
-
-
-OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
-"""What pydantic calls a value that the limits of `param` do not allow."""
-
-
-class Plugin(BaseModel):
+class Plugin(Declared):
     """A frozen set of hyper-parameters. Making one checks and stores them; it opens no file and
     draws no number, and raises `ConfigError` for a value that does not fit. A parsed command line
     may be given instead of keywords.
@@ -72,10 +43,6 @@ class Plugin(BaseModel):
       behaves and not how well it does.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
-    )
-
     kind: ClassVar[str] = ""
     name: ClassVar[str] = ""
     api: ClassVar[int]
@@ -88,28 +55,16 @@ class Plugin(BaseModel):
             parameters = {
                 k: v for k, v in vars(args).items() if k in type(self).model_fields
             } | parameters
-        try:
-            super().__init__(**parameters)
-        except ValidationError as error:
-            raise ConfigError(_explain(type(self), error, parameters)) from None
+        super().__init__(**parameters)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         if "name" not in cls.__dict__:
             cls.name = cls.__module__.rpartition(".")[2]
 
-    @model_validator(mode="before")
     @classmethod
-    def _refuse_yes_and_no(cls, values: Any) -> Any:
-        """YAML reads `no` and `off` as false; a number or a text must not become one in silence."""
-        for name, value in values.items() if isinstance(values, dict) else ():
-            field = cls.model_fields.get(name)
-            if isinstance(value, bool) and field is not None and not _allows(field, bool):
-                raise ConfigError(
-                    f"{cls.name}: expected {_wanted(cls, name)}, got {value!r}; quote it if it is "
-                    "a text"
-                )
-        return values
+    def who(cls) -> str:
+        return cls.name
 
     @property
     def params(self) -> dict[str, Any]:
@@ -130,12 +85,17 @@ class Plugin(BaseModel):
         """
         field = cls.model_fields.get(name)
         if field is None:
-            raise ConfigError(unknown_parameter(cls, name))
-        if text.strip().lower() in ("none", "null") and _allows(field, type(None)):
+            raise ConfigError(cls.unknown(name))
+        if text.strip().lower() in ("none", "null") and allows(field, type(None)):
             return None
         if text.lstrip().startswith(("[", "{")):
             return parse_yaml(text, f"{cls.name}: {name}={text}")
         return text
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        remedy = f"`benchbd info {_called(cls)}` shows all"
+        return f"{cls.name} has no parameter {name!r}{nearest(name, cls.model_fields, remedy)}"
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -184,13 +144,6 @@ class Plugin(BaseModel):
         require_signatures(cls)
 
 
-def unknown_parameter(cls: type[Plugin], name: str) -> str:
-    return (
-        f"{cls.name} has no parameter "
-        f"{name!r}{nearest(name, cls.model_fields, f'`benchbd info {_called(cls)}` shows all')}"
-    )
-
-
 def _called(cls: type[Plugin]) -> str:
     """The name by which a person at the command line means a class: its own, or the file that it
     was read from.
@@ -200,69 +153,3 @@ def _called(cls: type[Plugin]) -> str:
     path = Path(inspect.getfile(cls))
     here = f"./{path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else str(path)
     return f"{here}:{cls.__qualname__}"
-
-
-def type_name(annotation: Any) -> str:
-    """A type the way a person writes it: `float`, `int or none`, `threshold|number`."""
-    arguments = get_args(annotation)
-    if not arguments:
-        return (
-            "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
-        )
-    origin = get_origin(annotation)
-    if origin in (tuple, list):
-        return "list of " + type_name(next(a for a in arguments if a is not Ellipsis))
-    if origin is dict:
-        return "table"
-    if all(isinstance(a, str) for a in arguments):
-        return "|".join(arguments)
-    return " or ".join(type_name(a) for a in arguments)
-
-
-def limits(field: FieldInfo) -> str:
-    """The range of a field in words, such as `>= 0, <= 1`; empty when it has none."""
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    return ", ".join(
-        f"{sign} {getattr(bound, attribute):g}"
-        for bound in field.metadata
-        for attribute, sign in signs.items()
-        if hasattr(bound, attribute)
-    )
-
-
-def _allows(field: FieldInfo, wanted: type) -> bool:
-    annotation = field.annotation
-    return annotation is wanted or annotation is Any or wanted in get_args(annotation)
-
-
-def _wanted(cls: type[Plugin], name: str) -> str:
-    field = cls.model_fields[name]
-    span = limits(field)
-    article = "an" if type_name(field.annotation)[:1] in "aeiou" else "a"
-    return (
-        f"{name} ({field.description}) to be {article} "
-        f"{type_name(field.annotation)}{' ' + span if span else ''}"
-    )
-
-
-def _explain(cls: type[Plugin], error: ValidationError, parameters: dict[str, Any]) -> str:
-    first = error.errors()[0]
-    if not first["loc"]:
-        return f"{cls.name}: {first['msg'].removeprefix('Value error, ')}"
-    name = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        return unknown_parameter(cls, name)
-    if first["type"] == "value_error":
-        return f"{cls.name}: {name}: {first['msg'].removeprefix('Value error, ')}"
-    if name not in parameters and first["type"] in OUT_OF_RANGE:
-        span = limits(cls.model_fields[name])
-        return (
-            f"{cls.name}: the default of `{name}`, {first['input']!r}, is outside of its own "
-            f"range {span}; change one of them"
-        )
-    given = (
-        first["input"]
-        if len(first["loc"]) == 1
-        else f"{first['input']!r} at place {first['loc'][1:]}"
-    )
-    return f"{cls.name}: expected {_wanted(cls, name)}, got {json.dumps(given, default=str)}"

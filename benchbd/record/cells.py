@@ -28,6 +28,9 @@ from benchbd.record.keys import KEY_DIGITS
 
 SUFFIX = ".predictions.safetensors"
 
+RESULTS = Path("leaderboard/results")
+"""Where results of matrices are stored unless another folder is named."""
+
 
 @dataclass(frozen=True)
 class ResultStore:

@@ -8,8 +8,7 @@ import html
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from numbers import Integral
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +21,7 @@ from benchbd.engine.progress import reporting
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, ConfigError, NotApplicable, nearest
 from benchbd.plugin.hooks import Observers
-from benchbd.plugin.plugin import Plugin, unknown_parameter
+from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, is_file, load
 from benchbd.record.attack_files import record_dir
 from benchbd.record.attack_result import AttackResult, load_attack_result
@@ -35,7 +34,8 @@ from benchbd.report.frame import frame
 from benchbd.report.table import cells_table, failure, header, plain
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import attack_result
-from benchbd.running.protocol import Protocol
+from benchbd.running.options import RunOptions
+from benchbd.running.protocol import Protocol, load_protocol
 from benchbd.running.status import status_of
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
@@ -44,22 +44,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Family = TypeVar("Family", bound=Plugin)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person asks for. `settings` are values by KIND.PARAM, as text or as values."""
-
-    protocol: Protocol
-    attack: str | None = None
-    defenses: Sequence[str] = ()
-    model: str | None = None
-    dataset: str | None = None
-    seed: int | None = None
-    device: str = "auto"
-    settings: dict[str, Any] = field(default_factory=dict)
-    name: str | None = None
-    result_file: str | Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,69 +77,69 @@ class Run:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request with every plugin built and checked, before any work is done."""
+    """A run with every plugin built and checked, before any work is done."""
 
-    request: Request
+    options: RunOptions
+    protocol: Protocol
     job: AttackJob | None
     defenses: tuple[Defense, ...]
     folder: Path
 
 
-def prepare(request: Request) -> Prepared:
-    """Build all plugins of a request. Raises `ConfigError` or `PluginError`, with nothing computed
+def prepare(options: RunOptions) -> Prepared:
+    """Build all plugins of a run. Raises `ConfigError` or `PluginError`, with nothing computed
     yet.
     """
-    protocol, settings = request.protocol, request.settings
+    protocol, settings = load_protocol(options.protocol), options.settings
     _require_kinds(settings)
-    defenses = tuple(_plugins(Defense, request.defenses, protocol, settings))
-    hardware(request.device)
-    if request.result_file is not None:
-        _require_defenses_alone(request)
-        return Prepared(request, None, defenses, Path())
-    if request.attack is None:
+    defenses = tuple(_plugins(Defense, options.defense, protocol, settings))
+    hardware(options.device)
+    if options.result_file is not None:
+        _require_defenses_alone(options)
+        return Prepared(options, protocol, None, defenses, Path())
+    if options.attack is None:
         raise ConfigError(
             "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
         )
-    (attack,) = _plugins(Attack, [request.attack], protocol, settings)
-    (model,) = _plugins(Model, [request.model or protocol.models[0].name], protocol, settings)
+    (attack,) = _plugins(Attack, [options.attack], protocol, settings)
+    (model,) = _plugins(Model, [options.model or protocol.models[0].name], protocol, settings)
     (dataset,) = _plugins(
-        DataSet, [request.dataset or protocol.datasets[0].name], protocol, settings
+        DataSet, [options.dataset or protocol.datasets[0].name], protocol, settings
     )
     recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
-    job = AttackJob(dataset, model, attack, recipe, _seed(request), request.device)
-    return Prepared(
-        request, job, defenses, record_dir() / _folder_name(request.name or job.folder_name)
-    )
+    job = AttackJob(dataset, model, attack, recipe, options.seed or 0, options.device)
+    folder = record_dir() / _folder_name(options.name or job.folder_name)
+    return Prepared(options, protocol, job, defenses, folder)
 
 
-def _require_defenses_alone(request: Request) -> None:
+def _require_defenses_alone(options: RunOptions) -> None:
     """Raise `ConfigError` where something is asked for that a stored attack result has already.
 
     Its data set and model may be named, since a plugin in a file is only loaded when a person names
     that file.
     """
-    for kind, given in (("dataset", request.dataset), ("model", request.model)):
+    for kind, given in (("dataset", options.dataset), ("model", options.model)):
         if given is not None:
             load(kind, given)
-    options = {"attack": request.attack, "seed": request.seed}
-    stray = [f"--{name}" for name, given in options.items() if given is not None]
-    stray += [f"--set {name}" for name in request.settings if not name.startswith("defense.")]
+    made = {"attack": options.attack, "seed": options.seed}
+    stray = [f"--{name}" for name, given in made.items() if given is not None]
+    stray += [f"--set {name}" for name in options.settings if not name.startswith("defense.")]
     if stray:
         raise ConfigError(
-            f"{request.result_file} is a stored result, which has all but its defenses already; "
+            f"{options.result_file} is a stored result, which has all but its defenses already; "
             f"leave out {stray[0]}"
         )
 
 
-def _require_as_named(attack: AttackResult, request: Request) -> None:
+def _require_as_named(attack: AttackResult, options: RunOptions) -> None:
     """Raise `ConfigError` when a stored result is not of the data set or the model that was named
     beside it.
     """
-    for kind, given in (("dataset", request.dataset), ("model", request.model)):
+    for kind, given in (("dataset", options.dataset), ("model", options.model)):
         made: PluginRecord = getattr(attack.manifest, kind)
         if given is not None and _called(kind, given) not in (made.name, made.label):
             raise ConfigError(
-                f"{request.result_file} was made with the {kind} {made.label!r}, not {given!r}; "
+                f"{options.result_file} was made with the {kind} {made.label!r}, not {given!r}; "
                 f"leave out --{kind}"
             )
 
@@ -166,49 +150,46 @@ def _called(kind: str, given: str) -> str:
     return f"{name}:{variant}" if variant else name
 
 
-def _seed(request: Request) -> int:
-    seed = 0 if request.seed is None else request.seed
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise ConfigError(f"expected a seed from 0 to {2**32 - 1}, got {seed!r}")
-    return int(seed)
-
-
 def execute(prepared: Prepared, observers: Observers) -> Run:
     """Attack, unless the result is there, then every defense. A defense that fails becomes a cell
     that says so.
     """
-    request = prepared.request
-    with _observed(observers), use_threads(request.protocol.threads):
+    options = prepared.options
+    with _observed(observers), use_threads(prepared.protocol.threads):
         if prepared.job is None:
-            assert request.result_file is not None
-            attack, reused = load_attack_result(request.result_file), True
-            _require_as_named(attack, request)
+            assert options.result_file is not None
+            attack, reused = load_attack_result(options.result_file), True
+            _require_as_named(attack, options)
         else:
             attack, reused = attack_result(prepared.job, prepared.folder)
-        cells = tuple(_defend(attack, defense, request, observers) for defense in prepared.defenses)
+        cells = tuple(
+            _defend(attack, defense, prepared, observers) for defense in prepared.defenses
+        )
     return Run(attack, reused, cells)
 
 
-def _defend(attack: AttackResult, defense: Defense, request: Request, observers: Observers) -> Cell:
+def _defend(
+    attack: AttackResult, defense: Defense, prepared: Prepared, observers: Observers
+) -> Cell:
     observers.tell(
         "cell_started",
         attack=attack.manifest.attack.name,
         defense=defense.name,
         seed=attack.seed,
     )
-    protocol = request.protocol
+    options, protocol = prepared.options, prepared.protocol
     try:
         cell = defense.against(
             attack,
-            device=request.device,
+            device=options.device,
             clean_budget=protocol.clean_budget,
             evaluate_every=int(
-                request.settings.get("recipe.evaluate_every", protocol.recipe.evaluate_every)
+                options.settings.get("recipe.evaluate_every", protocol.recipe.evaluate_every)
             ),
             protocol=protocol.id,
         ).cell
     except Exception as error:  # a cell that fails is a row with its reason, never a lost run
-        cell = _failed(attack, defense, protocol, hardware(request.device), error)
+        cell = _failed(attack, defense, protocol, hardware(options.device), error)
         _note_failure(attack, cell)
     observers.tell("cell_finished", cell=cell.to_json())
     return cell
@@ -273,7 +254,7 @@ def _plugins(
     classes = {name: load(kind, name) for name in dict.fromkeys(names)}
     for parameter in wanted:
         if classes and not any(parameter in cls.model_fields for cls in classes.values()):
-            raise ConfigError(unknown_parameter(next(iter(classes.values())), parameter))
+            raise ConfigError(next(iter(classes.values())).unknown(parameter))
     return [
         create(
             kind,

@@ -377,6 +377,7 @@ def test_limits_reach_the_executor(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         (["--rerun", "failed,late"], "expected some of failed, .*got late"),
         (["--set", "defense.ratio=1"], "expected executor.PARAM=VALUE, got 'defense.ratio'"),
         (["--set", "executor.speed=1"], "inprocess has no parameter 'speed'"),
+        (["--set", "executor.worker=1"], "did you mean 'workers'"),
     ],
 )
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "plan"])

@@ -8,7 +8,8 @@ from torch import nn
 
 from benchbd.engine.recipe import Recipe, one_cycle
 from benchbd.errors import ConfigError
-from benchbd.plugin.plugin import Plugin, param
+from benchbd.plugin.declared import param
+from benchbd.plugin.plugin import Plugin
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import yaml
 from pydantic import ValidationError
 
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken
-from benchbd.plugin.plugin import Plugin, limits, param, type_name
+from benchbd.plugin.declared import limits, param, type_name
+from benchbd.plugin.plugin import Plugin
 
 
 class Probe(Plugin):

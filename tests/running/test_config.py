@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from benchbd.running.config import read_config
 
 from benchbd.errors import ConfigError
-from benchbd.running.config import read_config
 
 
 @pytest.fixture

@@ -215,15 +215,15 @@ def test_a_run_shows_itself_as_its_table() -> None:
         ({"device": "cuda:99"}, ConfigError, "cannot use the device"),
         ({"attack": None}, ConfigError, "name an attack"),
         ({"seed": -1}, ConfigError, "a seed from 0 to 4294967295, got -1"),
-        ({"seed": True}, ConfigError, "a seed from 0 to 4294967295, got True"),
+        ({"seed": True}, ConfigError, "expected seed .* to be an? .*int.*, got True"),
         ({"seed": "0"}, ConfigError, "a seed from 0 to 4294967295, got '0'"),
         ({"seed": 1.5}, ConfigError, "a seed from 0 to 4294967295, got 1.5"),
         (
             {"defense": Repair},
             ConfigError,
-            "expected the name of a defense, .*save a class in a file",
+            "expected the name of a plugin, .*save a class in a file",
         ),
-        ({"defense": [3]}, ConfigError, "expected the name of a defense"),
+        ({"defense": [3]}, ConfigError, "defense: expected the name of a plugin"),
         (
             {"attack": Repair},
             ConfigError,

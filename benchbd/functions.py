@@ -1,0 +1,151 @@
+"""What a program calls: the commands of benchbd as functions, and readers of what they store.
+
+Defaults and meanings of `run` and `matrix` come from the declarations that the command line reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchbd.arguments import documented
+from benchbd.matrices.options import MatrixOptions
+from benchbd.record.cells import RESULTS
+from benchbd.running.options import RunOptions
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from benchbd.engine.classifier import Classifier
+    from benchbd.running.run import Run
+
+RUN = RunOptions()
+"""What a run does that is told nothing."""
+
+MATRIX = MatrixOptions(protocol="")
+"""The same of a matrix, but for its protocol, which has no default."""
+
+
+@documented(RunOptions)
+def run(
+    attack: str | None = RUN.attack,
+    defense: str | Sequence[str] = RUN.defense,
+    *,
+    model: str | None = RUN.model,
+    dataset: str | None = RUN.dataset,
+    seed: int | None = RUN.seed,
+    device: str = RUN.device,
+    settings: dict[str, Any] = RUN.settings,
+    protocol: str | Path = RUN.protocol,
+    name: str | None = RUN.name,
+    result_file: str | Path | None = RUN.result_file,
+) -> Run:
+    """Attack a model and defend it; the same as the command `benchbd run`.
+
+    Settings are hyper-parameters by KIND.PARAM, such as `{"defense.anp_eps": 0.2,
+    "recipe.epochs": 5}`. Results are stored under `record/`.
+
+    Returns the attack result and one cell per defense. Raises `BenchbdError` with what to do about
+    it; a defense that fails is a cell whose status says so.
+
+    >>> tiny = {"dataset.size": 8, "model.width": 2, "recipe.epochs": 1}
+    >>> done = benchbd.run(attack="clean", defense="none", settings=tiny)
+    >>> done.cells[0].status.code, 0 <= done.cells[0].metrics.acc <= 1
+    ('ok', True)
+    """
+    options = RunOptions(**locals())
+    from benchbd.plugin.hooks import Observers
+    from benchbd.running.run import execute, prepare
+
+    return execute(prepare(options), Observers.installed())
+
+
+@documented(MatrixOptions)
+def matrix(
+    protocol: str | Path,
+    *,
+    attacks: str | Sequence[str] = MATRIX.attacks,
+    defenses: str | Sequence[str] = MATRIX.defenses,
+    seeds: int | Sequence[int] = MATRIX.seeds,
+    rerun: str | Sequence[str] = MATRIX.rerun,
+    results: str | Path = MATRIX.results,
+    device: str = MATRIX.device,
+    executor: str = MATRIX.executor,
+    workers: int | None = MATRIX.workers,
+    settings: dict[str, Any] = MATRIX.settings,
+    time_limit: float | None = MATRIX.time_limit,
+    memory_limit: float | None = MATRIX.memory_limit,
+    reuse_worker: bool = MATRIX.reuse_worker,
+    fail_fast: bool = MATRIX.fail_fast,
+) -> DataFrame:
+    """Run all cells of a protocol that are missing; the same as the command `benchbd matrix`.
+
+    Attacks, defenses and seeds are all of the protocol's unless some are given. Settings are
+    parameters of the executor, such as `{"executor.gpus": "0,1"}`.
+
+    Returns one row per stored cell of the plan, as `load_results` does. Raises `BenchbdError`.
+
+    >>> _ = Path("tiny.yaml").write_text('''
+    ... name: tiny
+    ... dataset: {name: digits, params: {size: 8}}
+    ... model: {name: resnet_small, params: {width: 2}}
+    ... recipe: {epochs: 1}
+    ... seeds: [0]
+    ... attacks: [clean]
+    ... defenses: [none]
+    ... ''')
+    >>> table = benchbd.matrix("tiny.yaml", executor="inprocess")
+    >>> table[["attack", "defense", "status"]].values.tolist()
+    [['clean', 'none', 'ok']]
+    """
+    options = MatrixOptions(**locals())
+    from benchbd.leaderboard.board.frame import labelled_frame
+    from benchbd.matrices.asked import runnable, session_of
+
+    with runnable(options) as table, session_of(table, options) as session:
+        table.run(session, fail_fast=options.fail_fast)
+    return labelled_frame(table.cells())
+
+
+def load_model(path: str | Path) -> Classifier:
+    """The model that `benchbd export safetensors` wrote to `path`, in eval mode. It takes images
+    (N, C, H, W) in [0, 1] and gives logits (N, K).
+
+    Raises `RecordError` for a file that is missing, damaged or not written by that command.
+
+    >>> import subprocess, sys
+    >>> tiny = {"dataset.size": 8, "model.width": 2, "recipe.epochs": 1}
+    >>> done = benchbd.run(attack="clean", settings=tiny, name="mine")
+    >>> words = "benchbd export safetensors mine --undefended --out mine.safetensors".split()
+    >>> ended = subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
+    >>> benchbd.load_model("mine.safetensors")(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
+    """
+    from benchbd.exporting.weights import load_model
+
+    return load_model(path)
+
+
+def load_results(results: str | Path = RESULTS) -> DataFrame:
+    """All stored cells that can be believed, one row each: coordinates, status, shares, counts,
+    cost and parameters. `attack_label` and `defense_label` tell variants of a method apart.
+
+    results: the folder that `benchbd.matrix` fills. Raises `RecordError` where there is no such
+    folder.
+
+    >>> Path("results").mkdir()
+    >>> len(benchbd.load_results("results"))
+    0
+    """
+    from benchbd.errors import RecordError
+    from benchbd.leaderboard.board.frame import labelled_frame
+    from benchbd.record.cells import ResultStore
+
+    folder = Path(results)
+    if not folder.is_dir():
+        raise RecordError(
+            f"no folder of results at {folder}; `benchbd.matrix` fills one, load_results(FOLDER) "
+            "reads another"
+        )
+    return labelled_frame(list(ResultStore(folder)))

@@ -1,0 +1,75 @@
+"""The options of `benchbd matrix`, and those of `benchbd plan`, which chooses the same part of a
+protocol.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from benchbd.arguments import Options, PluginNames, SeedNumbers, Settings, Words, Written
+from benchbd.errors import ConfigError
+from benchbd.matrices.rerun import RERUN
+from benchbd.plugin.declared import param
+from benchbd.record.cells import RESULTS
+
+EXECUTOR = "executor."
+"""With what the names of an executor's parameters begin."""
+
+
+class PlanOptions(Options):
+    """Which part of a protocol, over which results."""
+
+    command: ClassVar[str] = "plan"
+
+    protocol: str | Path = param(..., "name of a protocol, or its YAML file")
+    attacks: PluginNames = param(
+        (), "only this attack, the protocol's or another; may be repeated", alias="attack"
+    )
+    defenses: PluginNames = param(
+        (), "only this defense, the protocol's or another; may be repeated", alias="defense"
+    )
+    seeds: SeedNumbers = param((), "only this seed; may be repeated", alias="seed")
+    rerun: Words = param(
+        (), f"also do again what ended so, separated by commas: {', '.join(RERUN)}"
+    )
+    results: Path = param(RESULTS, "folder of the results")
+    device: str = param(
+        "auto", "device to compute on: cpu, cuda, ...; auto takes a GPU if there is one"
+    )
+
+
+class MatrixOptions(PlanOptions):
+    """Where and within which limits what is missing is run."""
+
+    command: ClassVar[str] = "matrix"
+
+    executor: str = param("local", "where stages run; `benchbd list executors` shows all")
+    workers: int | None = param(
+        None, "stages at a time; default: as many as the machine carries", ge=1, strict=True
+    )
+    settings: Annotated[Settings, Written("executor.PARAM=VALUE")] = param(
+        {}, "set a parameter of the executor", alias="set"
+    )
+    time_limit: float | None = param(
+        None, "seconds that a stage may take; default: the protocol's, else none", gt=0, strict=True
+    )
+    memory_limit: float | None = param(
+        None, "GiB that a stage may use; default: none", gt=0, strict=True
+    )
+    reuse_worker: bool = param(False, "let a worker process run many stages: faster for tiny cells")
+    fail_fast: bool = param(False, "start nothing more once a cell has failed")
+
+    def executor_settings(self) -> dict[str, str]:
+        """All that the executor is told, by executor.PARAM, as text. Raises `ConfigError`."""
+        for name in self.settings:
+            if not name.startswith(EXECUTOR):
+                raise ConfigError(
+                    f"--set: expected executor.PARAM=VALUE, got {name!r}; parameters of plugins "
+                    "stand in the protocol"
+                )
+        short = {"workers": self.workers, "reuse": "true" if self.reuse_worker else None}
+        named = {f"{EXECUTOR}{name}": value for name, value in short.items() if value is not None}
+        if twice := self.settings.keys() & named.keys():
+            raise ConfigError(f"{twice.pop()} is given twice, once by an option of its own")
+        return {name: str(value) for name, value in (self.settings | named).items()}

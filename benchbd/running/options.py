@@ -1,0 +1,42 @@
+"""The options of `benchbd run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from benchbd.arguments import Options, PluginName, PluginNames, SeedNumber, Settings, Written
+from benchbd.plugin.declared import param
+
+PROTOCOL = "digits-quick"
+"""The protocol of a run that names none."""
+
+
+class RunOptions(Options):
+    """What a person asks for. What is not given comes from the protocol."""
+
+    command: ClassVar[str] = "run"
+
+    attack: PluginName | None = param(None, "attack to run; `benchbd list attacks` shows all")
+    defense: PluginNames = param(("none",), "defense to run; may be given several times")
+    model: PluginName | None = param(None, "architecture of the victim; default: the protocol's")
+    dataset: PluginName | None = param(None, "data set; default: the protocol's")
+    seed: SeedNumber | None = param(
+        None, "seed of every random draw; default: 0, or that of the stored attack result"
+    )
+    device: str = param(
+        "auto", "device to compute on: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one"
+    )
+    settings: Annotated[Settings, Written("KIND.PARAM=VALUE")] = param(
+        {},
+        "set a parameter, such as defense.anp_eps=0.2; `benchbd info NAME` and `benchbd info "
+        "recipe` show them",
+        alias="set",
+    )
+    protocol: str | Path = param(PROTOCOL, "where everything comes from that is not given")
+    name: str | None = param(
+        None, "folder of the result under record/; default: made from what is run"
+    )
+    result_file: str | Path | None = param(
+        None, "defend this stored attack result instead: a path, or a name under record/"
+    )
