@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from benchbd.errors import ConfigError
+
 _PACKED = 4
 """Pixels of two to four channels travel as one 32-bit word, so that a crop is one gather."""
 
@@ -13,9 +15,10 @@ class Batches:
     """Batches of images, cropped at random and mirrored on the way.
 
     images: uint8 (N, C, H, W) with at most four channels, on the device where the batches are
-    wanted, with labels (N,). shift: pixels of zero border around an image, from which a crop of the
-    old size is cut. flip: mirror half of the images left to right. All draws come from a generator
-    on the CPU, so they are the same on every device.
+    wanted, with labels (N,). shift: pixels of border around an image, from which a crop of the old
+    size is cut. reflect: show the image mirrored in its border, which is zero otherwise. flip:
+    mirror half of the images left to right. All draws come from a generator on the CPU, so they are
+    the same on every device. Raises `ConfigError` for a mirrored border as wide as the images.
 
     >>> batches = Batches(test.images, test.labels, shift=2, flip=True)
     >>> images, labels = batches.take(torch.arange(10), rng)
@@ -24,7 +27,13 @@ class Batches:
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, *, shift: int = 0, flip: bool = False
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        shift: int = 0,
+        flip: bool = False,
+        reflect: bool = False,
     ) -> None:
         self.labels = labels
         self.shift, self.flip = shift, flip
@@ -32,7 +41,8 @@ class Batches:
         self.plain = images if not (shift or flip) else None
         self.row = self.width + 2 * shift
         self.area = (self.height + 2 * shift) * self.row
-        self.flat = _pack(_border(images, shift)) if self.plain is None else None
+        bordered = _mirrored if reflect else _zeros_around
+        self.flat = _pack(bordered(images, shift)) if self.plain is None else None
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """The images (B, C, H, W) uint8 and labels (B,) at the places `indices` (B,), cropped and
@@ -65,8 +75,25 @@ class Batches:
         return rows.expand(count, -1), columns.expand(count, -1)
 
 
-def _border(images: Tensor, width: int) -> Tensor:
+def _zeros_around(images: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(images, (width,) * 4) if width else images
+
+
+def _mirrored(images: Tensor, width: int) -> Tensor:
+    """With a border that shows the image again; torch's own does not take uint8."""
+    if width >= min(images.shape[2:]):
+        raise ConfigError(
+            f"a mirrored border of {width} pixels needs larger images than "
+            f"{tuple(images.shape[2:])}; lower `shift` or leave `reflect` out"
+        )
+    rows, columns = (_reflected(side, width).to(images.device) for side in images.shape[2:])
+    return images[:, :, rows][..., columns]
+
+
+def _reflected(side: int, width: int) -> Tensor:
+    """For each place of a bordered row, (side + 2 width,), the pixel that it shows."""
+    places = torch.arange(-width, side + width).abs()
+    return torch.where(places < side, places, 2 * (side - 1) - places)
 
 
 def _pack(images: Tensor) -> Tensor:

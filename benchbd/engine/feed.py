@@ -89,7 +89,8 @@ class Resident(Feed):
         return self._cropping(images, labels).take(torch.arange(len(labels)), self.crops)
 
     def _cropping(self, images: Tensor, labels: Tensor) -> Batches:
-        return Batches(images, labels, shift=self.recipe.shift, flip=self.recipe.flip)
+        recipe = self.recipe
+        return Batches(images, labels, shift=recipe.shift, flip=recipe.flip, reflect=recipe.reflect)
 
 
 class FromFile(Feed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from benchbd.plugin.declared import param
 from benchbd.plugin.plugin import Plugin
@@ -21,6 +21,9 @@ class Recipe(Plugin):
 
     The learning rate moves once per step along its schedule, which spans the whole training.
 
+    `later` are options that came after results were stored: they are told only where they differ
+    from their default, so that those results keep their keys.
+
     >>> short = Recipe(epochs=5, lr=0.01, optimizer="adam")
     >>> short.epochs, short.batch_size
     (5, 64)
@@ -28,27 +31,43 @@ class Recipe(Plugin):
 
     api = 1
     kind = "recipe"
+    later: ClassVar[tuple[str, ...]] = ("nesterov", "shift_rate", "reflect", "lookahead")
 
     epochs: int = param(20, "passes over the training set", ge=0, le=10_000)
     batch_size: int = param(64, "images per step", ge=1, le=65_536)
     optimizer: Literal["sgd", "adam"] = param("sgd", "the optimizer")
     lr: float = param(0.1, "peak learning rate", gt=0)
     momentum: float = param(0.9, "momentum of sgd", ge=0, lt=1)
+    nesterov: bool = param(False, "take the gradient of sgd where its momentum leads")
     weight_decay: float = param(5e-4, "L2 penalty", ge=0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param(
+    shift_rate: float = param(
+        1.0, "learning rate of the shifts of normalisation layers, times that of the rest", gt=0
+    )
+    schedule: Literal["one_cycle", "cosine", "linear", "constant"] = param(
         "one_cycle", "course of the learning rate"
     )
     horizon: int | None = param(
         None, "epochs that the schedule spans; unset: the epochs of the recipe", ge=1
     )
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
+    shift: int = param(1, "random crops: pixels of border", ge=0)
+    reflect: bool = param(False, "show the image mirrored in the border of crops instead of zeros")
     flip: bool = param(False, "mirror half of the images left to right")
     label_smoothing: float = param(0.0, "share of the label spread over all classes", ge=0, lt=1)
+    lookahead: bool = param(
+        False, "draw the weights to their moving average every few steps, and end at it"
+    )
     precision: Precision = param("auto", "number format; auto takes bf16 where the hardware has it")
     compile: bool = param(False, "compile the model with torch.compile; on a GPU into CUDA graphs")
     evaluate_every: int = param(
         0, "epochs between measurements along the way; 0: only at the end", ge=0
     )
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """All options as plain JSON values, without those of `later` that are unset."""
+        fields = type(self).model_fields
+        unset = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in super().params.items() if name not in unset}
 
     @classmethod
     def of(cls, plugin: Plugin) -> Self:
@@ -67,8 +86,10 @@ class Recipe(Plugin):
             update={"epochs": epochs, "horizon": max(self.horizon or self.epochs, epochs)}
         )
 
-    def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimizer of this recipe over `parameters`."""
+    def build_optimizer(
+        self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+    ) -> torch.optim.Optimizer:
+        """The optimizer of this recipe over `parameters`, or over groups of them as torch takes them."""
         import torch
 
         if self.optimizer == "adam":
@@ -78,7 +99,7 @@ class Recipe(Plugin):
             lr=self.lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
-            nesterov=False,
+            nesterov=self.nesterov,
         )
 
     def factor(self, total_steps: int) -> Callable[[int], float]:
@@ -90,7 +111,18 @@ class Recipe(Plugin):
             return lambda step: 1.0
         if self.schedule == "cosine":
             return lambda step: 0.5 * (1 + math.cos(math.pi * min(step, total) / total))
+        if self.schedule == "linear":
+            return lambda step: linear(min(step, total) / total)
         return lambda step: one_cycle(min(step, total) / total)
+
+
+def linear(progress: float, rise: float = 0.23, start: float = 0.2, end: float = 0.07) -> float:
+    """Straight from `start` up to 1 at `rise` of the way, then straight down to `end` (Jordan 2024,
+    2404.00498).
+    """
+    if progress < rise:
+        return start + (1 - start) * progress / rise
+    return 1 + (end - 1) * (progress - rise) / (1 - rise)
 
 
 def one_cycle(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from benchbd.data.images import ImageSet
 from benchbd.engine.feed import Edit, feed_of
 from benchbd.engine.hardware import Hardware, hardware
+from benchbd.engine.lookahead import Lookahead
 from benchbd.engine.progress import epoch_done, track
 from benchbd.engine.recipe import Recipe
+from benchbd.engine.units import NORMS
 from benchbd.errors import ConfigError, Diverged
 from benchbd.seeds import draw_seed, fork, global_random_state
 
@@ -90,7 +92,7 @@ def fit(
     feed = feed_of(train, device, recipe, edit, crops)
     size = min(recipe.batch_size, len(train))
     steps = len(train) // size
-    optimizer = recipe.build_optimizer(p for p in model.parameters() if p.requires_grad)
+    optimizer = recipe.build_optimizer(_groups(model, recipe))
     factor = (
         recipe.factor(steps * (recipe.horizon or recipe.epochs))
         if course is None
@@ -99,6 +101,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     descend = _step(model, optimizer, machine, loss or _cross_entropy(recipe), recipe.compile)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lookahead = Lookahead(model, recipe.epochs * steps) if recipe.lookahead else None
     progress = iter(track(range(recipe.epochs * steps), what))
     with global_random_state(chance):
         for epoch in range(recipe.epochs):
@@ -108,6 +111,8 @@ def fit(
                 next(progress, None)
                 losses.append(descend(to_float(images), labels))
                 schedule.step()
+                if lookahead is not None:
+                    lookahead.step()
                 if after_step is not None:
                     with torch.no_grad():
                         after_step(model)
@@ -115,6 +120,20 @@ def fit(
             epoch_done(model.eval(), epoch + 1)
     next(progress, None)
     return model.eval()
+
+
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The weights to train, for an optimizer. Shifts of normalisation layers learn `shift_rate`
+    times as fast as the others, and decay as fast as they do (Jordan 2024, 2404.00498).
+    """
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    if recipe.shift_rate == 1:
+        return [{"params": trained}]
+    shifts = {module.bias for module in model.modules() if isinstance(module, NORMS)}
+    rate, decay = recipe.shift_rate * recipe.lr, recipe.weight_decay / recipe.shift_rate
+    fast = [weight for weight in trained if weight in shifts]
+    others = [weight for weight in trained if weight not in shifts]
+    return [{"params": others}, {"params": fast, "lr": rate, "weight_decay": decay}]
 
 
 def _along(course: Course, steps: int, done: int) -> float:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchbd.data.augment import Batches
+from benchbd.errors import ConfigError
 
 
 def noise(count: int, channels: int, height: int = 5, width: int = 7) -> torch.Tensor:
@@ -74,6 +75,23 @@ def test_offsets_and_mirrors_are_drawn_evenly_and_apart_from_each_other() -> Non
     counts = Counter(possible[picture.contiguous().numpy().tobytes()] for picture in taken)
     chi_squared = sum((counts[how] - 400) ** 2 / 400 for how in possible.values())
     assert chi_squared < 40.8  # the 0.1 % point at 17 degrees of freedom
+
+
+@pytest.mark.parametrize("shift", [1, 4])
+def test_a_border_that_mirrors_the_image_is_that_of_numpy(shift: int) -> None:
+    image = noise(1, 3)
+    around = ((0, 0), (shift, shift), (shift, shift))
+    bordered = numpy.pad(image[0].numpy(), around, mode="reflect")
+    span = range(2 * shift + 1)
+    possible = {bordered[:, y : y + 5, x : x + 7].tobytes() for y in span for x in span}
+    batches = Batches(image, torch.zeros(1, dtype=torch.int64), shift=shift, reflect=True)
+    taken, _ = batches.take(torch.zeros(2000, dtype=torch.int64), torch.Generator().manual_seed(4))
+    assert {picture.contiguous().numpy().tobytes() for picture in taken} == possible
+
+
+def test_an_image_too_small_to_be_mirrored_that_far() -> None:
+    with pytest.raises(ConfigError, match="border of 5 pixels needs larger images than"):
+        Batches(noise(1, 3), torch.zeros(1, dtype=torch.int64), shift=5, reflect=True)
 
 
 def test_no_augmentation_hands_out_the_images_as_they_are() -> None:

@@ -83,6 +83,8 @@ def rate(schedule: str, share: float) -> float:
         return 1.0
     if schedule == "cosine":
         return (1 + math.cos(math.pi * share)) / 2
+    if schedule == "linear":
+        return 0.2 + 0.8 * share / 0.23 if share < 0.23 else 1 - 0.93 * (share - 0.23) / 0.77
     low, high, way = (1 / 25, 1.0, share / 0.3) if share < 0.3 else (1.0, 1e-4, (share - 0.3) / 0.7)
     return low + (high - low) * (1 - math.cos(math.pi * way)) / 2
 
@@ -98,6 +100,8 @@ def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list
     span = steps * (options.horizon or options.epochs)
     parameters = list(model.parameters())
     velocity = [torch.zeros_like(parameter) for parameter in parameters]
+    names = [name for name, _ in model.named_parameters()]
+    factors = [options.shift_rate if name.endswith("bn.bias") else 1.0 for name in names]
     model.train()
     for epoch in range(options.epochs):
         shuffled = torch.randperm(count, generator=order)
@@ -114,9 +118,13 @@ def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list
                 options.lr * rate(options.schedule, min(1.0, (epoch * steps + step) / span))
             )
             with torch.no_grad():
-                for parameter, gradient, speed in zip(parameters, gradients, velocity, strict=True):
-                    speed.mul_(options.momentum).add_(gradient + options.weight_decay * parameter)
-                    parameter.sub_(rates[-1] * speed)
+                for parameter, gradient, speed, factor in zip(
+                    parameters, gradients, velocity, factors, strict=True
+                ):
+                    slope = gradient + options.weight_decay / factor * parameter
+                    speed.mul_(options.momentum).add_(slope)
+                    ahead = slope + options.momentum * speed if options.nesterov else speed
+                    parameter.sub_(rates[-1] * factor * ahead)
     return rates
 
 
@@ -127,6 +135,8 @@ def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list
         {"schedule": "cosine", "label_smoothing": 0.1},
         {"schedule": "constant", "momentum": 0.0},
         {"horizon": 5},
+        {"schedule": "linear", "nesterov": True},
+        {"shift_rate": 8.0, "weight_decay": 0.05},
     ],
     ids=str,
 )
@@ -167,7 +177,7 @@ def test_a_gpu_replays_graphs(device: str, mode: str, monkeypatch: pytest.Monkey
     assert asked == [{"mode": mode}]
 
 
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "linear", "constant"])
 def test_learning_rates_follow_their_formula(schedule: str) -> None:
     factor = recipe(schedule=schedule).factor(40)
     assert [factor(step) for step in range(41)] == pytest.approx(
@@ -190,6 +200,45 @@ def test_the_beginning_of_a_recipe_has_its_first_rates_and_no_end() -> None:
     assert broken_off(19) > 0.9  # near the peak, where the whole would have ended at 0.0001
     assert whole.beginning(30).horizon == 30
     assert recipe(horizon=50, epochs=10).beginning(4).horizon == 50
+
+
+def test_lookahead_draws_weights_to_their_average_and_ends_at_it(images: ImageSet) -> None:
+    """Twelve steps. At steps 5 and 10 the average keeps 0.95^5 (share of the training)^3 of itself,
+    and the weights become it; after the last they become the average of step 10 again.
+    """
+    seen: list[float] = []
+
+    def down(model: nn.Module, batch: Tensor, labels: Tensor) -> Tensor:
+        return model.get_parameter("network.head.bias").sum()
+
+    def look(model: nn.Module) -> None:
+        seen.append(float(model.get_parameter("network.head.bias")[0] - start))
+
+    options = recipe(epochs=4, schedule="constant", momentum=0.0, weight_decay=0.0, lookahead=True)
+    start, rate = network().head.bias[0].item(), 0.05
+    fit(network(), images, options, generator(), loss=down, after_step=look)
+    first = (1 - 0.95**5 * (5 / 12) ** 3) * -5 * rate
+    kept = 0.95**5 * (10 / 12) ** 3
+    second = kept * first + (1 - kept) * (first - 5 * rate)
+    ways = [-rate * step for step in range(1, 5)] + [first - rate * step for step in range(5)]
+    assert seen == pytest.approx([*ways, second, second - rate, second], abs=1e-6)
+
+
+def test_options_that_came_later_are_told_only_where_they_are_set() -> None:
+    """The names are those under which the first results were stored; with one more, their keys
+    would be other keys.
+    """
+    first = {"epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule"}
+    first |= {"horizon", "shift", "flip", "label_smoothing", "precision", "compile"}
+    first |= {"evaluate_every"}
+    assert set(Recipe().params) == first
+    later: dict[str, Any] = {"nesterov": True, "shift_rate": 64.0, "reflect": True}
+    for name, value in (later | {"lookahead": True}).items():
+        told = Recipe(**{name: value}).params
+        assert set(told) == first | {name}
+        assert told[name] == value
+        assert Recipe(**told).params == told
+    assert set(Recipe.model_fields) == first | set(Recipe.later)
 
 
 def test_optimizers() -> None:

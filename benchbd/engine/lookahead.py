@@ -1,0 +1,43 @@
+"""Weights that are drawn back to their own moving average while they are trained (Zhang et al.
+2019, 1907.08610), the more the longer (Jordan 2024, 2404.00498).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+EVERY = 5
+"""Steps of the optimizer between two pulls."""
+
+KEPT = 0.95**EVERY
+"""Share of the average that a pull at the end of training keeps."""
+
+
+class Lookahead:
+    """Call `step` after every step of the optimizer. Running statistics of normalisation layers are
+    averaged with the weights.
+    """
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        """steps: those of the whole training; after the last one the model is the average."""
+        self.model, self.steps, self.done = model, steps, 0
+        self.slow = {
+            name: value.clone()
+            for name, value in model.state_dict().items()
+            if value.is_floating_point()
+        }
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self.done += 1
+        if self.done % EVERY == 0 and self.done < self.steps:
+            self._pull(KEPT * (self.done / self.steps) ** 3)
+        elif self.done == self.steps:
+            self._pull(1.0)
+
+    def _pull(self, kept: float) -> None:
+        """The average keeps the share `kept` of itself, and the model becomes the average."""
+        state = self.model.state_dict()
+        for name, slow in self.slow.items():
+            state[name].copy_(slow.lerp_(state[name], 1 - kept))
