@@ -89,7 +89,7 @@ class Recipe(Plugin):
     def build_optimizer(
         self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
     ) -> torch.optim.Optimizer:
-        """The optimizer of this recipe over `parameters`, or over groups of them as torch takes them."""
+        """The optimizer of this recipe over `parameters`, which may stand in groups as in torch."""
         import torch
 
         if self.optimizer == "adam":

@@ -100,7 +100,18 @@ class Model(Plugin, ABC):
         Raises `ContractBroken` when the network lacks `features` or `head`.
         """
         mean, std = train.statistics()
-        return self.restore(train.num_classes, train.image_shape, mean, std, seed)
+        model = self.restore(train.num_classes, train.image_shape, mean, std, seed)
+        with torch.no_grad():
+            self.adapt(model, train)
+        return model
+
+    def adapt(self, model: Classifier, train: ImageSet) -> None:
+        """Set, in place, those initial weights of a fresh `model` that the training images decide;
+        none in most architectures.
+
+        Draws no number. A model that is restored is not adapted: its weights are the stored ones.
+        """
+        return
 
     def restore(
         self,

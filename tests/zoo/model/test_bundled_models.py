@@ -11,6 +11,7 @@ from benchbd.plugin.registry import create
 from benchbd.victim.model import ImageShape, Model
 
 MODELS = {
+    "airbench": ((3, 32, 32), 256),
     "deepid": ((3, 55, 47), 160),
     "preact_resnet18": ((3, 16, 16), 512),
     "resnet9": ((3, 16, 16), 128),
