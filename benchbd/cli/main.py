@@ -24,6 +24,7 @@ COMMANDS = {
     "matrix": "Run all cells of a protocol that are missing.",
     "plan": "What a matrix would do, without doing it.",
     "status": "How far a matrix is.",
+    "clean": "Show what nobody needs any more, and remove it if told to.",
     "leaderboard": "Build the tables and the page from the results; compare, show and export them.",
     "verify": "Check result files: whole, consistent, and true to their predictions.",
     "reproduce": "Run one cell again and report the difference.",

@@ -29,6 +29,7 @@ from benchbd.record.attack_result import load_attack_result
 from benchbd.record.cell import Status, StatusCode
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import Busy, claim, claim_path
+from benchbd.record.controller import spec_name
 from benchbd.record.files import read_json, write_bytes, write_json
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import KEY_DIGITS, strip_name
@@ -245,7 +246,7 @@ def read_spec(path: Path) -> AttackSpec | DefenseSpec:
 
 def write_spec(spec: AttackSpec | DefenseSpec, controller: str) -> Path:
     """Store a spec in the folder of its work, under a name that no other controller uses."""
-    path = spec.folder / f"{spec.stage}-{controller}.spec.json"
+    path = spec.folder / spec_name(spec.stage, controller)
     ended_path(path).unlink(missing_ok=True)
     return write_json(path, spec.model_dump(mode="json"))
 

@@ -17,6 +17,7 @@ from benchbd.errors import Unwritable
 from benchbd.executing.executor import Limits, Session
 from benchbd.executing.scheduler import Scheduler, Tally, Task
 from benchbd.executing.stage import AttackSpec, DefenseSpec, Ended, write_spec
+from benchbd.matrices.leftovers import leading
 from benchbd.matrices.plan import PlannedAttack, PlannedCell
 from benchbd.matrices.planned_matrix import PlannedMatrix
 from benchbd.matrices.stored_state import StoredState
@@ -73,7 +74,8 @@ class Matrix(PlannedMatrix):
             watch(progress)
 
         scheduler = Scheduler(session, tell, lambda: fail_fast and progress.failures > 0)
-        scheduler.run(self._tasks(progress))
+        with leading(self.records, self.results, self.controller):
+            scheduler.run(self._tasks(progress))
 
     def _tasks(self, progress: Progress) -> list[Task]:
         """One task per attacked model that something is missing of; its defenses follow from it."""

@@ -1,27 +1,30 @@
 """Claims: a piece of work belongs to one process at a time, wherever it runs.
 
-A claim is a file that names its owner and host; the owner touches it every few seconds. It is taken
-over when its owner is dead: on the same host when there is no such process, on another one after a
-minute of silence.
+A claim is a file that names its owner; the owner touches it every few seconds. It is taken over
+when its owner is dead: where its process can be seen, as soon as there is no such process, and else
+after a minute of silence. Nothing is asked of the file system but that of several processes which
+create a file only one succeeds: hard links and locks are missing on many.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
+import secrets
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
-
-from benchbd.errors import BenchbdError
+from benchbd.errors import BenchbdError, Unwritable
+from benchbd.record.owner import Owner
 
 HEARTBEAT = 5.0
 SILENCE = 60.0
+PAUSE = 0.05
+"""Seconds between two looks at a claim that is waited for."""
 
 
 class Busy(BenchbdError):
@@ -40,22 +43,41 @@ class Busy(BenchbdError):
 
 @contextmanager
 def claim(path: Path) -> Iterator[None]:
-    """Hold the claim `path` inside. Raises `Busy` when a living process holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while not _create(path):
-        if not is_abandoned(path):
-            raise Busy(path, owner_of(path))
-        _take_away(path)
+    """Hold the claim `path` inside. Raises `Busy` when a living process holds it, `Unwritable` when
+    it cannot be written.
+    """
+    content = json.dumps({**Owner.me().to_json(), "token": secrets.token_hex(8)})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while not _create(path, content):
+            if not is_abandoned(path):
+                raise Busy(path, owner_of(path))
+            take_away(path)
+    except OSError as error:
+        raise Unwritable(f"cannot write to {path.parent}: {error.strerror or error}") from None
     stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(path, stop), daemon=True)
+    beat = threading.Thread(target=_beat, args=(path, content, stop), daemon=True)
     beat.start()
     try:
         yield
     finally:
         stop.set()
         beat.join()
-        if _is_ours(path):
+        if _text(path) == content:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def claim_in_turn(path: Path) -> Iterator[None]:
+    """Hold the claim `path` inside, once nobody else does. Raises `Unwritable`."""
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(claim(path))
+                break
+            except Busy:
+                time.sleep(PAUSE)
+        yield
 
 
 def claim_path(folder: Path) -> Path:
@@ -66,12 +88,11 @@ def claim_path(folder: Path) -> Path:
 def is_abandoned(path: Path) -> bool:
     """Whether the claim's owner is dead; a claim that has vanished counts as abandoned."""
     owner = _read(path)
-    if owner is not None and owner["host"] == socket.gethostname():
-        return not _alive(int(str(owner["pid"])), str(owner["born"]))
-    try:
-        return _clock(path.parent) - path.stat().st_mtime > SILENCE
-    except FileNotFoundError:
-        return True
+    lives = owner.lives() if owner is not None else None
+    if lives is not None:
+        return not lives
+    age = _age(path)
+    return age is None or age > SILENCE
 
 
 def is_held(path: Path) -> bool:
@@ -80,45 +101,68 @@ def is_held(path: Path) -> bool:
 
 
 def owner_of(path: Path) -> str:
-    """Whose claim it is, in words: the process and the machine."""
-    owner = _read(path)
-    return f"process {owner['pid']} on {owner['host']}" if owner else "an unknown process"
+    return str(_read(path) or "an unknown process")
 
 
-def _create(path: Path) -> bool:
-    """Write the claim beside its place and link it there, so that it never stands half-written."""
-    me = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "born": _born(os.getpid()),
-        "thread": threading.get_ident(),
-    }
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    draft.write_text(json.dumps(me))
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
-    return True
-
-
-def _take_away(path: Path) -> None:
+def take_away(path: Path) -> None:
     """Remove an abandoned claim. One process at a time looks again and removes, so nobody's fresh
     claim is lost.
     """
-    with FileLock(path.with_name(f".{path.name}.takeover")):
+    with _one_at_a_time(path.with_name(f".{path.name}.takeover")):
         if is_abandoned(path):
             path.unlink(missing_ok=True)
 
 
-def _beat(path: Path, stop: threading.Event) -> None:
-    while not stop.wait(HEARTBEAT):
+def _create(path: Path, content: str) -> bool:
+    """Whether the claim could be written: only one process creates a file. Until it has its
+    content, a moment later, its owner is unknown and not silent, so that nobody takes it over.
+    """
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return True
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """For a moment's work: who creates the file is alone until it takes it away again."""
+    while True:
         try:
-            os.utime(path)
-        except OSError:
-            return
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            break
+        except FileExistsError:
+            if (_age(path) or 0) > SILENCE:  # who created it died within that moment
+                path.unlink(missing_ok=True)
+            time.sleep(PAUSE)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _beat(path: Path, content: str, stop: threading.Event) -> None:
+    """Touch the claim as long as nobody else's stands there."""
+    while not stop.wait(HEARTBEAT):
+        if _text(path) in (content, ""):  # nothing: it could not be read just now
+            with suppress(OSError):
+                os.utime(path)
+
+
+def _age(path: Path) -> float | None:
+    """Seconds since a file was last written or touched; None where there is no such file."""
+    try:
+        return _clock(path.parent) - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _clock(folder: Path) -> float:
@@ -127,35 +171,15 @@ def _clock(folder: Path) -> float:
         return os.fstat(file.fileno()).st_mtime
 
 
-def _is_ours(path: Path) -> bool:
-    owner = _read(path)
-    return (
-        owner is not None and owner["pid"] == os.getpid() and owner["host"] == socket.gethostname()
-    )
-
-
-def _read(path: Path) -> dict[str, object] | None:
+def _read(path: Path) -> Owner | None:
     try:
-        owner = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return Owner.read(json.loads(_text(path)))
+    except ValueError:
         return None
-    return owner if isinstance(owner, dict) and {"pid", "host", "born"} <= owner.keys() else None
 
 
-def _alive(pid: int, born: str) -> bool:
-    """Whether that very process lives: its number may have been given to another since."""
+def _text(path: Path) -> str:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return _born(pid) in (born, "")
-
-
-def _born(pid: int) -> str:
-    """When the process began, in kernel ticks; empty where the system does not say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
         return ""

@@ -1,7 +1,8 @@
 """Reading and writing of stored files, whole or not at all: bytes, texts and JSON.
 
 A write goes to a temporary name in the same folder, is flushed to the disk and renamed into place.
-Files of tensors are read and written by `tensor_files.py`.
+The temporary name tells whose it is, so that what a dead process has left can be taken away. Files
+of tensors are read and written by `tensor_files.py`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from benchbd.errors import RecordError, Unwritable
+from benchbd.record.owner import Owner, is_alive
 
 MAX_FILE_BYTES = 16 * 2**30
 """The largest file that is read."""
@@ -24,6 +27,8 @@ MAX_FILE_BYTES = 16 * 2**30
 MAX_JSON = 2**26
 """The largest JSON file that is read; nested lists of that size stay within some hundred megabytes.
 """
+
+_TEMPORARY = re.compile(r"\..+\.(?P<place>[0-9a-f]{8})-(?P<pid>\d+)-(?P<born>\d*)\.\w{8}\.part")
 
 _announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
 
@@ -40,17 +45,21 @@ def announcing(announce: Callable[[Path], None]) -> Iterator[None]:
 
 def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
     """Let `save` fill a file that appears at `path` complete or not at all. Raises `Unwritable`."""
-    temporary = None
+    temporary, me = None, Owner.me()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
+            dir=path.parent,
+            prefix=f".{path.name}.{me.place}-{me.pid}-{me.born}.",
+            suffix=".part",
+            delete=False,
         ) as file:
             temporary = Path(file.name)
             save(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        with suppress(PermissionError):  # FAT and some mounts have one mode for all files
+            temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise Unwritable(
@@ -62,6 +71,19 @@ def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
     if (announce := _announce.get()) is not None:
         announce(path)
     return path
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `write` gave a file its name, to rename it later."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def writer_lives(path: Path) -> bool | None:
+    """Whether the process that writes a temporary file lives; None where that cannot be seen."""
+    told = _TEMPORARY.fullmatch(path.name)
+    if told is None or told["place"] != Owner.me().place:
+        return None
+    return is_alive(int(told["pid"]), told["born"])
 
 
 def write_bytes(path: Path, content: bytes) -> Path:

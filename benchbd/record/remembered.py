@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Precision, Recipe
 from benchbd.engine.training import fit
-from benchbd.errors import RecordError, Unwritable
+from benchbd.errors import RecordError
+from benchbd.record.claim import claim_in_turn
 from benchbd.record.keys import SCHEMA, Identity, canonical_json
 from benchbd.record.tensor_files import read_tensors, write_tensors
 
@@ -98,7 +98,7 @@ def _recalled(
     path = memory.folder / f"{what}-{key[:16]}.pt"
     if (found := _found(path, key)) is not None:
         return found
-    with _locked(path):
+    with claim_in_turn(path.with_name(f".{path.name}.claim")):
         if (found := _found(path, key)) is not None:  # made while this process waited
             return found
         made = {name: value.detach().cpu().contiguous() for name, value in make().items()}
@@ -120,21 +120,6 @@ def _found(path: Path, key: str) -> dict[str, Tensor] | None:
         if (content["depends_on"], content["sha256"]) == (key, _digest_of(content["tensors"])):
             return dict(content["tensors"])
     return None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; the system frees the lock of a process that has died."""
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise Unwritable(f"cannot write to {path.parent}: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:

@@ -208,12 +208,17 @@ def load_protocol(name: str | Path) -> Protocol:
     given = Path(name)
     path = given if given.suffix in (".yaml", ".yml") else _known().get(str(name))
     if path is None:
-        known = sorted(_known())
+        known = known_protocols()
         raise ConfigError(
             "no protocol named "
             f"{str(name)!r}{nearest(str(name), known, 'known: ' + ', '.join(known))}"
         )
     return parse_protocol(read_yaml(path), str(path))
+
+
+def known_protocols() -> list[str]:
+    """The names that `load_protocol` knows."""
+    return sorted(_known())
 
 
 def stored_protocol(identity: str) -> Protocol | None:

@@ -149,6 +149,8 @@ def test_interrupted_then_killed_then_resumed(
         pytest.fail("every controller was done before it was disturbed")
     _matrix(protocol, folder).run(two_workers)
     assert_same(undisturbed, folder)
+    left = ("*.spec*.json", "*.part", ".claim", ".controllers")
+    assert [path for name in left for path in folder.rglob(name)] == []
     done = Counter(words[0] for words in notes()[before:])
     assert all(done[name] >= count for name, count in STAGES.items())
     assert (done - STAGES).total() <= WORKERS * len(DISTURBANCES), (

@@ -1,0 +1,195 @@
+"""What nobody needs any more: files of processes that have died, remembered work, and records that
+belong to no cell. Nothing that a claim holds is among it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from benchbd.errors import RecordError
+from benchbd.matrices.plan import plan
+from benchbd.record.attack_files import MANIFEST
+from benchbd.record.cells import ResultStore
+from benchbd.record.claim import Busy, claim, claim_path, is_held, take_away
+from benchbd.record.controller import controller_of, is_present, presences, present
+from benchbd.record.defense_result import CELL
+from benchbd.record.files import is_temporary, read_json, writer_lives
+from benchbd.record.remembered import REMEMBERED_FOLDER
+from benchbd.running.protocol import Protocol
+
+Kind = Literal["claim", "spec", "temporary file", "remembered work", "record"]
+
+UNTOUCHED = 3600.0
+"""Seconds after which a temporary file counts as left whose writer cannot be seen from here."""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file, or a folder of a record. size: its bytes, those of all files in it."""
+
+    kind: Kind
+    path: Path
+    size: int
+
+    @classmethod
+    def of(cls, kind: Kind, path: Path) -> Leftover:
+        return cls(kind, path, sum(_size(file) for file in _files_in(path)))
+
+    def remove(self) -> bool:
+        """Whether it could be taken away; a record that is being worked on stays."""
+        try:
+            if self.kind == "record":
+                with claim(claim_path(self.path)):
+                    if _is_worked_on(self.path, beside=claim_path(self.path)):
+                        return False
+                    shutil.rmtree(self.path)
+            elif self.kind == "claim":
+                take_away(self.path)
+            else:
+                self.path.unlink(missing_ok=True)
+        except (OSError, RecordError, Busy):
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class KnownWork:
+    """The attacked models and the cells that protocols ask for or results stem from, by key."""
+
+    attacks: frozenset[str]
+    cells: frozenset[str]
+
+    @classmethod
+    def of(cls, protocols: Iterable[Protocol], results: Path) -> KnownWork:
+        """Raises `ConfigError` or `PluginError` for a protocol that cannot be planned."""
+        planned = [cell for protocol in protocols for cell in plan(protocol)]
+        stored = list(ResultStore(results))
+        return cls(
+            frozenset(c.job.key for c in planned) | frozenset(c.cell.attack_key for c in stored),
+            frozenset(c.key for c in planned) | frozenset(c.key for c in stored),
+        )
+
+
+@contextmanager
+def leading(records: Path, results: Path, controller: str) -> Iterator[None]:
+    """Be a controller inside: take away what dead ones have left, and at the end one's own specs.
+
+    Raises `Unwritable`, and `Busy` where another controller has that name.
+    """
+    with present(records, controller):
+        for left in left_by_the_dead(records, results):
+            left.remove()
+        try:
+            yield
+        finally:
+            for left in stale_specs(records, ending=controller):
+                left.remove()
+
+
+def left_by_the_dead(records: Path, results: Path) -> Iterator[Leftover]:
+    """Claims, specs and temporary files, which nobody who lives looks at."""
+    return chain(dead_claims(records), stale_specs(records), dead_temporaries(records, results))
+
+
+def dead_claims(records: Path) -> Iterator[Leftover]:
+    """Claims on work whose owner has died, and of controllers that have."""
+    for path in chain(_named(records, ".claim"), presences(records)):
+        if not is_held(path):
+            yield Leftover.of("claim", path)
+
+
+def stale_specs(records: Path, ending: str = "") -> Iterator[Leftover]:
+    """Specs of controllers that are gone, unless their stage is still at work, and all of the one
+    that is `ending`.
+    """
+    for path in _named(records, "*.json"):
+        controller = controller_of(path)
+        if controller and (
+            controller == ending
+            or not (is_present(records, controller) or is_held(claim_path(path.parent)))
+        ):
+            yield Leftover.of("spec", path)
+
+
+def dead_temporaries(*folders: Path) -> Iterator[Leftover]:
+    """Files that were not written to their end and whose writer is dead: seen to be, or silent."""
+    for path in chain.from_iterable(map(_files_in, folders)):
+        if is_temporary(path) and _is_dead(path):
+            yield Leftover.of("temporary file", path)
+
+
+def remembered_work(records: Path) -> Iterator[Leftover]:
+    """What is kept to be found again, such as surrogates; it is made anew where it is missed."""
+    folder = records / REMEMBERED_FOLDER
+    for path in sorted(folder.glob("*.pt")):
+        if not is_held(folder / f".{path.name}.claim"):
+            yield Leftover.of("remembered work", path)
+
+
+def unknown_records(records: Path, known: KnownWork) -> Iterator[Leftover]:
+    """Attacked models, and defenses of those that are known, that belong to no known cell."""
+    for manifest in sorted(records.glob(f"*/{MANIFEST}")):
+        if _key_in(manifest) not in known.attacks:
+            yield from _unless_worked_on(manifest.parent)
+            continue
+        for cell in sorted(manifest.parent.glob(f"defense/*/{CELL}")):
+            if _key_in(cell) not in known.cells:
+                yield from _unless_worked_on(cell.parent)
+
+
+def _unless_worked_on(folder: Path) -> Iterator[Leftover]:
+    if not folder.is_symlink() and not _is_worked_on(folder):
+        yield Leftover.of("record", folder)
+
+
+def _is_worked_on(folder: Path, beside: Path | None = None) -> bool:
+    """Whether a claim is held in the folder or below it, `beside` one that is our own."""
+    return any(is_held(path) for path in folder.rglob(".claim") if path != beside)
+
+
+def _is_dead(path: Path) -> bool:
+    lives = writer_lives(path)
+    if lives is not None:
+        return not lives
+    try:
+        silent = time.time() - path.lstat().st_mtime > UNTOUCHED
+    except OSError:  # it is gone, or in its place
+        return False
+    return silent and not is_held(claim_path(path.parent))
+
+
+def _key_in(path: Path) -> str | None:
+    """The key in a manifest or a cell; None, which is no key, where it cannot be read."""
+    try:
+        return str(read_json(path)["key"])
+    except (RecordError, LookupError, TypeError):
+        return None
+
+
+def _named(records: Path, pattern: str) -> Iterator[Path]:
+    """Files in the folders of attacked models and of their defenses."""
+    yield from records.glob(f"*/{pattern}")
+    yield from records.glob(f"*/defense/*/{pattern}")
+
+
+def _files_in(path: Path) -> Iterator[Path]:
+    """A file, or all files below a folder; links are not followed."""
+    if not path.is_dir():
+        yield path
+    for place, _, names in os.walk(path):
+        yield from (Path(place, name) for name in names)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,55 @@
+"""Controllers: who leads a matrix says so in the folder of records for as long as it does.
+
+So what a dead controller has left can be told from what a living one is about to read, whichever of
+several machines it runs on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from benchbd.record.claim import claim, is_held
+
+CONTROLLERS_FOLDER = ".controllers"
+_SPEC_NAME = re.compile(r"(attack|defense)-(?P<controller>\w+)\.spec(\.ended)?\.json")
+
+
+@contextmanager
+def present(records: Path, controller: str) -> Iterator[None]:
+    """Be known as that controller inside. Raises `Busy` where another one has that name,
+    `Unwritable`.
+    """
+    presence = _presence(records, controller)
+    try:
+        with claim(presence):
+            yield
+    finally:
+        with suppress(OSError):  # others are there, too
+            presence.parent.rmdir()
+
+
+def is_present(records: Path, controller: str) -> bool:
+    return is_held(_presence(records, controller))
+
+
+def presences(records: Path) -> Iterator[Path]:
+    """The claims of all controllers, those of dead ones too."""
+    return (records / CONTROLLERS_FOLDER).glob("*.claim")
+
+
+def spec_name(stage: str, controller: str) -> str:
+    """The name of a spec, in the folder of its work."""
+    return f"{stage}-{controller}.spec.json"
+
+
+def controller_of(path: Path) -> str:
+    """Whose spec a file is, or whose note of how a stage ended; empty for another file."""
+    told = _SPEC_NAME.fullmatch(path.name)
+    return told["controller"] if told else ""
+
+
+def _presence(records: Path, controller: str) -> Path:
+    return records / CONTROLLERS_FOLDER / f"{controller}.claim"
