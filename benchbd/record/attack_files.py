@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchbd.errors import RecordError
 from benchbd.record.files import read_json, sha256
+from benchbd.record.seal import require_digest
 
 ATTACK_FILE = "attack_result.pt"
 MANIFEST = "manifest.json"
@@ -16,6 +17,16 @@ MANIFEST = "manifest.json"
 def record_dir() -> Path:
     """Where results made here are stored."""
     return Path("record")
+
+
+def require_noted(path: Path) -> None:
+    """Raise `RecordError` unless a result file has the digest that the manifest beside it notes.
+    One that was moved alone has nothing beside it.
+    """
+    beside = path.parent / MANIFEST
+    noted = read_json(beside) if beside.is_file() else None
+    if isinstance(noted, dict) and "sha256" in noted:
+        require_digest(path, str(noted["sha256"]))
 
 
 def is_stored(folder: Path, key: str, replaced: str = "") -> bool:

@@ -24,7 +24,7 @@ from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.loose import is_imported
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, is_file
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, record_dir
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, record_dir, require_noted
 from benchbd.record.files import sha256, write_json
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import SCHEMA
@@ -166,11 +166,12 @@ def result_path(result_file: str | Path) -> Path:
 def load_attack_result(result_file: str | Path) -> AttackResult:
     """Read a stored attack result and rebuild its model and data sets.
 
-    Raises `RecordError` for a missing, damaged or foreign file, `DataError` when the data set is
-    not the one that was attacked.
+    Raises `RecordError` for a missing, damaged, changed or foreign file, `DataError` when the data
+    set is not the one that was attacked.
     """
     path = result_path(result_file)
     content = read_tensors(path)
+    require_noted(path)
     try:
         return _restore(path, content)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -1,4 +1,5 @@
-"""Files of tensors: written whole or not at all, and read without running anything.
+"""Files of tensors: written whole or not at all, sealed by a digest of all their bytes, and read
+without running anything.
 
 A read accepts tensors, numbers, texts, lists and tables, and nothing else: never a pickle that
 could run. What is not finite is neither written nor read: somebody would compute with it, and call
@@ -18,6 +19,7 @@ import torch
 from benchbd.errors import Diverged, RecordError, UnsafeFile
 from benchbd.record.files import require_ordinary, write
 from benchbd.record.pickles import strange_names, suspicious_imports
+from benchbd.record.seal import require_checksums, require_seal, seal
 
 UNFOLDED = 2**26
 """Bytes by which the tensors of a file may be larger than the file, where they repeat what is
@@ -73,14 +75,15 @@ def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
         ):  # what torch raises on a full disk does not say so
             raise error.__context__ from None
         raise
+    seal(file)
 
 
 def read_tensors(path: Path, *, aside: Collection[str] = ()) -> dict[str, Any]:
     """Read what `write_tensors` stored, with the same entries `aside`.
 
     Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not
-    run), and `RecordError` for a file that is missing, cut short, not one of ours, or of a time in
-    which what is not finite was stored.
+    run), and `RecordError` for a file that is missing, cut short, changed after it was written, not
+    one of ours, or of a time in which what is not finite was stored.
     """
     require_ordinary(path)
     try:
@@ -94,6 +97,8 @@ def read_tensors(path: Path, *, aside: Collection[str] = ()) -> dict[str, Any]:
         path
     ):  # PyTorch itself accepts some that make much of little, such as `bytearray`
         raise UnsafeFile(_unsafe(path, names))
+    if not require_seal(path):  # of a time in which there was none
+        require_checksums(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch names no common class for what a damaged file raises
