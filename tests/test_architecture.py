@@ -245,6 +245,19 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines - (said.end_lineno - said.lineno + 1)
 
 
+def test_public_functions_and_classes_of_the_core_say_what_they_do() -> None:
+    silent = {
+        f"{module(path)}.{node.name}"
+        for path in files(CORE)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and node.name[0] != "_"
+        and ast.get_docstring(node) is None
+        and "overload" not in map(ast.unparse, node.decorator_list)
+    }
+    assert silent == set()
+
+
 def test_functions_are_short() -> None:
     long = {
         f"{module(path)}.{node.name}: {length(node)} lines"

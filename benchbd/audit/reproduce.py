@@ -55,6 +55,7 @@ class Reproduction:
         return max(abs((here or 0.0) - (stored or 0.0)) for stored, here in pairs)
 
     def note(self) -> Note:
+        """The note for the ledger of trust: reproduced, and with which difference."""
         return Note(digest=self.stored.digest, level="reproduced", difference=self.difference())
 
 

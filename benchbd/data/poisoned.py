@@ -99,6 +99,7 @@ class PoisonedSet:
         return torch.nonzero(self.state() == State.CLEAN)[:, 0]
 
     def count(self, state: State) -> int:
+        """The number of samples to which that was done."""
         return int((self.states == state).sum())
 
 

@@ -35,6 +35,7 @@ class Case:
 
     @property
     def seeds(self) -> Seeds:
+        """The streams of random numbers of the seed of the attack result."""
         return Seeds(self.attack.seed)
 
     @property
@@ -44,6 +45,7 @@ class Case:
 
     @property
     def rng(self) -> torch.Generator:
+        """A generator at the start of the stream of this defense; another one at each call."""
         return self.seeds.generator("defense", self.defense)
 
     @property
@@ -72,6 +74,9 @@ class Case:
         return draw_budget(train.clean, train.untouched(), share, rng).to(self.machine.device)
 
     def train_as_seen(self) -> ImageSet:
+        """The training set as the victim saw it: images and labels, and nothing of which are
+        poisoned.
+        """
         return self.attack.train.as_seen()
 
     def build_model(self) -> BuildModel:

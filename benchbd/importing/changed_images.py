@@ -118,6 +118,12 @@ def triggered_images(
 
 
 def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: TriggeredSet) -> PoisonedSet:
+    """The poisoned training set of an imported result, from the part of its file that lists the
+    changed images; nothing is poisoned where there is no such part.
+
+    A changed image that keeps its label is a cover sample if the attack gives another label to
+    other images of its class. Raises `RecordError` for a list that cannot be used.
+    """
     if part is None:
         return nothing_poisoned(train)
     try:

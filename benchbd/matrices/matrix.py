@@ -232,10 +232,12 @@ class Progress:
 
     @property
     def done(self) -> int:
+        """Cells that are stored, whether they were there before or ended since."""
         return self.reused + sum(self.ended.values())
 
     @property
     def failures(self) -> int:
+        """Cells that ended with neither numbers nor `n/a`."""
         return sum(count for code, count in self.ended.items() if code not in ("ok", "n/a"))
 
 

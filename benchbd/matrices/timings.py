@@ -34,6 +34,7 @@ class Timings:
 
     @classmethod
     def of(cls, standings: Iterable[StoredState]) -> Timings:
+        """The seconds of all stages of a plan that are stored and ended well."""
         known = cls()
         for job, defense, stored in (
             (s.planned.job, s.planned.defense, s.stored) for s in standings

@@ -36,6 +36,7 @@ class Along:
         value: float,
         precision: Precision,
     ) -> None:
+        """Predict both test sets with `model` and add a point at `value` to the curve."""
         clean, attacked = (
             predict(model, images, precision=precision)
             for images in (test.images, triggered.images)

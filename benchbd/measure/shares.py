@@ -44,6 +44,7 @@ class Metrics(BaseModel):
 
     @classmethod
     def from_counts(cls, counts: Counts, baseline: Metrics | None = None) -> Metrics:
+        """The shares that the counts give; DER only beside a `baseline`, the undefended model."""
         assert counts.attack_hits + (counts.true_hits or 0) <= counts.triggered, (
             "ASR + RC cannot exceed 1"
         )

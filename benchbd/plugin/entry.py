@@ -25,8 +25,10 @@ class PluginEntry:
 
     @property
     def summary(self) -> str:
+        """What it is in one line, from its card."""
         return str(self.card.get("summary", ""))
 
     @property
     def family(self) -> str:
+        """Its family, from its card."""
         return str(self.card.get("family", ""))

@@ -55,14 +55,17 @@ class AttackResult:
 
     @property
     def path(self) -> Path:
+        """The file that `save` writes."""
         return self.folder / ATTACK_FILE
 
     @property
     def key(self) -> str:
+        """The key of the attacked model, 64 hexadecimal digits."""
         return self.manifest.key
 
     @property
     def seed(self) -> int:
+        """The seed that everything in it was drawn from."""
         return self.manifest.seed
 
     def __repr__(self) -> str:
@@ -78,6 +81,9 @@ class AttackResult:
         return usual if self.manifest.clean_budget is None else self.manifest.clean_budget
 
     def counts(self) -> Counts:
+        """How many clean images the undefended model gets right, and how many triggered ones it
+        takes for the attacked or the true label.
+        """
         return count(self.clean_predictions, self.triggered_predictions, self.test, self.triggered)
 
     def metrics(self) -> Metrics:

@@ -96,9 +96,11 @@ class Cell(CellSummary):
         return self.model_copy(update={"digest": _digest_of(self.to_json())})
 
     def is_sealed(self) -> bool:
+        """Whether its digest is that of its content."""
         return is_whole(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
+        """Its content as plain JSON values."""
         return self.model_dump(mode="json", by_alias=True)
 
 

@@ -41,6 +41,7 @@ class ResultStore:
     folder: Path
 
     def path(self, name: str) -> Path:
+        """Where the result file of that name lies."""
         return self.folder / name
 
     def write(self, name: str, cell: Cell, predictions: bytes | None = None) -> Path:

@@ -60,6 +60,7 @@ class DefenseResult:
 
     @property
     def path(self) -> Path:
+        """The file that `save` writes."""
         return self.folder / DEFENSE_FILE
 
     @property
@@ -75,6 +76,7 @@ class DefenseResult:
         return self.cell.baseline
 
     def in_folder(self, folder: Path) -> DefenseResult:
+        """The same result, to be stored in another folder."""
         return replace(self, folder=folder)
 
     def predictions(self) -> bytes:

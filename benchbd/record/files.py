@@ -87,14 +87,19 @@ def writer_lives(path: Path) -> bool | None:
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file in one step, so that it is never seen half-written. Raises `Unwritable`."""
     return write(path, lambda file: file.write(content))
 
 
 def write_text(path: Path, text: str) -> Path:
+    """Write a text as UTF-8, like `write_bytes`. Raises `Unwritable`."""
     return write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> Path:
+    """Write a value as JSON with sorted keys, like `write_bytes`. Raises `Unwritable`, and
+    `ValueError` for a number that is not finite.
+    """
     return write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
@@ -108,6 +113,7 @@ def read_json(path: Path) -> Any:
 
 
 def sha256(path: Path) -> str:
+    """The sha256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -26,6 +26,9 @@ def draw_curves(result: DefenseResult) -> None:
 
 
 def draw_curve(result: DefenseResult, curve: Curve) -> None:
+    """Write `<curve>.png` beside the result: the measures along the curve, with the chosen step
+    marked.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

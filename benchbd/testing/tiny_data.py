@@ -73,6 +73,7 @@ class Patch(PoisoningAttack):
 
 @cache
 def images(split: Split = "train") -> ImageSet:
+    """A split of the planted images, made once for a process. Never to be changed."""
     return Planted().load(split)
 
 

@@ -66,6 +66,7 @@ class VerbInputs:
     rng: torch.Generator
 
     def images(self) -> dict[str, Tensor]:
+        """All images and labels that are handed over, by what to call them in a message."""
         return {
             "the clean training images": self.clean.train.images,
             "the clean training labels": self.clean.train.labels,

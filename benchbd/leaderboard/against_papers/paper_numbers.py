@@ -54,10 +54,15 @@ class Bar(Part):
 
 
 class Bars(Part):
+    """The bars of a table of published numbers, one for attacked models and one for what defenses
+    leave.
+    """
+
     undefended: Bar
     defended: Bar
 
     def of(self, defense: str) -> Bar:
+        """The bar for the numbers of a defense."""
         return self.undefended if defense == UNDEFENDED else self.defended
 
 

@@ -53,6 +53,9 @@ CAUTION = (
 
 
 def to_page(tables: Sequence[Published], board: Board) -> str:
+    """The page about reproduction in Markdown: each table of published numbers held against the
+    board.
+    """
     return "\n".join(_lines(tables, board)).rstrip("\n") + "\n"
 
 

@@ -90,10 +90,12 @@ class Pairing:
 
     @property
     def measured(self) -> int:
+        """Cells with numbers."""
         return self.codes.get("ok", 0)
 
     @property
     def expected(self) -> int:
+        """Cells that there should be, those that are missing among them."""
         return sum(self.codes.values())
 
 

@@ -62,6 +62,7 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) ->
 
 
 def mean_of(rows: Sequence[Row], name: str) -> float | None:
+    """The mean of the detection figure `name` over the rows that have it; None where none has."""
     values = [row.detection[name] for row in rows if name in row.detection]
     return tidy(statistics.fmean(values)) if values else None
 

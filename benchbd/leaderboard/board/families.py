@@ -29,6 +29,10 @@ UNKNOWN_FAMILY = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class AttackKind:
+    """What kind of attack a method is: its family, what it does to labels, and a summary in one
+    line.
+    """
+
     family: str
     labels: str
     summary: str
@@ -36,6 +40,10 @@ class AttackKind:
 
 @dataclass(frozen=True, slots=True)
 class DefenseKind:
+    """What kind of defense a method is: its family, whether it holds clean data, and a summary in
+    one line.
+    """
+
     family: str
     clean_data: bool
     summary: str

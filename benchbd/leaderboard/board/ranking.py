@@ -71,6 +71,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
+    """The places of all defenses of a table, and the comparisons of pairs that they rest on."""
+
     standings: tuple[Rank, ...]
     comparisons: tuple[Comparison, ...]
 

@@ -24,6 +24,7 @@ def one_line(value: Any, longest: int = LONGEST) -> str:
 
 
 def cut(text: str, longest: int) -> str:
+    """The text with at most `longest` characters, the last of which is then an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

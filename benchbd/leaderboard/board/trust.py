@@ -67,6 +67,9 @@ def add_notes(path: Path, notes: Ledger) -> Path:
 
 
 def level_of(ledger: Ledger, key: str, digest: str) -> TrustLevel:
+    """How far the result of that key and digest is trusted: "self-reported" unless the ledger has a
+    note on exactly that content.
+    """
     note = ledger.get(key)
     return note.level if note is not None and note.digest == digest else "self-reported"
 

@@ -91,6 +91,7 @@ def embedded(value: Any) -> str:
 
 @cache
 def library_script() -> str:
+    """The script of the charting library, as it stands in the page."""
     return _without_source_map(
         (RENDER_FOLDER / "vendor" / f"{LIBRARY}.min.js").read_text(encoding="utf-8")
     )
@@ -105,6 +106,7 @@ def own_script() -> str:
 
 @cache
 def styles() -> str:
+    """The style sheets of the page, the charting library's first, as one."""
     library = _without_source_map(
         (RENDER_FOLDER / "vendor" / f"{LIBRARY}_simple.min.css").read_text(encoding="utf-8")
     )

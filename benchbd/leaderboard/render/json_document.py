@@ -37,6 +37,7 @@ def document(board: Board) -> dict[str, Any]:
 
 
 def to_json(board: Board) -> str:
+    """The board as the text of leaderboard.json."""
     return dump(document(board))
 
 
