@@ -288,7 +288,9 @@ def _class(thing: type[Any]) -> Iterator[str]:
 
 
 def _member(name: str, member: Any) -> Iterator[str]:
-    text = inspect.getdoc(member) or ""
+    text = inspect.getdoc(member)
+    if not text:
+        return
     if isinstance(member, property):
         yield f"`{name}`: {_prose(text, ())}"
     elif inspect.isfunction(function := getattr(member, "__func__", member)):

@@ -51,9 +51,8 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def planned() -> Path:
     """The spec of a stage that makes an attack result."""
     parts = [create(*each) for each in PLANNED.items()]
-    ingredients = AttackJob.of(*parts, Recipe(), seed=0).ingredients
-    found_as = {kind.kind: name for kind, name in PLANNED.items()}
-    spec = AttackSpec(ingredients=ingredients, found_as=found_as, folder=Path("work"))
+    job = AttackJob(*parts, Recipe(), seed=0)
+    spec = AttackSpec(ingredients=job.ingredients, found_as=job.found_as, folder=Path("work"))
     return write_spec(spec, "example")
 
 
