@@ -47,9 +47,9 @@ def command(
     PROTOCOL: YAML files whose records are kept, besides those of the protocols that have a name.
     Returns 1 when something could not be removed.
     """
-    from benchbd.matrices.planned_matrix import results_dir
+    from benchbd.record.cells import RESULTS
 
-    found = list(_leftovers(protocols, with_records, results or results_dir()))
+    found = list(_leftovers(protocols, with_records, results or RESULTS))
     for kind, called in PLURALS.items():
         _print_kind(called, [each for each in found if each.kind == kind])
     if not found:

@@ -28,7 +28,7 @@ def seal(file: IO[bytes]) -> None:
     file.seek(-LENGTH_BYTES, os.SEEK_END)
     file.write(SEAL_BYTES.to_bytes(LENGTH_BYTES, "little"))
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     file.seek(0, os.SEEK_END)
     file.write(MARK + digest.encode())
 
