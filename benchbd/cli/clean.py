@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from benchbd.matrices.leftovers import Kind, Leftover
+from benchbd.record.cells import RESULTS
 
-PLURALS: dict[Kind, str] = {
+if TYPE_CHECKING:
+    from benchbd.matrices.leftovers import LeftoverKind, Leftover
+
+PLURALS: dict[LeftoverKind, str] = {
     "claim": "claims of processes that have died",
     "spec": "specs of controllers that have died",
     "temporary file": "temporary files of processes that have died",
@@ -33,7 +35,7 @@ PLURALS: dict[Kind, str] = {
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    help="Folder of the results.  [default: leaderboard/results]",
+    help=f"Folder of the results.  [default: {RESULTS}]",
 )
 @click.option(
     "--dry-run/--yes", default=True, help="Only show it, which is the default; remove it."
@@ -47,8 +49,6 @@ def command(
     PROTOCOL: YAML files whose records are kept, besides those of the protocols that have a name.
     Returns 1 when something could not be removed.
     """
-    from benchbd.record.cells import RESULTS
-
     found = list(_leftovers(protocols, with_records, results or RESULTS))
     for kind, called in PLURALS.items():
         _print_kind(called, [each for each in found if each.kind == kind])

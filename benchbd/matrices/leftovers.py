@@ -25,7 +25,7 @@ from benchbd.record.files import is_temporary, read_json, writer_lives
 from benchbd.record.remembered import REMEMBERED_FOLDER
 from benchbd.running.protocol import Protocol
 
-Kind = Literal["claim", "spec", "temporary file", "remembered work", "record"]
+LeftoverKind = Literal["claim", "spec", "temporary file", "remembered work", "record"]
 
 UNTOUCHED = 3600.0
 """Seconds after which a temporary file counts as left whose writer cannot be seen from here."""
@@ -35,12 +35,12 @@ UNTOUCHED = 3600.0
 class Leftover:
     """A file, or a folder of a record. size: its bytes, those of all files in it."""
 
-    kind: Kind
+    kind: LeftoverKind
     path: Path
     size: int
 
     @classmethod
-    def of(cls, kind: Kind, path: Path) -> Leftover:
+    def of(cls, kind: LeftoverKind, path: Path) -> Leftover:
         return cls(kind, path, sum(_size(file) for file in _files_in(path)))
 
     def remove(self) -> bool:
