@@ -12,7 +12,7 @@ import click
 from benchbd.record.cells import RESULTS
 
 if TYPE_CHECKING:
-    from benchbd.matrices.leftovers import LeftoverKind, Leftover
+    from benchbd.matrices.leftovers import Leftover, LeftoverKind
 
 PLURALS: dict[LeftoverKind, str] = {
     "claim": "claims of processes that have died",
