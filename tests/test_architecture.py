@@ -1,4 +1,6 @@
-"""The shape of the code: imports point one way, the core knows no plugin, functions stay short."""
+"""The shape of the code: imports point one way, the core knows no plugin, functions stay short, and
+each module has its tests at the same place.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +66,8 @@ EXAMPLES = ("--attack badnet", "--defense anp", 'attack="badnet", defense="anp"'
 
 KINDS = ("attack", "defense", "model", "dataset")
 LONGEST = 60
+SMALL = 35
+"""Lines up to which a module may be tested where it is used."""
 
 
 def files(folder: Path) -> list[Path]:
@@ -266,3 +270,18 @@ def test_functions_are_short() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and length(node) > LONGEST
     }
     assert long == set()
+
+
+def test_every_module_has_its_tests_at_the_same_place() -> None:
+    """benchbd/data/images.py is tested in tests/data/test_images.py."""
+    large = [
+        path.relative_to(CORE)
+        for path in files(CORE)
+        if path.name != "__init__.py" and len(path.read_text().splitlines()) > SMALL
+    ]
+    untested = [
+        path.as_posix()
+        for path in large
+        if not (ROOT / "tests" / path.parent / f"test_{path.name}").is_file()
+    ]
+    assert untested == []
