@@ -21,11 +21,12 @@ from benchbd.defense.case import CLEAN_BUDGET, Case
 from benchbd.defense.describe import DefenseRun, describe
 from benchbd.defense.evaluation import evaluate
 from benchbd.defense.outcome import Outcome
-from benchbd.engine.counting import measured
+from benchbd.engine.counting import Cost, measured
 from benchbd.engine.hardware import default_precision, hardware
+from benchbd.engine.process_state import kept_process
 from benchbd.engine.structure import in_training
 from benchbd.errors import ContractBroken, NotApplicable
-from benchbd.measure.along_training import along_training
+from benchbd.measure.along_training import Along, along_training
 from benchbd.plugin.declared import param
 from benchbd.plugin.plugin import Plugin
 from benchbd.record.attack_result import AttackResult, load_attack_result
@@ -108,9 +109,30 @@ class Defense(Plugin, ABC):
     def _measured(
         self, case: Case, evaluate_every: int, protocol: str, started: str
     ) -> DefenseResult:
-        attack = case.attack
         if self.needs_poisoned_set:
             require_poisoned_set(case, self)
+        with kept_process(self.name) as process:
+            outcome, along, cost = self._answered(case, evaluate_every)
+            process.put_back()  # what follows is measured as it is for every other defense
+            evaluation = evaluate(case, outcome, along)
+        run = DefenseRun(
+            defense=self,
+            family=self.family,
+            oracle=self.oracle,
+            case=case,
+            outcome=outcome,
+            evaluation=evaluation,
+            epochs=along.points,
+            cost=cost,
+            protocol=protocol,
+            started=started,
+            left_changed=tuple(process.changed),
+        )
+        return describe(run)
+
+    def _answered(self, case: Case, evaluate_every: int) -> tuple[Outcome, Along, Cost]:
+        """What the family's verb gives back, what was measured on the way, and what it cost."""
+        attack = case.attack
         with (
             along_training(
                 attack.test, lambda: attack.triggered, evaluate_every, case.machine.precision
@@ -119,19 +141,7 @@ class Defense(Plugin, ABC):
             global_random_state(case.seeds.seed("defense-chance", self.name)),
         ):
             outcome = self.respond(case)
-        run = DefenseRun(
-            defense=self,
-            family=self.family,
-            oracle=self.oracle,
-            case=case,
-            outcome=outcome,
-            evaluation=evaluate(case, outcome, along),
-            epochs=along.points,
-            cost=cost,
-            protocol=protocol,
-            started=started,
-        )
-        return describe(run)
+        return outcome, along, cost
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from benchbd.defense.case import Case
 from benchbd.defense.evaluation import REJECTED, Evaluation
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import Cost
+from benchbd.engine.process_state import left_changed
 from benchbd.errors import ContractBroken
 from benchbd.measure.plausible import doubts
 from benchbd.measure.shares import Curve, CurvePoint
@@ -27,7 +28,9 @@ from benchbd.record.provenance import provenance
 
 @dataclass(frozen=True, eq=False)
 class DefenseRun:
-    """A defense that has met a case, and all that came of it. epochs: points along its training."""
+    """A defense that has met a case, and all that came of it. epochs: points along its training.
+    left_changed: what of the process it left otherwise than it was.
+    """
 
     defense: Plugin
     family: str
@@ -39,6 +42,7 @@ class DefenseRun:
     cost: Cost
     protocol: str
     started: str
+    left_changed: tuple[str, ...] = ()
 
 
 def coordinates(defense: Plugin, case: Case) -> Coordinates:
@@ -67,7 +71,7 @@ def describe(run: DefenseRun) -> DefenseResult:
         curves=tuple(curves),
         operating_points=evaluation.operating_points,
         notes=_plain(outcome.notes, run.defense.name),
-        doubts=_doubts(case, evaluation),
+        doubts=_doubts(run),
         cost=_cost(run),
         provenance=_provenance(run),
         flags=Flags(oracle=run.oracle, deterministic=case.machine.deterministic),
@@ -91,9 +95,9 @@ def _kept(run: DefenseRun) -> dict[str, nn.Module]:
     return {n: sweep.path.at(run.case.model(), step) for n, step in run.outcome.kept.items()}
 
 
-def _doubts(case: Case, evaluation: Evaluation) -> tuple[str, ...]:
-    attack = case.attack
-    return doubts(
+def _doubts(run: DefenseRun) -> tuple[str, ...]:
+    attack, evaluation = run.case.attack, run.evaluation
+    found = doubts(
         evaluation.metrics,
         evaluation.counts,
         attack.metrics(),
@@ -102,6 +106,8 @@ def _doubts(case: Case, evaluation: Evaluation) -> tuple[str, ...]:
         or attack.manifest.attack.params.get("poison_ratio") != 0,
         predictions=evaluation.clean_predictions[evaluation.clean_predictions != REJECTED],
     )
+    changed = run.left_changed
+    return (*found, left_changed(run.defense.name, changed)) if changed else found
 
 
 def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:

@@ -27,9 +27,9 @@ def seal(file: IO[bytes]) -> None:
     """Add the seal to a whole archive without a comment, open for reading and writing."""
     file.seek(-LENGTH_BYTES, os.SEEK_END)
     file.write(SEAL_BYTES.to_bytes(LENGTH_BYTES, "little"))
+    length = file.seek(0, os.SEEK_END)
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    file.seek(0, os.SEEK_END)
+    digest = _digest_of(file, length)
     file.write(MARK + digest.encode())
 
 

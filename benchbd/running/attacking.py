@@ -20,6 +20,7 @@ from benchbd.engine.classifier import Classifier
 from benchbd.engine.counting import measured
 from benchbd.engine.hardware import Hardware, default_precision, hardware
 from benchbd.engine.inference import predict
+from benchbd.engine.process_state import kept_process
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import ContractBroken, RecordError, Unwritable
@@ -77,15 +78,18 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
 def make(job: AttackJob, folder: Path) -> AttackResult:
     """Poison, train, stamp, store."""
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
-    train, test = job.dataset.load("train"), job.dataset.load("test")
+    with kept_process(job.dataset.name):
+        train, test = job.dataset.load("train"), job.dataset.load("test")
     job.attack.require_target(train)
     with (
         default_precision(job.recipe.precision),
         _remembering(job, folder.parent, machine),
         measured(machine.device) as cost,
+        kept_process(job.attack.name),
     ):
         attack, poisoned, model, along = _backdoor(job, train, test, machine)
-    triggered = attack.triggered(test, seeds.generator("stamp"))
+    with kept_process(job.attack.name):
+        triggered = attack.triggered(test, seeds.generator("stamp"))
     clean, attacked = along.predictions_of(model) or tuple(
         predict(model, images, precision=job.recipe.precision, what="evaluating")
         for images in (test.images, triggered.images)
@@ -135,7 +139,8 @@ def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractCon
     parameters, which the work names.
     """
     attack = job.ingredients.attack.model_copy(update={"params": {}})
-    folder, precision = record / REMEMBERED_FOLDER, machine.precision
+    folder = record.absolute() / REMEMBERED_FOLDER  # an attack may work in another folder
+    precision = machine.precision
     return remembering(folder, attack.identity(), job.ingredients.model.identity(), precision)
 
 

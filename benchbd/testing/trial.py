@@ -39,10 +39,11 @@ from benchbd.api import (
 from benchbd.api.executors import Executor, Limits, Session
 from benchbd.data.budget import draw_budget
 from benchbd.engine.classifier import Classifier
+from benchbd.engine.process_state import generators, restore, settings
 from benchbd.plugin.plugin import Plugin
 from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import tiny_data
-from benchbd.testing.process_state import generators, restore, settings, writes
+from benchbd.testing.written_files import writes
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 SomeAttack = TypeVar("SomeAttack", bound=Attack)

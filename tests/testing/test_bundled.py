@@ -55,7 +55,8 @@ def test_importing_all_of_them_disturbs_nothing() -> None:
     program = (
         "import sys, torch, benchbd.api.executors\n"
         "from benchbd.plugin.registry import load\n"
-        "from benchbd.testing.process_state import generators, settings, writes\n"
+        "from benchbd.engine.process_state import generators, settings\n"
+        "from benchbd.testing.written_files import writes\n"
         "were = settings() | generators()\n"
         "with writes() as written:\n"
         "    [load(*name.split('.')) for name in sys.argv[1:]]\n"

@@ -14,7 +14,8 @@ IMPORT_CHECK_SECONDS = 60
 IMPORT_PROGRAM = """
 import json, sys, time
 import benchbd.api.executors, benchbd.plugin.registry, torch
-from benchbd.testing.process_state import generators, settings, writes
+from benchbd.engine.process_state import generators, settings
+from benchbd.testing.written_files import writes
 place, kind, name = sys.argv[1:]
 were, drawn, start = settings(), generators(), time.perf_counter()
 with writes() as written:
