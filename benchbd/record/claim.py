@@ -101,6 +101,7 @@ def is_held(path: Path) -> bool:
 
 
 def owner_of(path: Path) -> str:
+    """Who holds the claim at `path`, in words."""
     return str(_read(path) or "an unknown process")
 
 

@@ -32,6 +32,7 @@ def present(records: Path, controller: str) -> Iterator[None]:
 
 
 def is_present(records: Path, controller: str) -> bool:
+    """Whether a controller of that name is alive, wherever it runs."""
     return is_held(_presence(records, controller))
 
 
