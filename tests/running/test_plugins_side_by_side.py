@@ -64,6 +64,20 @@ class Leaves(Repair):
         {act}
         {end}
 """
+ATTACK = """
+import os
+import torch
+from benchbd.api import PoisoningAttack
+
+class Careless(PoisoningAttack):
+    api = 1
+    def stamp(self, images, labels, rng):
+        torch.set_default_dtype(torch.float64)
+        os.chdir('/')
+        images = images.clone()
+        images[..., :2, :2] = 255
+        return images
+"""
 NEXT = {"defense.epochs": 1}
 
 
@@ -103,3 +117,17 @@ def test_the_next_defense_comes_to_the_same_numbers(
         assert first.metrics == first.baseline.model_copy(update={"der": first.metrics.der})
         assert any(told in doubt and "leaves left" in doubt for doubt in first.doubts)
     assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, here)
+
+
+def test_an_attack_leaves_the_process_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stamps training images first, then the test images."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "careless.py").write_text(ATTACK)
+    tiny = {"recipe.epochs": 1, "recipe.precision": "fp32", "model.width": 4, "dataset.size": 8}
+    with pytest.warns(UserWarning, match=r"careless left .*default dtype, working directory"):
+        run = benchbd.run("./careless.py", "none", settings=tiny, name="kept")
+    assert [cell.status.code for cell in run.cells] == ["ok"]
+    assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, tmp_path)
+    assert (tmp_path / "record/kept/attack_result.pt").is_file()
