@@ -30,6 +30,7 @@ import benchbd.api
 import benchbd.api.executors
 from benchbd.defense.defense import CleanDataDefense, Defense
 from benchbd.markdown import markdown_table
+from benchbd.plugin.declared import Declared
 from benchbd.plugin.hooks import Hooks
 from benchbd.plugin.page import parameter_table
 from benchbd.plugin.plugin import Plugin
@@ -156,6 +157,7 @@ PAGES = {
         benchbd.api,
         {
             "Train": ("fit", "Recipe", "Batches", "epoch_done", "track"),
+            "Parameters of methods that train": ("FineTuning", "Descent", "Augmentation"),
             "Evaluate": ("logits", "features", "predict", "accuracy", "batched", "eval_mode"),
             "Devices and number formats": ("device_of", "to_float", "hardware"),
             "Random numbers": ("fork", "draw_seed", "global_random_state"),
@@ -280,7 +282,7 @@ def _described(text: str, names: Collection[str]) -> Iterator[str]:
 def _class(thing: type[Any]) -> Iterator[str]:
     yield _fenced(_head(thing))
     yield from _described(inspect.cleandoc(thing.__doc__ or ""), _names(thing))
-    if issubclass(thing, Plugin) and thing.model_fields:
+    if issubclass(thing, Declared) and thing.model_fields:
         yield f"Its parameters:\n\n{parameter_table(thing)}"
     for name, member in vars(thing).items():
         if name[0] != "_" and name not in UNSAID:
@@ -301,7 +303,7 @@ def _member(name: str, member: Any) -> Iterator[str]:
 def _is_made(thing: type[Any]) -> bool:
     """Whether authors make objects of a class, rather than derive from it or raise it."""
     has_init = "__init__" in vars(thing) or issubclass(thing, BaseModel)
-    return has_init and not issubclass(thing, Plugin | Exception)
+    return has_init and not issubclass(thing, Declared | Exception)
 
 
 def _is_function(thing: Any) -> bool:

@@ -29,7 +29,7 @@ from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm
 from benchbd.engine.hardware import hardware
 from benchbd.engine.inference import accuracy, batched, eval_mode, features, logits, predict
 from benchbd.engine.progress import epoch_done, track
-from benchbd.engine.recipe import Recipe
+from benchbd.engine.recipe import Augmentation, Descent, FineTuning, Recipe
 from benchbd.engine.sweep import ModelPath, last_within, sweep_accuracies
 from benchbd.engine.training import device_of, fit, to_float
 from benchbd.engine.units import (
@@ -63,6 +63,7 @@ from benchbd.victim.torchvision_import import prepare_torchvision
 
 __all__ = [
     "Attack",
+    "Augmentation",
     "Batches",
     "BuildModel",
     "Classifier",
@@ -71,7 +72,9 @@ __all__ = [
     "DataError",
     "DataFilter",
     "DataSet",
+    "Descent",
     "Diverged",
+    "FineTuning",
     "ImageSet",
     "ImageShape",
     "InputDetector",

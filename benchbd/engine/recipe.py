@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from benchbd.plugin.declared import param
+from benchbd.plugin.declared import Declared, param
 from benchbd.plugin.plugin import Plugin
 
 if TYPE_CHECKING:  # a protocol holds a recipe, and is read where nothing is trained
@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a protocol holds a recipe, and is read where nothing is tra
     from torch import nn
 
 Precision = Literal["auto", "fp32", "bf16"]
+Schedule = Literal["one_cycle", "cosine", "linear", "constant"]
 
 
 class Recipe(Plugin):
@@ -43,9 +44,7 @@ class Recipe(Plugin):
     shift_rate: float = param(
         1.0, "learning rate of the shifts of normalisation layers, times that of the rest", gt=0
     )
-    schedule: Literal["one_cycle", "cosine", "linear", "constant"] = param(
-        "one_cycle", "course of the learning rate"
-    )
+    schedule: Schedule = param("one_cycle", "course of the learning rate")
     horizon: int | None = param(
         None, "epochs that the schedule spans; unset: the epochs of the recipe", ge=1
     )
@@ -123,6 +122,60 @@ def linear(progress: float, rise: float = 0.23, start: float = 0.2, end: float =
     if progress < rise:
         return start + (1 - start) * progress / rise
     return 1 + (end - 1) * (progress - rise) / (1 - rise)
+
+
+class Augmentation(Declared):
+    """The parameters of a method that varies the images it trains on; a base beside its family.
+
+    >>> class Steady(Augmentation, Repair):
+    ...     api = 1
+    ...
+    ...     def repair(self, model, clean, rng):
+    ...         return model.eval()
+    >>> Recipe.of(Steady(shift=2)).shift
+    2
+    """
+
+    shift: int = param(1, "random crops: pixels of zero border", ge=0)
+    flip: bool = param(False, "mirror half of the images left to right")
+
+
+class Descent(Augmentation):
+    """Those of a method that trains by SGD at learning rates of its own.
+
+    >>> class Patient(Descent, Repair):
+    ...     api = 1
+    ...
+    ...     def repair(self, model, clean, rng):
+    ...         slow = Recipe.of(self).model_copy(update={"lr": 0.001, "epochs": 1})
+    ...         return fit(model, clean.all(), slow, rng)
+    >>> Patient().params["momentum"]
+    0.9
+    """
+
+    momentum: float = param(0.9, "momentum", ge=0, lt=1)
+    weight_decay: float = param(5e-4, "L2 penalty", ge=0)
+
+
+class FineTuning(Descent):
+    """Those of a method that fine-tunes a model on the clean images. `Recipe.of` makes the recipe
+    of them; a class declares those anew whose default is another one.
+
+    >>> class Tuned(FineTuning, Repair):
+    ...     api = 1
+    ...
+    ...     epochs: int = param(3, "passes over the clean images", ge=0)
+    ...
+    ...     def repair(self, model, clean, rng):
+    ...         return fit(model, clean.all(), Recipe.of(self), rng)
+    >>> Recipe.of(Tuned(lr=0.02)).schedule
+    'cosine'
+    """
+
+    epochs: int = param(20, "passes over the clean images", ge=0)
+    batch_size: int = param(128, "images per step", ge=1)
+    lr: float = param(0.01, "peak learning rate", gt=0)
+    schedule: Schedule = param("cosine", "course of the learning rate")
 
 
 def one_cycle(

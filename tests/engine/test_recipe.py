@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from benchbd.engine.recipe import Recipe, one_cycle
+from benchbd.engine.recipe import Augmentation, Descent, FineTuning, Recipe, one_cycle
 from benchbd.errors import ConfigError
-from benchbd.plugin.declared import param
+from benchbd.plugin.declared import Declared, limits, param
 from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.registry import entries, load
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,24 @@ def test_a_recipe_that_a_plugin_describes() -> None:
 def test_what_cannot_train_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"recipe: expected {name}"):
         Recipe(**{name: value})
+
+
+def test_who_chooses_a_schedule_chooses_among_those_of_a_recipe() -> None:
+    """So that one more of them reaches every method at once."""
+    wanted = Recipe.model_fields["schedule"].annotation
+    classes = {entry.name: load("defense", entry.name) for entry in entries("defense")}
+    chosen = {
+        name: field.annotation
+        for name, cls in classes.items()
+        if (field := cls.model_fields.get("schedule")) and isinstance(field.default, str)
+    }
+    assert {"ft", "fine_prune", "mcr", "neural_cleanse"} <= chosen.keys()
+    assert {name for name, annotation in chosen.items() if annotation != wanted} == set()
+
+
+@pytest.mark.parametrize("base", [Augmentation, Descent, FineTuning])
+def test_methods_speak_of_what_a_recipe_has_with_its_types_and_ranges(base: type[Declared]) -> None:
+    for name, field in base.model_fields.items():
+        same = Recipe.model_fields[name]
+        assert field.annotation == same.annotation, name
+        assert limits(same).startswith(limits(field)), name

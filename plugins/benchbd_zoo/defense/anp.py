@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchbd.api import (
+    Augmentation,
     Batches,
     CleanSet,
     Repaired,
@@ -40,7 +41,7 @@ from benchbd_zoo.defense.parts.mask_pruning import MaskPruning
 from benchbd_zoo.defense.parts.masked_norms import MaskedNorms, descend
 
 
-class ANP(MaskPruning):
+class ANP(Augmentation, MaskPruning):
     """Parameters carry the names of the reference implementation."""
 
     api = 1
@@ -52,8 +53,6 @@ class ANP(MaskPruning):
     momentum: float = param(0.9, "momentum of the masks", ge=0, lt=1)
     nb_iter: int = param(2000, "mask updates, one batch each", ge=1)
     batch_size: int = param(128, "images per update, drawn with replacement", ge=1)
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
     print_every: int = param(
         500, "updates between two lines of the log, and two points of the curve along the way", ge=1
     )

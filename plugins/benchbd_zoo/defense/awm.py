@@ -30,12 +30,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from benchbd.api import CleanSet, Repair, Repaired, device_of, epoch_done, hardware, param, track
+from benchbd.api import (
+    Augmentation,
+    CleanSet,
+    Repair,
+    Repaired,
+    device_of,
+    epoch_done,
+    hardware,
+    param,
+    track,
+)
 from benchbd_zoo.defense.parts.masked_norms import descend
 from benchbd_zoo.defense.parts.passes import Passes
 
 
-class AWM(Repair):
+class AWM(Augmentation, Repair):
     """Parameters carry the names of the reference implementation where it has one."""
 
     api = 1
@@ -53,8 +63,6 @@ class AWM(Repair):
     )
     trigger_lr: float = param(10.0, "learning rate of the perturbation, by SGD", gt=0)
     batch_size: int = param(128, "images per step", ge=1)
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         masked = _MaskedWeights(model)

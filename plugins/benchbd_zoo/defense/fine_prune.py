@@ -36,6 +36,7 @@ from torch.fx import GraphModule
 from benchbd.api import (
     CleanSet,
     ConfigError,
+    FineTuning,
     NotApplicable,
     PruningPath,
     Recipe,
@@ -61,7 +62,7 @@ from benchbd.api import (
 )
 
 
-class FinePrune(Repair):
+class FinePrune(FineTuning, Repair):
     """Pruning, then fine-tuning unless `epochs` is 0."""
 
     api = 1
@@ -81,15 +82,6 @@ class FinePrune(Repair):
         None, "the tolerance whose network is reported; unset: the largest", ge=0, le=1
     )
     epochs: int = param(10, "passes over the clean images after pruning; 0: pruning only", ge=0)
-    batch_size: int = param(128, "images per step of fine-tuning", ge=1)
-    lr: float = param(0.01, "peak learning rate", gt=0)
-    momentum: float = param(0.9, "momentum", ge=0, lt=1)
-    weight_decay: float = param(5e-4, "L2 penalty", ge=0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param(
-        "cosine", "course of the learning rate"
-    )
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
     @field_validator("tolerances")
     @classmethod

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchbd.api import (
+    Augmentation,
     CleanSet,
     ImageSet,
     Recipe,
@@ -52,7 +53,7 @@ Loss = Callable[[Tensor], Tensor]
 """Of the perturbation (1, C, H, W)."""
 
 
-class IBAU(Repair):
+class IBAU(Augmentation, Repair):
     """Its fixed number of rounds chooses nothing, so it needs no validation split."""
 
     api = 1
@@ -68,8 +69,7 @@ class IBAU(Repair):
     )
     step: float = param(0.1, "step of the map whose fixed point the perturbation is", gt=0)
     tol: float = param(1e-10, "change of v below which the fixed-point steps end", ge=0)
-    shift: int = param(0, "random crops when unlearning: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images when unlearning")
+    shift: int = param(0, "random crops: pixels of zero border", ge=0)
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         fixed = {

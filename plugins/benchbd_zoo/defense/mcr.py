@@ -20,7 +20,6 @@ are gathered at the ends of the curve, too.
 from __future__ import annotations
 
 import copy
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ from torch.func import functional_call
 
 from benchbd.api import (
     CleanSet,
+    FineTuning,
     ModelPath,
     Recipe,
     Repair,
@@ -46,7 +46,7 @@ BATCH = 256
 """Images at a time while statistics are gathered."""
 
 
-class MCR(Repair):
+class MCR(FineTuning, Repair):
     """With three bends, that is one point between the ends: a quadratic Bezier curve."""
 
     api = 1
@@ -63,15 +63,6 @@ class MCR(Repair):
     acc_ratio: float = param(
         0.1, "clean accuracy that may be lost, relative to that at t = 0", ge=0, le=1
     )
-    batch_size: int = param(128, "images per step", ge=1)
-    lr: float = param(0.01, "peak learning rate of both trainings", gt=0)
-    momentum: float = param(0.9, "momentum", ge=0, lt=1)
-    weight_decay: float = param(5e-4, "L2 penalty", ge=0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param(
-        "cosine", "course of the learning rate"
-    )
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         recipe = Recipe.of(self)

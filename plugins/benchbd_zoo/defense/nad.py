@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from benchbd.api import (
     CleanSet,
     ConfigError,
+    Descent,
     NotApplicable,
     Recipe,
     Repair,
@@ -44,7 +45,7 @@ from benchbd_zoo.defense.parts.attention import attention, stages
 from benchbd_zoo.defense.parts.tuning import epoch_of
 
 
-class NAD(Repair):
+class NAD(Descent, Repair):
     """Parameters carry the names of the reference implementations."""
 
     api = 1
@@ -68,10 +69,7 @@ class NAD(Repair):
         1000, "images of an epoch at least; a smaller clean set is passed several times in it", ge=1
     )
     lr_epochs: int = param(2, "epochs at that rate; a tenth of it after", ge=0)
-    momentum: float = param(0.9, "momentum", ge=0, lt=1)
     weight_decay: float = param(1e-4, "L2 penalty", ge=0)
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         weights = self._weights(model, clean.all().images[:1])

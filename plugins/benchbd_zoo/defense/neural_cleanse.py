@@ -28,13 +28,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from benchbd.api import (
     CleanSet,
+    FineTuning,
     ImageSet,
     ModelDetector,
     NotApplicable,
@@ -53,7 +54,7 @@ the median.
 """
 
 
-class NeuralCleanse(ModelDetector):
+class NeuralCleanse(FineTuning, ModelDetector):
     """Time grows with the number of classes that are still searched; memory is bounded by
     `at_once`.
     """
@@ -88,14 +89,6 @@ class NeuralCleanse(ModelDetector):
         0.2, "share of each batch that is stamped when unlearning", ge=0, le=1
     )
     epochs: int = param(20, "passes over the clean images when unlearning", ge=0)
-    lr: float = param(0.01, "peak learning rate of the unlearning", gt=0)
-    momentum: float = param(0.9, "momentum of the unlearning", ge=0, lt=1)
-    weight_decay: float = param(5e-4, "L2 penalty of the unlearning", ge=0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param(
-        "cosine", "course of the learning rate of the unlearning"
-    )
-    shift: int = param(1, "random crops when unlearning: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images when unlearning")
 
     def inspect(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Verdict:
         images = clean.all()

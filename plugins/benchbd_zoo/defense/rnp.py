@@ -27,13 +27,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchbd.api import CleanSet, Diverged, Repaired, device_of, epoch_done, hardware, param, track
+from benchbd.api import (
+    CleanSet,
+    Descent,
+    Diverged,
+    Repaired,
+    device_of,
+    epoch_done,
+    hardware,
+    param,
+    track,
+)
 from benchbd_zoo.defense.parts.mask_pruning import MaskPruning
 from benchbd_zoo.defense.parts.masked_norms import MaskedNorms, descend
 from benchbd_zoo.defense.parts.passes import Passes
 
 
-class RNP(MaskPruning):
+class RNP(Descent, MaskPruning):
     """Parameters carry the names of the reference implementation."""
 
     api = 1
@@ -49,11 +59,7 @@ class RNP(MaskPruning):
     )
     recovering_lr: float = param(0.2, "learning rate of the masks", gt=0)
     recovering_epochs: int = param(20, "passes in which the masks are learned", ge=1)
-    momentum: float = param(0.9, "momentum of both", ge=0, lt=1)
-    weight_decay: float = param(5e-4, "L2 penalty of unlearning", ge=0)
     batch_size: int = param(128, "images per step", ge=1)
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         passes = Passes(clean.train, self.batch_size, rng, shift=self.shift, flip=self.flip)

@@ -32,10 +32,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchbd.api import CleanSet, Recipe, Repair, eval_mode, fit, param
+from benchbd.api import Augmentation, CleanSet, Recipe, Repair, eval_mode, fit, param
 
 
-class SAU(Repair):
+class SAU(Augmentation, Repair):
     """Its fixed number of rounds chooses nothing, so it needs no validation split."""
 
     api = 1
@@ -57,7 +57,6 @@ class SAU(Repair):
         False, "normalise by the batch when unlearning, and move running statistics"
     )
     shift: int = param(0, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
         fixed = {

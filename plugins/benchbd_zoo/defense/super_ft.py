@@ -23,10 +23,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchbd.api import CleanSet, Recipe, Repair, fit, param
+from benchbd.api import CleanSet, Descent, Recipe, Repair, fit, param
 
 
-class SuperFT(Repair):
+class SuperFT(Descent, Repair):
     """A schedule and nothing else; it chooses nothing, so it needs no validation split."""
 
     api = 1
@@ -41,8 +41,6 @@ class SuperFT(Repair):
     decreasing_steps: int = param(10, "steps from a peak to the base", ge=1)
     momentum: float = param(0.0, "momentum", ge=0, lt=1)
     weight_decay: float = param(0.0, "L2 penalty", ge=0)
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
         recipe = Recipe.of(self).model_copy(update={"lr": self.lr_base})

@@ -4,29 +4,16 @@ classifier's head.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import nn
 
-from benchbd.api import ImageSet, NotApplicable, Repair, param
+from benchbd.api import FineTuning, ImageSet, NotApplicable, Repair
 
 
-class Tuning(Repair):
+class Tuning(FineTuning, Repair):
     """Base of the repairs that train on all clean images and choose nothing, so that they need no
     validation split.
     """
-
-    epochs: int = param(20, "passes over the clean images", ge=0)
-    batch_size: int = param(128, "images per step", ge=1)
-    lr: float = param(0.01, "peak learning rate", gt=0)
-    momentum: float = param(0.9, "momentum", ge=0, lt=1)
-    weight_decay: float = param(5e-4, "L2 penalty", ge=0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param(
-        "cosine", "course of the learning rate"
-    )
-    shift: int = param(1, "random crops: pixels of zero border", ge=0)
-    flip: bool = param(False, "mirror half of the images left to right")
 
 
 def epoch_of(images: ImageSet, least: int) -> ImageSet:
