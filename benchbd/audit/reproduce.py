@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchbd.attack.attack import Attack
-from benchbd.audit.ground_truth import registered
+from benchbd.audit.ground_truth import NOWHERE, Places, registered
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
 from benchbd.engine.recipe import Recipe
-from benchbd.errors import ConfigError, RecordError
+from benchbd.errors import RecordError
 from benchbd.leaderboard.board.trust import Note
 from benchbd.record.cell import Cell
-from benchbd.record.cells import read_cell
+from benchbd.record.cells import ResultStore, read_cell
 from benchbd.record.defense_result import DefenseResult
-from benchbd.record.keys import KEY_DIGITS
+from benchbd.record.keys import KEY_DIGITS, key_of
 from benchbd.record.predictions import read_predictions
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import make
-from benchbd.running.protocol import load_protocol
+from benchbd.running.protocol import stored_protocol
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
@@ -56,7 +56,9 @@ class Reproduction:
 
     def note(self) -> Note:
         """The note for the ledger of trust: reproduced, and with which difference."""
-        return Note(digest=self.stored.digest, level="reproduced", difference=self.difference())
+        return Note(
+            digest=self.stored.digest, level="reproduced by another", difference=self.difference()
+        )
 
 
 def find_result(key: str, results: Path) -> Path:
@@ -86,8 +88,22 @@ def _may_be(path: Path, key: str) -> bool:
     return digits.startswith(key) or key.startswith(digits)
 
 
-def reproduce(path: Path, folder: Path, device: str = "auto") -> Reproduction:
-    """Make the cell at `path` again in `folder`.
+def draw(results: Path, count: int, seed: int) -> list[Path]:
+    """So many of the results that ended well, by lot: the same store and seed give the same ones.
+    Raises `RecordError` where there is none.
+    """
+    cells = ResultStore(results).named()
+    keys = {cell.key: results / name for name, cell in cells if cell.status.code == "ok"}
+    if not keys:
+        raise RecordError(f"no result under {results} ended well; there is nothing to draw from")
+    by_lot = sorted(keys, key=lambda key: key_of("lot", seed, key))
+    return [keys[key] for key in by_lot[:count]]
+
+
+def reproduce(
+    path: Path, folder: Path, device: str = "auto", places: Places = NOWHERE
+) -> Reproduction:
+    """Make the cell at `path` again in `folder`. places: where files that it names lie here.
 
     Raises `RecordError` for a cell without metrics or with plugins that are not the same here, and
     whatever the attack and the defense raise.
@@ -95,7 +111,7 @@ def reproduce(path: Path, folder: Path, device: str = "auto") -> Reproduction:
     stored = read_cell(path)
     if stored.status.code != "ok" or stored.metrics is None:
         raise RecordError(f"{path} ended {stored.status.code}; there are no numbers to reproduce")
-    result = _make(stored, folder, device)
+    result = _make(stored, folder, device, places)
     if result.cell.key != stored.key:
         raise RecordError(
             f"what was made has the key {result.cell.key[:KEY_DIGITS]}, the cell says "
@@ -113,17 +129,17 @@ def reproduce(path: Path, folder: Path, device: str = "auto") -> Reproduction:
     )
 
 
-def _make(stored: Cell, folder: Path, device: str) -> DefenseResult:
+def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseResult:
     about = stored.cell
     job = AttackJob(
-        registered(DataSet, about.dataset),
-        registered(Model, about.model),
-        registered(Attack, about.attack),
+        registered(DataSet, about.dataset, places),
+        registered(Model, about.model, places),
+        registered(Attack, about.attack, places),
         Recipe(**about.recipe),
         about.seed,
         device,
     )
-    defense = registered(Defense, about.defense)
+    defense = registered(Defense, about.defense, places)
     with use_threads(_threads(stored)):
         attack = make(job, folder / "attack")
         return defense.defense(
@@ -142,8 +158,5 @@ def _threads(stored: Cell) -> int | None:
     noted = stored.provenance.get("threads")
     if isinstance(noted, int) and 0 < noted <= MOST_THREADS:
         return noted
-    try:
-        known = load_protocol(stored.protocol.partition("@")[0])
-    except ConfigError:
-        return None
-    return known.threads if known.id == stored.protocol else None
+    known = stored_protocol(stored.protocol)
+    return known.threads if known else None

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from benchbd.attack.attack import Attack
-from benchbd.audit.ground_truth import Answers, registered
+from benchbd.audit.ground_truth import NOWHERE, Answers, NotRead, Places, counts_of, registered
 from benchbd.defense.defense import Defense
+from benchbd.defense.evaluation import REJECTED
 from benchbd.errors import BenchbdError, DataError, RecordError
-from benchbd.leaderboard.board.consistency import contradictions
+from benchbd.leaderboard.board.consistency import (
+    Baseline,
+    Undefended,
+    contradictions,
+    misplaced,
+)
 from benchbd.leaderboard.board.row import stated_family
 from benchbd.leaderboard.board.trust import Note, TrustLevel
+from benchbd.measure.plausible import doubts
 from benchbd.plugin.plugin import Plugin
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
@@ -30,44 +38,53 @@ class Verified:
     path: Path
     cell: Cell | None
     faults: tuple[str, ...] = ()
-    level: TrustLevel = "self-reported"
+    level: TrustLevel = "as stated"
     obstacle: str = ""
 
     def note(self) -> tuple[str, Note] | None:
         """What may be written down about it, by its key; None for a file with faults or nothing to
         tell.
         """
-        if self.cell is None or self.faults or self.level == "self-reported":
+        if self.cell is None or self.faults or self.level == "as stated":
             return None
         return self.cell.key, Note(digest=self.cell.digest, level=self.level)
 
+    def with_fault(self, fault: str) -> Verified:
+        """The same with one fault more; itself where there is none."""
+        return replace(self, faults=(*self.faults, fault)) if fault else self
 
-def verify(paths: Iterable[Path]) -> list[Verified]:
+
+def verify(paths: Iterable[Path], places: Places = NOWHERE) -> list[Verified]:
     """All files, and all `.json` files of folders, by name. Raises `RecordError` for a path that is
     neither.
+
+    What is found in a folder must lie in its place there; a file that is named itself may lie
+    anywhere. places: where files that results name lie here.
     """
-    answers = Answers()
-    found = [_verify(path, answers) for path in _files(paths)]
-    disagreeing = _other_baselines(found)
-    return [replace(each, faults=(*each.faults, *disagreeing.get(each.path, ()))) for each in found]
+    answers = Answers(places)
+    found = [_verify(path, folder, answers) for path, folder in _files(paths)]
+    return list(_against_undefended(list(_once(found))))
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path | None]]:
+    """Files, and the folder in which each was found."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(path.rglob("*.json"))
+            yield from ((file, path) for file in sorted(path.rglob("*.json")))
         elif path.is_file():
-            yield path
+            yield path, None
         else:
             raise RecordError(f"no file or folder at {path}")
 
 
-def _verify(path: Path, answers: Answers) -> Verified:
+def _verify(path: Path, folder: Path | None, answers: Answers) -> Verified:
     try:
         cell = read_cell(path)
     except RecordError as error:
         return Verified(path, None, (str(error),))
-    faults = [*contradictions(cell), *_plugin_faults(cell)]
+    astray = misplaced(cell, path, folder) if folder else ""
+    faults = [*([astray] if astray else []), *contradictions(cell)]
+    faults = faults or _plugin_faults(cell, answers.places)
     if faults or cell.status.code != "ok":
         return Verified(
             path,
@@ -75,18 +92,46 @@ def _verify(path: Path, answers: Answers) -> Verified:
             tuple(faults),
             obstacle=f"it ended {cell.status.code}: there are no metrics to recompute",
         )
+    return _recomputed(path, cell, answers)
+
+
+def _recomputed(path: Path, cell: Cell, answers: Answers) -> Verified:
+    """A cell with metrics, held against its predictions and the labels of its data set."""
     try:
-        counts = answers.counts(cell, read_predictions(path, cell))
-    except DataError as error:
+        test, triggered = answers.of(cell)
+        predicted = read_predictions(path, cell)
+        counts = counts_of(predicted, test, triggered)
+    except (DataError, NotRead) as error:
         return Verified(path, cell, obstacle=str(error))
     except BenchbdError as error:
         return Verified(path, cell, (str(error),))
     if counts != cell.counts:
         return Verified(path, cell, (f"its predictions give {counts}, it says {cell.counts}",))
-    return Verified(path, cell, level="recomputed")
+    clean = predicted[0][predicted[0] != REJECTED]
+    faults = _doubt_faults(cell, _doubts(cell, test.num_classes, clean))
+    return Verified(path, cell, tuple(faults), level="recomputed")
 
 
-def _plugin_faults(cell: Cell) -> list[str]:
+def _doubts(cell: Cell, num_classes: int, predictions: Tensor) -> tuple[str, ...]:
+    """What is strange about a cell with metrics. predictions (N,): of clean images that the defense
+    did not turn away.
+    """
+    metrics, counts, baseline = cell.metrics, cell.counts, cell.baseline
+    if metrics is None or counts is None or baseline is None:
+        return ()
+    attacked = cell.cell.may_be_attacked(stated_family(cell.provenance, "attack"))
+    return doubts(metrics, counts, baseline, num_classes, attacked, predictions)
+
+
+def _doubt_faults(cell: Cell, due: tuple[str, ...]) -> Iterator[str]:
+    """Doubts that were left out, and doubts that nothing gives rise to."""
+    yield from (f"it leaves out a doubt: {doubt}" for doubt in due if doubt not in cell.doubts)
+    yield from (
+        f"nothing gives rise to its doubt: {doubt}" for doubt in cell.doubts if doubt not in due
+    )
+
+
+def _plugin_faults(cell: Cell, places: Places) -> list[str]:
     """Plugins that are not known here as the cell names them, and an oracle that is not
     called one.
     """
@@ -100,7 +145,9 @@ def _plugin_faults(cell: Cell) -> list[str]:
     ]
     for kind, provided in named:
         try:
-            plugin = registered(kind, provided)
+            plugin = registered(kind, provided, places)
+        except NotRead:
+            continue
         except RecordError as error:
             faults.append(str(error))
             continue
@@ -112,19 +159,26 @@ def _plugin_faults(cell: Cell) -> list[str]:
     return faults
 
 
-def _other_baselines(found: Iterable[Verified]) -> dict[Path, tuple[str, ...]]:
-    """Cells of one attacked model that differ in what they say of that model before the defense."""
-    models: dict[str, list[Verified]] = defaultdict(list)
+def _once(found: Iterable[Verified]) -> Iterator[Verified]:
+    """Of files with the same cell only the first that has no fault is believed."""
+    first: dict[str, Path] = {}
     for each in found:
-        if each.cell is not None and each.cell.baseline is not None:
-            models[each.cell.cell.attack_key].append(each)
-    return {
-        each.path: (
-            f"its baseline is not the one that {group[0].path} gives for the same attacked model",
-        )
-        for group in models.values()
-        for each in group
-        if each.cell is not None
-        and group[0].cell is not None
-        and each.cell.baseline != group[0].cell.baseline
-    }
+        if each.cell is None or each.faults:
+            yield each
+            continue
+        known = first.setdefault(each.cell.key, each.path)
+        again = known.resolve() != each.path.resolve()
+        yield each.with_fault(f"it holds the same cell as {known}" if again else "")
+
+
+def _against_undefended(found: list[Verified]) -> Iterator[Verified]:
+    """Each cell held against what the recomputed cell without a defense says of the same attacked
+    model; a baseline that differs is a fault of who states it.
+    """
+    undefended = Undefended()
+    for each in found:
+        if each.cell is not None and not each.faults and each.level == "recomputed":
+            undefended.add(Baseline.measured(each.cell))
+    for each in found:
+        stated = Baseline.stated(each.cell) if each.cell is not None else None
+        yield each.with_fault(undefended.fault(stated) if stated else "")

@@ -1,14 +1,20 @@
-"""`benchbd reproduce`: run one cell again and report the difference."""
+"""`benchbd reproduce`: run one cell again, or a sample drawn by lot, and report the difference."""
 
 from __future__ import annotations
 
+import secrets
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from benchbd.cli.places import at_option
+from benchbd.cli.seed import SEED
+from benchbd.errors import BenchbdError
+from benchbd.leaderboard.board.text import one_line
 from benchbd.record.cells import RESULTS
 
 if TYPE_CHECKING:
@@ -16,11 +22,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
     help=f"Folder of the results.  [default: {RESULTS}]",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    help="Instead of KEY: so many results that ended well, by lot.",
+)
+@click.option(
+    "--seed", type=SEED, help="Of the lot, to draw the same again.  [default: drawn, and printed]"
 )
 @click.option(
     "--device",
@@ -40,37 +54,91 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Note a success in this file, for the leaderboard.",
 )
+@at_option
 def command(
-    key: str, results: Path | None, device: str, tolerance: float, note: Path | None
+    key: str | None,
+    results: Path | None,
+    sample: int | None,
+    seed: int | None,
+    device: str,
+    tolerance: float,
+    note: Path | None,
+    places: dict[str, Path],
 ) -> None:
     """Run the cell KEY (the first digits of its key, or its file) again, attack and defense, in a
-    temporary folder.
+    temporary folder; or a sample of cells.
 
     Prints each metric as stored and as made here, and of how many images the predictions differ.
-    Returns 0 when ACC, ASR and RC agree within the tolerance, else 1.
+    Returns 0 when ACC, ASR and RC agree within the tolerance, of all cells that were run, else 1.
     """
-    from benchbd.audit.reproduce import find_result, reproduce
-    from benchbd.cli.watching import Watching
-    from benchbd.engine.progress import reporting
-    from benchbd.leaderboard.board.trust import add_notes
+    if (key is None) == (sample is None):
+        raise click.UsageError("expected either KEY or --sample")
+    paths = _chosen(key, sample, seed, results or RESULTS)
+    again = Again(device, tolerance, note, places)
+    if key is not None:
+        sys.exit(0 if again.run(paths[0]) else 1)
+    same = [_of_sample(again, path) for path in paths]
+    click.echo(f"{sum(same)} of {len(same)} reproduced")
+    sys.exit(0 if all(same) else 1)
 
-    path = find_result(key, results or RESULTS)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Watching() as watching,
-        reporting(watching.stage_progress),
-    ):
-        found = reproduce(path, Path(folder), device)
-    _show(found)
-    same = found.difference() <= tolerance
-    click.echo(
-        _verdict(found, tolerance)
-        if same
-        else f"not reproduced: ACC, ASR or RC differs by more than {tolerance:g}"
-    )
-    if same and note is not None:
-        click.echo(f"noted: {add_notes(note, {found.stored.key: found.note()})}")
-    sys.exit(0 if same else 1)
+
+def _chosen(key: str | None, sample: int | None, seed: int | None, results: Path) -> list[Path]:
+    from benchbd.audit.reproduce import draw, find_result
+
+    if key is not None:
+        return [find_result(key, results)]
+    assert sample is not None
+    drawn = secrets.randbelow(2**32) if seed is None else seed
+    click.echo(f"a sample of {sample} drawn with the seed {drawn}")
+    return draw(results, sample, drawn)
+
+
+def _of_sample(again: Again, path: Path) -> bool:
+    """Whether the cell came out the same. One that cannot be run does not, and the others go on."""
+    click.echo(f"\n{one_line(path)}")
+    try:
+        return again.run(path)
+    except BenchbdError as error:
+        click.echo(f"not reproduced: {one_line(error)}")
+        return False
+
+
+@dataclass(frozen=True)
+class Again:
+    """How cells are run again, what counts as the same, and where a success is noted."""
+
+    device: str
+    tolerance: float
+    note: Path | None
+    places: dict[str, Path]
+
+    def run(self, path: Path) -> bool:
+        """Run the cell again, tell and note the outcome; whether it is the same."""
+        from benchbd.leaderboard.board.trust import add_notes
+
+        found = self._made(path)
+        _show(found)
+        same = found.difference() <= self.tolerance
+        click.echo(
+            _verdict(found, self.tolerance)
+            if same
+            else f"not reproduced: ACC, ASR or RC differs by more than {self.tolerance:g}"
+        )
+        if same and self.note is not None:
+            click.echo(f"noted: {add_notes(self.note, {found.stored.key: found.note()})}")
+        return same
+
+    def _made(self, path: Path) -> Reproduction:
+        from benchbd.audit.reproduce import reproduce
+        from benchbd.cli.watching import Watching
+        from benchbd.engine.progress import reporting
+
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Watching() as watching,
+            reporting(watching.stage_progress),
+        ):
+            return reproduce(path, Path(folder), self.device, self.places)
 
 
 def _show(found: Reproduction) -> None:

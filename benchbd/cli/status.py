@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from benchbd.errors import BenchbdError, RecordError
+from benchbd.leaderboard.board.text import one_line
 from benchbd.measure.siblings import stray_doubts
 from benchbd.record.cell import CellSummary
 from benchbd.record.cells import RESULTS, read_summary
@@ -95,13 +96,16 @@ def _counted(cells: list[_Listed]) -> str:
 def _print_troubles(cells: list[_Listed]) -> None:
     for cell in cells:
         if cell.code not in ("ok", "n/a"):
-            click.echo(f"  {click.style(cell.code, fg='red')} {cell.name}: {cell.reason}")
+            click.echo(
+                f"  {click.style(cell.code, fg='red')} {one_line(cell.name)}: "
+                f"{one_line(cell.reason)}"
+            )
     told: dict[tuple[str, str], list[str]] = {}
     for name, doubt in _doubts(cells):
         told.setdefault(("/".join(name.split("/")[:2]), doubt), []).append(name)
     for (attack, doubt), names in told.items():
         where = names[0] if len(names) == 1 else f"{attack}, {len(names)} cells"
-        click.echo(f"  {click.style('doubtful', fg='yellow')} {where}: {doubt}")
+        click.echo(f"  {click.style('doubtful', fg='yellow')} {one_line(where)}: {one_line(doubt)}")
 
 
 @dataclass(frozen=True)

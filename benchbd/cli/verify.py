@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from benchbd.cli.places import at_option
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -16,21 +18,23 @@ import click
     type=click.Path(path_type=Path),
     help="Note what was recomputed in this file, for the leaderboard.",
 )
-def command(paths: tuple[Path, ...], note: Path | None) -> None:
-    """Check result files, or all in a folder: schema, key, digests, plugins, oracle flags, and
-    metrics recomputed from the stored predictions and the labels of the data set. Returns 5 when a
-    file has a fault.
+@at_option
+def command(paths: tuple[Path, ...], note: Path | None, places: dict[str, Path]) -> None:
+    """Check result files, or all in a folder: schema, key, place, digests, plugins, oracle flags,
+    baselines, doubts, and metrics recomputed from the stored predictions and the labels of the data
+    set. Data are read from the standard folder (BENCHBD_DATA), and nothing is fetched. Returns 5
+    when a file has a fault.
     """
     from benchbd.audit.verify import verify
     from benchbd.leaderboard.board.text import one_line
     from benchbd.leaderboard.board.trust import add_notes
 
-    found = verify(paths)
+    found = verify(paths, places)
     for each in found:
         for fault in each.faults:
-            click.echo(f"{click.style('fault', fg='red')} {each.path}: {one_line(fault)}")
+            click.echo(f"{click.style('fault', fg='red')} {one_line(each.path)}: {one_line(fault)}")
         if not each.faults and each.obstacle:
-            click.echo(f"{each.level} {each.path}: {one_line(each.obstacle)}")
+            click.echo(f"{each.level} {one_line(each.path)}: {one_line(each.obstacle)}")
     counts = Counter("with faults" if each.faults else each.level for each in found)
     click.echo(
         ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))

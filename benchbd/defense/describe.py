@@ -21,7 +21,7 @@ from benchbd.plugin.provenance import sources
 from benchbd.record.cell import Cell, CellCost, Flags
 from benchbd.record.defense_result import DefenseResult
 from benchbd.record.ingredients import Coordinates
-from benchbd.record.keys import MODEL_ONLY, SCHEMA, canonical_json
+from benchbd.record.keys import SCHEMA, canonical_json
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.record.provenance import provenance
 
@@ -102,8 +102,7 @@ def _doubts(run: DefenseRun) -> tuple[str, ...]:
         evaluation.counts,
         attack.metrics(),
         attack.test.num_classes,
-        attacked=attack.manifest.family == MODEL_ONLY
-        or attack.manifest.attack.params.get("poison_ratio") != 0,
+        attacked=attack.manifest.may_be_attacked(attack.manifest.family),
         predictions=evaluation.clean_predictions[evaluation.clean_predictions != REJECTED],
     )
     changed = run.left_changed

@@ -16,7 +16,7 @@ from benchbd.matrices.planned_plugin import PlannedPlugin, Resolve, by_class
 from benchbd.plugin.provenance import PluginSources
 from benchbd.plugin.registry import find
 from benchbd.record.ingredients import Coordinates, Ingredients
-from benchbd.record.keys import KEY_DIGITS, cell_key, safe_name
+from benchbd.record.keys import cell_key, result_name
 from benchbd.running.protocol import Choice, Protocol
 
 
@@ -85,9 +85,8 @@ class PlannedCell:
     @cached_property
     def result_name(self) -> str:
         """Where its result stands under the results folder."""
-        protocol, seed = self.protocol.partition("@")[0], self.job.seed
-        attack, defense = (safe_name(each.label) for each in (self.job.attack, self.defense))
-        return f"{protocol}/{attack}/{defense}/{seed}-{self.key[:KEY_DIGITS]}.json"
+        labels = (self.job.attack.label, self.defense.label)
+        return result_name(self.protocol, *labels, self.job.seed, self.key)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from benchbd.measure.shares import Counts, Curve, Metrics, OperatingPoint
 from benchbd.record.ingredients import Coordinates
-from benchbd.record.keys import SCHEMA, key_of
+from benchbd.record.keys import SCHEMA, key_of, result_name
 from benchbd.record.part import StoredPart
 
 StatusCode = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
@@ -71,6 +71,13 @@ class CellSummary(StoredPart):
     cell: Coordinates
     metrics: Metrics | None = None
     doubts: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Its name in a store of results, `<protocol>/<attack>/<defense>/<seed>-<key>.json`."""
+        about = self.cell
+        labels = (about.attack.label, about.defense.label)
+        return result_name(self.protocol, *labels, about.seed, self.key)
 
 
 class Cell(CellSummary):

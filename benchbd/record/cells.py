@@ -26,6 +26,9 @@ from benchbd.record.files import (
 )
 from benchbd.record.keys import KEY_DIGITS
 
+MOST_PREDICTIONS = 2**28
+"""The largest file of predictions that is read, in bytes: of a hundred million images."""
+
 SUFFIX = ".predictions.safetensors"
 
 RESULTS = Path("leaderboard/results")
@@ -69,7 +72,7 @@ class ResultStore:
                 f"{key[:KEY_DIGITS]})"
             )
         if cell.predictions is not None:
-            _require_predictions(path, cell.predictions)
+            predictions_beside(path, cell.predictions)
         return cell
 
     def has(self, name: str, key: str, replaced: str = "") -> bool:
@@ -95,10 +98,15 @@ class ResultStore:
         """All cells that can be believed, by name; what cannot be is passed over (`faults` tells of
         it).
         """
+        return (cell for _, cell in self.named())
+
+    def named(self) -> Iterator[tuple[str, Cell]]:
+        """The same cells, each with its name."""
         for path in sorted(self.folder.rglob("*.json")):
+            name = path.relative_to(self.folder).as_posix()
             with suppress(RecordError):
-                if (cell := self.read(str(path.relative_to(self.folder)))) is not None:
-                    yield cell
+                if (cell := self.read(name)) is not None:
+                    yield name, cell
 
     def faults(self) -> list[str]:
         """What is wrong with which file."""
@@ -148,7 +156,22 @@ def _predictions_path(path: Path) -> Path:
     return path.with_name(path.stem + SUFFIX)
 
 
-def _require_predictions(path: Path, predictions: Predictions) -> None:
+def predictions_beside(path: Path, predictions: Predictions) -> Path:
+    """The file of predictions beside the cell at `path`, its digest checked; a name that leads
+    elsewhere does not. Raises `RecordError`.
+    """
     beside = path.parent / Path(predictions.file).name
-    if not beside.is_file() or sha256(beside) != predictions.sha256:
-        raise RecordError(f"{path}: its predictions {beside.name} are missing or changed")
+    try:
+        require_ordinary(beside, MOST_PREDICTIONS)
+        digest = sha256(beside)
+    except (RecordError, OSError) as error:
+        shown = predictions.file[:200]
+        raise RecordError(
+            f"{path}: its predictions {shown!r} are missing or cannot be read: {str(error)[:500]}"
+        ) from None
+    if digest != predictions.sha256:
+        raise RecordError(
+            f"{path}: its predictions {beside.name} do not have the digest that it names; they "
+            "were changed"
+        )
+    return beside

@@ -29,6 +29,11 @@ MAX_JSON = 2**26
 """
 
 _TEMPORARY = re.compile(r"\..+\.(?P<place>[0-9a-f]{8})-(?P<pid>\d+)-(?P<born>\d*)\.\w{8}\.part")
+MOST_NESTED = 100
+"""How deep a JSON file may be nested. No result comes near it, and every reader can go as deep."""
+
+MOST_DIGITS = 300
+"""Digits of a whole number in a JSON file; one with more is no float."""
 
 _announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
 
@@ -104,12 +109,37 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Raises `RecordError` for a file that is missing, too large or is not JSON."""
+    """Raises `RecordError` for a file that is missing, too large or is not JSON, or that holds what
+    no file of benchbd does: a number of hundreds of digits, a hundred lists in each other, half a
+    character.
+    """
     require_ordinary(path, MAX_JSON)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes().decode(), parse_int=_whole_number)
+        json.dumps(content, ensure_ascii=False).encode()
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path} is not JSON: {error}; make it again") from None
+    if not _is_shallow(content):
+        raise RecordError(f"{path} is nested deeper than {MOST_NESTED} lists; make it again")
+    return content
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits, at most {MOST_DIGITS} are read")
+    return int(digits)
+
+
+def _is_shallow(content: Any) -> bool:
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(MOST_NESTED):
+        inside = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [each for part in inside for each in part if isinstance(each, dict | list)]
+        if not level:
+            return True
+    return False
 
 
 def sha256(path: Path) -> str:

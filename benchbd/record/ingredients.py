@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchbd.record.keys import attack_key, cell_key, folder_name
+from benchbd.record.keys import MODEL_ONLY, attack_key, cell_key, folder_name
 from benchbd.record.part import StoredPart
 from benchbd.record.plugin_record import PluginRecord
 
@@ -29,6 +29,12 @@ class Ingredients(StoredPart):
         """A name for its folder that tells a person what is inside, made unique by the key."""
         labels = (self.attack.label, self.dataset.label, self.model.label)
         return folder_name(*labels, self.seed, self.attack_key)
+
+    def may_be_attacked(self, family: str) -> bool:
+        """Whether its model may hold a backdoor: all but those of which no image was poisoned.
+        family: of the attack; of a model that came without its training set nothing is known.
+        """
+        return family == MODEL_ONLY or self.attack.params.get("poison_ratio") != 0
 
     def coordinates(self, defense: PluginRecord, clean_budget: float) -> Coordinates:
         """The cell in which a defense with this share of clean data meets the attacked model."""

@@ -16,6 +16,9 @@ KEY_DIGITS = 12
 MODEL_ONLY = "model-only"
 """The family of a result that was imported without its training set."""
 
+UNDEFENDED = "none"
+"""The defense that leaves everything as it is."""
+
 Identity = list[object]
 """What of a plugin is part of a key: name, version of its results, parameters."""
 
@@ -51,6 +54,17 @@ def cell_key(attack: str, defense: Identity, clean_budget: float, protocol: str)
 def folder_name(attack: str, dataset: str, model: str, seed: int, key: str) -> str:
     """A folder name that tells a person what is inside, made unique by the key."""
     return safe_name("-".join((attack, dataset, model, f"seed{seed}", key[:8])))
+
+
+def result_name(protocol: str, attack: str, defense: str, seed: int, key: str) -> str:
+    """Where the result of a cell stands under the results folder. protocol: with its version.
+    attack, defense: their labels.
+
+    >>> result_name("quick@2", "an_attack", "of:size", 3, "0123456789abcdef")
+    'quick/an_attack/of_size/3-0123456789ab.json'
+    """
+    folders = (protocol.partition("@")[0], safe_name(attack), safe_name(defense))
+    return "/".join((*folders, f"{seed}-{key[:KEY_DIGITS]}.json"))
 
 
 def safe_name(name: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from benchbd.errors import RecordError
 from benchbd.record.cell import Cell
-from benchbd.record.files import sha256
+from benchbd.record.cells import predictions_beside
 
 Predicted = tuple[Tensor, Tensor]
 """Predicted classes (N,) of the clean and (M,) of the triggered test images."""
@@ -22,14 +23,12 @@ def read_predictions(path: Path, cell: Cell) -> Predicted:
     """
     if cell.predictions is None:
         raise RecordError("it names no predictions")
-    beside = path.parent / Path(cell.predictions.file).name
-    if not beside.is_file():
-        raise RecordError(f"its predictions {beside.name} are missing")
-    if sha256(beside) != cell.predictions.sha256:
-        raise RecordError(f"its predictions {beside.name} do not have the digest that it names")
+    beside = predictions_beside(path, cell.predictions)
     try:
         stored = safetensors.torch.load(beside.read_bytes())
-        clean, triggered = (stored[name].long().flatten() for name in ("clean", "triggered"))
-    except (SafetensorError, LookupError) as error:
+        clean, triggered = stored["clean"], stored["triggered"]
+    except (SafetensorError, LookupError, OSError) as error:
         raise RecordError(f"its predictions {beside.name} cannot be read: {error}") from None
-    return clean, triggered
+    if {clean.dtype, triggered.dtype} != {torch.uint16}:
+        raise RecordError(f"its predictions {beside.name} are not whole numbers of 16 bits")
+    return clean.long().flatten(), triggered.long().flatten()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchbd.audit import reproduce as reproducing
-from benchbd.audit.reproduce import find_result, reproduce
+from benchbd.audit.reproduce import draw, find_result, reproduce
 from benchbd.errors import RecordError
 from benchbd.record.cells import read_cell
 from benchbd.record.files import write_json
@@ -21,7 +21,7 @@ from support.made_cells import make_cell, store
 def test_a_cell_made_again_is_the_same_to_the_last_prediction(path: Path, tmp_path: Path) -> None:
     found = reproduce(path, tmp_path / "again", "cpu")
     assert (found.differing_clean, found.differing_triggered, found.difference()) == (0, 0, 0.0)
-    assert found.note().level == "reproduced"
+    assert found.note().level == "reproduced by another"
 
 
 @pytest.mark.slow
@@ -64,3 +64,14 @@ def test_results_are_found_by_the_first_digits_of_their_key(tmp_path: Path) -> N
         find_result("0123456789", tmp_path)
     with pytest.raises(RecordError, match="at least 6 digits"):
         find_result(cell.key[:3], tmp_path)
+
+
+def test_a_lot_is_drawn_again_by_its_seed_and_of_results_that_ended_well(tmp_path: Path) -> None:
+    cells = [make_cell(seed=seed) for seed in range(9)]
+    folder = store([*cells, make_cell(seed=9, code="failed", reason="x")], tmp_path / "results")
+    drawn = [draw(folder, 3, seed) for seed in range(20)]
+    assert drawn[5] == draw(folder, 3, 5) and len(set(map(tuple, drawn))) > 10
+    assert {path for paths in drawn for path in paths} == {folder / cell.place for cell in cells}
+    assert len(draw(folder, 99, 0)) == 9
+    with pytest.raises(RecordError, match="nothing to draw from"):
+        draw(tmp_path / "nowhere", 3, 0)

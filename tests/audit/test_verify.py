@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
+from PIL import Image
 
+from benchbd.attack.attack import Attack
+from benchbd.audit.ground_truth import Answers, NotRead, counts_of, registered
+from benchbd.audit.reproduce import reproduce
 from benchbd.audit.verify import verify
+from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
 from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.registry import create
+from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell, Predictions
-from benchbd.record.cells import read_cell
+from benchbd.record.cells import ResultStore, read_cell
 from benchbd.record.files import sha256, write_json
+from benchbd.record.plugin_record import PluginRecord
 from support.forged import PREDICTIONS, check, rewrite
-from support.made_cells import make_cell, provided, store
+from support.made_cells import provided
 
 Change = Callable[[Cell], Cell]
 
@@ -78,20 +89,100 @@ def test_impossible_counts_are_found_out(path: Path) -> None:
     assert "ASR + RC exceeds 1" in check(path).faults[0]
 
 
-def test_cells_of_one_attacked_model_must_agree_on_it(tmp_path: Path) -> None:
-    other = Metrics(acc=0.5, asr=1.0, rc=0.0)
-    folder = store(
-        [make_cell(defense="x"), make_cell(defense="y", baseline=other), make_cell(defense="z")],
-        tmp_path,
+@pytest.fixture(scope="module")
+def honest_store(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two real cells of one attacked model, one of them without a defense."""
+    folder = tmp_path_factory.mktemp("results")
+    for name in ("clp", "none"):
+        made = create(Defense, name).defense(stored.path, device="cpu", protocol="trial@1")
+        ResultStore(folder).write(made.cell.place, made.cell, made.predictions())
+    return folder
+
+
+@pytest.fixture
+def results(honest_store: Path, tmp_path: Path) -> Path:
+    """A copy of the real store to change."""
+    return Path(shutil.copytree(honest_store, tmp_path / "results"))
+
+
+def faults_in(results: Path) -> dict[str, tuple[str, ...]]:
+    """By the path inside of the folder; of files with faults alone."""
+    found = verify([results])
+    return {str(each.path.relative_to(results)): each.faults for each in found if each.faults}
+
+
+def of_defense(results: Path, name: str) -> Path:
+    (path,) = results.glob(f"trial/*/{name}/*.json")
+    return path
+
+
+def test_a_store_of_honest_cells_has_no_faults_nor_have_its_parts(results: Path) -> None:
+    assert faults_in(results) == faults_in(of_defense(results, "clp").parent) == {}
+    assert {each.level for each in verify([results])} == {"recomputed"}
+
+
+def test_a_copy_in_another_place_is_at_fault_and_the_honest_file_is_not(results: Path) -> None:
+    honest = of_defense(results, "clp")
+    for copy in ("0-aaaaaaaaaaaa", "9-zzz"):
+        shutil.copy(honest, honest.with_name(f"{copy}.json"))
+    shutil.copytree(results / "trial", results / "a" / "trial")
+    wrong = faults_in(results)
+    assert len(wrong) == 6 and str(honest.relative_to(results)) not in wrong
+    assert all("it is not in its place, which is trial/" in faults[0] for faults in wrong.values())
+
+
+def test_files_with_one_cell_that_are_named_themselves_count_once(results: Path) -> None:
+    honest = of_defense(results, "clp")
+    copy = shutil.copy(honest, honest.with_name("copy.json"))
+    faults = [each.faults for each in verify([honest, copy, honest])]
+    assert faults == [(), (f"it holds the same cell as {honest}",), ()]
+
+
+def test_a_forged_baseline_convicts_nobody_else(results: Path) -> None:
+    """DER grows with a baseline that is better than what the undefended cell measured."""
+    path = of_defense(results, "clp")
+    cell = read_cell(path)
+    assert cell.baseline is not None and cell.counts is not None
+    baseline = cell.baseline.model_copy(update={"acc": 0.0})
+    rewrite(path, baseline=baseline, metrics=Metrics.from_counts(cell.counts, baseline), doubts=())
+    wrong = faults_in(results)
+    assert set(wrong) == {str(path.relative_to(results))}
+    assert "is not what the cell without a defense measured" in wrong.popitem()[1][-1]
+
+
+@pytest.mark.parametrize("said", [(), ("all is well",)], ids=["left out", "made up"])
+def test_doubts_must_be_those_that_the_numbers_give(path: Path, said: tuple[str, ...]) -> None:
+    """A model that predicts one class for everything: its ACC is that of guessing."""
+    ones = safetensors.torch.load_file(path.with_name(PREDICTIONS))
+    path.with_name(PREDICTIONS).write_bytes(
+        safetensors.torch.save({name: torch.ones_like(each) for name, each in ones.items()})
     )
-    disagreeing = [
-        any("its baseline is not the one" in fault for fault in each.faults)
-        for each in verify([folder])
-    ]
-    assert disagreeing == [False, True, False]
+    test, triggered = Answers().of(read_cell(path))
+    predicted = (torch.ones(len(test)).long(), torch.ones(len(triggered)).long())
+    counts = counts_of(predicted, test, triggered)
+    rewrite(
+        path,
+        counts=counts,
+        metrics=Metrics.from_counts(counts, read_cell(path).baseline),
+        predictions=Predictions(file=PREDICTIONS, sha256=sha256(path.with_name(PREDICTIONS))),
+        doubts=said,
+    )
+    faults = check(path).faults
+    assert any("leaves out a doubt: the defended model predicts one class" in f for f in faults)
+    assert ("nothing gives rise to its doubt: all is well" in faults) == bool(said)
 
 
-def test_a_missing_data_set_leaves_a_cell_self_reported(path: Path, tmp_path: Path) -> None:
+def test_predictions_of_classes_that_there_are_not_are_found_out(path: Path) -> None:
+    given = safetensors.torch.load_file(path.with_name(PREDICTIONS))
+    given["clean"][0] = 4711
+    path.with_name(PREDICTIONS).write_bytes(safetensors.torch.save(given))
+    rewrite(
+        path, predictions=Predictions(file=PREDICTIONS, sha256=sha256(path.with_name(PREDICTIONS)))
+    )
+    assert "name other classes than the 10 of the data set" in check(path).faults[0]
+
+
+def test_a_missing_data_set_leaves_a_cell_as_stated(path: Path, tmp_path: Path) -> None:
     dataset = provided("imagefolder", provider="benchbd")
     params = create("dataset", "imagefolder", {"path": str(tmp_path / "nowhere")})
     about = read_cell(path).cell
@@ -104,8 +195,62 @@ def test_a_missing_data_set_leaves_a_cell_self_reported(path: Path, tmp_path: Pa
     )
     rewrite(path, cell=about.model_copy(update={"dataset": absent}))
     found = check(path)
-    assert (found.faults, found.level) == ((), "self-reported")
+    assert (found.faults, found.level) == ((), "as stated")
     assert "nowhere" in found.obstacle
+
+
+def with_dataset(path: Path, name: str, params: dict[str, Any]) -> Path:
+    """The cell as if it were of that data set with these parameters beside its defaults."""
+    plugin = create("dataset", name)
+    record = PluginRecord.of(plugin)
+    about = read_cell(path).cell
+    record = record.model_copy(update={"params": record.params | params})
+    return rewrite(path, cell=about.model_copy(update={"dataset": record}))
+
+
+def test_a_result_does_not_choose_the_folder_that_is_read(path: Path, tmp_path: Path) -> None:
+    """A folder of pictures that is there: without a word of who verifies it is not looked at."""
+    pictures = tmp_path / "pictures"
+    for number in range(10):
+        for place in range(5):
+            file = pictures / f"class{number}" / f"{place}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(file)
+    with_dataset(path, "imagefolder", {"path": str(pictures)})
+    found = check(path)
+    assert (found.faults, found.level) == ((), "as stated")
+    assert "`--at dataset.path=PATH`" in found.obstacle
+    with pytest.raises(NotRead, match="a result must not choose what is read"):
+        reproduce(path, tmp_path / "again")
+    (allowed,) = verify([path], {"dataset.path": pictures})
+    assert "clean and triggered images, the data set gives (10, 9)" in allowed.faults[0]
+
+
+def test_a_result_neither_fetches_data_nor_says_where_they_lie(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a data set puts aside is not taken from a result: the standard folder is looked at."""
+    monkeypatch.setenv("BENCHBD_DATA", str(tmp_path / "standard"))
+    with_dataset(path, "cifar10", {"path": str(tmp_path / "elsewhere"), "download": True})
+    found = check(path)
+    assert (found.faults, found.level) == ((), "as stated")
+    assert "standard" in found.obstacle and "elsewhere" not in found.obstacle
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_file_that_an_attack_names_is_read_where_the_verifier_says(
+    path: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "trigger.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    record = PluginRecord.of(create("attack", "blended", {"image": str(picture)}))
+    elsewhere = record.model_copy(update={"params": record.params | {"image": "/nowhere.png"}})
+    with pytest.raises(NotRead, match=r"`--at attack\.image=PATH`"):
+        registered(Attack, elsewhere)
+    assert registered(Attack, elsewhere, {"attack.image": picture}).params["image"] == str(picture)
+    Image.new("RGB", (8, 8), "red").save(picture)
+    with pytest.raises(RecordError, match="another one here"):
+        registered(Attack, elsewhere, {"attack.image": picture})
 
 
 def test_what_is_no_result_is_a_fault_and_what_is_nowhere_an_error(tmp_path: Path) -> None:

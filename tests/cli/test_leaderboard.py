@@ -59,7 +59,7 @@ def test_check_notices_every_change_and_writes_nothing(
 
 def test_a_new_result_puts_the_board_out_of_date(results: Path) -> None:
     call("leaderboard", "build")
-    store([make_cell("c", "x")], results / "more")
+    store([make_cell("c", "x")], results)
     assert call("leaderboard", "build", "--check").exit_code == 1
 
 
@@ -166,7 +166,7 @@ def test_export_writes_every_form(results: Path, tmp_path: Path, form: str, star
 def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) -> None:
     call("leaderboard", "build")
     assert call("leaderboard", "diff", "leaderboard", results).exit_code == 0
-    store([make_cell("c", "x")], results / "more")
+    store([make_cell("c", "x")], results)
     found = call("leaderboard", "diff", "leaderboard", results)
     assert (
         found.exit_code,
@@ -188,12 +188,12 @@ def test_what_was_checked_here_is_noted_and_shown(
     def shown() -> str:
         return call("leaderboard", "show", "--attack", "badnet").stdout
 
-    assert "self-reported" in shown()
+    assert "as stated" in shown()
     assert "1 recomputed" in call("verify", folder, "--note", "leaderboard/trust.json").stdout
     assert "recomputed" in shown()
     again = call("reproduce", key[:12], "--device", "cpu", "--note", "leaderboard/trust.json")
     assert (again.exit_code, again.stdout.count("predictions that differ: 0 of")) == (0, 2)
-    assert "reproduced" in shown()
+    assert "reproduced by another" in shown()
 
 
 @pytest.mark.slow

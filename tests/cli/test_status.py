@@ -30,7 +30,7 @@ def test_doubts_of_a_cell_are_shown(tmp_path: Path) -> None:
     )
     assert text.splitlines() == [
         "trial: 2 ok",
-        "  doubtful trial/00000.json: the attack did not take",
+        f"  doubtful {make_cell().place}: the attack did not take",
     ]
 
 
@@ -45,7 +45,7 @@ def test_a_seed_far_from_its_siblings_is_shown(tmp_path: Path) -> None:
     text = told(store(cells, tmp_path))
     assert text.splitlines() == [
         "trial: 6 ok",
-        "  doubtful trial/00002.json: seed 2 lies far from its siblings in ASR: 80.0 %",
+        f"  doubtful {cells[2].place}: seed 2 lies far from its siblings in ASR: 80.0 %",
     ]
 
 

@@ -23,7 +23,7 @@ def test_faults_are_named_and_end_it_with_five(tmp_path: Path) -> None:
     ended = benchbd("verify", "trial", cwd=tmp_path)
     assert ended.returncode == 5
     *faults, last = ended.stdout.splitlines()
-    assert all(fault.startswith("fault trial/00000.json: ") for fault in faults)
+    assert all(fault.startswith(f"fault {make_cell().place}: ") for fault in faults)
     assert "is provided by 'somebody', which is not installed here" in faults[0]
     assert last == "1 with faults"
 

@@ -247,7 +247,7 @@ def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
         "Parameters",
         "Provenance",
         "poison_ratio",
-        "self-reported",
+        "as stated",
     ):
         assert words in sheet.inner_text()
     assert sheet.locator("svg polyline").count() >= 3

@@ -79,7 +79,7 @@ def measured(hits: tuple[int, int, int], baseline: Metrics | None) -> dict[str, 
 
 
 def store(cells: Sequence[Cell], folder: Path) -> Path:
-    """Write cells as result files of plain names; the folder."""
-    for place, cell in enumerate(cells):
-        ResultStore(folder).write(f"trial/{place:05d}.json", cell)
+    """Write cells as result files, each in its place; the folder."""
+    for cell in cells:
+        ResultStore(folder).write(cell.place, cell)
     return folder

@@ -10,8 +10,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from benchbd.errors import ConfigError, nearest
-from benchbd.leaderboard.board.families import UNDEFENDED
 from benchbd.options import read_yaml
+from benchbd.record.keys import UNDEFENDED
 from benchbd.running.protocol import ChoiceOrName, Part, parse
 
 

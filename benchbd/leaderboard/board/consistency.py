@@ -1,13 +1,82 @@
-"""What in a cell cannot be true together, seen from the cell alone."""
+"""What in a cell cannot be true together, seen from the cell alone; that it lies in its place; that
+it agrees with the cell without a defense on the model that was attacked.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
 from benchbd.measure.shares import Counts, Metrics
 from benchbd.record.cell import Cell
-from benchbd.record.keys import KEY_DIGITS
+from benchbd.record.keys import KEY_DIGITS, UNDEFENDED
 
 MOST = 2**53
 """The largest figure of which every table keeps all digits."""
+
+OneModel = tuple[str, str, float]
+"""Protocol, key of the attacked model, share of clean data: of one cell without a defense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a cell says of an attacked model: its ACC, ASR and RC before the defense, if it does."""
+
+    model: OneModel
+    shares: tuple[float | None, ...] | None
+
+    @classmethod
+    def stated(cls, cell: Cell) -> Self:
+        """By the baseline of a cell."""
+        return cls._of(cell, cell.baseline)
+
+    @classmethod
+    def measured(cls, cell: Cell) -> Self | None:
+        """By the metrics of a cell without a defense; None for one with a defense."""
+        undefended = cell.cell.defense.name == UNDEFENDED and cell.metrics is not None
+        return cls._of(cell, cell.metrics) if undefended else None
+
+    @classmethod
+    def _of(cls, cell: Cell, metrics: Metrics | None) -> Self:
+        about = cell.cell
+        shares = None if metrics is None else (metrics.acc, metrics.asr, metrics.rc)
+        return cls((cell.protocol, about.attack_key, about.clean_budget), shares)
+
+
+@dataclass(frozen=True)
+class Undefended:
+    """What cells without a defense measured of each attacked model. Cells that contradict each
+    other, as only forged ones can, are no reference for anybody.
+    """
+
+    _found: dict[OneModel, set[tuple[float | None, ...] | None]] = field(default_factory=dict)
+
+    def add(self, measured: Baseline | None) -> None:
+        if measured is not None:
+            self._found.setdefault(measured.model, set()).add(measured.shares)
+
+    def fault(self, stated: Baseline) -> str:
+        """Why a baseline is not to be believed; empty where nothing speaks against it."""
+        known = self._found.get(stated.model, set())
+        if stated.shares is None or len(known) != 1 or stated.shares in known:
+            return ""
+        return (
+            f"its baseline (ACC, ASR, RC) {stated.shares} is not what the cell without a defense "
+            f"measured of the same attacked model, {next(iter(known))}"
+        )
+
+
+def misplaced(cell: Cell, path: Path, folder: Path) -> str:
+    """Why the file at `path`, found in `folder`, is not where a store keeps this cell; empty when
+    it is. The folder may be one inside of the store.
+    """
+    own, here = Path(cell.place).parts, path.relative_to(folder).parts
+    above = folder.resolve().parts
+    inside = (*above[len(above) - max(0, len(own) - len(here)) :], *here)
+    if inside == own:
+        return ""
+    return f"it is not in its place, which is {cell.place} in the folder of the results"
 
 
 def contradictions(cell: Cell) -> list[str]:

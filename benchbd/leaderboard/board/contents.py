@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from benchbd.leaderboard.board.detection import Detecting
-from benchbd.leaderboard.board.families import UNDEFENDED, AttackKind, DefenseKind
+from benchbd.leaderboard.board.families import AttackKind, DefenseKind
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.ranking import AttackedModel, Ranking
 from benchbd.leaderboard.board.row import Row, TableKey
 from benchbd.leaderboard.board.trust import TrustLevel
+from benchbd.record.keys import UNDEFENDED
 
 TAKES = 0.1
 """ASR without a defense, the mean over seeds, from which on an attack is a threat."""

@@ -19,9 +19,6 @@ from benchbd.record.keys import MODEL_ONLY
 OWN = "benchbd"
 """The distribution whose catalogue is the same for everybody."""
 
-UNDEFENDED = "none"
-"""The defense that leaves everything as it is."""
-
 ATTACK_FAMILIES = ("data-poisoning", "training-controlled", MODEL_ONLY)
 DEFENSE_FAMILIES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
 UNKNOWN_FAMILY = "unknown"

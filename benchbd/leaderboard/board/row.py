@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from benchbd.errors import RecordError
-from benchbd.leaderboard.board.consistency import contradictions
+from benchbd.leaderboard.board.consistency import (
+    Baseline,
+    Undefended,
+    contradictions,
+    misplaced,
+)
 from benchbd.leaderboard.board.curves import Trace, traces
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.text import label, one_line
@@ -93,21 +98,30 @@ class Row:
 
 
 def read_rows(folder: Path, ledger: Ledger) -> tuple[list[Row], list[str]]:
-    """Rows of all result files under `folder`, by name, and what is wrong with the others."""
-    rows, faults = [], []
-    keys: dict[str, str] = {}
+    """Rows of all result files under `folder`, by name, and what is wrong with the others: files
+    that are not in their place, that contradict themselves, or the cell without a defense.
+    """
+    found: dict[str, tuple[Row, Baseline]] = {}
+    faults: dict[str, str] = {}
+    undefended = Undefended()
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.json")}
-    for name, path in sorted(paths.items()):
+    for name, path in paths.items():
         try:
-            row = row_of(read_cell(path), one_line(name), ledger)
-            if row.key in keys:
-                raise RecordError(f"it holds the same cell as {keys[row.key]}")
+            cell = read_cell(path)
+            if wrong := misplaced(cell, path, folder):
+                raise RecordError(wrong)
+            found[name] = row_of(cell, one_line(name), ledger), Baseline.stated(cell)
         except RecordError as error:
-            faults.append(f"{one_line(name)}: {one_line(error).replace(str(path), 'it')}")
+            faults[name] = one_line(error).replace(str(path), "it")
             continue
-        keys[row.key] = row.file
-        rows.append(row)
-    return rows, faults
+        undefended.add(Baseline.measured(cell))
+    faults |= {
+        name: wrong for name, (_, stated) in found.items() if (wrong := undefended.fault(stated))
+    }
+    return (
+        [row for name, (row, _) in sorted(found.items()) if name not in faults],
+        [f"{one_line(name)}: {fault}" for name, fault in sorted(faults.items())],
+    )
 
 
 def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:

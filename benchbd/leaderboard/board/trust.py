@@ -1,8 +1,9 @@
 """How far a result is believed, and the file in which whoever checked it notes that.
 
-    self-reported   the file is whole; its numbers are its author's word
-    recomputed      the metrics follow from the stored predictions and the labels of the data set
-    reproduced      the cell was run again here, and came out the same within the tolerance
+    as stated               the file is whole; its numbers are its author's word
+    recomputed              the metrics follow from the stored predictions and the labels of the
+                            data set; that a defense made these predictions is its author's word
+    reproduced by another   the cell was run again here, and came out the same within the tolerance
 
 The notes (`trust.json`: key -> digest, level, difference) are made by `benchbd verify --note` and
 `benchbd reproduce --note`, not by who submits. A note holds for the very content that was checked
@@ -13,15 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from benchbd.errors import RecordError
 from benchbd.record.files import read_json, write_json
 
-TrustLevel = Literal["self-reported", "recomputed", "reproduced"]
-LEVELS: tuple[TrustLevel, ...] = ("self-reported", "recomputed", "reproduced")
+TrustLevel = Literal["as stated", "recomputed", "reproduced by another"]
+LEVELS: tuple[TrustLevel, ...] = ("as stated", "recomputed", "reproduced by another")
+
+EARLIER = {"self-reported": "as stated", "reproduced": "reproduced by another"}
+"""What levels were called in earlier files of notes."""
+
+
+def _todays(level: Any) -> Any:
+    return EARLIER.get(level, level) if isinstance(level, str) else level
 
 
 class Note(BaseModel):
@@ -30,7 +38,7 @@ class Note(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
-    level: TrustLevel
+    level: Annotated[TrustLevel, BeforeValidator(_todays)]
     difference: float | None = None
 
 
@@ -67,13 +75,13 @@ def add_notes(path: Path, notes: Ledger) -> Path:
 
 
 def level_of(ledger: Ledger, key: str, digest: str) -> TrustLevel:
-    """How far the result of that key and digest is trusted: "self-reported" unless the ledger has a
+    """How far the result of that key and digest is trusted: "as stated" unless the ledger has a
     note on exactly that content.
     """
     note = ledger.get(key)
-    return note.level if note is not None and note.digest == digest else "self-reported"
+    return note.level if note is not None and note.digest == digest else "as stated"
 
 
 def lowest(levels: list[TrustLevel]) -> TrustLevel:
     """What a figure made of several results may claim."""
-    return min(levels, key=LEVELS.index, default="self-reported")
+    return min(levels, key=LEVELS.index, default="as stated")

@@ -9,7 +9,7 @@ import pytest
 
 from benchbd.leaderboard.board.row import MOST_DOUBTS, read_rows, row_of, stated_family
 from benchbd.measure.shares import Metrics
-from support.made_cells import make_cell, store
+from support.made_cells import make_cell, provided, store
 
 
 def test_a_row_has_the_figures_of_its_cell() -> None:
@@ -69,12 +69,51 @@ def test_a_family_is_what_the_result_says(said: dict[str, object], family: str) 
     assert stated_family(said, "attack") == family
 
 
-def test_of_two_files_with_one_cell_the_first_by_name_counts(tmp_path: Path) -> None:
-    folder = store([make_cell()], tmp_path)
+def test_a_file_that_is_not_in_its_place_is_left_out(tmp_path: Path) -> None:
+    """A copy under a name that comes first takes nothing from the file in the right place."""
+    folder = store([make_cell(hits=(900, 80, 720))], tmp_path)
     (path,) = folder.rglob("*.json")
-    shutil.copy(path, path.with_name("zz.json"))
-    path.with_name("other.json").write_text("{}")
+    other = store([make_cell(hits=(999, 0, 899))], tmp_path / "other")
+    shutil.move(next(other.rglob("*.json")), path.with_name("00.json"))
+    shutil.copytree(folder / "trial", folder / "a" / "trial")
     rows, faults = read_rows(folder, {})
-    assert [row.file for row in rows] == ["trial/00000.json"]
-    assert [fault.partition(":")[0] for fault in faults] == ["trial/other.json", "trial/zz.json"]
-    assert "the same cell as trial/00000.json" in faults[1]
+    assert [(row.file, row.hits["asr"]) for row in rows] == [(make_cell().place, (80, 900))]
+    assert len(faults) == 3
+    assert all(f"its place, which is {make_cell().place}" in fault for fault in faults)
+
+
+def test_results_of_one_protocol_are_in_place_in_its_own_folder(tmp_path: Path) -> None:
+    folder = store([make_cell()], tmp_path)
+    rows, faults = read_rows(folder / "trial" / "patch", {})
+    assert ([row.key for row in rows], faults) == ([make_cell().key], [])
+
+
+def test_a_baseline_that_is_not_what_none_measured_is_left_out(tmp_path: Path) -> None:
+    """The cell that states it alone: those that come after it are honest."""
+    better = Metrics(acc=0.5, asr=1.0, rc=0.0)
+    cells = [
+        make_cell(defense="none", hits=(950, 900, 0)),
+        make_cell(defense="a_liar", baseline=better),
+        make_cell(defense="mend"),
+        make_cell(defense="a_liar", seed=1, baseline=better),
+    ]
+    rows, faults = read_rows(store(cells, tmp_path), {})
+    assert {(row.defense.name, row.seed) for row in rows} == {
+        ("none", 0),
+        ("mend", 0),
+        ("a_liar", 1),
+    }
+    (fault,) = faults
+    assert fault.startswith(f"{cells[1].place}: its baseline (ACC, ASR, RC) (0.5, 1.0, 0.0)")
+
+
+def test_undefended_cells_that_contradict_each_other_are_no_reference(tmp_path: Path) -> None:
+    forged = provided("none", more=1)
+    own = Metrics(acc=0.1, asr=0.1, rc=0.0)
+    cells = [
+        make_cell(defense="none", hits=(950, 900, 0)),
+        make_cell(defense=forged, hits=(100, 90, 0), baseline=own),
+        make_cell(),
+    ]
+    rows, faults = read_rows(store(cells, tmp_path), {})
+    assert (len(rows), faults) == (3, [])

@@ -13,25 +13,37 @@ from support.made_cells import make_cell, store
 
 
 def test_a_note_holds_for_its_digest_alone() -> None:
-    ledger = {"key": Note(digest="d", level="reproduced")}
-    assert level_of(ledger, "key", "d") == "reproduced"
-    assert level_of(ledger, "key", "other") == "self-reported"
-    assert level_of(ledger, "another", "d") == "self-reported"
+    ledger = {"key": Note(digest="d", level="reproduced by another")}
+    assert level_of(ledger, "key", "d") == "reproduced by another"
+    assert level_of(ledger, "key", "other") == "as stated"
+    assert level_of(ledger, "another", "d") == "as stated"
 
 
 def test_a_level_never_sinks_for_the_same_content(tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
-    add_notes(path, {"key": Note(digest="d", level="reproduced", difference=0.0)})
+    add_notes(path, {"key": Note(digest="d", level="reproduced by another", difference=0.0)})
     add_notes(
         path,
         {"key": Note(digest="d", level="recomputed"), "two": Note(digest="e", level="recomputed")},
     )
     assert {key: note.level for key, note in read_ledger(path).items()} == {
-        "key": "reproduced",
+        "key": "reproduced by another",
         "two": "recomputed",
     }
     add_notes(path, {"key": Note(digest="new", level="recomputed")})
     assert read_ledger(path)["key"].level == "recomputed"
+
+
+def test_notes_in_earlier_words_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    path.write_text(
+        '{"one": {"digest": "d", "level": "reproduced", "difference": 0.0},'
+        ' "two": {"digest": "d", "level": "self-reported"}}'
+    )
+    assert {key: note.level for key, note in read_ledger(path).items()} == {
+        "one": "reproduced by another",
+        "two": "as stated",
+    }
 
 
 def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
@@ -45,8 +57,8 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
 def test_an_entry_claims_what_its_least_checked_seed_may(tmp_path: Path) -> None:
     cells = [make_cell(seed=0), make_cell(seed=1)]
     folder = store(cells, tmp_path / "results")
-    notes = {cell.key: Note(digest=cell.digest, level="reproduced") for cell in cells}
-    assert read_board(folder, notes).sections[0].entries[0].trust == "reproduced"
+    notes = {cell.key: Note(digest=cell.digest, level="reproduced by another") for cell in cells}
+    assert read_board(folder, notes).sections[0].entries[0].trust == "reproduced by another"
     notes[cells[1].key] = Note(digest=cells[1].digest, level="recomputed")
     assert read_board(folder, notes).sections[0].entries[0].trust == "recomputed"
-    assert lowest([]) == "self-reported"
+    assert lowest([]) == "as stated"

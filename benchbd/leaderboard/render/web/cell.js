@@ -31,7 +31,7 @@ function cellSheet(entry) {
 }
 
 function chips(entry) {
-  const level = { "self-reported": "self-reported: its author's word", recomputed: "recomputed from its predictions", reproduced: "reproduced by somebody else" };
+  const level = { "as stated": "as stated: its author's word", recomputed: "recomputed from its predictions", "reproduced by another": "reproduced by another" };
   return [
     h("span", { class: "status", data: { status: statusOf(entry) } }, statusWords(entry)),
     entry.measured > 0 && h("span", { class: "badge" }, level[entry.trust]),

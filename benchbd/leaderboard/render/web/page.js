@@ -97,7 +97,7 @@ function footer() {
   const faults = DATA.faults.length > 0 && h("details", {}, h("summary", {}, `${counted(DATA.faults.length, "file")} not believed`), h("ul", {}, DATA.faults.map((fault) => h("li", {}, fault))));
   return h("footer", {},
     h("details", { open: innerWidth > 900 }, h("summary", {}, "How to read this"), h("p", { class: "note" }, DATA.about),
-      h("dl", {}, h("dt", {}, "self-reported"), h("dd", {}, "the numbers are their author's word"), h("dt", {}, "recomputed"), h("dd", {}, "the metrics follow from the stored predictions"), h("dt", {}, "reproduced"), h("dd", {}, "somebody else ran the cell again with the same outcome")),
+      h("dl", {}, h("dt", {}, "as stated"), h("dd", {}, "the numbers are their author's word"), h("dt", {}, "recomputed"), h("dd", {}, "the metrics follow from the stored predictions, which are their author's word"), h("dt", {}, "reproduced by another"), h("dd", {}, "somebody else ran the cell again with the same outcome")),
       h("p", { class: "note" }, "Keys: arrows move in the matrix and between tabs, Enter opens a cell, Escape closes it, a title sorts.")),
     faults,
     h("details", {}, h("summary", {}, "Cite this board"), h("pre", {}, cite), copyButton(cite, "copy BibTeX")),
