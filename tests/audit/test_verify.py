@@ -18,6 +18,7 @@ from benchbd.audit.reproduce import reproduce
 from benchbd.audit.verify import verify
 from benchbd.defense.defense import Defense
 from benchbd.errors import RecordError
+from benchbd.leaderboard.board.trust import read_ledger
 from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
@@ -25,6 +26,7 @@ from benchbd.record.cell import Cell, Predictions
 from benchbd.record.cells import ResultStore, read_cell
 from benchbd.record.files import sha256, write_json
 from benchbd.record.plugin_record import PluginRecord
+from support.command_line import benchbd
 from support.forged import PREDICTIONS, check, rewrite
 from support.made_cells import provided
 
@@ -251,6 +253,14 @@ def test_a_file_that_an_attack_names_is_read_where_the_verifier_says(
     Image.new("RGB", (8, 8), "red").save(picture)
     with pytest.raises(RecordError, match="another one here"):
         registered(Attack, elsewhere, {"attack.image": picture})
+
+
+def test_a_sample_of_a_store_is_run_again_and_noted(results: Path, tmp_path: Path) -> None:
+    words = ("--results", "results", "--device", "cpu", "--note", "trust.json")
+    ended = benchbd("reproduce", "--sample", "2", "--seed", "1", *words, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "2 of 2 reproduced")
+    levels = {key: note.level for key, note in read_ledger(tmp_path / "trust.json").items()}
+    assert levels == {each.key: "reproduced by another" for each in ResultStore(results)}
 
 
 def test_what_is_no_result_is_a_fault_and_what_is_nowhere_an_error(tmp_path: Path) -> None:
