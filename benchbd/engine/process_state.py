@@ -254,6 +254,18 @@ def restore(before: dict[str, Any]) -> None:
             put(before[name])
 
 
+@contextmanager
+def kept_settings() -> Iterator[None]:
+    """Afterwards all is set as it was, say by plugins that set something when they are imported.
+    Functions stay: a library that replaces some when it is imported counts on them.
+    """
+    before = settings()
+    try:
+        yield
+    finally:
+        restore(before)
+
+
 def generators() -> dict[str, Any]:
     """The states of the process-wide generators."""
     return {

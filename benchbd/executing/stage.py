@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from benchbd.attack.attack import Attack
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
-from benchbd.engine.process_state import restore, settings
+from benchbd.engine.process_state import kept_settings
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
 from benchbd.plugin.registry import create, load
@@ -265,12 +265,8 @@ def _run(path: Path) -> None:
     spec = read_spec(path)
     if spec.argv:
         sys.argv = list(spec.argv)  # of which the provenance of a result tells
-    before = settings()
-    try:
-        with use_threads(spec.threads):
-            spec.run()
-    finally:
-        restore(before)  # what was set on the way, say by an import, is not for the next stage here
+    with kept_settings(), use_threads(spec.threads):
+        spec.run()
 
 
 def _ended(work: Callable[[], None]) -> Ended:

@@ -17,6 +17,7 @@ from benchbd.defense.case import Case
 from benchbd.defense.defense import Defense
 from benchbd.defense.describe import coordinates
 from benchbd.engine.hardware import Hardware, hardware, use_threads
+from benchbd.engine.process_state import kept_settings
 from benchbd.engine.progress import reporting
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, ConfigError, NotApplicable, nearest
@@ -120,7 +121,7 @@ def _require_defenses_alone(options: RunOptions) -> None:
     """
     for kind, given in (("dataset", options.dataset), ("model", options.model)):
         if given is not None:
-            load(kind, given)
+            _load(kind, given)
     made = {"attack": options.attack, "seed": options.seed}
     stray = [f"--{name}" for name, given in made.items() if given is not None]
     stray += [f"--set {name}" for name in options.settings if not name.startswith("defense.")]
@@ -146,7 +147,7 @@ def _require_as_named(attack: AttackResult, options: RunOptions) -> None:
 
 def _called(kind: str, given: str) -> str:
     """The plugin's own name for itself, with the variant of a provider that was asked for."""
-    name, variant = load(kind, given).name, "" if is_file(given) else given.partition(":")[2]
+    name, variant = _load(kind, given).name, "" if is_file(given) else given.partition(":")[2]
     return f"{name}:{variant}" if variant else name
 
 
@@ -251,7 +252,7 @@ def _plugins(
     word = kind.kind
     prefix = f"{word}."
     wanted = {key.removeprefix(prefix) for key in settings if key.startswith(prefix)}
-    classes = {name: load(kind, name) for name in dict.fromkeys(names)}
+    classes = {name: _load(word, name) for name in dict.fromkeys(names)}
     for parameter in wanted:
         if classes and not any(parameter in cls.model_fields for cls in classes.values()):
             raise ConfigError(next(iter(classes.values())).unknown(parameter))
@@ -275,6 +276,12 @@ def _values(
         if owner == kind and (name in cls.model_fields or not skip_unknown):
             values[name] = cls.parse(name, value) if isinstance(value, str) else value
     return values
+
+
+@kept_settings()
+def _load(kind: str, name: str) -> type[Plugin]:
+    """The class of a plugin, with nothing set otherwise by its import."""
+    return load(kind, name)
 
 
 def _require_kinds(settings: dict[str, Any]) -> None:

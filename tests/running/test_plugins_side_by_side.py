@@ -131,3 +131,12 @@ def test_an_attack_leaves_the_process_as_it_was(
     assert [cell.status.code for cell in run.cells] == ["ok"]
     assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, tmp_path)
     assert (tmp_path / "record/kept/attack_result.pt").is_file()
+
+
+def test_a_plugin_that_is_imported_changes_nothing_for_the_others(here: Path, alone: Any) -> None:
+    text = PLUGIN.format(act="pass", end="return model.eval()")
+    text += "\ntorch.set_default_dtype(torch.float64)\nimport os\nos.umask(0o777)\nos.chdir('/')\n"
+    (here / "leaves.py").write_text(text)
+    run = benchbd.run(defense=["./leaves.py", "ft"], result_file="kept", settings=NEXT)
+    assert outcome(run.cells[1]) == alone
+    assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, here)
