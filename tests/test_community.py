@@ -184,10 +184,10 @@ def test_a_report_on_results_shows_submitted_texts_as_they_are(tmp_path: Path) -
     shutil.copytree(GITHUB, tmp_path / "ours" / ".github")
     board, theirs = tmp_path / "ours" / "leaderboard", tmp_path / "theirs"
     for folder in (board, theirs):
-        ResultStore(folder / "results").write("trial/patch/mend/0.json", make_cell())
+        ResultStore(folder / "results").write(make_cell().place, make_cell())
         (folder / "trust.json").write_text("{}")
     evil = make_cell(defense="```\n::error::@everyone")
-    ResultStore(theirs / "results").write("trial/patch/evil/0.json", evil)
+    ResultStore(theirs / "results").write(evil.place, evil)
     for folder in (board, theirs):
         build(folder)
     done = check(tmp_path / "ours", theirs, tmp_path / "report.md")

@@ -42,7 +42,7 @@ def results(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> P
         ResultStore(tmp_path_factory.mktemp("results")),
         (stored.test, stored.triggered),
     )
-    store.write("trial/none/0.json", result.cell, result.predictions())
+    store.write(result.cell.place, result.cell, result.predictions())
     clean, attacked = result.clean_predictions.clone(), result.triggered_predictions.clone()
     fooled = torch.nonzero(attacked == triggered.attacked_labels)[:7, 0]
     attacked[fooled] = triggered.true_labels[fooled]
@@ -55,11 +55,8 @@ def results(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> P
     metrics = Metrics.from_counts(counts, result.cell.baseline)
     cell = result.cell.model_copy(update={"cell": about, "counts": counts, "metrics": metrics})
     changed = type(result)(cell, result.model, clean, attacked)
-    store.write(
-        "trial/ft/0.json",
-        cell.model_copy(update={"key": cell.cell.key(cell.protocol)}),
-        changed.predictions(),
-    )
+    cell = cell.model_copy(update={"key": cell.cell.key(cell.protocol)})
+    store.write(cell.place, cell, changed.predictions())
     return store.folder
 
 

@@ -82,7 +82,7 @@ def test_files_that_are_not_believed_are_named_and_the_rest_is_built(results: Pa
     found = call("leaderboard", "build")
     assert found.exit_code == 0
     assert "broken.json" in found.stderr
-    assert "same cell as" in found.stderr
+    assert "copy.json: it is not in its place" in found.stderr
     assert "2 files not believed" in Path("leaderboard/LEADERBOARD.md").read_text()
 
 

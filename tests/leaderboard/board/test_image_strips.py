@@ -94,7 +94,7 @@ def test_a_strip_goes_with_its_attack_and_data_set(tmp_path: Path) -> None:
     strip = thumbnails(*pair(8))
     assert strip is not None
     for attack in ("patch", "blend"):
-        ResultStore(tmp_path).write(f"trial/{attack}/mend/0-0.json", make_cell(attack))
+        ResultStore(tmp_path).write(make_cell(attack).place, make_cell(attack))
     (tmp_path / "trial" / "patch" / strip_name("pictures")).write_bytes(strip)
     (tmp_path / "trial" / "blend" / strip_name("other_pictures")).write_bytes(strip)
     board = read_board(tmp_path, {})
