@@ -52,6 +52,6 @@ def _allowed(path: str) -> bool:
     here, temporary = str(Path.cwd()), tempfile.gettempdir()
     if path.startswith(here + os.sep) and here != temporary:
         return "__pycache__" in path
-    if path == temporary:  # where a file without a name is opened
-        return True
-    return path.startswith((temporary + os.sep, "/dev/", "/proc/")) or "__pycache__" in path
+    # a temporary file without a name is opened as the folder that it would lie in
+    elsewhere = path == temporary or path.startswith((temporary + os.sep, "/dev/", "/proc/"))
+    return elsewhere or "__pycache__" in path

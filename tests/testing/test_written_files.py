@@ -1,7 +1,9 @@
-"""Files that are written are noticed; temporary ones and those that are only read are not."""
+"""Files that are written while something runs are seen, but for those that are of no concern."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,26 +12,49 @@ import pytest
 from benchbd.testing.written_files import writes
 
 
-def test_what_is_made_changed_and_removed_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "there").write_text("before")
+    return tmp_path
+
+
+def test_what_is_made_moved_and_removed_in_the_working_folder_is_seen(here: Path) -> None:
     with writes() as seen:
-        Path("new").write_text("text")
-        Path("folder").mkdir()
-        Path("there").unlink()
-    assert seen == ["new", "folder", "there"]
-    Path("later").write_text("text")
-    assert len(seen) == 3
+        Path("a").mkdir()
+        Path("a/b.txt").write_text("x")
+        Path("a/b.txt").rename("c.txt")
+        Path("c.txt").unlink()
+        Path("a").rmdir()
+    assert [Path(each).name for each in seen] == ["a", "b.txt", "b.txt", "c.txt", "a"]
 
 
-def test_reading_and_temporary_files_are_let_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "there").write_text("before")
-    monkeypatch.chdir(tmp_path)
-    with writes() as seen, tempfile.TemporaryFile() as file:
-        file.write(b"text")
-        Path("there").read_text()
+def test_what_is_only_read_is_not(here: Path) -> None:
+    Path("a.txt").write_text("x")
+    with writes() as seen:
+        Path("a.txt").read_text()
+    Path("after.txt").write_text("x")
     assert seen == []
+
+
+def test_temporary_files_elsewhere_and_byte_code_are_no_concern(here: Path) -> None:
+    with writes() as seen:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x")
+        Path("__pycache__").mkdir()
+        Path("__pycache__/a.pyc").write_bytes(b"x")
+    assert seen == []
+
+
+def test_one_within_another_hears_its_own_time(here: Path) -> None:
+    with writes() as outer:
+        Path("a").touch()
+        with writes() as inner:
+            Path("b").touch()
+    assert (inner, outer) == (["b"], ["a", "b"])
+
+
+@pytest.mark.slow
+def test_what_another_process_writes_is_not_heard(here: Path) -> None:
+    with writes() as seen:
+        subprocess.run([sys.executable, "-c", "open('a', 'w')"], check=True)
+    assert seen == [] and Path("a").exists()
