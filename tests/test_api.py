@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +134,3 @@ def test_a_name_of_the_door_for_executors_is_still_found_in_the_one_for_methods(
 def test_other_names_are_no_part_of_the_door() -> None:
     with pytest.raises(ImportError, match="cannot import name 'run_stages'"):
         from benchbd.api import run_stages  # type: ignore[attr-defined]  # noqa: F401
-
-
-def test_the_version_is_the_one_of_the_distribution() -> None:
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    assert benchbd.__version__ == project["version"]

@@ -1,4 +1,6 @@
-"""What is installed carries its types: a plugin that is written against it can be checked."""
+"""What is installed carries its version and its types: a plugin that is written against it can be
+checked.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,9 @@ def test_what_authors_write_is_typed_and_a_slip_is_found(
     found, summary = done.stdout.splitlines()
     assert found.startswith(f'slip.py:{line}: error: "CleanSet" has no attribute "training"')
     assert summary.startswith("Found 1 error in 1 file")
+
+
+def test_it_says_its_version(own: OwnEnvironment, tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    told = own.run("python -c 'import benchbd; print(benchbd.__version__)'", cwd=tmp_path)
+    assert told.strip() == project["version"]
