@@ -80,7 +80,8 @@ class KnownWork:
 
 @contextmanager
 def leading(records: Path, results: Path, controller: str) -> Iterator[None]:
-    """Be a controller inside: take away what dead ones have left, and at the end one's own specs.
+    """Be a controller inside: take away what dead ones have left, at the end with one's own specs.
+    By then stages of a controller have died, too, that was killed just before.
 
     Raises `Unwritable`, and `Busy` where another controller has that name.
     """
@@ -90,13 +91,16 @@ def leading(records: Path, results: Path, controller: str) -> Iterator[None]:
         try:
             yield
         finally:
-            for left in stale_specs(records, ending=controller):
+            for left in left_by_the_dead(records, results, ending=controller):
                 left.remove()
 
 
-def left_by_the_dead(records: Path, results: Path) -> Iterator[Leftover]:
-    """Claims, specs and temporary files, which nobody who lives looks at."""
-    return chain(dead_claims(records), stale_specs(records), dead_temporaries(records, results))
+def left_by_the_dead(records: Path, results: Path, ending: str = "") -> Iterator[Leftover]:
+    """Claims, specs and temporary files, which nobody who lives looks at; with the specs of the
+    controller that is `ending`.
+    """
+    specs = stale_specs(records, ending)
+    return chain(dead_claims(records), specs, dead_temporaries(records, results))
 
 
 def dead_claims(records: Path) -> Iterator[Leftover]:

@@ -23,6 +23,7 @@ from benchbd.executing.parcel import (
 from benchbd.executing.stage import Ended, claim_path, read_spec, run_stage
 from benchbd.matrices.matrix import Matrix
 from benchbd.record.claim import Busy, claim
+from benchbd.record.files import write_bytes
 from support.equal_results import assert_same
 
 
@@ -79,15 +80,16 @@ def _names(folder: Path) -> set[str]:
 @pytest.fixture
 def spec(tiny: Any, matrix_in: Any, tmp_path: Path) -> Path:
     """The spec of a stage that was not run."""
-    specs: list[Path] = []
+    specs: dict[Path, bytes] = {}
 
     class Keeps(Abroad):
         def start(self, spec: Path) -> Ended:
-            specs.append(spec.rename(spec.with_name("attack-kept.spec.json")))
+            specs[spec] = spec.read_bytes()
             return Ended(code="failed")
 
     matrix_in(tiny(attacks=["corner"])).run(Keeps(tmp_path, tmp_path))
-    return specs[0]
+    path, content = specs.popitem()
+    return write_bytes(path, content)  # a controller that ends takes its own specs away
 
 
 @pytest.mark.parametrize(

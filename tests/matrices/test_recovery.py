@@ -387,7 +387,7 @@ def _stored(path: Path) -> bool:
     spec = read_spec(path)
     if isinstance(spec, DefenseSpec):
         return ResultStore(spec.results).has(spec.result, spec.key)
-    return is_stored(spec.folder, spec.key)
+    return is_stored(spec.folder, spec.ingredients.attack_key)
 
 
 def _hear_interrupts() -> None:
