@@ -61,6 +61,7 @@ def load_yaml(path: Path) -> Any:
 def parse_yaml(text: str, source: str) -> Any:
     """What a text in YAML says; `source` is what an error calls it. Raises `ConfigError`."""
     try:
+        _require_shallow(text, source)
         loader = _Loader(_Named(text.encode(), source))
         node = loader.get_single_node()
         if node is None:
@@ -134,6 +135,28 @@ class _Loader(SafeLoader):
         node.value = [*merged.values(), *own]
 
 
+def _require_shallow(text: str, source: str) -> None:
+    """Raise for a text of many values or of great depth, seen one after the other. Old releases of
+    libyaml, which builds what lies in each other by calling itself, end the process for such a one.
+    """
+    loader, count, depth = _Loader(_Named(text.encode(), source)), 0, 0
+    while loader.check_event():
+        event: Any = loader.get_event()
+        count += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        _require_within(count, depth, event, source)
+
+
+def _require_within(count: int, depth: int, marked: yaml.Event | yaml.Node, source: str) -> None:
+    if count > MAX_VALUES:
+        raise ConfigError(
+            f"{source} unfolds to more than {MAX_VALUES:,} values; that is no file of options"
+        )
+    if depth > MAX_DEPTH:
+        raise _refusal(marked, f"lists and tables lie in each other more than {MAX_DEPTH} deep")
+
+
 def _require_plain(root: yaml.Node, source: str) -> None:
     """Raise unless all is texts, numbers, yes and no, lists and tables, and little of it: what
     aliases repeat, without end if they lead to themselves, is counted each time.
@@ -142,12 +165,7 @@ def _require_plain(root: yaml.Node, source: str) -> None:
     while waiting:
         node, depth = waiting.pop()
         count += 1
-        if count > MAX_VALUES:
-            raise ConfigError(
-                f"{source} unfolds to more than {MAX_VALUES:,} values; that is no file of options"
-            )
-        if depth > MAX_DEPTH:
-            raise _refusal(node, f"lists and tables lie in each other more than {MAX_DEPTH} deep")
+        _require_within(count, depth, node, source)
         if isinstance(node, yaml.ScalarNode):
             _require_plain_scalar(node)
         elif isinstance(node, yaml.CollectionNode):
@@ -191,5 +209,6 @@ def _kind(node: yaml.Node) -> str:
     return f"a {node.tag.removeprefix(_PREFIX)!r}"
 
 
-def _refusal(node: yaml.Node, problem: str) -> ConstructorError:
-    return ConstructorError(None, None, problem, node.start_mark)
+def _refusal(node: yaml.Node | yaml.Event, problem: str) -> ConstructorError:
+    mark: Any = node.start_mark  # of libyaml or of PyYAML
+    return ConstructorError(None, None, problem, mark)
