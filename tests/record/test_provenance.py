@@ -7,13 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
 
-from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.registry import create
+from benchbd.attack.attack import Attack
+from benchbd.plugin.provenance import sources
+from benchbd.plugin.registry import load
 from benchbd.record import provenance as noting
 from benchbd.record.provenance import now, provenance
 
@@ -25,8 +25,8 @@ def test_now_is_utc_to_the_second() -> None:
 
 def test_libraries_sources_threads_and_command_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/usr/bin/benchbd", "run", "--attack", "badnet"])
-    plugin = cast(Plugin, create("attack", "badnet"))
-    noted = provenance([plugin], started="2024-01-01T00:00:00+00:00")
+    plugin = load(Attack, "badnet")
+    noted = provenance([sources(plugin)], started="2024-01-01T00:00:00+00:00")
     assert noted["libraries"]["torch"] == torch.__version__
     assert noted["argv"] == ["benchbd", "run", "--attack", "badnet"]
     assert noted["threads"] == torch.get_num_threads()
