@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchbd.arguments import documented
 from benchbd.matrices.options import MatrixOptions
@@ -29,25 +29,29 @@ MATRIX = MatrixOptions(protocol="")
 
 @documented(RunOptions)
 def run(
-    attack: str | None = RUN.attack,
+    attack: str | Sequence[str] | None = RUN.attack,
     defense: str | Sequence[str] = RUN.defense,
     *,
     model: str | None = RUN.model,
     dataset: str | None = RUN.dataset,
-    seed: int | None = RUN.seed,
+    seed: int | Sequence[int] | None = RUN.seed,
     device: str = RUN.device,
+    threads: int | None = RUN.threads,
     settings: dict[str, Any] = RUN.settings,
     protocol: str | Path = RUN.protocol,
     name: str | None = RUN.name,
     result_file: str | Path | None = RUN.result_file,
+    rerun: Literal["attack", "defense"] | None = RUN.rerun,
 ) -> Run:
     """Attack a model and defend it; the same as the command `benchbd run`.
 
     Settings are hyper-parameters by KIND.PARAM, such as `{"defense.anp_eps": 0.2,
-    "recipe.epochs": 5}`. Results are stored under `record/`.
+    "recipe.epochs": 5}`. Results are stored under `record/`, and what is stored there already is
+    used again.
 
-    Returns the attack result and one cell per defense. Raises `BenchbdError` with what to do about
-    it; a defense that fails is a cell whose status says so.
+    Returns each attack at each seed with one cell per defense. Raises `BenchbdError` with what to
+    do about it; a defense that fails is a cell whose status says so, and so are the defenses of an
+    attack that fails where there are several.
 
     >>> tiny = {"dataset.size": 8, "model.width": 2, "recipe.epochs": 1}
     >>> done = benchbd.run(attack="clean", defense="none", settings=tiny)
@@ -56,7 +60,8 @@ def run(
     """
     options = RunOptions(**locals())
     from benchbd.plugin.hooks import Observers
-    from benchbd.running.run import execute, prepare
+    from benchbd.running.preparing import prepare
+    from benchbd.running.run import execute
 
     return execute(prepare(options), Observers.installed())
 

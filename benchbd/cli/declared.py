@@ -42,16 +42,24 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     spelling = f"--{(field.alias or name).replace('_', '-')}"
     if field.annotation is bool:
         return click.option(spelling, name, is_flag=True, default=None, help=_help(field))
-    several = get_origin(field.annotation) in (tuple, dict)
+    shape = _shape(field.annotation)
     return click.option(
         spelling,
         name,
         multiple=True,
         type=_click_type(field.annotation, field.metadata),
         metavar=next((each.form for each in field.metadata if isinstance(each, Written)), None),
-        callback=_settings if get_origin(field.annotation) is dict else None if several else _only,
+        callback={dict: _settings, tuple: None}.get(shape, _only),
         help=_help(field),
     )
+
+
+def _shape(annotation: Any) -> Any:
+    """`tuple` or `dict` for an option of several values, whether or not it may be unset."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Annotated, Union, UnionType):
+        return _shape(arguments[0])
+    return origin
 
 
 def _only(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:

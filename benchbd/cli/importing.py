@@ -276,16 +276,14 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
     from rich.console import Console
 
     from benchbd.record.cell import Cell
-    from benchbd.report.table import cells_table, header, unmeasured
+    from benchbd.report.table import Undefended, cells_table
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    console.print(header(attack, reused=False))
-    console.print(
-        cells_table(
-            attack, [Cell.model_validate(cell) for cell in (defended or {}).values()], console.width
-        )
-    )
-    for line in (*_compared(attack), *unmeasured(attack)):
+    undefended = Undefended.of(attack, reused=False)
+    cells = [Cell.model_validate(cell) for cell in (defended or {}).values()]
+    console.print(undefended.header)
+    console.print(cells_table([(undefended, cells)], console.width))
+    for line in (*_compared(attack), *undefended.notes):
         console.print(line, markup=False)
     console.print(
         f"stored; go on with: benchbd run --result-file {attack.folder} --defense NAME",

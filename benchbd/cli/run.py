@@ -13,11 +13,17 @@ from benchbd.cli.declared import declared, given
 from benchbd.running.options import RunOptions
 
 if TYPE_CHECKING:
-    from benchbd.running.run import Prepared, Run
+    from benchbd.running.run import Run
 
 
 @click.command()
 @declared(RunOptions)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The seeds from 0 to N-1, instead of one --seed after the other.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file of these options.")
 @click.option(
     "--json",
@@ -25,41 +31,54 @@ if TYPE_CHECKING:
     is_flag=True,
     help='Print one object {"cells": [...]} on stdout; progress goes to stderr.',
 )
-def command(as_json: bool, config: Path | None, **options: Any) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Print the table at the end, and nothing else.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Print every step of progress, and tracebacks of errors."
+)
+def command(
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    seeds: int | None,
+    config: Path | None,
+    **options: Any,
+) -> None:
     """Attack a model, defend it, and measure ACC, ASR and RC before and after.
 
-    An attack result that is already stored is used again. Several defenses share one attack result.
+    What is already stored is used again. Several defenses share one attack result; several attacks
+    and seeds are attack results of their own, each with all the defenses.
     """
+    from benchbd.cli.run_view import show_run, show_table
     from benchbd.cli.watching import Watching
     from benchbd.plugin.hooks import Observers
-    from benchbd.running.run import execute, prepare
+    from benchbd.running.preparing import prepare
+    from benchbd.running.run import execute
 
-    prepared = prepare(_asked(config, options))
+    if quiet and verbose:
+        raise click.UsageError("-q and -v: expected one of them")
+    prepared = prepare(_asked(config, options | _counted(seeds, options)))
     observers = Observers.installed()
-    with Watching() as watching:
+    with Watching(silent=quiet, verbose=verbose) as watching:
         observers.add(watching)
-        if about := _to_attack(prepared):
-            watching.say(about)
-        run = execute(prepared, observers)
+        run = execute(prepared, observers, watching.say)
     if as_json:
         click.echo(json.dumps({"cells": [cell.to_json() for cell in run.cells]}))
+    elif quiet:
+        show_table(run)
     else:
-        _show(run, watching.files)
+        show_run(run, watching.files, verbose)
     for complaint in observers.complaints():
         click.echo(complaint, err=True)
     sys.exit(_exit_code(run))
 
 
-def _to_attack(prepared: Prepared) -> str:
-    """What will be attacked, in one line; empty where the attack result is there."""
-    from benchbd.record.attack_files import ATTACK_FILE
-
-    job = prepared.job
-    if job is None or (prepared.folder / ATTACK_FILE).is_file():
-        return ""
-    made_of = job.ingredients
-    plugins = f"{made_of.attack.name} on {made_of.dataset.name}, {made_of.model.name}"
-    return f"{plugins}, seed {job.seed}: attacking"
+def _counted(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
+    """What --seeds means in the words of --seed."""
+    if seeds is None:
+        return {}
+    if options["seed"]:
+        raise click.UsageError("--seeds and --seed: expected one of them")
+    return {"seed": tuple(range(seeds))}
 
 
 def _asked(config: Path | None, options: dict[str, Any]) -> RunOptions:
@@ -68,40 +87,6 @@ def _asked(config: Path | None, options: dict[str, Any]) -> RunOptions:
     stored = RunOptions.from_file(config).given() if config else {}
     settings = stored.get("settings", {}) | told.get("settings", {})
     return RunOptions(**stored | told | {"settings": settings})
-
-
-def _show(run: Run, files: list[str]) -> None:
-    from rich.console import Console
-
-    from benchbd.report.table import (
-        cells_table,
-        curve_table,
-        detection_line,
-        failure,
-        header,
-        unmeasured,
-    )
-
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    console.print(header(run.attack, run.reused))
-    console.print(cells_table(run.attack, run.cells, console.width))
-    for missing in unmeasured(run.attack):
-        console.print(missing, markup=False)
-    for cell in run.cells:
-        if line := detection_line(cell):
-            console.print(line, markup=False)
-        if cell.operating_points:
-            console.print(curve_table(cell))
-        for doubt in cell.doubts:
-            console.print(
-                f"doubtful, {cell.cell.defense.name}: {doubt}", style="yellow", markup=False
-            )
-        if why := failure(cell):
-            console.print(why, markup=False)
-            console.print(cell.status.traceback, markup=False)
-    console.print("written:")
-    for file in files:
-        console.print(f"  {file}", markup=False)
 
 
 def _exit_code(run: Run) -> int:

@@ -38,8 +38,11 @@ class _Rate(ProgressColumn):
 class Watching:
     """An observer that shows progress on stderr and remembers which files were written."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent: bool = False, verbose: bool = False) -> None:
+        """silent: show nothing. verbose: a line for every step of progress, on a terminal too."""
         self.files: list[str] = []
+        self._shows_lines = not silent and (verbose or not sys.stderr.isatty())
+        self._pause_seconds = 0.0 if verbose else PROGRESS_PAUSE_SECONDS
         self._console = Console(stderr=True, highlight=False)
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -48,7 +51,7 @@ class Watching:
             _Rate(),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not sys.stderr.isatty(),
+            disable=silent or not sys.stderr.isatty(),
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -63,13 +66,13 @@ class Watching:
 
     def say(self, line: str) -> None:
         """Where no bars tell it."""
-        if not sys.stderr.isatty():
+        if self._shows_lines:
             self._console.print(line, markup=False, soft_wrap=True)
             self._told = time.monotonic()
 
     @hookimpl
     def stage_progress(self, what: str, done: int, total: int) -> None:
-        if time.monotonic() - self._told >= PROGRESS_PAUSE_SECONDS:
+        if time.monotonic() - self._told >= self._pause_seconds:
             self.say(f"{what}: {done}/{total}" if total else f"{what}: {done}")
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total or None)

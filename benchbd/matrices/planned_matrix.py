@@ -14,8 +14,9 @@ from typing import Literal
 from benchbd.matrices.plan import PlannedAttack, Selection, plan
 from benchbd.matrices.planned_plugin import Resolve, by_class
 from benchbd.matrices.rerun import require_rerun
-from benchbd.matrices.stored_state import TO_RUN, StoredState, changed_sources, stored_state
+from benchbd.matrices.stored_state import TO_RUN, StoredState, stored_state
 from benchbd.matrices.timings import Estimate, Timings
+from benchbd.plugin.earlier_sources import changed_sources
 from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, is_stored, record_dir
 from benchbd.record.cell import Cell
 from benchbd.record.cells import RESULTS, ResultStore

@@ -4,14 +4,13 @@ be done again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from benchbd.errors import RecordError
 from benchbd.matrices.plan import PlannedCell
-from benchbd.plugin.earlier_sources import changed_sources_of
-from benchbd.plugin.provenance import PluginSources
+from benchbd.plugin.earlier_sources import changed_sources
 from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore
 
@@ -51,16 +50,3 @@ def stored_state(
     if not planned.excluded and (stored.status.code in rerun or (stale and "stale" in rerun)):
         return StoredState(planned, "again", stored, reason=stale or stored.status.code)
     return StoredState(planned, "stale" if stale else "reused", stored, reason=stale)
-
-
-def changed_sources(today: Iterable[PluginSources], provenance: dict[str, Any]) -> str:
-    """Which sources of plugins are not those with which something was made that is stored; empty
-    for none.
-
-    Of what a result does not name nothing is known; those made before helpers were noted name the
-    plugins' own files alone.
-    """
-    then: dict[str, Any] = provenance.get("sources", {})
-    found = (name for each in today for name in changed_sources_of(each, then))
-    changed = list(dict.fromkeys(found))
-    return f"made with another source of {', '.join(changed)}" if changed else ""

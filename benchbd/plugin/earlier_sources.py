@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,19 @@ HEADER = """\
 """
 
 Modules = dict[str, dict[str, Any]]
+
+
+def changed_sources(today: Iterable[PluginSources], provenance: Mapping[str, Any]) -> str:
+    """Which sources of plugins are not those with which something was made that is stored; empty
+    for none.
+
+    Of what a result does not name nothing is known; those made before helpers were noted name the
+    plugins' own files alone.
+    """
+    then: Mapping[str, str] = provenance.get("sources", {})
+    found = (name for each in today for name in changed_sources_of(each, then))
+    changed = list(dict.fromkeys(found))
+    return f"made with another source of {', '.join(changed)}" if changed else ""
 
 
 def changed_sources_of(today: PluginSources, then: Mapping[str, str]) -> list[str]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from benchbd.errors import RecordError
 from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, Predictions, is_whole
-from benchbd.record.files import read_json, write_bytes, write_json, write_text
+from benchbd.record.files import read_json, sha256, write_bytes, write_json, write_text
 from benchbd.record.keys import SCHEMA
 from benchbd.record.tensor_files import read_tensors, write_tensors
 
@@ -130,6 +130,23 @@ def folder_of(attack: Path, defense: str, key: str) -> Path:
     """
     plain = attack / "defense" / defense
     return plain if _key_in(plain) in ("", key) else by_key(attack, defense, key)
+
+
+def stored_cell(attack: Path, defense: str, key: str) -> Cell | None:
+    """The cell of that key with numbers among the results beside an attack result; None unless it
+    is there and whole, with its model and its predictions.
+    """
+    for folder in (attack / "defense" / defense, by_key(attack, defense, key)):
+        if _key_in(folder) != key or not (folder / PREDICTIONS).is_file():
+            continue
+        try:
+            cell: Cell = read_defense_result(folder / DEFENSE_FILE)["cell"]
+        except RecordError:
+            continue
+        noted = cell.predictions.sha256 if cell.predictions else ""
+        if cell.key == key and noted == sha256(folder / PREDICTIONS):
+            return cell
+    return None
 
 
 def by_key(attack: Path, defense: str, key: str) -> Path:

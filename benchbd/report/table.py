@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchbd.measure.shares import Metrics, percent
+from benchbd.measure.shares import Counts, Metrics, percent
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell
 from benchbd.record.keys import MODEL_ONLY
@@ -19,8 +20,35 @@ from benchbd.record.manifest import Manifest
 ROOM = 85
 """Columns that the table of cells takes with the counts in it."""
 
+ROOM_FOR_NAMES = 27
+"""Columns more where its rows name attack and seed."""
 
-def header(attack: AttackResult, reused: bool) -> Text:
+Shares = Callable[[Metrics, dict[str, Any]], tuple[str, str, str, str]]
+
+
+@dataclass(frozen=True)
+class Undefended:
+    """What tables tell of an attack result, without its images and its network.
+
+    header: one line on what was attacked. notes: what cannot be measured, and why; what is strange.
+    """
+
+    header: Text
+    metrics: Metrics
+    counts: Counts
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, attack: AttackResult, reused: bool, stale: str = "") -> Undefended:
+        """reused: whether the result was there already. stale: which of its sources have changed
+        since.
+        """
+        note = [f"the attack result was {stale}; --rerun attack makes it again"] if stale else []
+        head = _header(attack, reused)
+        return cls(head, attack.metrics(), attack.counts(), (*unmeasured(attack), *note))
+
+
+def _header(attack: AttackResult, reused: bool) -> Text:
     """One line on what was attacked, and whether the result was there already."""
     manifest = attack.manifest
     counts = manifest.counts
@@ -34,9 +62,14 @@ def header(attack: AttackResult, reused: bool) -> Text:
         f", {manifest.model.name}, seed {manifest.seed}: {poison} of "
         f"{len(attack.train):,} training images"
     )
-    trained = f"trained in {_seconds(manifest.cost.seconds)}"
+    trained = f"trained in {_seconds(manifest.cost.seconds)}{_threads(manifest)}"
     text.append(f"; {'stored result used again' if reused else trained}", style="dim")
     return text
+
+
+def _threads(manifest: Manifest) -> str:
+    count = manifest.provenance.get("threads")
+    return f" on {count} thread{'s' * (count != 1)}" if count else ""
 
 
 def _called(cell: Cell) -> str:
@@ -55,27 +88,42 @@ def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
     return text
 
 
-def cells_table(attack: AttackResult, cells: Sequence[Cell], width: int = ROOM) -> Table:
+def cells_table(
+    attacked: Sequence[tuple[Undefended | None, Sequence[Cell]]], width: int = ROOM
+) -> Table:
     """The undefended model first, then one row per defense; counts in brackets where the width has
-    room for them.
+    room for them. Rows of several attack results name attack and seed.
     """
-    shares = _counted if width >= ROOM else _shares
-    table = Table(header_style="bold", row_styles=["", "on grey11"] if len(cells) > 3 else None)
-    table.add_column("defense")
-    for name in ("ACC %", "ASR %", "RC %", "DER %"):
+    several = len(attacked) > 1
+    shares = _counted if width >= ROOM + several * ROOM_FOR_NAMES else _shares
+    rows = sum(len(cells) for _, cells in attacked)
+    table = Table(header_style="bold", row_styles=["", "on grey11"] if rows > 3 else None)
+    for name in (*(("attack", "seed") if several else ()), "defense"):
+        table.add_column(name, overflow="fold")
+    for name in ("ACC %", "ASR %", "RC %", "DER %", "seconds"):
         table.add_column(name, justify="right")
-    table.add_column("seconds", justify="right")
-    table.add_row("(undefended)", *shares(attack.metrics(), attack.counts().model_dump()), "")
-    for cell in cells:
-        if cell.metrics is None or cell.counts is None:
-            table.add_row(
-                cell.cell.defense.name, Text(cell.status.code, style="yellow"), "", "", "", ""
-            )
-        else:
-            mark = " (oracle)" if cell.flags.oracle else ""
-            row = shares(cell.metrics, cell.counts.model_dump())
-            table.add_row(_called(cell) + mark, *row, _seconds(cell.cost.defense_seconds))
+    for undefended, cells in attacked:
+        names = _names(cells) if several else ()
+        if undefended is not None:
+            own = shares(undefended.metrics, undefended.counts.model_dump())
+            table.add_row(*names, "(undefended)", *own, "")
+        for cell in cells:
+            table.add_row(*names, *_row(cell, shares))
+        table.add_section()
     return table
+
+
+def _names(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The attack and the seed that cells share."""
+    return (cells[0].cell.attack.label, str(cells[0].cell.seed)) if cells else ("", "")
+
+
+def _row(cell: Cell, shares: Shares) -> tuple[str | Text, ...]:
+    if cell.metrics is None or cell.counts is None:
+        return cell.cell.defense.name, Text(cell.status.code, style="yellow")
+    mark = " (oracle)" if cell.flags.oracle else ""
+    row = shares(cell.metrics, cell.counts.model_dump())
+    return _called(cell) + mark, *row, _seconds(cell.cost.defense_seconds)
 
 
 def failure(cell: Cell) -> str:

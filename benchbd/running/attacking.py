@@ -27,9 +27,10 @@ from benchbd.errors import ContractBroken, RecordError, Unwritable
 from benchbd.measure.along_training import Along, along_training
 from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import sources
-from benchbd.record.attack_files import ATTACK_FILE
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST
 from benchbd.record.attack_result import AttackResult, describe, load_attack_result
 from benchbd.record.claim import claim, claim_path
+from benchbd.record.files import read_json
 from benchbd.record.manifest import AttackCost
 from benchbd.record.provenance import now, provenance
 from benchbd.record.remembered import REMEMBERED_FOLDER, remembering
@@ -42,20 +43,21 @@ DISK_BLOCK_BYTES = 4096
 """
 
 
-def attack_result(job: AttackJob, folder: Path) -> tuple[AttackResult, bool]:
+def attack_result(job: AttackJob, folder: Path, again: bool = False) -> tuple[AttackResult, bool]:
     """The attack result of `job` in `folder`, made unless it is there; whether it was there
-    already.
+    already. again: make it although it is there.
 
     Raises `RecordError` when another job's result lies there or the folder cannot be written,
     `Busy` when another process is making it. Work that fails before it has written anything leaves
     no folder.
     """
-    if (stored := _stored(job, folder)) is not None:
+    replaced = again and _key_noted(folder) == job.key
+    if not replaced and (stored := _stored(job, folder)) is not None:
         return stored, True
     require_writable(folder)
     try:
         with claim(claim_path(folder)):
-            stored = _stored(job, folder)  # by somebody who was quicker
+            stored = None if replaced else _stored(job, folder)  # by somebody who was quicker
             return (make(job, folder), False) if stored is None else (stored, True)
     except BaseException:
         with suppress(OSError):  # there is something in it
@@ -73,6 +75,14 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
             f"{path} holds the result of another job; choose another --name, or remove that folder"
         )
     return stored
+
+
+def _key_noted(folder: Path) -> str:
+    """The key of the result in a folder, whole or not; empty where there is none."""
+    try:
+        return str(read_json(folder / MANIFEST)["key"])
+    except (RecordError, LookupError, TypeError):
+        return ""
 
 
 def make(job: AttackJob, folder: Path) -> AttackResult:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from benchbd.arguments import Options, PluginName, PluginNames, SeedNumber, Settings, Written
+from benchbd.arguments import Options, PluginName, PluginNames, SeedNumbers, Settings, Written
 from benchbd.plugin.declared import param
 
 PROTOCOL = "digits-quick"
@@ -17,15 +17,26 @@ class RunOptions(Options):
 
     command: ClassVar[str] = "run"
 
-    attack: PluginName | None = param(None, "attack to run; `benchbd list attacks` shows all")
+    attack: PluginNames | None = param(
+        None, "attack to run; `benchbd list attacks` shows all; may be given several times"
+    )
     defense: PluginNames = param(("none",), "defense to run; may be given several times")
     model: PluginName | None = param(None, "architecture of the victim; default: the protocol's")
     dataset: PluginName | None = param(None, "data set; default: the protocol's")
-    seed: SeedNumber | None = param(
-        None, "seed of every random draw; default: 0, or that of the stored attack result"
+    seed: SeedNumbers | None = param(
+        None,
+        "seed of every random draw; may be given several times; default: 0, or that of the stored "
+        "attack result",
     )
     device: str = param(
         "auto", "device to compute on: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one"
+    )
+    threads: int | None = param(
+        None,
+        "cores to compute with; default: the protocol's where its own data set and model are run, "
+        "else all that there are",
+        ge=1,
+        strict=True,
     )
     settings: Annotated[Settings, Written("KIND.PARAM=VALUE")] = param(
         {},
@@ -39,4 +50,9 @@ class RunOptions(Options):
     )
     result_file: str | Path | None = param(
         None, "defend this stored attack result instead: a path, or a name under record/"
+    )
+    rerun: Literal["attack", "defense"] | None = param(
+        None,
+        "compute anew what is stored: the results of the defenses, or the attack results and with "
+        "them those of their defenses",
     )

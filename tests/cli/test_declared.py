@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from benchbd.arguments import Options, Settings, Words, Written
+from benchbd.arguments import Options, PluginNames, Settings, Words, Written
 from benchbd.cli.declared import declared, given
 from benchbd.plugin.declared import param
 
@@ -25,6 +25,7 @@ class Baking(Options):
     hours: float | None = param(None, "how long it may take", gt=0)
     trays: int = param(1, "how many at a time", ge=1, le=4)
     again: Words = param((), "what to do again")
+    fruits: PluginNames | None = param(None, "what goes in", alias="fruit")
     keep_warm: bool = param(False, "let it stay in the oven")
     settings: Annotated[Settings, Written("PART=VALUE")] = param({}, "what else", alias="set")
 
@@ -51,6 +52,13 @@ def bake(told: dict[str, Any]) -> Any:
 def test_what_is_not_given_is_not_told(bake: Any, told: dict[str, Any]) -> None:
     assert bake("plain").exit_code == 0
     assert told == {"cake": "plain"}
+
+
+def test_what_may_be_several_or_unset_is_given_several_times(
+    bake: Any, told: dict[str, Any]
+) -> None:
+    assert bake("plain", "--fruit", "plum", "--fruit", "fig").exit_code == 0
+    assert told == {"cake": "plain", "fruits": ("plum", "fig")}
 
 
 def test_values_come_in_their_types(bake: Any, told: dict[str, Any]) -> None:

@@ -32,17 +32,64 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
     made = started(*words, "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert made.stderr.splitlines() == [
-        "badnet on digits, resnet_small, seed 0: attacking",
+        "badnet on digits, resnet_small, seed 0: attacking, on 1 thread",
         "badnet: anp, seed 0",
     ]
     (cell,) = json.loads(made.stdout)["cells"]
     assert cell["cell"]["defense"]["name"] == "anp" and cell["status"]["code"] == "ok"
     assert {"metrics", "baseline", "counts", "cost", "provenance", "flags", "curves"} <= cell.keys()
     again = benchbd(*words, cwd=tmp_path)
-    assert "used again" in again.stdout and "ASR %" in again.stdout
-    assert again.stderr.splitlines() == ["badnet: anp, seed 0"]
-    for line in again.stdout.partition("written:")[2].split():
-        assert (tmp_path / line).is_file()
+    assert "stored result used again" in again.stdout and "ASR %" in again.stdout
+    assert "stored results used again: 1 of 1 defenses" in again.stdout
+    assert "written:" not in again.stdout
+    assert again.stderr.splitlines() == [
+        "badnet on digits, resnet_small, seed 0: stored attack result, on 1 thread",
+        "badnet: anp, seed 0: stored result",
+    ]
+    anew = benchbd(*words, "--rerun", "defense", cwd=tmp_path)
+    assert anew.stderr.splitlines()[1:] == ["badnet: anp, seed 0"]
+    written = anew.stdout.partition("written:")[2].split()
+    assert written and all((tmp_path / line).is_file() for line in written)
+
+
+@pytest.mark.slow
+def test_several_attacks_and_seeds_are_rows_of_one_table(tmp_path: Path) -> None:
+    words = ["run", "--attack", "badnet", "--attack", "blended", "--seeds", "2", "--threads", "1"]
+    tiny = settings(*(text for text in TINY if not text.startswith("defense.")))
+    first = benchbd(*words, *tiny, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert len(re.findall(r"│ none ", first.stdout)) == 4
+    folders = first.stdout.partition("written:")[2].split()
+    assert len(folders) == 4 and all((tmp_path / folder).is_dir() for folder in folders)
+    quiet = benchbd(*words, *tiny, "-q", cwd=tmp_path)
+    assert quiet.stderr == "" and set(quiet.stdout.strip()[:: len(quiet.stdout.strip()) - 1]) == {
+        "┏",
+        "┘",
+    }
+    told = json.loads(benchbd(*words, *tiny, "--json", cwd=tmp_path).stdout)["cells"]
+    assert [(cell["cell"]["attack"]["name"], cell["cell"]["seed"]) for cell in told] == [
+        ("badnet", 0),
+        ("badnet", 1),
+        ("blended", 0),
+        ("blended", 1),
+    ]
+
+
+@pytest.mark.slow
+def test_verbose_shows_every_step_and_where_an_error_was_raised(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        "from benchbd.api import Repair\n\n\nclass Broken(Repair):\n    api = 1\n\n"
+        "    def repair(self, model, clean, rng):\n        return {}['nothing']\n"
+    )
+    tiny = settings(*(text for text in TINY if not text.startswith("defense.")))
+    words = ["run", "--attack", "badnet", "--defense", "./broken.py", *tiny]
+    plain = benchbd(*words, cwd=tmp_path)
+    assert plain.returncode == 1 and "failed: 'nothing'" in plain.stdout
+    assert "-v shows where it was raised" in plain.stdout and "Traceback" not in plain.stdout
+    told = benchbd(*words, "-v", cwd=tmp_path)
+    assert "KeyError: 'nothing'" in told.stdout and "broken.py" in told.stdout
+    quiet = benchbd(*words, "-q", cwd=tmp_path)
+    assert "nothing" in quiet.stderr and "nothing" not in quiet.stdout
 
 
 @pytest.mark.parametrize(
@@ -52,15 +99,17 @@ def test_run_prints_one_object_or_a_table(tmp_path: Path) -> None:
         (["run", "--attack", "badnet", "--set", "attack.size=big"], 2, "expected size"),
         (["run", "--attack", "badnet", "--set", "size"], 2, "KIND.PARAM=VALUE"),
         (
-            ["run", "--attack", "badnet", "--attack", "sig"],
+            ["run", "--attack", "badnet", "--model", "resnet9", "--model", "deepid"],
             2,
-            "--attack': expected one value, got badnet, sig",
+            "--model': expected one value, got resnet9, deepid",
         ),
         (
-            ["run", "--attack", "badnet", "--seed", "0", "--seed", "1"],
+            ["run", "--attack", "badnet", "--seed", "0", "--seeds", "2"],
             2,
-            "expected one value, got 0, 1",
+            "--seeds and --seed: expected one of them",
         ),
+        (["run", "--attack", "badnet", "-q", "-v"], 2, "-q and -v: expected one of them"),
+        (["run", "--attack", "badnet", "--threads", "0"], 2, "0 is not in the range x>=1"),
         (
             ["run", *settings("recipe.lr=1", "recipe.lr =2")],
             2,

@@ -31,3 +31,14 @@ def test_progress_is_a_line_now_and_then(
         "training on badnet: 90/100",
     ]
     assert capsys.readouterr().err.splitlines() == [*lines, "badnet: anp, seed 0", "anp: 7"]
+
+
+def test_of_a_quiet_run_nothing_is_seen_and_of_a_verbose_one_every_step(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for silent, lines in ((True, []), (False, ["begin", "tuning: 0/2", "tuning: 1/2"])):
+        with Watching(silent=silent, verbose=not silent) as seen:
+            seen.say("begin")
+            seen.stage_progress("tuning", 0, 2)
+            seen.stage_progress("tuning", 1, 2)
+        assert capsys.readouterr().err.splitlines() == lines

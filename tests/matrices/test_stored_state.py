@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from benchbd.matrices.plan import PlannedCell, plan
-from benchbd.matrices.stored_state import StoredState, changed_sources, stored_state
+from benchbd.matrices.stored_state import StoredState, stored_state
+from benchbd.plugin.earlier_sources import changed_sources
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import sources
 from benchbd.plugin.registry import create

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchbd.api import Repair
-from benchbd.matrices.stored_state import changed_sources
+from benchbd.plugin.earlier_sources import changed_sources
 from benchbd.plugin.provenance import source_digest, sources
 from benchbd.plugin.registry import load
 

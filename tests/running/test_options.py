@@ -1,4 +1,4 @@
-"""Options of a run: names from Python and from files, and what is refused."""
+"""The options of a run: as a file gives them, in the words of the command line."""
 
 from __future__ import annotations
 
@@ -11,32 +11,56 @@ from benchbd.errors import ConfigError
 from benchbd.running.options import PROTOCOL, RunOptions
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "options.yaml"
+
+
+def test_options_and_settings(path: Path) -> None:
+    path.write_text(
+        "attack: badnet\ndefense: [ft, anp]\nseed: 3\nset:\n  defense: {anp_eps: 0.2}\n"
+        "  recipe: {epochs: 1}\n"
+    )
+    assert RunOptions.from_file(path).given() == {
+        "attack": ("badnet",),
+        "defense": ("ft", "anp"),
+        "seed": (3,),
+        "settings": {"defense.anp_eps": 0.2, "recipe.epochs": 1},
+    }
+
+
+def test_several_attacks_and_seeds(path: Path) -> None:
+    path.write_text("attack: [badnet, sig]\nseed: [0, 4]\nthreads: 2\nrerun: defense\n")
+    told = RunOptions.from_file(path)
+    assert (told.attack, told.seed, told.threads) == (("badnet", "sig"), (0, 4), 2)
+    assert (told.rerun, told.defense) == ("defense", ("none",))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("atack: badnet", r"run has no option 'atack'; did you mean 'attack'"),
+        ("seed: -1", r"seed: expected a seed from 0 to 4294967295, got -1"),
+        ("seed: first", r"seed: .*got 'first'"),
+        ("attack: [3]", r"attack: expected the name of a plugin.*got \[3\]"),
+        ("set: 3", r"expected settings .* to be a table, got 3"),
+        ("threads: 0", r"expected threads .*>= 1, got 0"),
+        ("rerun: all", r'expected rerun .* to be an? attack\|defense or none, got "all"'),
+    ],
+)
+def test_slips_are_named(path: Path, text: str, words: str) -> None:
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"options\.yaml: .*{words}"):
+        RunOptions.from_file(path)
+
+
 def test_what_is_not_given_comes_from_the_protocol() -> None:
     options = RunOptions()
     assert (options.attack, options.defense, options.protocol) == (None, ("none",), PROTOCOL)
     assert options.given() == {}
 
 
-def test_a_file_of_options_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "options.yaml"
-    path.write_text("attack: badnet\ndefense: [ft, anp]\nset:\n  defense: {anp_eps: 0.2}\n")
-    options = RunOptions.from_file(path)
-    assert (options.attack, options.defense) == ("badnet", ("ft", "anp"))
-    assert options.settings == {"defense.anp_eps": 0.2}
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("atack: badnet", "did you mean 'attack'"), ("seed: -1", "expected a seed from 0")],
-)
-def test_slips_in_a_file_are_named_with_it(tmp_path: Path, text: str, words: str) -> None:
-    path = tmp_path / "options.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=rf"options\.yaml: .*{words}"):
-        RunOptions.from_file(path)
-
-
-@pytest.mark.parametrize("given", [{"attack": ["badnet", "sig"]}, {"seed": True}, {"seed": 1.5}])
-def test_one_is_not_several(given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("given", [{"model": ["badnet", "sig"]}, {"seed": True}, {"seed": 1.5}])
+def test_what_is_neither_one_nor_several_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         RunOptions(**given)

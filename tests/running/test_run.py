@@ -4,8 +4,10 @@ channels.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -156,7 +158,7 @@ def test_a_failure_leaves_the_numbers_of_the_same_cell(monkeypatch: pytest.Monke
     made = benchbd.run("badnet", "ft", settings=FT, name="kept")
     before = {path.name: path.read_bytes() for path in Path("record/kept/defense/ft").iterdir()}
     monkeypatch.setattr("benchbd.defense.repair.require_eval", lambda *_: 1 / 0)
-    again = benchbd.run("badnet", "ft", settings=FT, name="kept")
+    again = benchbd.run("badnet", "ft", settings=FT, name="kept", rerun="defense")
     assert (again.cells[0].status.code, again.cells[0].key) == ("failed", made.cells[0].key)
     assert {
         path.name: path.read_bytes() for path in Path("record/kept/defense/ft").iterdir()
@@ -227,13 +229,12 @@ def test_a_run_shows_itself_as_its_table() -> None:
         (
             {"attack": Repair},
             ConfigError,
-            "attack: expected one name, .*'./mine.py' where a class is saved",
+            "attack: expected the name of a plugin, .*give './mine.py'",
         ),
-        (
-            {"attack": ["badnet", "sig"]},
-            ConfigError,
-            "attack: expected one name, .*`benchbd.matrix` runs several",
-        ),
+        ({"attack": []}, ConfigError, "name an attack"),
+        ({"name": "mine", "seed": [0, 1]}, ConfigError, "expected one attack and one seed"),
+        ({"threads": 0}, ConfigError, "expected threads .* >= 1, got 0"),
+        ({"rerun": "all"}, ConfigError, "expected rerun .*attack|defense or none, got"),
         ({"model": 3}, ConfigError, "model: expected one name, .* got 3"),
     ],
 )
@@ -260,3 +261,86 @@ def test_a_defense_that_diverges_is_a_cell_that_says_so() -> None:
     run = benchbd.run("badnet", ["ft", "none"], settings=TINY | {"defense.lr": 1e30})
     assert [cell.status.code for cell in run.cells] == ["diverged", "ok"]
     assert run.cells[0].metrics is None and "learning rate" in run.cells[0].status.reason
+
+
+@pytest.mark.slow
+def test_each_attack_at_each_seed_is_an_attack_result_with_all_defenses() -> None:
+    attacks = {"badnet": ["none", "ft"], "blended": ["none", "ft"]}
+    plain = {name: value for name, value in FT.items() if name != "attack.size"}
+    run = benchbd.run(list(attacks), ["none", "ft"], seed=[0, 1], settings=plain)
+    rows = run.frame()
+    assert list(zip(rows.attack, rows.seed, rows.defense, strict=True)) == [
+        (attack, seed, defense)
+        for attack, defenses in attacks.items()
+        for seed in (0, 1)
+        for defense in defenses
+    ]
+    assert set(rows.status) == {"ok"} and not run.reused
+    with pytest.raises(ConfigError, match="this run has 4 attack results, not one"):
+        _ = run.attack
+    one = benchbd.run("blended", "ft", seed=1, settings=plain)
+    assert one.reused and len(one.attacked[0].stored) == 1
+    assert (one.cells[0].key, one.cells[0].metrics) == (run.cells[-1].key, run.cells[-1].metrics)
+    assert one.attack.key == run.attacked[-1].attack.key
+
+
+def test_what_is_stored_is_computed_again_only_when_it_is_asked_for() -> None:
+    """The numbers are those of before; files of what is computed again are new."""
+    path = Path("record/kept/defense/none/defense_result.pt")
+
+    def ran(**options: Any) -> tuple[bool, int, int]:
+        run = benchbd.run("badnet", "none", settings=TINY, name="kept", **options)
+        return run.reused, len(run.attacked[0].stored), path.stat().st_mtime_ns
+
+    first, second = ran(), ran()
+    assert (first[:2], second[:2]) == ((False, 0), (True, 1)) and first[2] == second[2]
+    defense, attack = ran(rerun="defense"), ran(rerun="attack")
+    assert (defense[:2], attack[:2]) == ((True, 0), (False, 0))
+    assert first[2] < defense[2] < attack[2]
+    assert ran()[:2] == (True, 1)
+
+
+def test_an_attack_that_fails_beside_others_is_rows_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make = attacking.make
+
+    def unlucky(job: AttackJob, folder: Path) -> AttackResult:
+        if job.attack.name == "sig":
+            raise DataError("not today")
+        return make(job, folder)
+
+    monkeypatch.setattr(attacking, "make", unlucky)
+    plain = {name: value for name, value in FT.items() if name != "attack.size"}
+    run = benchbd.run(["sig", "blended"], ["none", "ft"], settings=plain)
+    assert [(cell.cell.attack.name, cell.status.code) for cell in run.cells] == [
+        ("sig", "failed"),
+        ("sig", "failed"),
+        ("blended", "ok"),
+        ("blended", "ok"),
+    ]
+    assert {(cell.status.stage, cell.status.reason) for cell in run.cells[:2]} == {
+        ("attack", "not today")
+    }
+    assert "ft: failed: not today" in repr(run)
+    with pytest.raises(ConfigError, match="this attack failed"):
+        _ = run.attacked[0].attack
+    with pytest.raises(DataError, match="not today"):
+        benchbd.run("sig", "none", settings=plain)
+
+
+def test_an_attack_result_of_other_sources_is_used_and_said_to_be_one() -> None:
+    benchbd.run("badnet", [], settings=TINY, name="kept")
+    result = load_attack_result("kept")
+    other = result.manifest.provenance | {"sources": {"attack.badnet": "0" * 64}}
+    manifest = result.manifest.model_copy(update={"provenance": other})
+    dataclasses.replace(result, manifest=manifest).save()
+    run = benchbd.run("badnet", [], settings=TINY, name="kept")
+    (note,) = run.attacked[0].undefended.notes  # type: ignore[union-attr]
+    assert run.reused and "made with another source of attack.badnet; --rerun attack" in note
+
+
+def test_threads_are_those_that_were_given() -> None:
+    run = benchbd.run("badnet", "none", settings=TINY, threads=2)
+    assert run.attack.manifest.provenance["threads"] == 2
+    assert run.cells[0].provenance["threads"] == 2

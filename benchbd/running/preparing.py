@@ -1,0 +1,177 @@
+"""From the options of a run to its plugins, built and checked before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchbd.attack.attack import Attack
+from benchbd.defense.defense import Defense
+from benchbd.engine.hardware import hardware, usable_cores
+from benchbd.engine.process_state import kept_settings
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import ConfigError, nearest
+from benchbd.plugin.plugin import Plugin
+from benchbd.plugin.registry import create, load
+from benchbd.record.attack_files import record_dir
+from benchbd.record.ingredients import Ingredients
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.options import RunOptions
+from benchbd.running.protocol import Protocol, load_protocol
+from benchbd.victim.dataset import DataSet
+from benchbd.victim.model import Model
+
+Family = TypeVar("Family", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run with every plugin built and checked. jobs: the attack results that it starts from, with
+    their folders; none where it starts from a stored one.
+    """
+
+    options: RunOptions
+    protocol: Protocol
+    jobs: tuple[tuple[AttackJob, Path], ...]
+    defenses: tuple[Defense, ...]
+
+    def threads(self, ingredients: Ingredients) -> int:
+        """Cores to compute with: those that are given; those of the protocol for its own data set
+        and model, for which they were chosen; else all that there are.
+        """
+        own = all(
+            getattr(ingredients, kind).label
+            in {each.called for each in self.protocol.choices[kind]}
+            for kind in ("dataset", "model")
+        )
+        of_protocol = self.protocol.threads if own else None
+        return self.options.threads or of_protocol or usable_cores()
+
+
+def prepare(options: RunOptions) -> Prepared:
+    """Build all plugins of a run. Raises `ConfigError` or `PluginError`, with nothing computed
+    yet.
+    """
+    protocol, settings = load_protocol(options.protocol), options.settings
+    _require_kinds(settings)
+    defenses = tuple(_plugins(Defense, options.defense, protocol, settings))
+    hardware(options.device)
+    if options.result_file is not None:
+        _require_defenses_alone(options)
+        return Prepared(options, protocol, (), defenses)
+    if not options.attack:
+        raise ConfigError(
+            "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
+        )
+    return Prepared(options, protocol, _jobs(options, protocol), defenses)
+
+
+def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Path], ...]:
+    """Every attack at every seed, and where its result lies."""
+    settings = options.settings
+    attacks = _plugins(Attack, options.attack or (), protocol, settings)
+    (model,) = _plugins(Model, [options.model or protocol.models[0].name], protocol, settings)
+    (dataset,) = _plugins(
+        DataSet, [options.dataset or protocol.datasets[0].name], protocol, settings
+    )
+    recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
+    jobs = [
+        AttackJob(dataset, model, attack, recipe, seed, options.device)
+        for attack, seed in product(attacks, dict.fromkeys(options.seed or (0,)))
+    ]
+    if options.name is not None and len(jobs) > 1:
+        raise ConfigError(
+            f"--name: expected one attack and one seed for the folder {options.name!r}, got "
+            f"{len(jobs)} attack results; leave it out, and each has a name of its own"
+        )
+    return tuple(
+        (job, record_dir() / _folder_name(options.name or job.folder_name)) for job in jobs
+    )
+
+
+def _require_defenses_alone(options: RunOptions) -> None:
+    """Raise `ConfigError` where something is asked for that a stored attack result has already.
+
+    Its data set and model may be named, since a plugin in a file is only loaded when a person names
+    that file.
+    """
+    for kind, given in (("dataset", options.dataset), ("model", options.model)):
+        if given is not None:
+            _load(kind, given)
+    made = {"attack": options.attack, "seed": options.seed, "name": options.name}
+    stray = [f"--{name}" for name, given in made.items() if given is not None]
+    stray += ["--rerun attack"] if options.rerun == "attack" else []
+    stray += [f"--set {name}" for name in options.settings if not name.startswith("defense.")]
+    if stray:
+        raise ConfigError(
+            f"{options.result_file} is a stored result, which has all but its defenses already; "
+            f"leave out {stray[0]}"
+        )
+
+
+def _plugins(
+    kind: type[Family], names: Sequence[str], protocol: Protocol, settings: dict[str, Any]
+) -> list[Family]:
+    """The named plugins, built from protocol and settings. A setting must fit at least one
+    of them.
+    """
+    word = kind.kind
+    prefix = f"{word}."
+    wanted = {key.removeprefix(prefix) for key in settings if key.startswith(prefix)}
+    classes = {name: _load(word, name) for name in dict.fromkeys(names)}
+    for parameter in wanted:
+        if classes and not any(parameter in cls.model_fields for cls in classes.values()):
+            raise ConfigError(next(iter(classes.values())).unknown(parameter))
+    return [
+        create(
+            kind,
+            name,
+            protocol.params_of(word, name) | _values(cls, word, settings, skip_unknown=True),
+        )
+        for name, cls in classes.items()
+    ]
+
+
+def _values(
+    cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown: bool = False
+) -> dict[str, Any]:
+    """The settings of one plugin; texts are read by the declared type."""
+    values = {}
+    for key, value in settings.items():
+        owner, _, name = key.partition(".")
+        if owner == kind and (name in cls.model_fields or not skip_unknown):
+            values[name] = cls.parse(name, value) if isinstance(value, str) else value
+    return values
+
+
+@kept_settings()
+def _load(kind: str, name: str) -> type[Plugin]:
+    """The class of a plugin, with nothing set otherwise by its import."""
+    return load(kind, name)
+
+
+def _require_kinds(settings: dict[str, Any]) -> None:
+    kinds = ("attack", "defense", "model", "dataset", "recipe")
+    for key in settings:
+        kind, _, name = key.partition(".")
+        if kind in kinds and name:
+            continue
+        hint = (
+            f"; which parameter of the {kind}? A plugin is chosen by its own option"
+            if kind in kinds
+            else nearest(kind, kinds)
+        )
+        raise ConfigError(
+            f"expected KIND.PARAM with a kind of {', '.join(kinds)}, got {key!r}{hint}"
+        )
+
+
+def _folder_name(name: str) -> str:
+    """A name that stays inside the record folder."""
+    clean = name.replace("/", "_").replace(":", "_")
+    if clean in ("", ".", "..") or "\x00" in clean:
+        raise ConfigError(f"cannot name a result {name!r}; use letters, digits, dots and dashes")
+    return clean

@@ -1,0 +1,60 @@
+"""What a run is made of before any work is done: jobs, folders, threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchbd.engine.hardware import usable_cores
+from benchbd.errors import ConfigError
+from benchbd.running.options import RunOptions
+from benchbd.running.preparing import Prepared, prepare
+
+
+def prepared(**options: Any) -> Prepared:
+    return prepare(RunOptions(**{"attack": "badnet"} | options))
+
+
+def threads(**options: Any) -> int:
+    made = prepared(**options)
+    return made.threads(made.jobs[0][0].ingredients)
+
+
+def test_every_attack_meets_every_seed_once() -> None:
+    made = prepared(attack=["badnet", "sig"], seed=[1, 0, 1], settings={"attack.delta": 30})
+    pairs = [(job.attack.name, job.seed) for job, _ in made.jobs]
+    assert pairs == [("badnet", 1), ("badnet", 0), ("sig", 1), ("sig", 0)]
+    assert made.jobs[2][0].attack.params["delta"] == 30, "a setting that fits one of them"
+    assert len({folder for _, folder in made.jobs}) == 4
+
+
+def test_one_name_is_for_one_attack_result() -> None:
+    assert prepared(name="mine").jobs[0][1].name == "mine"
+    with pytest.raises(ConfigError, match=r"--name: expected one attack .*got 2 attack"):
+        prepared(name="mine", seed=[0, 1])
+
+
+def test_threads_of_a_protocol_are_for_its_own_data_set_and_model() -> None:
+    """digits-quick computes its tiny network on one core."""
+    assert threads() == threads(dataset="digits", model="resnet_small") == 1
+    assert threads(model="resnet9") == usable_cores()
+    settings = {"dataset.path": "photographs"}
+    assert threads(dataset="imagefolder", settings=settings) == usable_cores()
+    assert threads(threads=7) == threads(model="resnet9", threads=7) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"attack": "badnet"}, "leave out --attack"),
+        ({"seed": 0}, "leave out --seed"),
+        ({"name": "mine"}, "leave out --name"),
+        ({"rerun": "attack"}, "leave out --rerun attack"),
+        ({"settings": {"recipe.epochs": 1}}, "leave out --set recipe.epochs"),
+    ],
+)
+def test_a_stored_result_has_all_but_its_defenses(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        prepare(RunOptions(result_file="stored", **options))
+    assert prepare(RunOptions(result_file="stored", rerun="defense")).jobs == ()
