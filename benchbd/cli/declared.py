@@ -83,7 +83,9 @@ def _help(field: FieldInfo) -> str:
     default = field.get_default()
     shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
     said = default not in (None, (), {}) and not isinstance(default, bool)
-    return f"{meaning[:1].upper()}{meaning[1:]}." + (f"  [default: {shown}]" if said else "")
+    again = "; may be given several times" if _shape(field.annotation) in (tuple, dict) else ""
+    told = f"{meaning[:1].upper()}{meaning[1:]}{again}."
+    return told + (f"  [default: {shown}]" if said else "")
 
 
 def _click_type(annotation: Any, limits: list[Any]) -> Any:

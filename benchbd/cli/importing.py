@@ -276,10 +276,10 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
     from rich.console import Console
 
     from benchbd.record.cell import Cell
-    from benchbd.report.table import Undefended, cells_table
+    from benchbd.report.table import AttackSummary, cells_table
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    undefended = Undefended.of(attack, reused=False)
+    undefended = AttackSummary.of(attack, reused=False)
     cells = [Cell.model_validate(cell) for cell in (defended or {}).values()]
     console.print(undefended.header)
     console.print(cells_table([(undefended, cells)], console.width))

@@ -23,13 +23,11 @@ class PlanOptions(Options):
     command: ClassVar[str] = "plan"
 
     protocol: str | Path = param(..., "name of a protocol, or its YAML file")
-    attacks: PluginNames = param(
-        (), "only this attack, the protocol's or another; may be repeated", alias="attack"
-    )
+    attacks: PluginNames = param((), "only this attack, the protocol's or another", alias="attack")
     defenses: PluginNames = param(
-        (), "only this defense, the protocol's or another; may be repeated", alias="defense"
+        (), "only this defense, the protocol's or another", alias="defense"
     )
-    seeds: SeedNumbers = param((), "only this seed; may be repeated", alias="seed")
+    seeds: SeedNumbers = param((), "only this seed", alias="seed")
     rerun: Words = param(
         (), f"also do again what ended so, separated by commas: {', '.join(RERUN)}"
     )

@@ -27,7 +27,7 @@ Shares = Callable[[Metrics, dict[str, Any]], tuple[str, str, str, str]]
 
 
 @dataclass(frozen=True)
-class Undefended:
+class AttackSummary:
     """What tables tell of an attack result, without its images and its network.
 
     header: one line on what was attacked. notes: what cannot be measured, and why; what is strange.
@@ -39,7 +39,7 @@ class Undefended:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, attack: AttackResult, reused: bool, stale: str = "") -> Undefended:
+    def of(cls, attack: AttackResult, reused: bool, stale: str = "") -> AttackSummary:
         """reused: whether the result was there already. stale: which of its sources have changed
         since.
         """
@@ -89,7 +89,7 @@ def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
 
 
 def cells_table(
-    attacked: Sequence[tuple[Undefended | None, Sequence[Cell]]], width: int = ROOM
+    attacked: Sequence[tuple[AttackSummary | None, Sequence[Cell]]], width: int = ROOM
 ) -> Table:
     """The undefended model first, then one row per defense; counts in brackets where the width has
     room for them. Rows of several attack results name attack and seed.

@@ -17,16 +17,13 @@ class RunOptions(Options):
 
     command: ClassVar[str] = "run"
 
-    attack: PluginNames | None = param(
-        None, "attack to run; `benchbd list attacks` shows all; may be given several times"
-    )
-    defense: PluginNames = param(("none",), "defense to run; may be given several times")
+    attack: PluginNames | None = param(None, "attack to run; `benchbd list attacks` shows all")
+    defense: PluginNames = param(("none",), "defense to run")
     model: PluginName | None = param(None, "architecture of the victim; default: the protocol's")
     dataset: PluginName | None = param(None, "data set; default: the protocol's")
     seed: SeedNumbers | None = param(
         None,
-        "seed of every random draw; may be given several times; default: 0, or that of the stored "
-        "attack result",
+        "seed of every random draw; default: 0, or that of the stored attack result",
     )
     device: str = param(
         "auto", "device to compute on: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one"

@@ -27,7 +27,7 @@ from benchbd.record.files import announcing
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.frame import frame
-from benchbd.report.table import Undefended, cells_table, failure, plain
+from benchbd.report.table import AttackSummary, cells_table, failure, plain
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import attack_result
 from benchbd.running.defending import defend, failed, stored_before
@@ -50,7 +50,7 @@ class Attacked:
     were stored before.
     """
 
-    undefended: Undefended | None
+    undefended: AttackSummary | None
     path: Path | None
     reused: bool
     cells: tuple[Cell, ...]
@@ -184,7 +184,7 @@ def _defended(
             stored.add(cell.key)
             say(f"{attack.manifest.attack.name}: {defense.name}, seed {attack.seed}: stored result")
         cells.append(cell)
-    undefended = Undefended.of(attack, reused, stale)
+    undefended = AttackSummary.of(attack, reused, stale)
     return Attacked(undefended, attack.path, reused, tuple(cells), frozenset(stored))
 
 

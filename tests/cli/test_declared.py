@@ -95,4 +95,4 @@ def test_the_help_says_meaning_default_and_form(bake: Any) -> None:
     lines = " ".join(bake("--help").output.split())
     assert "--trays INTEGER RANGE How many at a time. [default: 1]" in lines
     assert "--keep-warm Let it stay in the oven." in lines
-    assert "--set PART=VALUE What else." in lines
+    assert "--set PART=VALUE What else; may be given several times." in lines

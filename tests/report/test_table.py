@@ -8,13 +8,20 @@ import pytest
 
 from benchbd.measure.shares import Curve, OperatingPoint
 from benchbd.record.attack_result import AttackResult
-from benchbd.report.table import ROOM, ROOM_FOR_NAMES, Undefended, cells_table, curve_table, plain
+from benchbd.report.table import (
+    ROOM,
+    ROOM_FOR_NAMES,
+    AttackSummary,
+    cells_table,
+    curve_table,
+    plain,
+)
 from support.made_cells import make_cell
 
 
 @pytest.mark.parametrize("width", [60, ROOM])
 def test_nothing_in_the_table_is_cut_off(stored: AttackResult, width: int) -> None:
-    undefended = Undefended.of(stored, reused=False)
+    undefended = AttackSummary.of(stored, reused=False)
     shown = plain(cells_table([(undefended, [make_cell(seed=28)])], width), width=width)
     assert "…" not in shown and "90.0" in shown
     assert ("(900/1000)" in shown) == (width == ROOM)
@@ -24,7 +31,7 @@ def test_nothing_in_the_table_is_cut_off(stored: AttackResult, width: int) -> No
 def test_rows_of_several_attack_results_name_attack_and_seed(
     stored: AttackResult, width: int
 ) -> None:
-    undefended = Undefended.of(stored, reused=False)
+    undefended = AttackSummary.of(stored, reused=False)
     failed = make_cell("patch", seed=7, hits=None, code="failed", reason="no")
     rows = [(undefended, [make_cell("input_aware", seed=28)]), (None, [failed])]
     shown = plain(cells_table(rows, width), width=width)
@@ -39,9 +46,9 @@ def test_rows_of_several_attack_results_name_attack_and_seed(
 
 def test_the_first_line_says_on_how_many_threads_it_was_trained(stored: AttackResult) -> None:
     count = stored.manifest.provenance["threads"]
-    told = Undefended.of(stored, reused=False).header.plain
+    told = AttackSummary.of(stored, reused=False).header.plain
     assert told.endswith(f" s on {count} thread{'s' * (count > 1)}")
-    again = Undefended.of(stored, reused=True, stale="made with another source of attack.badnet")
+    again = AttackSummary.of(stored, reused=True, stale="made with another source of attack.badnet")
     assert again.header.plain.endswith("stored result used again")
     assert "another source of attack.badnet; --rerun attack makes it again" in again.notes[0]
 

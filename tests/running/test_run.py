@@ -326,7 +326,7 @@ def test_an_attack_that_fails_beside_others_is_rows_with_its_reason(
     with pytest.raises(ConfigError, match="this attack failed"):
         _ = run.attacked[0].attack
     with pytest.raises(DataError, match="not today"):
-        benchbd.run("sig", "none", settings=plain)
+        benchbd.run("sig", "ft", settings=plain)
 
 
 def test_an_attack_result_of_other_sources_is_used_and_said_to_be_one() -> None:
