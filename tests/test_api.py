@@ -111,9 +111,11 @@ def test_stored_results_tell_variants_apart(tmp_path: Path) -> None:
     cells = [make_cell(defense=provided("mend", epochs=epochs, lr=0.1)) for epochs in (1, 2, 3)]
     table = benchbd.load_results(store(cells, tmp_path))
     assert list(table.defense) == ["mend"] * 3
-    assert list(table.defense_label) == ["mend (epochs=1)", "mend (epochs=2)", "mend (epochs=3)"]
+    labels = dict(zip(table.defense_label, table.defense_params, strict=True))
+    assert labels == {
+        f"mend (epochs={epochs})": f'{{"epochs":{epochs},"lr":0.1}}' for epochs in (1, 2, 3)
+    }
     assert list(table.attack_label) == ["patch"] * 3
-    assert table.defense_params[2] == '{"epochs":3,"lr":0.1}'
 
 
 def test_a_folder_without_results_is_an_empty_table_and_no_folder_is_an_error(

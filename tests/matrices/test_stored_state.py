@@ -9,10 +9,6 @@ import pytest
 
 from benchbd.matrices.plan import PlannedCell, plan
 from benchbd.matrices.stored_state import StoredState, stored_state
-from benchbd.plugin.earlier_sources import changed_sources
-from benchbd.plugin.plugin import Plugin
-from benchbd.plugin.provenance import sources
-from benchbd.plugin.registry import create
 from benchbd.record.cells import ResultStore
 from support.made_cells import make_cell
 
@@ -68,13 +64,3 @@ def test_another_source_makes_it_stale(planned: PlannedCell, results: ResultStor
     found = stand(planned, results)
     assert found.state == "stale" and "another source of attack.badnet" in found.reason
     assert stand(planned, results, "stale").state == "again"
-
-
-def test_changed_sources_are_named_once_and_unknown_ones_not_at_all() -> None:
-    plugin = cast(Plugin, create("attack", "badnet"))
-    now = sources(type(plugin))
-    assert changed_sources([plugin], {"sources": now}) == changed_sources([plugin], {}) == ""
-    changed = now | dict.fromkeys(now, "0" * 64)
-    told = changed_sources([plugin, plugin], {"sources": changed})
-    assert told.startswith("made with another source of ")
-    assert sorted(told.removeprefix("made with another source of ").split(", ")) == sorted(now)

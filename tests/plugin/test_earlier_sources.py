@@ -12,9 +12,15 @@ import pytest
 import yaml
 
 from benchbd.errors import ConfigError
-from benchbd.plugin.earlier_sources import changed_sources_of, earlier_sources, record
+from benchbd.plugin.earlier_sources import (
+    changed_sources,
+    changed_sources_of,
+    earlier_sources,
+    record,
+)
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import sources
+from benchbd.plugin.registry import load
 
 METHOD = """
 from moved_package.parts.factor import FACTOR
@@ -100,3 +106,14 @@ def test_a_file_that_says_something_else_is_named(
     earlier_sources.cache_clear()
     with pytest.raises(ConfigError, match=r"earlier_sources\.yaml"):
         earlier_sources("otherwise")
+
+
+def test_changed_sources_are_named_once_and_unknown_ones_not_at_all() -> None:
+    today = sources(load("attack", "badnet"))
+    assert (
+        changed_sources([today], {"sources": today.digests}) == changed_sources([today], {}) == ""
+    )
+    told = changed_sources([today, today], {"sources": dict.fromkeys(today.digests, "0" * 64)})
+    assert told.startswith("made with another source of ")
+    names = told.removeprefix("made with another source of ").split(", ")
+    assert sorted(names) == sorted(today.digests)
