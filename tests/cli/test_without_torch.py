@@ -70,7 +70,9 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("matrix")
     (folder / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
     asked(folder, RUN)
-    asked(folder, ["plan", "tiny.yaml"])
+    # in a process of its own, since this one may be shown other packages by the tests before
+    environment = os.environ | {"PYTHONPATH": str(PLUGINS)}
+    assert refused(folder, ["plan", "tiny.yaml"], environment).returncode == 0
     return folder
 
 
@@ -86,7 +88,7 @@ def asked(folder: Path, words: list[str]) -> str:
 def refused(
     folder: Path, words: list[str], environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """What a command does in a process without torch."""
+    """What a command does in a process of its own, which may be without torch."""
     command = [sys.executable, "-m", "benchbd", *words]
     return subprocess.run(
         command,

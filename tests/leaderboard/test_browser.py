@@ -24,7 +24,7 @@ from support.made_cells import make_cell, provided
 
 pytestmark = pytest.mark.slow
 
-VIEWS = ("matrix", "defenses", "attacks", "stages", "tradeoffs", "seeds", "cells")
+VIEWS = ("matrix", "defenses", "attacks", "families", "tradeoffs", "seeds", "cells")
 DETECTED = {"auroc": 0.9, "tpr_at_1_fpr": 0.5, "tpr_at_5_fpr": 0.7, "tpr": 0.8, "fpr": 0.06}
 CURVE = Curve(
     axis="threshold",
@@ -32,7 +32,7 @@ CURVE = Curve(
     points=tuple(CurvePoint(value=v / 4, acc=0.9, asr=1 - v / 4, rc=v / 5) for v in range(5)),
 )
 
-STAGES = {
+FAMILIES = {
     "mend": "repair",
     "watch": "input-detector",
     "slow": "repair",
@@ -52,15 +52,15 @@ def chromium() -> Iterator[Any]:
 
 
 def cells() -> list[Cell]:
-    """Five defenses of four stages against two attacks and none, with an oracle, an n/a, a timeout
-    and a cell never run.
+    """Five defenses of four families against two attacks and none, with an oracle, an n/a, a
+    timeout and a cell never run.
     """
     found = []
     for attack in ("nothing", "patch", "blend"):
-        for defense, stage in STAGES.items():
+        for defense, family in FAMILIES.items():
             for seed in range(3):
-                stages = {"attack": "data-poisoning", "defense": stage}
-                more: dict[str, Any] = {"provenance": {"stages": stages, "python": "3.11"}}
+                families = {"attack": "data-poisoning", "defense": family}
+                more: dict[str, Any] = {"provenance": {"families": families, "python": "3.11"}}
                 more |= {
                     "oracle": defense == "knows",
                     "defense": provided(
@@ -133,11 +133,8 @@ def test_the_matrix_says_what_the_other_files_say(seen: Visit) -> None:
         .partition("###")[0]
         .splitlines()
     )
-    table = {
-        line.split(" | ")[0][2:]: line.strip("| ").split(" | ")[1:]
-        for line in lines
-        if line.startswith("| ")
-    }
+    split = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+    table = {name: shares for name, *shares in split}
     for name, row in zip(rows(page), page.locator(".matrix tbody tr").all(), strict=True):
         for stated, td in zip(
             table[f"{name} (oracle)" if name == "knows" else name],
@@ -193,10 +190,10 @@ def test_columns_are_sorted_by_a_defense(seen: Visit) -> None:
 
 def test_filters_hide_rows_and_come_back_with_the_address(seen: Visit) -> None:
     page = seen.open()
-    page.locator("[data-filter=stage] summary").click()
+    page.locator("[data-filter=family] summary").click()
     page.get_by_label("repair").check()
     assert rows(page) == ["mend", "slow"]
-    assert seen.fragment == "#stage=repair"
+    assert seen.fragment == "#family=repair"
     page.reload()
     assert rows(page) == ["mend", "slow"]
     page.locator("#find").fill("slow")
@@ -230,7 +227,7 @@ def test_filters_do_not_rank_again(seen: Visit) -> None:
             )
         )
 
-    assert groups("#stage=robust+training") == {
+    assert groups("#family=robust+training") == {
         name: group for name, group in groups("").items() if name == "odd"
     }
 
@@ -355,7 +352,7 @@ def test_figures_can_be_read_on_every_colour_of_the_matrix(seen: Visit, scheme: 
 
 
 def test_the_view_is_downloaded_as_csv(seen: Visit) -> None:
-    page = seen.open("#stage=input+detector")
+    page = seen.open("#family=input+detector")
     with page.expect_download() as caught:
         page.locator("#csv").click()
     found = list(csv.DictReader(Path(caught.value.path()).read_text().splitlines()))
@@ -375,14 +372,14 @@ def test_incomplete_rows_are_imputed_and_called_so(seen: Visit) -> None:
     assert "0/9 cells" in page.locator("[data-grid=incomplete0]").inner_text()
 
 
-def test_stages_have_columns_of_their_own(seen: Visit) -> None:
-    page = seen.open("#view=stages")
+def test_families_have_columns_of_their_own(seen: Visit) -> None:
+    page = seen.open("#view=families")
 
     page.locator(".card .tabulator-row").first.wait_for()
 
-    def titles(stage: str) -> set[str]:
+    def titles(family: str) -> set[str]:
         return set(
-            page.locator(".card", has_text=stage).locator(".tabulator-col-title").all_inner_texts()
+            page.locator(".card", has_text=family).locator(".tabulator-col-title").all_inner_texts()
         )
 
     assert {"AUROC", "TPR at 1 % FPR", "TPR at 5 % FPR", "FPR on clean models"} <= titles(

@@ -82,21 +82,6 @@ def test_limits_are_seconds_and_bytes(
     assert (found.seconds, found.memory, found.threads) == (seconds, memory, 1)
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ((0, None), r"time_limit \(seconds\): expected a number above 0, got 0"),
-        ((None, float("inf")), r"memory_limit \(GiB\): expected a number above 0, got inf"),
-        (("long", None), r"time_limit .*got 'long'"),
-    ],
-)
-def test_limits_that_are_none_are_refused(
-    tiny: Any, matrix_in: Any, given: tuple[Any, Any], words: str
-) -> None:
-    with pytest.raises(ConfigError, match=words):
-        matrix_in(tiny()).limits(*given)
-
-
 def test_what_to_do_again_is_said_in_words_that_are_known(tiny: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="faild"):
         Matrix(tiny(), rerun=frozenset({"faild"}), results=tmp_path, records=tmp_path)
