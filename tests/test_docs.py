@@ -133,6 +133,7 @@ def what_is_assumed(page: str, here: Path, board: Path) -> dict[str, list[str]]:
             c for c in ResultStore(here / "leaderboard" / "results") if c.cell.defense.name == "clp"
         )
         boards = {"A": ["leaderboard"], "B": ["leaderboard"], "X": ["ft"], "Y": ["clp"]}
+        boards["submitted/results"] = ["leaderboard/results"]
         return {"KEY": [cell.key], "my_defense": ["./my_defense.py"]} | boards
     if page == "run_many.md":
         foreign_files.lay_out(here)

@@ -250,7 +250,7 @@ def test_what_was_damaged_is_noticed_and_made_again(
         (empty, "not JSON"),
         (foreign, "result of other work"),
         (edited, "changed after it was written"),
-        (predictions, "missing or changed"),
+        (predictions, "do not have the digest that it names"),
     ):
         assert words in broken["/".join(path.parts[-3:])]
     assert Counter(attacked.state for attacked in matrix.attacked.values()) == {
