@@ -8,6 +8,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +75,11 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py"))
 
 
+@cache
+def syntax(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def module(path: Path) -> str:
     """`benchbd.data.images` for benchbd/data/images.py; packages end in `.__init__`."""
     return ".".join(
@@ -84,7 +90,7 @@ def module(path: Path) -> str:
 def imported(path: Path) -> set[str]:
     """Full names of the modules, or of the things in them, that a file imports anywhere."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax(path)):
         if isinstance(node, ast.Import):
             names |= {
                 alias.name for alias in node.names if alias.name != "benchbd"
@@ -201,7 +207,7 @@ def test_a_door_is_complete_and_sorted(door: ModuleType) -> None:
 
 def public_names(path: Path) -> Iterator[str]:
     """Classes and aliases of types that a file defines for others."""
-    for node in ast.parse(path.read_text()).body:
+    for node in syntax(path).body:
         if isinstance(node, ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -230,7 +236,7 @@ def test_one_place_opens_images() -> None:
     found = {
         module(path)
         for path in [*files(CORE), *files(ZOO)]
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax(path))
         if ast.unparse(node).endswith("Image.open")
         or (isinstance(node, ast.Name) and node.id in readers)
         or (isinstance(node, ast.Attribute) and node.attr in readers)
@@ -253,7 +259,7 @@ def test_public_functions_and_classes_of_the_core_say_what_they_do() -> None:
     silent = {
         f"{module(path)}.{node.name}"
         for path in files(CORE)
-        for node in ast.parse(path.read_text()).body
+        for node in syntax(path).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
         and node.name[0] != "_"
         and ast.get_docstring(node) is None
@@ -266,7 +272,7 @@ def test_functions_are_short() -> None:
     long = {
         f"{module(path)}.{node.name}: {length(node)} lines"
         for path in [*files(CORE), *files(ZOO)]
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and length(node) > LONGEST
     }
     assert long == set()

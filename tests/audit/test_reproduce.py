@@ -18,6 +18,7 @@ from support.forged import rewrite
 from support.made_cells import make_cell, store
 
 
+@pytest.mark.slow
 def test_a_cell_made_again_is_the_same_to_the_last_prediction(path: Path, tmp_path: Path) -> None:
     found = reproduce(path, tmp_path / "again", "cpu")
     assert (found.differing_clean, found.differing_triggered, found.difference()) == (0, 0, 0.0)

@@ -168,6 +168,7 @@ def test_the_summary_is_in_the_order_of_the_board(run: Run) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_summary_of_many_attacks_is_cut_into_tables_that_fit(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +270,7 @@ def test_what_is_made_again_lies_there_until_it_is_replaced(
     }
 
 
+@pytest.mark.slow
 def test_a_stale_attack_is_said_to_be_one_and_made_again(run: Run) -> None:
     (manifest,) = Path("record").glob("badnet-*/manifest.json")
     content = json.loads(manifest.read_text())

@@ -113,6 +113,7 @@ def test_a_known_plan_is_told_as_the_classes_tell_it(
     known.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", BOARDS, ids=" ".join)
 def test_a_small_board(matrix: Path, refusing: dict[str, str], words: list[str]) -> None:
     told = refused(matrix, words, refusing)
@@ -129,6 +130,7 @@ def test_an_unknown_plan_needs_the_classes(
     assert "ImportError: torch is refused here" in told.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

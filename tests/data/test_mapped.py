@@ -95,6 +95,7 @@ def test_a_copy_has_the_order_of_what_is_copied() -> None:
     assert turned[0, 0, 0, 0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart"
 )

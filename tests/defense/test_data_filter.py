@@ -59,6 +59,7 @@ def test_a_data_filter_is_handed_the_set_as_seen_a_model_clean_images_and_chance
     )
 
 
+@pytest.mark.slow
 def test_the_core_trains_again_and_the_backdoor_is_gone(run: Run, stored: AttackResult) -> None:
     result = run(sieve(lambda seen, *_: Suspicion(patched(seen.images).float(), 0.5)))
     assert result.metrics.asr is not None

@@ -22,6 +22,7 @@ def test_metrics_by_hand(run: Run, stored: AttackResult, answer: int) -> None:
     assert metrics.der == pytest.approx((drops[0] - drops[1] + 1) / 2)
 
 
+@pytest.mark.slow
 def test_what_is_measured_along_the_way_is_no_cost_of_the_method(
     run: Run, stored: AttackResult
 ) -> None:

@@ -105,6 +105,7 @@ class Stamping(nn.Module):
         ).float()
 
 
+@pytest.mark.slow
 def test_stages_without_labels_pseudo_labels_and_a_stamp_at_test_time_fit_in(
     run: Run, stored: AttackResult
 ) -> None:

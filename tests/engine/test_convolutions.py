@@ -14,6 +14,7 @@ from benchbd.engine.convolutions import ConvShape, conv_shapes, disagreeing
 from benchbd.engine.recipe import Precision
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_convolutions_of_every_shape_agree_with_float64(precision: Precision) -> None:
     """Also where memory that nobody wrote is no number: with AMX, torch 2.13 by itself fails in

@@ -56,6 +56,7 @@ class Abroad(Session):
         pass
 
 
+@pytest.mark.slow
 def test_a_matrix_whose_stages_all_run_abroad(tiny: Any, tmp_path: Path) -> None:
     protocol = tiny(attacks=["corner"], defenses=["jitter", "retrains"])
     expected, home = tmp_path / "expected", tmp_path / "home"

@@ -37,6 +37,7 @@ def foreign(folder: Path) -> tuple[ImageSet, ImageSet, ForeignResult]:
     return train, test, read_attack(find_attack(folder), train, test)
 
 
+@pytest.mark.slow
 def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     train, test, found = foreign(tmp_path / "theirs")
@@ -64,6 +65,7 @@ def test_backdoorbench_reads_back_the_same(tmp_path: Path, monkeypatch: pytest.M
     assert differing_normalisation(first) is None and Path("out/info.pickle").is_file()
 
 
+@pytest.mark.slow
 def test_backdoorbench_keeps_bystanders_recipe_and_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from support.command_line import told
 RUNTIMES = ("onnx", "onnxscript", "onnxruntime")
 
 
+@pytest.mark.slow
 def test_onnx_runs_elsewhere_with_the_same_logits(defended: AttackResult) -> None:
     for package in RUNTIMES:
         pytest.importorskip(package)

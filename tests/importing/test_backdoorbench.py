@@ -107,6 +107,7 @@ def test_images_of_another_size_are_scaled(folder: Path) -> None:
     assert (found.test.images.float() - expected).abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_the_stored_result_is_like_any_other(folder: Path) -> None:
     kept = keep(read_attack(find_attack(folder), TRAIN, TEST), "mine")
     again = load_attack_result("mine")
@@ -169,6 +170,7 @@ def test_defended_models_come_along(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_defended_model_lies_apart_from_our_own_defense_of_that_name(folder: Path) -> None:
     attack = keep(read_attack(find_attack(folder), TRAIN, TEST), "mine")
     own = FT(epochs=1, ratio=0.5).defense("mine", device="cpu")
@@ -276,6 +278,7 @@ def test_the_attack_is_found_from_inside_the_folder_of_a_defense(
     ) == ["ft"]
 
 
+@pytest.mark.slow
 def test_nobody_says_how_much_was_poisoned_where_batches_were(
     folder: Path, network: nn.Module
 ) -> None:

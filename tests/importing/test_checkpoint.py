@@ -129,6 +129,7 @@ def test_our_own_parameters_bring_their_normalisation(tmp_path: Path) -> None:
     assert found.model.mean.flatten().tolist() == pytest.approx([0.4] * 3)
 
 
+@pytest.mark.slow
 def test_without_triggered_images_the_report_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +256,7 @@ def test_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:
         read_checkpoint(path, model, CLEAN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["vgg19_bn", "torchvision"])
 def test_both_kinds_of_vgg_are_told_apart(variant: str) -> None:
     from benchbd.importing.architecture import restored_by_name

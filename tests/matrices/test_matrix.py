@@ -35,6 +35,7 @@ def test_an_empty_folder_has_everything_to_do(protocol: Protocol, matrix_in: Any
     assert matrix.cells() == [] and len(matrix.todo()) == 3
 
 
+@pytest.mark.slow
 def test_each_cell_ends_as_a_row_and_is_not_done_again(
     protocol: Protocol, matrix_in: Any, session: Session, notes: Any
 ) -> None:
@@ -53,6 +54,7 @@ def test_each_cell_ends_as_a_row_and_is_not_done_again(
     assert notes() == done, "what is stored costs nothing"
 
 
+@pytest.mark.slow
 def test_a_part_is_done_alone(protocol: Protocol, matrix_in: Any, session: Session) -> None:
     part = matrix_in(protocol, selection=Selection(attacks=["corner"], defenses=["none"]))
     part.run(session)
@@ -61,6 +63,7 @@ def test_a_part_is_done_alone(protocol: Protocol, matrix_in: Any, session: Sessi
     assert Counter(standing.state for standing in whole.standings)["reused"] == 1
 
 
+@pytest.mark.slow
 def test_a_failure_stops_nothing_else_unless_it_is_to(
     tiny: Any, matrix_in: Any, session: Session, tmp_path: Path
 ) -> None:

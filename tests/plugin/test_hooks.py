@@ -98,6 +98,7 @@ def test_wrong_arguments_are_refused_with_both_signatures(install: Any) -> None:
     assert all(fault.trace.startswith("Traceback") for fault in faults.values())
 
 
+@pytest.mark.slow
 def test_run_and_matrix_are_watched(
     install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_manifest_of_another_form_is_refused(
         Manifest.read(stored.manifest.to_json() | change, "a file")
 
 
+@pytest.mark.slow
 def test_every_cell_of_the_board_keeps_its_key() -> None:
     """Keys are computed from what a cell says of itself, as they were when it was stored."""
     names = sorted(BOARD.rglob("*.json"))

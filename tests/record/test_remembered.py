@@ -212,6 +212,7 @@ def test_who_does_the_work_counts(tmp_path: Path) -> None:
     assert make.calls == 4
 
 
+@pytest.mark.slow
 def test_a_surrogate_is_shared_by_attacks_and_not_by_architectures(
     tmp_path: Path, images: ImageSet
 ) -> None:

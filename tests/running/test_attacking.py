@@ -35,6 +35,7 @@ def test_the_result_is_of_its_job(stored: AttackResult, job: AttackJob) -> None:
     assert (stored.folder / "images.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_job_gives_the_same_predictions(
     stored: AttackResult, job: AttackJob, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -38,6 +39,7 @@ class Corrected(Grey):
     grey: ClassVar[int] = 200
 
 
+@pytest.mark.slow
 def test_a_corrected_attack_does_its_work_again(tmp_path: Path) -> None:
     recipe = Recipe(epochs=0, batch_size=50, precision="fp32")
     attacks = (Grey(), Corrected(), Corrected(poison_ratio=0.2))

@@ -94,6 +94,7 @@ def test_same_seed_same_predictions_another_seed_others() -> None:
     assert first.cells[0].key == again.cells[0].key != other.cells[0].key
 
 
+@pytest.mark.slow
 def test_a_stored_attack_result_is_used_again() -> None:
     made = benchbd.run("badnet", "none", settings=TINY, name="kept")
     before = made.attack.path.stat().st_mtime_ns
@@ -154,6 +155,7 @@ def test_no_result_of_a_defense_takes_the_place_of_another() -> None:
     assert not Path(f"record/kept/defense/ft-{broken.cells[0].key[:8]}/defense_result.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_the_numbers_of_the_same_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     made = benchbd.run("badnet", "ft", settings=FT, name="kept")
     before = {path.name: path.read_bytes() for path in Path("record/kept/defense/ft").iterdir()}
@@ -165,6 +167,7 @@ def test_a_failure_leaves_the_numbers_of_the_same_cell(monkeypatch: pytest.Monke
     } == before
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_under_one_name_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second finds the folder claimed while the first trains."""
     train, others = attacking.make, []
@@ -182,6 +185,7 @@ def test_of_two_runs_at_once_under_one_name_one_is_made(monkeypatch: pytest.Monk
     assert not Path("record/kept/.claim").exists()
 
 
+@pytest.mark.slow
 def test_a_run_shows_itself_as_its_table() -> None:
     run = benchbd.run(
         "badnet", ["nad", "ft"], settings=FT | {"defense.index": "<b>nowhere</b>"}, name="kept"
@@ -257,6 +261,7 @@ def test_a_loss_that_is_no_number_is_told() -> None:
         benchbd.run("badnet", "none", settings=TINY | {"recipe.lr": 1e30})
 
 
+@pytest.mark.slow
 def test_a_defense_that_diverges_is_a_cell_that_says_so() -> None:
     run = benchbd.run("badnet", ["ft", "none"], settings=TINY | {"defense.lr": 1e30})
     assert [cell.status.code for cell in run.cells] == ["diverged", "ok"]

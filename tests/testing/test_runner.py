@@ -59,6 +59,7 @@ def test_a_plugin_that_cannot_be_built_is_no_crash() -> None:
     assert [name for name, status in found.items() if status == "failed"] == ["defaults_construct"]
 
 
+@pytest.mark.slow
 def test_an_expected_failure_is_no_failure() -> None:
     found = statuses(
         "inputs_changed", expected_failures={"inputs_stay": "the paper works in place"}

@@ -57,8 +57,8 @@ Ready = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
-def ready(prepared: Ready, build_for: Ready, short: Recipe) -> Ready:
-    """`ready(name, train, seed)`: the attack with its trigger, drawn and, where it is learned in
+def made(prepared: Ready, build_for: Ready, short: Recipe) -> Ready:
+    """`made(name, train, seed)`: the attack with its trigger, drawn and, where it is learned in
     training, learned.
 
     Its parameters are those by which it is done in a moment, unless others are given.
@@ -72,6 +72,20 @@ def ready(prepared: Ready, build_for: Ready, short: Recipe) -> Ready:
         return attack
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready(made: Ready) -> Ready:
+    """The same, made once for the same images, seed and parameters."""
+    known: dict[object, Attack] = {}
+
+    def recall(name: str, train: ImageSet, seed: int = 0, **parameters: Any) -> Attack:
+        what = (name, train.fingerprint(), seed, *sorted(parameters.items()))
+        if what not in known:
+            known[what] = made(name, train, seed, **parameters)
+        return known[what]
+
+    return recall
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -130,8 +144,8 @@ def test_large_images_are_stamped_like_small_ones(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_seed_gives_the_same_bytes(ready: Ready, images: ImageSet, name: str) -> None:
-    first, again = (ready(name, images, seed=5).triggered(images, seeded(3)) for _ in range(2))
+def test_a_seed_gives_the_same_bytes(made: Ready, images: ImageSet, name: str) -> None:
+    first, again = (made(name, images, seed=5).triggered(images, seeded(3)) for _ in range(2))
     assert torch.equal(first.images, again.images)
 
 
@@ -175,10 +189,10 @@ def test_a_target_that_does_not_exist_is_refused(ready: Ready, images: ImageSet,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_random_state_of_the_process_is_left_alone(
-    ready: Ready, images: ImageSet, name: str
+    made: Ready, images: ImageSet, name: str
 ) -> None:
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()
-    attack = ready(name, images)
+    attack = made(name, images)
     attack.triggered(images, seeded(0))
     if isinstance(attack, PoisoningAttack):
         attack.poison(images, seeded(0))

@@ -195,6 +195,7 @@ def test_errata_triggered_images_leave_out_the_target_class(
     assert not (triggered.true_labels == 1).any()
 
 
+@pytest.mark.slow
 def test_masks_become_small_and_are_frozen(
     handed_to_fit: Any, networks: list[Drawing], images: ImageSet
 ) -> None:

@@ -98,6 +98,7 @@ class Brightness(nn.Module):
         return torch.stack([level, -level], 1) + 0 * self.idle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "sign"), [(0, 1), (1, -1)])
 def test_the_noise_learns_what_takes_the_classifier_to_the_target(target: int, sign: int) -> None:
     pixels = torch.randint(100, 156, (40, 1, 8, 8), generator=seeded(0), dtype=torch.uint8)

@@ -121,6 +121,7 @@ def test_bits_are_counted_from_rounded_images() -> None:
     assert bits_read(Writes(), Reads(), images + 1, codes).item() == 0.5  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_code_is_learned_that_can_be_read(prepared: Any) -> None:
     shades = (
         torch.randint(60, 200, (60, 1, 1, 1), generator=seeded(0))

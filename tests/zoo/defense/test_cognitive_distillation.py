@@ -96,6 +96,7 @@ class Ruled(nn.Module):
         return (1 - rules) * self.clean(x) + rules * torch.tensor([20.0, 0, 0, 0])
 
 
+@pytest.mark.slow
 def test_a_planted_trigger_leaves_nothing_but_itself() -> None:
     good, bad = lit(8).images, stamped(lit(8, seed=5).images)
     judge, healthy = (

@@ -24,6 +24,7 @@ def folder(stored: AttackResult, tmp_path: Path) -> Path:
     return Path(shutil.copytree(stored.folder, tmp_path / "copy"))
 
 
+@pytest.mark.slow
 def test_accuracy_attack_success_and_rates_of_the_combined_model(folder: Path) -> None:
     attack = load_attack_result(folder)
     repaired = FinePrune(**OPTIONS).defense(folder, device="cpu")

@@ -185,6 +185,7 @@ def test_what_is_pruned(body: type[nn.Module], layer: str | None, pruned: str, w
     assert (result.sweep.path.layers, result.sweep.path.where) == ((pruned,), where)
 
 
+@pytest.mark.slow
 def test_a_transformer_is_pruned_at_its_head() -> None:
     """Its only convolution is the first layer of all, not the last."""
     model = Transformer().classifier(bordered(CLEAN.train), seed=0)  # it cuts patches of 4x4 pixels

@@ -65,6 +65,7 @@ def verdict(shortcut: float) -> Verdict:
     return cleanse.inspect(banded(shortcut), CLEAN, torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow
 def test_a_planted_shortcut_is_found_where_it_is() -> None:
     found = verdict(40.0)
     assert found.flagged.tolist() == [False, False, True, False, False]
@@ -90,6 +91,7 @@ def test_the_reversed_trigger_is_unlearned() -> None:
     assert (before == 2).all() and torch.equal(after, clean.labels)
 
 
+@pytest.mark.slow
 def test_without_a_shortcut_nothing_is_flagged_and_the_notes_say_so() -> None:
     found = verdict(0.0)
     assert not found.flagged.any() and found.repaired is None

@@ -144,6 +144,7 @@ class Corner(nn.Module):
         return x.flatten(1)
 
 
+@pytest.mark.slow
 def test_a_planted_shortcut_is_unlearned() -> None:
     """The corner may change by a fifth, which is enough to turn an image of either side; the sides
     are too far apart for it.

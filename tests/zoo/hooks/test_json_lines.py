@@ -13,6 +13,7 @@ from benchbd_zoo.hooks.json_lines import JsonLines
 TINY = {"recipe.epochs": 1, "dataset.size": 8, "model.width": 2, "attack.size": 2}
 
 
+@pytest.mark.slow
 def test_the_bundled_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCHBD_LOG", "logs/events.jsonl")

@@ -3,12 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import Tensor
 
 from benchbd_zoo.model.torchvision import Torchvision
 
 
+@pytest.mark.slow
 def test_importing_the_plugins_imports_no_library() -> None:
     script = (
         "import sys, benchbd_zoo.model.timm, benchbd_zoo.model.torchvision; print({'timm', "
