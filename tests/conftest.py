@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 
@@ -31,6 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures)
     if limit := config.getoption("fast_limit"):
         config.pluginmanager.register(fast_lane.Guard(limit))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, of both kinds those with many tests, so that no worker is
+    left alone with a long one at the end.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    count = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -count[item.path]))
 
 
 def hands_out_tests(config: pytest.Config) -> bool:
