@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -83,7 +84,9 @@ def test_another_network_is_told_apart_by_its_entries(
     )
 
 
-def test_a_choice_that_is_none(defended: AttackResult, stored: AttackResult) -> None:
+def test_a_choice_that_is_none(
+    defended: AttackResult, stored: AttackResult, tmp_path: Path
+) -> None:
     for choice in ({"defense": "fine_prune"}, {"kept": "5%"}):
         with pytest.raises(ConfigError, match="give one of them"):
             choose(defended, undefended=True, **choice)
@@ -92,4 +95,4 @@ def test_a_choice_that_is_none(defended: AttackResult, stored: AttackResult) -> 
     with pytest.raises(ConfigError, match=r"keeps no model '9%'; kept are: 5%, 50%"):
         choose(defended, kept="9%")
     with pytest.raises(ConfigError, match=r"--defense NAME \(stored are: none\), or --undefended"):
-        choose(stored)
+        choose(replace(stored, folder=tmp_path))
