@@ -15,6 +15,7 @@ from benchbd.errors import RecordError, nearest
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.paired_tests import mcnemar
 from benchbd.leaderboard.board.ranking import Comparison
+from benchbd.leaderboard.board.row import Row
 from benchbd.record.cells import read_cell
 from benchbd.record.predictions import read_predictions
 
@@ -78,20 +79,22 @@ def comparison(section: Section, first: str, second: str) -> Comparison | None:
 def image_comparisons(
     section: Section, first: str, second: str, results: Path
 ) -> Iterator[ImageComparison]:
-    """One duel for each attacked model that both have predictions of. Raises `RecordError` or
-    `DataError`.
+    """One duel for each attacked model that both have predictions of. Images are paired only on the
+    same weights: a model that was made on another processor is another model. Raises `RecordError`
+    or `DataError`.
     """
     answers = Answers()
     for _, entries in section.by_attack():
         ours, theirs = (next(e for e in entries if e.defense == name) for name in (first, second))
         for seed in sorted(set(ours.seeds) & set(theirs.seeds)):
-            yield _duel(
-                ours.attack, seed, _file(ours, seed, results), _file(theirs, seed, results), answers
-            )
+            mine, other = _row(ours, seed), _row(theirs, seed)
+            if mine.attacked_model == other.attacked_model:
+                files = results / mine.file, results / other.file
+                yield _duel(ours.attack, seed, *files, answers)
 
 
-def _file(entry: Pairing, seed: int, results: Path) -> Path:
-    return results / next(row.file for row in entry.cells if row.seed == seed)
+def _row(entry: Pairing, seed: int) -> Row:
+    return next(row for row in entry.cells if row.seed == seed)
 
 
 def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -> ImageComparison:

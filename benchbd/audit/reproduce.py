@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchbd.attack.attack import Attack
+from benchbd.audit.agreement import Agreement, judge
 from benchbd.audit.ground_truth import NOWHERE, Places, registered
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
@@ -13,8 +15,9 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.trust import Note
 from benchbd.record.cell import Cell
-from benchbd.record.cells import ResultStore, read_cell
+from benchbd.record.cells import ResultStore, cell_paths, read_cell
 from benchbd.record.defense_result import DefenseResult
+from benchbd.record.ingredients import Coordinates
 from benchbd.record.keys import KEY_DIGITS, key_of
 from benchbd.record.predictions import read_predictions
 from benchbd.running.attack_job import AttackJob
@@ -33,13 +36,14 @@ MOST_THREADS = 1024
 @dataclass(frozen=True)
 class Reproduction:
     """A stored cell and the same one made here; of how many test images the predictions differ, if
-    they are stored.
+    they are stored; and the stored cells of all its seeds.
     """
 
     stored: Cell
     here: Cell
     differing_clean: int | None = None
     differing_triggered: int | None = None
+    siblings: tuple[Cell, ...] = ()
 
     def metrics(self) -> dict[str, tuple[float | None, float | None]]:
         """Of each metric that either has what is stored and what came out here."""
@@ -54,10 +58,19 @@ class Reproduction:
         pairs = [pair for name, pair in self.metrics().items() if name in ("acc", "asr", "rc")]
         return max(abs((here or 0.0) - (stored or 0.0)) for stored, here in pairs)
 
-    def note(self) -> Note:
-        """The note for the ledger of trust: reproduced, and with which difference."""
+    def agreement(self, tolerance: float) -> Agreement:
+        """Whether the two agree. tolerance: a share, as `judge` takes it."""
+        counts = (self.differing_clean, self.differing_triggered)
+        differing = None if None in counts else sum(filter(None, counts))
+        return judge(self.stored, self.here, differing, self.siblings, tolerance)
+
+    def note(self, agreement: Agreement) -> Note:
+        """The note for the ledger of trust: reproduced, how exactly, and with which difference."""
         return Note(
-            digest=self.stored.digest, level="reproduced by another", difference=self.difference()
+            digest=self.stored.digest,
+            level="reproduced by another",
+            difference=self.difference(),
+            exact=agreement.exact,
         )
 
 
@@ -71,7 +84,7 @@ def find_result(key: str, results: Path) -> Path:
         raise RecordError(
             f"expected a result file or at least {SHORTEST} digits of a key, got {key!r}"
         )
-    named = [path for path in sorted(results.rglob("*.json")) if _may_be(path, key)]
+    named = [path for path in cell_paths(results) if _may_be(path, key)]
     found = [path for path in named if read_cell(path).key.startswith(key)]
     if len(found) != 1:
         several = f"{len(found)} results have" if found else "no result has"
@@ -119,14 +132,29 @@ def reproduce(
             "`benchbd verify` it"
         )
     if stored.predictions is None:
-        return Reproduction(stored, result.cell)
+        return Reproduction(stored, result.cell, siblings=_siblings(path, stored))
     clean, triggered = read_predictions(path, stored)
     return Reproduction(
         stored,
         result.cell,
         int((clean != result.clean_predictions.cpu()).sum()),
         int((triggered != result.triggered_predictions.cpu()).sum()),
+        _siblings(path, stored),
     )
+
+
+def _siblings(path: Path, stored: Cell) -> tuple[Cell, ...]:
+    """The cells beside it that differ in their seed alone, itself among them."""
+    found = []
+    for each in sorted(path.parent.glob("*.json")):
+        with suppress(RecordError):
+            found.append(read_cell(each))
+    same = _without_seed(stored)
+    return tuple(cell for cell in found if cell.metrics and _without_seed(cell) == same)
+
+
+def _without_seed(cell: Cell) -> tuple[str, Coordinates]:
+    return cell.protocol, cell.cell.model_copy(update={"seed": 0})
 
 
 def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseResult:

@@ -25,10 +25,16 @@ from benchbd.measure.plausible import doubts
 from benchbd.plugin.plugin import Plugin
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
+from benchbd.record.keys import UNDEFENDED
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.record.predictions import read_predictions
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
+
+UNCOMPARED = (
+    "nothing to hold its baseline against: no cell of `none` for the attacked model that it "
+    "started from is among these results"
+)
 
 
 @dataclass(frozen=True)
@@ -161,14 +167,20 @@ def _plugin_faults(cell: Cell, places: Places) -> list[str]:
 
 def _once(found: Iterable[Verified]) -> Iterator[Verified]:
     """Of files with the same cell only the first that has no fault is believed."""
-    first: dict[str, Path] = {}
+    first: dict[tuple[str, str], Path] = {}
     for each in found:
         if each.cell is None or each.faults:
             yield each
             continue
-        known = first.setdefault(each.cell.key, each.path)
+        known = first.setdefault(_identity(each.cell), each.path)
         again = known.resolve() != each.path.resolve()
         yield each.with_fault(f"it holds the same cell as {known}" if again else "")
+
+
+def _identity(cell: Cell) -> tuple[str, str]:
+    """What one file alone may hold: a cell, and of undefended cells one for each attacked model."""
+    undefended = cell.cell.defense.name == UNDEFENDED
+    return cell.key, cell.attacked_model if undefended else ""
 
 
 def _against_undefended(found: list[Verified]) -> Iterator[Verified]:
@@ -180,5 +192,13 @@ def _against_undefended(found: list[Verified]) -> Iterator[Verified]:
         if each.cell is not None and not each.faults and each.level == "recomputed":
             undefended.add(Baseline.measured(each.cell))
     for each in found:
-        stated = Baseline.stated(each.cell) if each.cell is not None else None
-        yield each.with_fault(undefended.fault(stated) if stated else "")
+        yield each if each.cell is None else _compared(each, Baseline.stated(each.cell), undefended)
+
+
+def _compared(each: Verified, stated: Baseline, undefended: Undefended) -> Verified:
+    """One file whose baseline has been held against what was measured of its model. Without that
+    its DER is its author's word.
+    """
+    if each.level == "recomputed" and undefended.lacks(stated):
+        return replace(each, level="as stated", obstacle=UNCOMPARED)
+    return each.with_fault(undefended.fault(stated))

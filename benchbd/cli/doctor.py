@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +21,7 @@ def _findings() -> list[tuple[str, str]]:
     import torch
 
     from benchbd.engine.hardware import hardware, has_bf16, keep_blocks_in_heap, usable_cores
+    from benchbd.engine.processor import this_processor
     from benchbd.record.attack_files import record_dir
     from benchbd.victim.dataset import data_dir
     from benchbd.victim.torchvision_import import prepare_torchvision
@@ -33,7 +33,7 @@ def _findings() -> list[tuple[str, str]]:
         ("python", platform.python_version()),
         ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads"),
         ("torchvision", prepare_torchvision()),
-        ("processor", _processor()),
+        ("processor", str(this_processor())),
         ("cores", str(usable_cores())),
         ("gpus", ", ".join(gpus) or "none"),
         ("device", str(machine.device)),
@@ -49,23 +49,6 @@ def _findings() -> list[tuple[str, str]]:
         ("data", _folder(data_dir())),
         ("results", _folder(record_dir())),
     ]
-
-
-def _processor() -> str:
-    """Its name, what torch and its kernels use of its instructions, and what they are kept from."""
-    import torch
-
-    from benchbd.engine.hardware import bf16_instructions
-
-    name = platform.processor() or platform.machine()
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(
-            (line.partition(":")[2].strip() for line in lines if "model name" in line), name
-        )
-    held = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    used = [torch.backends.cpu.get_cpu_capability(), *bf16_instructions()]
-    return f"{name}: {', '.join(used)}" + (f"; held to ONEDNN_MAX_CPU_ISA={held}" if held else "")
 
 
 def _convolutions() -> str:

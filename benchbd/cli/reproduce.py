@@ -19,6 +19,7 @@ from benchbd.record.cells import RESULTS
 
 if TYPE_CHECKING:
     from benchbd.audit.reproduce import Reproduction
+    from benchbd.record.cell import Cell
 
 
 @click.command()
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     type=float,
     default=0.01,
     show_default=True,
-    help="Difference of a share that still counts as the same.",
+    help="Share by which the interval is widened that another kind of processor is judged by.",
 )
 @click.option(
     "--note",
@@ -69,7 +70,9 @@ def command(
     temporary folder; or a sample of cells.
 
     Prints each metric as stored and as made here, and of how many images the predictions differ.
-    Returns 0 when ACC, ASR and RC agree within the tolerance, of all cells that were run, else 1.
+    On the kind of processor that the cell was made on, no prediction may differ; on another, ACC,
+    ASR and RC must lie in the 95 % prediction interval of the stored seeds. Returns 0 when all
+    cells that were run agree so, else 1.
     """
     if (key is None) == (sample is None):
         raise click.UsageError("expected either KEY or --sample")
@@ -118,15 +121,12 @@ class Again:
 
         found = self._made(path)
         _show(found)
-        same = found.difference() <= self.tolerance
-        click.echo(
-            _verdict(found, self.tolerance)
-            if same
-            else f"not reproduced: ACC, ASR or RC differs by more than {self.tolerance:g}"
-        )
-        if same and self.note is not None:
-            click.echo(f"noted: {add_notes(self.note, {found.stored.key: found.note()})}")
-        return same
+        agreement = found.agreement(self.tolerance)
+        click.echo(agreement.verdict)
+        if agreement.agrees and self.note is not None:
+            note = found.note(agreement)
+            click.echo(f"noted: {add_notes(self.note, {found.stored.key: note})}")
+        return agreement.agrees
 
     def _made(self, path: Path) -> Reproduction:
         from benchbd.audit.reproduce import reproduce
@@ -149,8 +149,8 @@ def _show(found: Reproduction) -> None:
         f"{about.attack.name}, {about.defense.name} on {about.dataset.name}, {about.model.name}, "
         f"seed {about.seed}"
     )
-    click.echo(f"stored on {found.stored.cost.device} ({found.stored.cost.precision}), ", nl=False)
-    click.echo(f"made here on {found.here.cost.device} ({found.here.cost.precision})")
+    for when, cell in (("stored", found.stored), ("here", found.here)):
+        click.echo(f"  {when}: {one_line(_machine(cell))}")
     for name, (stored, here) in found.metrics().items():
         difference = "" if stored is None or here is None else f"  {100 * (here - stored):+.2f}"
         click.echo(f"  {name.upper()}  {percent(stored):>6}  {percent(here):>6}{difference}")
@@ -158,16 +158,13 @@ def _show(found: Reproduction) -> None:
         click.echo(f"  predictions that differ: {differing} of {total} {what} images")
 
 
-def _verdict(found: Reproduction, tolerance: float) -> str:
-    """Of a result whose shares agree."""
-    differing = sum(count for _, count, _ in _differing(found))
-    if not differing:
-        return "reproduced"
-    total = sum(images for _, _, images in _differing(found))
-    return (
-        f"reproduced within {tolerance:g}, not bit for bit: {differing} of {total} predictions "
-        "differ"
-    )
+def _machine(cell: Cell) -> str:
+    """Where a cell was made, as far as it says."""
+    noted = cell.provenance
+    threads = f"threads: {noted['threads']}" if noted.get("threads") else ""
+    processor = noted.get("processor") or "a processor that it does not name"
+    words = (cell.cost.device, cell.cost.precision, processor, noted.get("instructions"), threads)
+    return ", ".join(str(word) for word in words if word)
 
 
 def _differing(found: Reproduction) -> list[tuple[str, int, int]]:

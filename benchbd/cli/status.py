@@ -14,7 +14,7 @@ from benchbd.errors import BenchbdError, RecordError
 from benchbd.leaderboard.board.text import one_line
 from benchbd.measure.siblings import stray_doubts
 from benchbd.record.cell import CellSummary
-from benchbd.record.cells import RESULTS, read_summary
+from benchbd.record.cells import RESULTS, cell_paths, read_summary
 
 
 @click.command()
@@ -138,7 +138,7 @@ def _listed(folder: Path, protocol: str) -> Iterator[_Listed]:
     """All stored cells, of one protocol if it is named. Digests are not checked here: `benchbd
     plan` does that.
     """
-    for path in sorted((folder / protocol).rglob("*.json")):
+    for path in cell_paths(folder / protocol):
         try:
             summary = read_summary(path)
         except RecordError:

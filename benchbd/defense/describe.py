@@ -64,6 +64,7 @@ def describe(run: DefenseRun) -> DefenseResult:
         key=about.key(run.protocol),
         protocol=run.protocol,
         cell=about,
+        attacked_model=case.attack.model_digest(),
         metrics=evaluation.metrics,
         counts=evaluation.counts,
         baseline=case.attack.metrics(),

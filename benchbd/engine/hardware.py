@@ -16,6 +16,7 @@ from typing import cast, get_args
 import torch
 from torch import Tensor
 
+from benchbd.engine.processor import bf16_instructions
 from benchbd.engine.recipe import Precision
 from benchbd.engine.strided import RoomyConvolutions
 from benchbd.errors import ConfigError
@@ -26,7 +27,6 @@ that it starts.
 """
 
 _default_precision: ContextVar[Precision] = ContextVar("precision", default="auto")
-_BF16 = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_tile": "_is_amx_tile_supported"}
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
 
 
@@ -196,11 +196,6 @@ def keep_blocks_in_heap() -> bool:
             mallopt(_M_TOP_PAD, 256 << 20),
         )
     )
-
-
-def bf16_instructions() -> list[str]:
-    """What this processor has for computing bfloat16, as processors' manuals call it."""
-    return [name for name, test in _BF16.items() if getattr(torch.cpu, test, bool)()]
 
 
 @cache

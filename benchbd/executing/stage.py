@@ -27,13 +27,14 @@ from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
 from benchbd.plugin.registry import create, load
 from benchbd.record.attack_files import is_stored
 from benchbd.record.attack_result import load_attack_result
-from benchbd.record.cell import Status, StatusCode
+from benchbd.record.cell import Cell, Status, StatusCode
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import Busy, claim, claim_path
 from benchbd.record.controller import spec_name
 from benchbd.record.files import read_json, write_bytes, write_json
 from benchbd.record.ingredients import Ingredients
-from benchbd.record.keys import KEY_DIGITS, strip_name
+from benchbd.record.keys import KEY_DIGITS, UNDEFENDED, strip_name
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.sheet import thumbnails
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import make
@@ -115,10 +116,11 @@ class DefenseSpec(_Spec):
         defense = create(Defense, self.defense.name, self.defense.params)
         with claim(claim_path(self.folder)):
             if not store.has(self.result, self.key, self.replaced):
-                self._make(defense, store)
+                made = self._make(defense, store)
+                self._keep_reference(made, store)
         self._keep_images()
 
-    def _make(self, defense: Defense, store: ResultStore) -> None:
+    def _make(self, defense: Defense, store: ResultStore) -> Cell:
         result = defense.defense(
             self.attack_folder,
             device=self.device,
@@ -137,6 +139,23 @@ class DefenseSpec(_Spec):
         store.write(
             self.result, result.cell.model_copy(update={"provenance": noted}), result.predictions()
         )
+        return result.cell
+
+    def _keep_reference(self, cell: Cell, store: ResultStore) -> None:
+        """Store how the attacked model does without a defense, if what is stored of that was made
+        on another processor, and so of other weights.
+        """
+        undefended = create(Defense, UNDEFENDED, {})
+        about = cell.cell.defended_by(PluginRecord.of(undefended))
+        key, name = about.key(cell.protocol), about.result_name(cell.protocol)
+        if not store.path(name).exists() or store.reference(name, key, cell.attacked_model):
+            return
+        attack = load_attack_result(self.attack_folder)
+        result = undefended.against(
+            attack, device=self.device, clean_budget=self.clean_budget, protocol=self.protocol
+        )
+        place = result.cell.reference_place
+        store.write(place, result.cell, result.predictions())
 
     def _keep_images(self) -> None:
         """A strip of the attack's images beside its results, from the first of its seeds that comes

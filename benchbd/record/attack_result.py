@@ -30,7 +30,7 @@ from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import SCHEMA
 from benchbd.record.manifest import Fingerprints, Manifest, Outline, SampleCounts
 from benchbd.record.plugin_record import PluginRecord
-from benchbd.record.tensor_files import read_tensors, write_tensors
+from benchbd.record.tensor_files import digest_of_weights, read_tensors, write_tensors
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
@@ -89,6 +89,10 @@ class AttackResult:
     def metrics(self) -> Metrics:
         """ACC, ASR and RC of the undefended model."""
         return Metrics.from_counts(self.counts())
+
+    def model_digest(self) -> str:
+        """The digest of the attacked model's weights, 64 hexadecimal digits."""
+        return digest_of_weights(self.model.state_dict())
 
     def save(self) -> Path:
         """Write the result file, and its manifest as JSON with the file's digest. Raises

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from benchbd.measure.shares import Counts, Curve, Metrics, OperatingPoint
 from benchbd.record.ingredients import Coordinates
-from benchbd.record.keys import SCHEMA, key_of, result_name
+from benchbd.record.keys import SCHEMA, key_of, reference_name, result_name
 from benchbd.record.part import StoredPart
 
 StatusCode = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
@@ -81,10 +81,16 @@ class CellSummary(StoredPart):
 
 
 class Cell(CellSummary):
-    """The stored result of one cell, the same in JSON and in Python."""
+    """The stored result of one cell, the same in JSON and in Python.
+
+    attacked_model: the digest of the weights that the defense started from, by which cells of one
+    key are told apart that were made on different processors; empty in results made before version
+    0.2.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
+    attacked_model: str = ""
     counts: Counts | None = None
     baseline: Metrics | None = None
     detection: dict[str, Any] | None = None
@@ -98,6 +104,13 @@ class Cell(CellSummary):
 
     digest: str = ""
 
+    @property
+    def reference_place(self) -> str:
+        """Its name in a store as the reference of one attacked model, beside the cell of the same
+        key that other defenses are compared with.
+        """
+        return reference_name(self.place, self.attacked_model)
+
     def sealed(self) -> Cell:
         """This cell with the digest of its own content, by which later changes are noticed."""
         return self.model_copy(update={"digest": _digest_of(self.to_json())})
@@ -107,8 +120,9 @@ class Cell(CellSummary):
         return is_whole(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Its content as plain JSON values."""
-        return self.model_dump(mode="json", by_alias=True)
+        """Its content as plain JSON values; a digest that is not known is left out."""
+        unknown = set() if self.attacked_model else {"attacked_model"}
+        return self.model_dump(mode="json", by_alias=True, exclude=unknown)
 
 
 def is_whole(content: dict[str, Any]) -> bool:

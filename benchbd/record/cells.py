@@ -24,7 +24,7 @@ from benchbd.record.files import (
     write_bytes,
     write_json,
 )
-from benchbd.record.keys import KEY_DIGITS
+from benchbd.record.keys import KEY_DIGITS, OTHER_MODELS, reference_name
 
 MOST_PREDICTIONS = 2**28
 """The largest file of predictions that is read, in bytes: of a hundred million images."""
@@ -94,15 +94,29 @@ class ResultStore:
             for path in (self.folder / protocol).glob("*/*/*.json")
         }
 
+    def reference(self, name: str, key: str, attacked_model: str) -> Cell | None:
+        """The undefended cell of the attacked model with that digest of its weights; None while
+        there is none that can be believed.
+
+        name, key: of the undefended cell of that attack. It is the one of that name, or, where that
+        was made on another processor and so of other weights, one beside it.
+        """
+        for each in (name, reference_name(name, attacked_model)):
+            with suppress(RecordError):
+                found = self.read(each, key)
+                if found is not None and found.attacked_model == attacked_model:
+                    return found
+        return None
+
     def __iter__(self) -> Iterator[Cell]:
-        """All cells that can be believed, by name; what cannot be is passed over (`faults` tells of
-        it).
+        """All cells that can be believed, by name, but for references; what cannot be is passed
+        over (`faults` tells of it).
         """
         return (cell for _, cell in self.named())
 
     def named(self) -> Iterator[tuple[str, Cell]]:
         """The same cells, each with its name."""
-        for path in sorted(self.folder.rglob("*.json")):
+        for path in cell_paths(self.folder):
             name = path.relative_to(self.folder).as_posix()
             with suppress(RecordError):
                 if (cell := self.read(name)) is not None:
@@ -117,6 +131,18 @@ class ResultStore:
             except RecordError as error:
                 found.append(str(error))
         return found
+
+
+def cell_paths(folder: Path) -> list[Path]:
+    """All result files under a folder, by name, but for references."""
+    return sorted(path for path in folder.rglob("*.json") if not is_reference(path))
+
+
+def is_reference(path: Path) -> bool:
+    """Whether the cell at `path` is the undefended cell of one attacked model, stored beside the
+    one of the same key that stands in the tables.
+    """
+    return path.parent.name == OTHER_MODELS
 
 
 def read_cell(path: Path) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchbd.record.keys import MODEL_ONLY, attack_key, cell_key, folder_name
+from benchbd.record.keys import MODEL_ONLY, attack_key, cell_key, folder_name, result_name
 from benchbd.record.part import StoredPart
 from benchbd.record.plugin_record import PluginRecord
 
@@ -54,3 +54,12 @@ class Coordinates(Ingredients):
     def key(self, protocol: str) -> str:
         """The key of the cell in this protocol."""
         return cell_key(self.attack_key, self.defense.identity(), self.clean_budget, protocol)
+
+    def result_name(self, protocol: str) -> str:
+        """Its name in a store of results, `<protocol>/<attack>/<defense>/<seed>-<key>.json`."""
+        labels = (self.attack.label, self.defense.label)
+        return result_name(protocol, *labels, self.seed, self.key(protocol))
+
+    def defended_by(self, defense: PluginRecord) -> Coordinates:
+        """The cell in which another defense meets the same attacked model."""
+        return self.model_copy(update={"defense": defense})

@@ -19,6 +19,9 @@ MODEL_ONLY = "model-only"
 UNDEFENDED = "none"
 """The defense that leaves everything as it is."""
 
+OTHER_MODELS = "other_models"
+"""The folder, beside the undefended cells of an attack, of those made on other processors."""
+
 Identity = list[object]
 """What of a plugin is part of a key: name, version of its results, parameters."""
 
@@ -65,6 +68,19 @@ def result_name(protocol: str, attack: str, defense: str, seed: int, key: str) -
     """
     folders = (protocol.partition("@")[0], safe_name(attack), safe_name(defense))
     return "/".join((*folders, f"{seed}-{key[:KEY_DIGITS]}.json"))
+
+
+def reference_name(result: str, attacked_model: str) -> str:
+    """Where the undefended cell of one attacked model stands whose key another cell has already,
+    made on another processor. result: the name of that other cell.
+
+    >>> reference_name("quick/an_attack/none/3-0123456789ab.json", "fedcba9876543210")
+    'quick/an_attack/none/other_models/3-0123456789ab-fedcba987654.json'
+    """
+    folder, _, file = result.rpartition("/")
+    return (
+        f"{folder}/{OTHER_MODELS}/{file.removesuffix('.json')}-{attacked_model[:KEY_DIGITS]}.json"
+    )
 
 
 def safe_name(name: str) -> str:

@@ -23,16 +23,19 @@ def now() -> str:
 
 
 def provenance(sources: Iterable[PluginSources], started: str) -> dict[str, Any]:
-    """Versions of benchbd, Python and libraries, digests of the plugins' sources, threads, the
-    command line, the times.
+    """Versions of benchbd, Python and libraries, the processor, digests of the plugins' sources,
+    threads, the command line, the times.
     """
     import torch  # here, since results are read without it
+
+    from benchbd.engine.processor import this_processor
 
     return {
         "benchbd": _version("benchbd"),
         **_checkout(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        **this_processor().to_json(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "sources": {name: digest for each in sources for name, digest in each.digests.items()},
         "threads": torch.get_num_threads(),

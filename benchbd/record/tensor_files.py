@@ -8,9 +8,10 @@ what comes of it a result.
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ import torch
 
 from benchbd.errors import Diverged, RecordError, UnsafeFile
 from benchbd.record.files import require_ordinary, write
+from benchbd.record.keys import canonical_json
 from benchbd.record.pickles import strange_names, suspicious_imports
 from benchbd.record.seal import require_checksums, require_seal, seal
 
@@ -143,6 +145,18 @@ def tensors_in(content: Any) -> Iterator[tuple[Place, torch.Tensor]]:
             seen.add(id(value))
             parts = value.items() if isinstance(value, dict) else enumerate(value)
             waiting.extend(((place, name), part) for name, part in parts)
+
+
+def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
+    """64 hexadecimal digits that stand for the names, types, shapes and values of a network's
+    parameters and buffers, in whatever order they come and on whatever device they lie.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(canonical_json([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _said(place: Place) -> str:

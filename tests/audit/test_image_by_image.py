@@ -67,6 +67,19 @@ def section(results: Path) -> Section:
     return found.sections[0]
 
 
+def test_images_are_paired_only_on_the_same_weights(results: Path, section: Section) -> None:
+    """One of the two started from a model that was made on another processor."""
+    assert len(list(image_comparisons(section, "none", "ft", results))) == 1
+    entries = tuple(
+        replace(e, cells=tuple(replace(row, attacked_model="other") for row in e.cells))
+        if e.defense == "ft"
+        else e
+        for e in section.entries
+    )
+    moved = replace(section, entries=entries)
+    assert list(image_comparisons(moved, "none", "ft", results)) == []
+
+
 def test_a_split_counts_what_only_one_has() -> None:
     first, second = torch.tensor([1, 1, 1, 0, 0, 0]).bool(), torch.tensor([1, 0, 0, 0, 1, 0]).bool()
     # two against one of three disagreements: p = 2 * (1 + 3) / 8, at most 1

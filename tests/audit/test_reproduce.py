@@ -22,7 +22,10 @@ from support.made_cells import make_cell, store
 def test_a_cell_made_again_is_the_same_to_the_last_prediction(path: Path, tmp_path: Path) -> None:
     found = reproduce(path, tmp_path / "again", "cpu")
     assert (found.differing_clean, found.differing_triggered, found.difference()) == (0, 0, 0.0)
-    assert found.note().level == "reproduced by another"
+    agreement = found.agreement(tolerance=0.0)
+    assert agreement.agrees and agreement.exact
+    assert found.note(agreement).level == "reproduced by another"
+    assert [cell.key for cell in found.siblings] == [found.stored.key]
 
 
 @pytest.mark.slow

@@ -152,6 +152,82 @@ def test_a_forged_baseline_convicts_nobody_else(results: Path) -> None:
     assert "is not what the cell without a defense measured" in wrong.popitem()[1][-1]
 
 
+OTHER_WEIGHTS = "ab" * 32
+"""As a model that was trained on another processor has."""
+
+
+def other_machine(results: Path) -> Path:
+    """The cell of clp as if it had been made on another processor: other weights, and 5 fewer hits
+    of the attack before the defense.
+    """
+    path = of_defense(results, "clp")
+    cell, undefended = read_cell(path), read_cell(of_defense(results, "none"))
+    assert cell.counts is not None and undefended.counts is not None
+    hits = undefended.counts.attack_hits - 5
+    baseline = Metrics.from_counts(undefended.counts.model_copy(update={"attack_hits": hits}))
+    metrics = Metrics.from_counts(cell.counts, baseline)
+    return rewrite(path, attacked_model=OTHER_WEIGHTS, baseline=baseline, metrics=metrics)
+
+
+def test_a_cell_of_other_weights_is_not_held_against_this_machines_baseline(results: Path) -> None:
+    path = other_machine(results)
+    assert faults_in(results) == {}
+    (found,) = [each for each in verify([results]) if each.path == path]
+    assert found.level == "as stated"
+    assert "nothing to hold its baseline against" in found.obstacle
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_its_own_undefended_cell_is_its_reference(results: Path, honest: bool) -> None:
+    path = other_machine(results)
+    usual = of_defense(results, "none")
+    undefended = read_cell(usual).model_copy(update={"attacked_model": OTHER_WEIGHTS})
+    counts = undefended.counts
+    assert counts is not None and undefended.metrics is not None
+    baseline = read_cell(path).baseline
+    assert baseline is not None
+    predictions = safetensors.torch.load_file(beside(usual, read_cell(usual)))
+    if honest:  # 5 triggered images fewer are taken for the attacked label, and for no other one
+        _, triggered = Answers().of(undefended)
+        classes = predictions["triggered"].long()
+        fooled = torch.nonzero(classes == triggered.attacked_labels)[:5, 0]
+        wrong = (triggered.attacked_labels[fooled] + 1) % 10
+        wrong[wrong == triggered.true_labels[fooled]] += 1
+        classes[fooled] = wrong % 10
+        predictions["triggered"] = classes.to(torch.uint16)
+        counts = counts.model_copy(update={"attack_hits": counts.attack_hits - 5})
+        undefended = undefended.model_copy(
+            update={"counts": counts, "metrics": Metrics.from_counts(counts), "baseline": baseline}
+        )
+        metrics = Metrics.from_counts(counts, baseline)
+        undefended = undefended.model_copy(update={"metrics": metrics})
+    place = undefended.reference_place
+    ResultStore(results).write(place, undefended, safetensors.torch.save(predictions))
+    wrong_files = faults_in(results)
+    if honest:
+        assert wrong_files == {}
+        assert {each.level for each in verify([results])} == {"recomputed"}
+    else:
+        assert list(wrong_files) == [str(path.relative_to(results))]
+        assert "is not what the cell without a defense measured" in wrong_files.popitem()[1][0]
+
+
+def test_a_reference_stands_for_one_attacked_model_alone(results: Path) -> None:
+    """Twice the same weights are twice the same cell."""
+    cell = read_cell(of_defense(results, "none"))
+    predictions = beside(of_defense(results, "none"), cell).read_bytes()
+    place = cell.reference_place
+    ResultStore(results).write(place, cell, predictions)
+    assert list(faults_in(results)) == [place]
+    assert "it holds the same cell as" in faults_in(results)[place][0]
+
+
+def beside(path: Path, cell: Cell) -> Path:
+    """The predictions of a stored cell."""
+    assert cell.predictions is not None
+    return path.with_name(cell.predictions.file)
+
+
 @pytest.mark.parametrize("said", [(), ("all is well",)], ids=["left out", "made up"])
 def test_doubts_must_be_those_that_the_numbers_give(path: Path, said: tuple[str, ...]) -> None:
     """A model that predicts one class for everything: its ACC is that of guessing."""

@@ -41,13 +41,6 @@ def test_who_chose_the_precision_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     assert doctor._whose_choice() == "by BENCHBD_PRECISION"
 
 
-def test_what_the_processor_is_kept_from_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    assert "held to" not in doctor._processor()
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert doctor._processor().endswith("; held to ONEDNN_MAX_CPU_ISA=AVX2")
-
-
 def test_wrong_kernels_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "benchbd.engine.convolutions.disagreeing",

@@ -46,6 +46,18 @@ def test_a_result_of_other_work_is_not_taken_for_this(results: ResultStore) -> N
         results.read(NAME, make_cell(seed=1).key)
 
 
+def test_an_undefended_cell_of_other_weights_is_found_beside_the_usual_one(tmp_path: Path) -> None:
+    results = ResultStore(tmp_path)
+    usual, other = (make_cell(defense="none", attacked_model=digit * 64) for digit in "ab")
+    results.write(usual.place, usual)
+    assert results.reference(usual.place, usual.key, "a" * 64) == usual
+    assert results.reference(usual.place, usual.key, "b" * 64) is None
+    results.write(other.reference_place, other)
+    assert results.reference(usual.place, usual.key, "b" * 64) == other
+    assert list(results) == [usual]
+    assert results.names("trial") == {usual.place}
+
+
 def test_one_that_is_to_be_made_again_does_not_count(results: ResultStore) -> None:
     stored = results.read(NAME)
     assert stored is not None

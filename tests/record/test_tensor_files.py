@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchbd.errors import Diverged, RecordError, UnsafeFile
 from benchbd.record import files
-from benchbd.record.tensor_files import read_tensors, write_tensors
+from benchbd.record.tensor_files import digest_of_weights, read_tensors, write_tensors
 
 CONTENT = {
     "schema": 1,
@@ -185,3 +185,16 @@ def test_a_file_larger_than_anything_of_ours(
     monkeypatch.setattr(files, "MAX_FILE_BYTES", 1000)
     with pytest.raises(RecordError, match="at most 1,000 are read"):
         read_tensors(path)
+
+
+def test_the_digest_of_weights_is_of_names_types_shapes_and_values() -> None:
+    state = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}
+    digest = digest_of_weights(state)
+    assert digest == digest_of_weights({"b": state["b"], "a": state["a"].t().contiguous().t()})
+    others: list[dict[str, torch.Tensor]] = [
+        {"a": state["a"], "c": state["b"]},
+        {"a": state["a"].half(), "b": state["b"]},
+        {"a": state["a"].view(3, 2), "b": state["b"]},
+        {"a": state["a"] + 1e-6, "b": state["b"]},
+    ]
+    assert len({digest, *map(digest_of_weights, others)}) == 5

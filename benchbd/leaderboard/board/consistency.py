@@ -15,8 +15,10 @@ from benchbd.record.keys import KEY_DIGITS, UNDEFENDED
 MOST = 2**53
 """The largest figure of which every table keeps all digits."""
 
-OneModel = tuple[str, str, float]
-"""Protocol, key of the attacked model, share of clean data: of one cell without a defense."""
+OneModel = tuple[str, str, float, str]
+"""One attacked model before one budget: protocol, key of the attacked model, share of clean data,
+digest of the model's weights (empty in results that do not name it).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +36,23 @@ class Baseline:
     @classmethod
     def measured(cls, cell: Cell) -> Self | None:
         """By the metrics of a cell without a defense; None for one with a defense."""
-        undefended = cell.cell.defense.name == UNDEFENDED and cell.metrics is not None
-        return cls._of(cell, cell.metrics) if undefended else None
+        return cls._of(cell, cell.metrics) if _measures_the_model(cell) else None
 
     @classmethod
     def _of(cls, cell: Cell, metrics: Metrics | None) -> Self:
         about = cell.cell
         shares = None if metrics is None else (metrics.acc, metrics.asr, metrics.rc)
-        return cls((cell.protocol, about.attack_key, about.clean_budget), shares)
+        model = (cell.protocol, about.attack_key, about.clean_budget, cell.attacked_model)
+        return cls(model, shares)
 
 
 @dataclass(frozen=True)
 class Undefended:
-    """What cells without a defense measured of each attacked model. Cells that contradict each
-    other, as only forged ones can, are no reference for anybody.
+    """What cells without a defense measured of each attacked model.
+
+    The same attack with the same seed gives other weights on another kind of processor, so models
+    are told apart by the digest of their weights. Cells that contradict each other, as only forged
+    ones can, are no reference for anybody.
     """
 
     _found: dict[OneModel, set[tuple[float | None, ...] | None]] = field(default_factory=dict)
@@ -55,6 +60,10 @@ class Undefended:
     def add(self, measured: Baseline | None) -> None:
         if measured is not None:
             self._found.setdefault(measured.model, set()).add(measured.shares)
+
+    def lacks(self, stated: Baseline) -> bool:
+        """Whether there is nothing to hold this baseline against although it names the weights."""
+        return bool(stated.shares and stated.model[-1]) and stated.model not in self._found
 
     def fault(self, stated: Baseline) -> str:
         """Why a baseline is not to be believed; empty where nothing speaks against it."""
@@ -71,12 +80,22 @@ def misplaced(cell: Cell, path: Path, folder: Path) -> str:
     """Why the file at `path`, found in `folder`, is not where a store keeps this cell; empty when
     it is. The folder may be one inside of the store.
     """
-    own, here = Path(cell.place).parts, path.relative_to(folder).parts
-    above = folder.resolve().parts
-    inside = (*above[len(above) - max(0, len(own) - len(here)) :], *here)
-    if inside == own:
+    places = [cell.place]
+    if _measures_the_model(cell) and cell.attacked_model:
+        places.append(cell.reference_place)
+    if any(_lies_at(place, path, folder) for place in places):
         return ""
     return f"it is not in its place, which is {cell.place} in the folder of the results"
+
+
+def _lies_at(place: str, path: Path, folder: Path) -> bool:
+    own, here = Path(place).parts, path.relative_to(folder).parts
+    above = folder.resolve().parts
+    return (*above[len(above) - max(0, len(own) - len(here)) :], *here) == own
+
+
+def _measures_the_model(cell: Cell) -> bool:
+    return cell.cell.defense.name == UNDEFENDED and cell.metrics is not None
 
 
 def contradictions(cell: Cell) -> list[str]:

@@ -23,7 +23,7 @@ from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, TrustLevel, level_of
 from benchbd.record.cell import Cell
-from benchbd.record.cells import read_cell
+from benchbd.record.cells import is_reference, read_cell
 from benchbd.record.keys import canonical_json
 from benchbd.record.plugin_record import PluginRecord
 
@@ -33,7 +33,17 @@ MOST_DOUBTS = 8
 METRICS = ("acc", "asr", "rc", "der")
 BYSTANDERS = "false_activation"
 """A metric that cells of source-specific attacks alone have."""
-MADE = ("benchbd", "commit", "dirty", "python", "platform", "finished", "retries")
+MADE = (
+    "benchbd",
+    "commit",
+    "dirty",
+    "python",
+    "platform",
+    "processor",
+    "instructions",
+    "finished",
+    "retries",
+)
 """What of a result's provenance goes on the board."""
 
 
@@ -65,7 +75,7 @@ class TableKey:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One cell. Shares in [0, 1], None where nothing was measured; `hits`: of each metric, how many
-    of how many.
+    of how many; `attacked_model`: the digest of the weights that the defense started from.
     """
 
     file: str
@@ -87,6 +97,7 @@ class Row:
     stale: bool
     trust: TrustLevel
     made: dict[str, str] = field(default_factory=dict)
+    attacked_model: str = ""
     attack_family: str = ""
     defense_family: str = ""
     traces: tuple[Trace, ...] = ()
@@ -110,7 +121,8 @@ def read_rows(folder: Path, ledger: Ledger) -> tuple[list[Row], list[str]]:
             cell = read_cell(path)
             if wrong := misplaced(cell, path, folder):
                 raise RecordError(wrong)
-            found[name] = row_of(cell, one_line(name), ledger), Baseline.stated(cell)
+            if not is_reference(path):
+                found[name] = row_of(cell, one_line(name), ledger), Baseline.stated(cell)
         except RecordError as error:
             faults[name] = one_line(error).replace(str(path), "it")
             continue
@@ -160,6 +172,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         stale=cell.flags.stale,
         trust=level_of(ledger or {}, cell.key, cell.digest),
         made=_made(cell.provenance),
+        attacked_model=one_line(cell.attacked_model, 64),
         attack_family=stated_family(cell.provenance, "attack"),
         defense_family=stated_family(cell.provenance, "defense"),
         traces=traces(cell),

@@ -3,7 +3,9 @@
     as stated               the file is whole; its numbers are its author's word
     recomputed              the metrics follow from the stored predictions and the labels of the
                             data set; that a defense made these predictions is its author's word
-    reproduced by another   the cell was run again here, and came out the same within the tolerance
+    reproduced by another   the cell was run again by somebody else; every prediction came out the
+                            same, or, on another kind of processor, ACC, ASR and RC came out where
+                            one more seed would have them (benchbd/audit/agreement.py)
 
 The notes (`trust.json`: key -> digest, level, difference) are made by `benchbd verify --note` and
 `benchbd reproduce --note`, not by who submits. A note holds for the very content that was checked
@@ -33,13 +35,16 @@ def _todays(level: Any) -> Any:
 
 
 class Note(BaseModel):
-    """One checked result. `difference`: the largest of any metric when it was run again."""
+    """One checked result. Of one that was run again, `difference` is the largest of any metric, and
+    `exact` says whether every prediction came out the same.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
     level: Annotated[TrustLevel, BeforeValidator(_todays)]
     difference: float | None = None
+    exact: bool | None = None
 
 
 Ledger = Mapping[str, Note]
@@ -71,7 +76,7 @@ def add_notes(path: Path, notes: Ledger) -> Path:
             or LEVELS.index(note.level) >= LEVELS.index(ledger[key].level)
         ):
             ledger[key] = note
-    return write_json(path, _LEDGER.dump_python(ledger, mode="json"))
+    return write_json(path, _LEDGER.dump_python(ledger, mode="json", exclude_none=True))
 
 
 def level_of(ledger: Ledger, key: str, digest: str) -> TrustLevel:

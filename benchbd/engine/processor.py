@@ -1,0 +1,58 @@
+"""The processor that numbers were computed on. The same seed gives the same bits only on processors
+of one kind: another instruction set adds in another order.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+"""Environment variables by which kernels are kept from instructions that the processor has."""
+
+_BF16 = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_tile": "_is_amx_tile_supported"}
+
+
+@dataclass(frozen=True)
+class Processor:
+    """name: as the processor calls itself. instructions: what torch uses of its instructions, as
+    manuals call them, and the limits that the environment sets.
+    """
+
+    name: str
+    instructions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {', '.join(self.instructions)}"
+
+    def to_json(self) -> dict[str, str]:
+        """As it stands in the provenance of a result."""
+        return {"processor": self.name, "instructions": " ".join(self.instructions)}
+
+
+def this_processor() -> Processor:
+    """The processor of this machine, with what torch uses of it in this process."""
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
+    used = torch.backends.cpu.get_cpu_capability()
+    return Processor(_name(), (used, *bf16_instructions(), *limits))
+
+
+def bf16_instructions() -> list[str]:
+    """What this processor has for computing bfloat16, as manuals call it."""
+    return [name for name, test in _BF16.items() if getattr(torch.cpu, test, bool)()]
+
+
+@cache
+def _name() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            what, _, name = line.partition(":")
+            if what.strip() == "model name":
+                return name.strip()
+    return platform.processor() or platform.machine()
