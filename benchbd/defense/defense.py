@@ -8,9 +8,10 @@ test data.
 from __future__ import annotations
 
 import argparse
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from benchbd.engine.counting import Cost, measured
 from benchbd.engine.hardware import default_precision, hardware
 from benchbd.engine.process_state import kept_process
 from benchbd.engine.structure import in_training
-from benchbd.errors import ContractBroken, NotApplicable
+from benchbd.errors import ConfigError, ContractBroken, NotApplicable
 from benchbd.measure.along_training import Along, along_training
 from benchbd.plugin.declared import param
 from benchbd.plugin.plugin import Plugin
@@ -51,13 +52,23 @@ class Defense(Plugin, ABC):
     oracle: ClassVar[bool] = False
     needs_poisoned_set: ClassVar[bool] = False
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **more: Any) -> None:
+        """Let the class be imported from its module by the name of the plugin, too: scripts of the
+        field say `from ... import anp`.
+        """
+        super().__pydantic_init_subclass__(**more)
+        module = sys.modules.get(cls.__module__)
+        if module is not None and module.__name__.rpartition(".")[2] == cls.name:
+            module.__dict__.setdefault(cls.name, cls)
+
     @abstractmethod
     def respond(self, case: Case) -> Outcome:
         """Call the verb of the family on its share of the case. It is written once per family."""
 
     def defense(
         self,
-        result_file: str | Path,
+        result_file: str | Path | None,
         *,
         device: str = "auto",
         clean_budget: float = CLEAN_BUDGET,
@@ -66,7 +77,8 @@ class Defense(Plugin, ABC):
         save_path: str | Path | None = None,
     ) -> DefenseResult:
         """Defend the stored attack result `result_file` (a path, or a name under `record/`),
-        measure and store.
+        measure and store. `ConfigError` where it is None, as a script has it that was started
+        without `--result_file`.
 
         device: "auto", "cpu", "cuda" or "cuda:1". clean_budget: the share of the training set that
         the defender holds. evaluate_every: epochs between measurements on the way; 0 for none.
@@ -74,6 +86,11 @@ class Defense(Plugin, ABC):
         `defense/<name>` beside the result file. Raises `NotApplicable`, `RecordError`,
         `ConfigError`, `Diverged` or `ContractBroken`.
         """
+        if result_file is None:
+            raise ConfigError(
+                f"{self.name}: expected an attack result to start from, got None; give "
+                "`--result_file NAME`, a path or the name of a folder under record/"
+            )
         return self.against(
             load_attack_result(result_file),
             device=device,
@@ -145,11 +162,12 @@ class Defense(Plugin, ABC):
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        """Add `--result_file` and an option for each hyper-parameter to `parser`."""
+        """Add `--result_file` and an option for each hyper-parameter to `parser`. A script may set
+        `args.result_file` itself: it is None where it was not given.
+        """
         parser.add_argument(
             "--result_file",
             "--result-file",
-            required=True,
             help="attack result: a path, or a name under record/",
         )
         return super().add_arguments(parser)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -14,6 +18,7 @@ from torch import Tensor, nn
 from benchbd.api import CleanSet, NotApplicable, Repair, Verdict, param
 from benchbd.defense.defense import Defense
 from benchbd.errors import ConfigError
+from benchbd.plugin.registry import create, entries, load
 from benchbd.record.attack_result import AttackResult
 from support.defenses import Constant, Run, judge, mend, school, sieve
 
@@ -99,6 +104,54 @@ def test_the_script_form(stored: AttackResult, tmp_path: Any) -> None:
     )
     assert result.metrics.acc == float((stored.test.labels == 7).double().mean())
     assert result.cell.cell.defense.params["answer"] == 7
+
+
+REFERENCE_SCRIPT = """
+import argparse, sys
+from benchbd_zoo.defense.{name} import {name}
+
+parser = argparse.ArgumentParser(description=sys.argv[0])
+{name}.add_arguments(parser)
+args = parser.parse_args()
+method = {name}(args)
+if "result_file" not in args.__dict__:
+    args.result_file = "debug_attack"
+elif args.result_file is None:
+    args.result_file = "debug_attack"
+result = method.defense(args.result_file)
+print(result.metrics)
+"""
+"""The form in which the field's reference documentation calls every defense, with its import
+changed.
+"""
+
+
+def test_a_script_of_the_field_runs_with_nothing_but_its_import_changed(
+    result_file: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(result_file.parent, tmp_path / "record" / "debug_attack")
+    script = tmp_path / "script.py"
+    script.write_text(REFERENCE_SCRIPT.format(name="clp"))
+    ended = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("acc=")
+    found = tmp_path / "record" / "debug_attack" / "defense" / "clp" / "defense_result.pt"
+    assert found.is_file()
+
+
+def test_every_defense_is_imported_by_its_own_name_and_by_that_of_its_class() -> None:
+    for entry in entries("defense"):
+        cls = load(Defense, entry.name)
+        module = sys.modules[cls.__module__]
+        if entry.provider == "benchbd" and module.__name__.endswith(f".{cls.name}"):
+            assert getattr(module, cls.name) is getattr(module, cls.__name__) is cls
+
+
+def test_a_script_that_names_no_attack_result_says_so() -> None:
+    with pytest.raises(ConfigError, match="expected an attack result to start from, got None"):
+        create(Defense, "clp").defense(None)
 
 
 @pytest.mark.parametrize(
