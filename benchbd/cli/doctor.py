@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from benchbd.plugin.extras import Extra
+
 
 @click.command()
-def command() -> None:
-    """Say what benchbd finds on this machine."""
-    for name, finding in _findings():
-        click.echo(f"{click.style(f'{name:12}', bold=True)} {finding}")
+@click.option("--json", "as_json", is_flag=True, help="Print one object, a text for each finding.")
+def command(as_json: bool) -> None:
+    """Say what benchbd finds on this machine: processor, number format, folders, and which optional
+    extras are installed.
+    """
+    findings = _findings()
+    if as_json:
+        click.echo(json.dumps(dict(findings), indent=1))
+        return
+    for name, finding in findings:
+        click.echo(f"{click.style(f'{name:18}', bold=True)} {finding}")
 
 
 def _findings() -> list[tuple[str, str]]:
@@ -22,6 +34,7 @@ def _findings() -> list[tuple[str, str]]:
 
     from benchbd.engine.hardware import hardware, has_bf16, keep_blocks_in_heap, usable_cores
     from benchbd.engine.processor import this_processor
+    from benchbd.plugin.extras import extras
     from benchbd.record.attack_files import record_dir
     from benchbd.victim.dataset import data_dir
     from benchbd.victim.torchvision_import import prepare_torchvision
@@ -48,7 +61,14 @@ def _findings() -> list[tuple[str, str]]:
         ),
         ("data", _folder(data_dir())),
         ("results", _folder(record_dir())),
+        *((f"extra {extra.name}", _installed(extra)) for extra in extras()),
     ]
+
+
+def _installed(extra: Extra) -> str:
+    if not extra.missing:
+        return "installed"
+    return f"not installed ({', '.join(extra.missing)} missing): {extra.remedy}"
 
 
 def _convolutions() -> str:

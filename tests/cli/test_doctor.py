@@ -4,12 +4,14 @@ compute.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchbd.cli import doctor
+from benchbd.plugin.extras import Extra
 from support.command_line import told
 
 
@@ -24,6 +26,18 @@ def test_every_finding_has_its_line(few_shapes: None, tmp_path: Path) -> None:
     assert lines["torch"].startswith(torch.__version__)
     assert {"benchbd", "python", "torchvision", "cores", "gpus", "bf16", "precision"} <= set(lines)
     assert lines["results"] == f"{tmp_path / 'record'} (not there yet)"
+
+
+def test_as_json_every_finding_is_a_text(few_shapes: None, tmp_path: Path) -> None:
+    found = json.loads(told("doctor", "--json", cwd=tmp_path))
+    assert found["torch"].startswith(torch.__version__)
+    assert all(isinstance(text, str) for text in found.values())
+
+
+def test_an_extra_that_is_missing_comes_with_the_command_that_brings_it() -> None:
+    assert doctor._installed(Extra("onnx", ())) == "installed"
+    said = doctor._installed(Extra("onnx", ("onnx", "onnxscript")))
+    assert said == "not installed (onnx, onnxscript missing): pip install 'benchbd[onnx]'"
 
 
 def test_folders_are_said_to_be_there_and_writable(
