@@ -70,7 +70,7 @@ def _clean_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-@command.command("backdoorbench")
+@command.command("backdoorbench", short_help="A result folder of SCLBD/BackdoorBench.")
 @click.argument("folder", type=SOME_PATH)
 @_clean_options
 @_stored_options
@@ -117,7 +117,7 @@ def _backdoorbench(
     )
 
 
-@command.command("checkpoint")
+@command.command("checkpoint", short_help="A model that nobody attacked here.")
 @click.argument("file", type=SOME_PATH)
 @click.option(
     "--model",
@@ -193,7 +193,7 @@ def _checkpoint(
     _show(keep(found, kept["name"] or file.stem), kept["as_json"])
 
 
-@command.command("keras")
+@command.command("keras", short_help="The pruning exercise on a face recogniser.")
 @click.option("--weights", required=True, type=SOME_PATH, help="Keras 2 weights, HDF5.")
 @click.option(
     "--clean-validation",

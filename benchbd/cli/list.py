@@ -1,8 +1,14 @@
-"""`benchbd list`: names and summaries, from package metadata and registry files alone."""
+"""`benchbd list`: names and summaries of plugins, from package metadata and registry files alone,
+and of protocols.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
 
 import click
 
@@ -13,18 +19,28 @@ from benchbd.plugin.registry import entries
 
 PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
 
+PROTOCOLS = "protocols"
+
+Line = tuple[str, str, str]
+"""Name, family and summary."""
+
 
 @click.command()
 @click.argument(
     "kind",
     required=False,
-    type=Kind(list(PLURALS)),
-    metavar="[attacks|defenses|models|datasets|executors]",
+    type=Kind([*PLURALS, PROTOCOLS]),
+    metavar="[attacks|defenses|models|datasets|executors|protocols]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.option("--markdown", is_flag=True, help="Print Markdown tables.")
 def command(kind: str | None, as_json: bool, markdown: bool) -> None:
-    """List plugins by kind, all kinds without an argument. Nothing of them is imported."""
+    """List plugins by kind, all kinds without an argument, or the protocols that come with benchbd.
+    No plugin is imported.
+    """
+    if kind == PROTOCOLS:
+        _list_protocols(as_json, markdown)
+        return
     kinds = [PLURALS[kind]] if kind else list(KINDS)
     if markdown:
         click.echo("\n\n".join(plugin_table(each, entries(each)) for each in kinds))
@@ -35,18 +51,44 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
         )
         return
     for each in kinds:
-        _print(each, entries(each))
+        _print(f"{each}s", [_line(entry) for entry in entries(each)])
 
 
-def _print(kind: str, found: tuple[PluginEntry, ...]) -> None:
-    click.secho(f"{kind}s", bold=True)
-    width = max((len(entry.name) for entry in found), default=0)
-    family = max((len(entry.family) for entry in found), default=0)
-    lines = []
-    for entry in found:
-        origin = "" if entry.provider == "benchbd" else f"  [{entry.provider}]"
-        lines.append(f"  {entry.name:{width}}  {entry.family:{family}}  {entry.summary}{origin}\n")
-    click.echo("".join(lines))
+def _line(entry: PluginEntry) -> Line:
+    origin = "" if entry.provider == "benchbd" else f"  [{entry.provider}]"
+    return entry.name, entry.family, entry.summary + origin
+
+
+def _list_protocols(as_json: bool, markdown: bool) -> None:
+    from benchbd.running.protocol import known_protocols, load_protocol
+
+    found = [(name, load_protocol(name).about) for name in known_protocols()]
+    if as_json:
+        click.echo(json.dumps([{"name": name, "about": about} for name, about in found], indent=1))
+    elif markdown:
+        rows = [(f"`{name}`", about) for name, about in found]
+        click.echo(markdown_table(("protocol", "what it is"), rows))
+    else:
+        _print(PROTOCOLS, [(name, "", about) for name, about in found])
+
+
+def _print(title: str, lines: Sequence[Line]) -> None:
+    """In columns, a line for each; in a terminal that is too narrow for them, the summary below its
+    name.
+    """
+    click.secho(title, bold=True)
+    width, family = (max((len(line[i]) for line in lines), default=0) for i in (0, 1))
+    rows = [f"  {name:{width}}  {group:{family}}  {summary}" for name, group, summary in lines]
+    room = shutil.get_terminal_size().columns
+    if sys.stdout.isatty() and any(len(row) > room for row in rows):
+        rows = [_narrow(line, room) for line in lines]
+    click.echo("".join(f"{row}\n" for row in rows))
+
+
+def _narrow(line: Line, room: int) -> str:
+    name, family, summary = line
+    below = textwrap.fill(summary, room, initial_indent="    ", subsequent_indent="    ")
+    return f"  {name}  {family}".rstrip() + f"\n{below}"
 
 
 def plugin_table(kind: str, found: tuple[PluginEntry, ...]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchbd.cli import list as list_module
 from benchbd.cli.list import plugin_table
 from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.registry import entries
@@ -35,6 +36,25 @@ def test_one_kind_for_a_program(word: str) -> None:
     assert [entry["name"] for entry in listed] == [entry.name for entry in entries("defense")]
     (anp,) = [entry for entry in listed if entry["name"] == "anp"]
     assert (anp["provider"], anp["family"], anp["paper"]["year"]) == ("benchbd", "repair", 2021)
+
+
+def test_the_protocols_come_with_what_they_are_for() -> None:
+    lines = told("list", "protocols").splitlines()
+    (quick,) = [line for line in lines if line.split()[:1] == ["digits-quick"]]
+    assert "the first thing to try" in quick
+    listed = json.loads(told("list", "protocols", "--json"))
+    assert "digits-all" in [protocol["name"] for protocol in listed]
+
+
+def test_in_a_narrow_terminal_no_line_is_longer_than_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    list_module._print("defenses", [list_module._line(entry) for entry in entries("defense")])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "  anp  repair" in lines
 
 
 def test_a_table_in_markdown_cites_papers() -> None:
