@@ -146,7 +146,7 @@ def _show(found: Reproduction) -> None:
 
     about = found.stored.cell
     click.echo(
-        f"{about.attack.name}, {about.defense.name} on {about.dataset.name}, {about.model.name}, "
+        f"{about.attack.name}, {about.defense.name} on {about.dataset.name}, {about.model.label}, "
         f"seed {about.seed}"
     )
     for when, cell in (("stored", found.stored), ("here", found.here)):

@@ -71,7 +71,7 @@ class AttackResult:
     def __repr__(self) -> str:
         """What it is and where; its images and its network would fill a screen."""
         made = self.manifest
-        what = f"{made.attack.name} on {made.dataset.name}, {made.model.name}, seed {made.seed}"
+        what = f"{made.attack.name} on {made.dataset.name}, {made.model.label}, seed {made.seed}"
         return f"<AttackResult: {what}, in {self.folder}>"
 
     def clean_budget(self, usual: float) -> float:

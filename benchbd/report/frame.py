@@ -11,6 +11,19 @@ from benchbd.record.keys import canonical_json
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+DETECTION_COLUMNS = (
+    "auroc",
+    "tpr",
+    "fpr",
+    "tpr_at_1_fpr",
+    "tpr_at_5_fpr",
+    "removed",
+    "flagged",
+    "flagged_classes",
+    "highest_score",
+)
+"""What detectors and filters found. `flagged_classes` is a list as JSON."""
+
 FRAME_COLUMNS = (
     "protocol",
     "dataset",
@@ -28,6 +41,7 @@ FRAME_COLUMNS = (
     "baseline_acc",
     "baseline_asr",
     "baseline_rc",
+    *DETECTION_COLUMNS,
     "clean",
     "triggered",
     "attack_seconds",
@@ -37,12 +51,15 @@ FRAME_COLUMNS = (
     "clean_samples",
     "device",
     "precision",
+    "processor",
+    "instructions",
     "oracle",
     "dataset_params",
     "model_params",
     "attack_params",
     "defense_params",
     "recipe",
+    "attacked_model",
     "key",
 )
 
@@ -64,7 +81,7 @@ def _row(cell: Cell) -> dict[str, Any]:
     row: dict[str, Any] = {
         "protocol": cell.protocol,
         "dataset": about.dataset.name,
-        "model": about.model.name,
+        "model": about.model.label,
         "attack": about.attack.name,
         "poison_ratio": about.attack.params.get("poison_ratio"),
         "defense": about.defense.name,
@@ -73,8 +90,11 @@ def _row(cell: Cell) -> dict[str, Any]:
         "reason": cell.status.reason,
         "oracle": cell.flags.oracle,
         "recipe": canonical_json(about.recipe),
+        "attacked_model": cell.attacked_model or None,
         "key": cell.key,
     }
+    row |= {name: cell.provenance.get(name) for name in ("processor", "instructions")}
+    row |= _detection(cell.detection or {})
     row |= {
         f"{kind}_params": canonical_json(getattr(about, kind).params)
         for kind in ("dataset", "model", "attack", "defense")
@@ -86,4 +106,13 @@ def _row(cell: Cell) -> dict[str, Any]:
         else {}
     )
     row |= {"clean": cell.counts.clean, "triggered": cell.counts.triggered} if cell.counts else {}
+    return row
+
+
+def _detection(found: dict[str, Any]) -> dict[str, Any]:
+    """The columns of what a detector or a filter found; none for other methods."""
+    row = {name: found[name] for name in DETECTION_COLUMNS if name in found}
+    if "flagged_classes" in row:
+        row["flagged_classes"] = canonical_json(row["flagged_classes"])
+        row["highest_score"] = max(found["scores"], default=None)
     return row

@@ -59,7 +59,7 @@ def _header(attack: AttackResult, reused: bool) -> Text:
     text = Text()
     text.append(f"{manifest.attack.name} on {manifest.dataset.name}", style="bold")
     text.append(
-        f", {manifest.model.name}, seed {manifest.seed}: {poison} of "
+        f", {manifest.model.label}, seed {manifest.seed}: {poison} of "
         f"{len(attack.train):,} training images"
     )
     trained = f"trained in {_seconds(manifest.cost.seconds)}{_threads(manifest)}"
@@ -82,7 +82,7 @@ def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
     counts = manifest.counts
     text = Text()
     text.append(came["called"], style="bold")
-    text.append(f", {manifest.model.name}, imported from {came['format']}")
+    text.append(f", {manifest.model.label}, imported from {came['format']}")
     if counts.poisoned or counts.cover:
         text.append(f": {counts.poisoned} poisoned and {counts.cover} cover training images")
     return text
@@ -209,10 +209,12 @@ def unmeasured(attack: AttackResult) -> list[str]:
 
 
 def detection_line(cell: Cell) -> str | None:
-    """What a detector of inputs or of training samples flagged, in one line; None for a cell
-    without such figures.
+    """What a detector found, in one line: which class of a model, or how many inputs or training
+    samples it flags. None for a cell without such figures.
     """
     found = cell.detection or {}
+    if isinstance(found.get("flagged_classes"), list):
+        return f"{cell.cell.defense.name}: {_model_verdict(found)}"
     if not isinstance(found.get("fpr"), float):
         return None
     bad, what = (
@@ -228,6 +230,17 @@ def detection_line(cell: Cell) -> str | None:
         f"{cell.cell.defense.name} flags {percent(found['fpr'])} % of the clean{caught} "
         f"{what}{auroc}"
     )
+
+
+def _model_verdict(found: dict[str, Any]) -> str:
+    """What a model detector says, with the scores that it rests on."""
+    scores, flagged = found["scores"], found["flagged_classes"]
+    others = [score for label, score in enumerate(scores) if label not in flagged]
+    if not flagged:
+        return f"nothing found: no class is flagged, the highest score is {max(scores):.2f}"
+    named = ", ".join(f"class {label} (score {scores[label]:.2f})" for label in flagged)
+    highest = f"; the highest score of the others is {max(others):.2f}" if others else ""
+    return f"backdoored: {named}{highest}"
 
 
 def _seconds(seconds: float) -> str:

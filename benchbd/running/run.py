@@ -27,7 +27,7 @@ from benchbd.record.files import announcing
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.frame import frame
-from benchbd.report.table import AttackSummary, cells_table, failure, plain
+from benchbd.report.table import AttackSummary, cells_table, detection_line, failure, plain
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import attack_result
 from benchbd.running.defending import defend, failed, stored_before
@@ -106,6 +106,7 @@ class Run:
         return plain(
             *(each.header for each in shown),
             cells_table([(each.undefended, each.cells) for each in self.attacked]),
+            *filter(None, map(detection_line, self.cells)),
             *map(failure, self.cells),
         )
 
@@ -131,7 +132,7 @@ def execute(prepared: Prepared, observers: Observers, say: Say = lambda _: None)
 def _threads(prepared: Prepared, ingredients: Ingredients, what: str, say: Say) -> int:
     """The cores to compute with, said with what will be computed."""
     count, about = prepared.threads(ingredients), ingredients
-    names = f"{about.attack.name} on {about.dataset.name}, {about.model.name}, seed {about.seed}"
+    names = f"{about.attack.name} on {about.dataset.name}, {about.model.label}, seed {about.seed}"
     say(f"{names}: {what}, on {count} thread{'s' * (count > 1)}")
     return count
 

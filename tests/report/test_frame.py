@@ -26,6 +26,21 @@ def test_variants_differ_in_columns_of_their_own() -> None:
     assert (row.device, row.precision) == ("cuda", "bf16")
 
 
+def test_what_detectors_found_has_columns_of_its_own() -> None:
+    inputs = make_cell(detection={"auroc": 0.9, "tpr": 0.8, "fpr": 0.1, "threshold": -0.03})
+    model = make_cell(
+        detection={"flagged": True, "flagged_classes": [1], "scores": [0.2, 3.3, 1.0]}, seed=1
+    )
+    first, second = frame([inputs, model]).itertuples()
+    assert (first.auroc, first.tpr, first.fpr) == (0.9, 0.8, 0.1)
+    assert (second.flagged, second.flagged_classes, second.highest_score) == (True, "[1]", 3.3)
+
+
+def test_a_model_is_named_with_its_variant() -> None:
+    (row,) = frame([make_cell(model=provided("timm", variant="resnet10t"))]).itertuples()
+    assert row.model == "timm:resnet10t"
+
+
 def test_what_was_not_measured_is_missing() -> None:
     table = frame([make_cell(), make_cell(code="failed", reason="not today")])
     unknown = [

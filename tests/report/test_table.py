@@ -14,6 +14,7 @@ from benchbd.report.table import (
     AttackSummary,
     cells_table,
     curve_table,
+    detection_line,
     plain,
 )
 from support.made_cells import make_cell
@@ -59,3 +60,23 @@ def test_headings_of_a_sweep_are_whole() -> None:
     )
     swept = make_cell(curves=(Curve(axis="pruned share", points=()),), operating_points=(kept,))
     assert "…" not in plain(curve_table(swept), width=60)
+
+
+@pytest.mark.parametrize(
+    ("flagged", "said"),
+    [
+        ([0], "mend: backdoored: class 0 (score 3.30); the highest score of the others is 1.00"),
+        ([], "mend: nothing found: no class is flagged, the highest score is 3.30"),
+    ],
+)
+def test_what_a_model_detector_found_is_said_with_its_scores(flagged: list[int], said: str) -> None:
+    found = {"flagged": bool(flagged), "flagged_classes": flagged, "scores": [3.3, 0.2, 1.0]}
+    assert detection_line(make_cell(detection=found)) == said
+
+
+def test_what_an_input_detector_found_is_said_with_its_rates() -> None:
+    found = {"auroc": 0.9976, "fpr": 0.036, "tpr": 0.978, "threshold": -0.03}
+    assert detection_line(make_cell(detection=found)) == (
+        "mend flags 3.6 % of the clean and 97.8 % of the triggered test images, AUROC 0.998"
+    )
+    assert detection_line(make_cell()) is None
