@@ -259,4 +259,7 @@ def test_the_site_can_be_built(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert 'href="plugins/index.html"' in (tmp_path / "site" / "index.html").read_text()
+    site = tmp_path / "site"
+    assert 'href="plugins/index.html"' in (site / "index.html").read_text()
+    assert "anp" in (site / "search" / "search_index.json").read_text()
+    assert 'class="codehilite"' in (site / "tutorial.html").read_text()
