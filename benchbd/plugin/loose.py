@@ -98,19 +98,19 @@ def _held(path: Path, class_name: str) -> str:
 
 def classes_in(path: Path) -> list[type[Plugin]]:
     """The plugin classes that a file writes, in its order, without those that serve as the base of
-    another.
+    another. A class that stands there under two names counts once.
     """
     from benchbd.plugin.plugin import Plugin
 
     module = _import(path)
-    own = [
+    own = dict.fromkeys(
         value
         for name, value in vars(module).items()
         if inspect.isclass(value)
         and issubclass(value, Plugin)
         and value.__module__ == module.__name__
         and not name.startswith("_")
-    ]
+    )
     return [
         cls for cls in own if cls.kind in KINDS and not any(cls in other.__bases__ for other in own)
     ]

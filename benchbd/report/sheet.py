@@ -16,6 +16,9 @@ from benchbd.data.poisoned import TriggeredSet
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.files import write
 
+SHEET = "images.png"
+"""The name of the sheet beside an attack result."""
+
 IMAGES_SHOWN = 8
 """Images on a sheet, spread over the classes."""
 
@@ -56,7 +59,7 @@ def draw_sheet(result: AttackResult) -> None:
     rows[0].xaxis.tick_top()
     rows[0].set_xticks(_centres(clean), _titles(result, places), fontsize=8)
     rows[0].tick_params(length=0)
-    write(result.folder / "images.png", lambda file: figure.savefig(file, format="png", dpi=130))
+    write(result.folder / SHEET, lambda file: figure.savefig(file, format="png", dpi=130))
 
 
 def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,10 +22,13 @@ from benchbd.plugin.registry import is_file, load
 from benchbd.record.attack_files import ATTACK_FILE
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.cell import Cell
+from benchbd.record.defense_result import folder_of
 from benchbd.record.files import announcing
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.frame import frame
+from benchbd.report.notebook import html_of
+from benchbd.report.sheet import SHEET
 from benchbd.report.table import AttackSummary, cells_table, detection_line, failure, plain
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import attack_result
@@ -55,6 +57,17 @@ class Attacked:
     reused: bool
     cells: tuple[Cell, ...]
     stored: frozenset[str] = frozenset()
+
+    def pictures(self) -> Iterator[Path]:
+        """The pictures that were drawn: of the images, and of each defense its curves and what it
+        drew itself.
+        """
+        if self.path is None:
+            return
+        yield self.path.parent / SHEET
+        for cell in self.cells:
+            folder = folder_of(self.path.parent, cell.cell.defense.name, cell.key)
+            yield from sorted(folder.glob("*.png"))
 
     @cached_property
     def attack(self) -> AttackResult:
@@ -111,7 +124,8 @@ class Run:
         )
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        """The table and the pictures, for a notebook."""
+        return html_of(repr(self), (path for each in self.attacked for path in each.pictures()))
 
 
 def execute(prepared: Prepared, observers: Observers, say: Say = lambda _: None) -> Run:
