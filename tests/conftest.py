@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 
@@ -27,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ.setdefault(name, "1")
     if hands_out_tests(config):
         return  # to workers; what the fixtures import takes seconds
+    gc.disable()  # until all tests are collected: none of it is garbage, and to look takes seconds
     from support import fixtures
 
     config.pluginmanager.register(fixtures)
@@ -41,6 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     count = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path not in slow, -count[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # modules and tests live to the end and need not be looked through again
+    gc.enable()
 
 
 def hands_out_tests(config: pytest.Config) -> bool:

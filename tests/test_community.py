@@ -154,6 +154,7 @@ def take(submission: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_submitted_files_are_taken_as_they_are(submission: Path) -> None:
     (submission / ".gitattributes").write_text("* export-ignore\n*.json text eol=crlf\n")
     (submission / "leaderboard" / "results" / "b.json").write_text("{\n}\n")
@@ -164,6 +165,7 @@ def test_submitted_files_are_taken_as_they_are(submission: Path) -> None:
     assert (taken / "leaderboard" / "results" / "b.json").read_bytes() == b"{\n}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["link", "executable", "script"])
 def test_what_is_no_plain_result_file_is_refused(submission: Path, kind: str) -> None:
     new = submission / "leaderboard" / "results" / ("new.sh" if kind == "script" else "new.json")

@@ -19,13 +19,7 @@ from benchbd.running.attack_job import AttackJob
 
 DOORS = (benchbd, benchbd.api, benchbd.api.executors)
 NAMES = [(door, name) for door in DOORS for name in door.__all__ if name != "__version__"]
-TRAINS = (pytest.mark.slow,)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-EVERY = pytest.mark.parametrize(
-    ("door", "name"),
-    [pytest.param(*each, marks=TRAINS if each[0] is benchbd else ()) for each in NAMES],
-    ids=lambda part: getattr(part, "__name__", part),
-)
 
 
 def test_the_committed_pages_are_up_to_date() -> None:
@@ -59,7 +53,8 @@ def planned() -> Path:
 PLANNED: dict[type[Any], str] = {DataSet: "digits", Model: "resnet_small", Attack: "clean"}
 
 
-@EVERY
+@pytest.mark.slow
+@pytest.mark.parametrize(("door", "name"), NAMES, ids=lambda part: getattr(part, "__name__", part))
 def test_the_example_is_true(door: ModuleType, name: str, names: dict[str, Any]) -> None:
     example = reference.example_of(reference.docstring(door, name))
     assert example, f"{name} has no example"

@@ -70,6 +70,7 @@ def test_results_are_found_by_the_first_digits_of_their_key(tmp_path: Path) -> N
         find_result(cell.key[:3], tmp_path)
 
 
+@pytest.mark.slow
 def test_a_lot_is_drawn_again_by_its_seed_and_of_results_that_ended_well(tmp_path: Path) -> None:
     cells = [make_cell(seed=seed) for seed in range(9)]
     folder = store([*cells, make_cell(seed=9, code="failed", reason="x")], tmp_path / "results")

@@ -64,6 +64,7 @@ def test_a_plugin_that_cannot_be_used_is_told_so_once(mutant: str, failure: str)
     assert rest.strip().endswith("other rules were not tried") and int(rest.split()[0]) > 10
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import benchbd_nonsuch\n")
     done = checked(str(tmp_path / "mine.py"))
@@ -78,6 +79,7 @@ def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_failures_come_first() -> None:
     done = checked(str(MUTANTS / "verb_crashes.py"), "-v")
     found = [

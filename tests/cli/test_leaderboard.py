@@ -38,6 +38,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_build_writes_four_files_and_check_agrees(results: Path, tmp_path: Path) -> None:
     assert call("leaderboard", "build", "--check").exit_code == 1
     assert call("leaderboard", "build").exit_code == 0
@@ -57,12 +58,14 @@ def test_check_notices_every_change_and_writes_nothing(
     assert file.read_text().endswith(" ")
 
 
+@pytest.mark.slow
 def test_a_new_result_puts_the_board_out_of_date(results: Path) -> None:
     call("leaderboard", "build")
     store([make_cell("c", "x")], results)
     assert call("leaderboard", "build", "--check").exit_code == 1
 
 
+@pytest.mark.slow
 def test_building_again_elsewhere_and_later_gives_the_same_bytes(
     results: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +106,7 @@ def test_an_empty_folder_gives_an_empty_board(
     assert json.loads(Path("leaderboard/leaderboard.json").read_text())["sections"] == []
 
 
+@pytest.mark.slow
 def test_the_page_of_published_numbers_is_written_and_checked(
     results: Path, tmp_path: Path
 ) -> None:
@@ -163,6 +167,7 @@ def test_export_writes_every_form(results: Path, tmp_path: Path, form: str, star
     assert (tmp_path / "out").read_bytes().startswith(start)
 
 
+@pytest.mark.slow
 def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) -> None:
     call("leaderboard", "build")
     assert call("leaderboard", "diff", "leaderboard", results).exit_code == 0

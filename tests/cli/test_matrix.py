@@ -62,15 +62,9 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     changed.
     """
     folder = tmp_path_factory.mktemp("matrix")
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert (
-            CliRunner()
-            .invoke(command_line, ["matrix", "tiny.yaml", "--executor", "inprocess", *SEED_0])
-            .exit_code
-            == 0
-        )
+        assert _of_the_protocol()("matrix", *SEED_0).exit_code == 0
     return folder
 
 
@@ -79,6 +73,19 @@ def run(attacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Calls the command line in a copy of that folder."""
     shutil.copytree(attacked, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    return _of_the_protocol()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Calls the command line in a folder with the protocol alone."""
+    monkeypatch.chdir(tmp_path)
+    return _of_the_protocol()
+
+
+def _of_the_protocol() -> Run:
+    """The command line about the protocol, which is written to the current folder."""
+    Path("tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
 
     def invoked(command: str, *words: str) -> Result:
         return CliRunner().invoke(
@@ -93,6 +100,7 @@ def _plan(result: Result) -> list[dict[str, Any]]:
     return json.loads(result.stdout)["cells"]
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_is_there_and_what_is_not(run: Run) -> None:
     text = run("plan").stdout
     assert "2 cells stored already, from 20" in text
@@ -113,6 +121,7 @@ def test_the_plan_says_what_is_there_and_what_is_not(run: Run) -> None:
     assert not list(Path().glob("leaderboard/results/tiny/own_training/*"))
 
 
+@pytest.mark.slow
 def test_what_nobody_has_timed_is_judged_by_its_card(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +163,7 @@ def test_the_live_view_names_what_runs(capsys: pytest.CaptureFixture[str]) -> No
     )
 
 
+@pytest.mark.slow
 def test_the_summary_is_in_the_order_of_the_board(run: Run) -> None:
     told = run("matrix", "--attack", "badnet", "--defense", "none", *SEED_0).stdout
     (cell,) = [
@@ -182,6 +192,7 @@ def test_a_summary_of_many_attacks_is_cut_into_tables_that_fit(
     assert heads() == [["defense", "badnet"], ["defense", "own_training"]]
 
 
+@pytest.mark.slow
 def test_the_order_of_words_changes_nothing(run: Run) -> None:
     words = [
         ("--seed", "0"),
@@ -197,6 +208,7 @@ def test_the_order_of_words_changes_nothing(run: Run) -> None:
     assert plans[0] == plans[1] and len(plans[0]) == 4
 
 
+@pytest.mark.slow
 def test_json_is_the_cells_and_nothing_else(run: Run) -> None:
     result = run("matrix", "--json", *SEED_0)
     cells = json.loads(result.stdout)["cells"]
@@ -210,6 +222,7 @@ def test_json_is_the_cells_and_nothing_else(run: Run) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_rerun_does_again_what_ended_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A timeout and a source that has changed are written by hand; the failure is a real one."""
     store = ResultStore(Path("leaderboard/results"))
@@ -250,6 +263,7 @@ def test_rerun_does_again_what_ended_so(run: Run, monkeypatch: pytest.MonkeyPatc
     assert mended and mended.metrics == plain.metrics and mended.status.code == "ok"
 
 
+@pytest.mark.slow
 def test_what_is_made_again_lies_there_until_it_is_replaced(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +314,7 @@ def test_a_stale_attack_is_said_to_be_one_and_made_again(run: Run) -> None:
     assert {cell["state"] for cell in _plan(run("plan", "--json", *SEED_0))} == {"reused"}
 
 
+@pytest.mark.slow
 def test_numbers_that_are_stored_outlive_a_stage_that_fails_after(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +328,7 @@ def test_numbers_that_are_stored_outlive_a_stage_that_fails_after(
     } == {"ok"}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_believed_is_named_before_it_is_made_again(run: Run) -> None:
     (edited,) = Path().glob("leaderboard/results/tiny/badnet/none/*.json")
     edited.write_text(edited.read_text().replace('"seed": 0', '"seed": 0 '))
@@ -336,6 +352,7 @@ def test_methods_that_differ_in_a_parameter_have_rows_of_their_own(run: Run) -> 
     assert re.findall(r"clp \(u=([\d.]+)\)", told) == ["2.0", "5.0"]
 
 
+@pytest.mark.slow
 def test_fail_fast_starts_nothing_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
     words = ["--attack", "badnet", "--defense", "moody", "--seed", "0", "--seed", "1"]
@@ -344,6 +361,7 @@ def test_fail_fast_starts_nothing_more(run: Run, monkeypatch: pytest.MonkeyPatch
     assert [cell["state"] for cell in _plan(run("plan", "--json", *words))] == ["reused", "missing"]
 
 
+@pytest.mark.slow
 def test_limits_reach_the_executor(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, dict[str, str], Limits]] = []
     real = executors.open_executor
@@ -384,9 +402,9 @@ def test_limits_reach_the_executor(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 )
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "plan"])
 def test_slips_on_the_command_line_are_named(
-    run: Run, words: list[str], message: str, dry: tuple[str, ...]
+    fresh: Run, words: list[str], message: str, dry: tuple[str, ...]
 ) -> None:
-    error = run("matrix", *words, *dry).exception
+    error = fresh("matrix", *words, *dry).exception
     assert isinstance(error, ConfigError)
     with pytest.raises(ConfigError, match=message):
         raise error
@@ -407,12 +425,13 @@ def test_slips_on_the_command_line_are_named(
 )
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "plan"])
 def test_options_that_mean_nothing_are_refused(
-    run: Run, words: list[str], message: str, dry: tuple[str, ...]
+    fresh: Run, words: list[str], message: str, dry: tuple[str, ...]
 ) -> None:
-    refused = run("matrix", *words, *dry)
+    refused = fresh("matrix", *words, *dry)
     assert (refused.exit_code, message in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_status_counts_and_names_what_failed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHBD_TEST_MOOD", "bad")
     run("matrix", *SEED_0, "--rerun", "ok")
@@ -428,6 +447,7 @@ def test_status_counts_and_names_what_failed(run: Run, monkeypatch: pytest.Monke
     assert "tiny: 2 of 12 cells (1 failed, 1 unreadable), 10 missing" in text
 
 
+@pytest.mark.slow
 def test_a_damaged_attack_result_is_in_the_plan(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,6 +101,7 @@ def refused(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", LISTINGS, ids=" ".join)
 def test_a_known_plan_is_told_as_the_classes_tell_it(
     matrix: Path, refusing: dict[str, str], words: list[str]

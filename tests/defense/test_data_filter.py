@@ -30,6 +30,7 @@ def retrained(monkeypatch: pytest.MonkeyPatch) -> list[ImageSet]:
     return sets
 
 
+@pytest.mark.slow
 def test_a_data_filter_is_handed_the_set_as_seen_a_model_clean_images_and_chance(
     run: Run, stored: AttackResult, retrained: list[ImageSet]
 ) -> None:

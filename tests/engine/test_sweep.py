@@ -75,6 +75,7 @@ def some_path(
     return path_by_number(worth, list(steps), where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "where", "layers"), SWEEPS, ids=lambda value: getattr(value, "__name__", str(value))
 )

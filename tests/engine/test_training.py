@@ -61,6 +61,7 @@ def weights(model: nn.Module) -> Tensor:
     return torch.cat([value.detach().double().flatten() for value in model.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_a_linear_problem_is_learned() -> None:
     """Classes that differ in the brightness of one channel."""
     labels = torch.arange(90) % 3

@@ -114,6 +114,7 @@ def test_names_that_lead_elsewhere_are_refused_and_nothing_is_written(
     assert set(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_what_is_for_several_cells_stays_as_the_first_left_it(
     tiny: Any, matrix_in: Any, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_backdoorbench_keeps_bystanders_recipe_and_seed(
     assert first.manifest.attack.params["content"] == again.manifest.attack.params["content"]
 
 
+@pytest.mark.slow
 def test_our_own_results_are_not_written_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

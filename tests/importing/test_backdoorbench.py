@@ -61,6 +61,7 @@ def folder(tmp_path: Path, network: nn.Module, monkeypatch: pytest.MonkeyPatch) 
     return made
 
 
+@pytest.mark.slow
 def test_the_network_answers_as_there(folder: Path, network: nn.Module) -> None:
     found = read_attack(find_attack(folder), TRAIN, TEST)
     assert torch.equal(
@@ -78,6 +79,7 @@ def test_the_network_answers_as_there(folder: Path, network: nn.Module) -> None:
     )
 
 
+@pytest.mark.slow
 def test_poison_and_cover_are_told_apart(folder: Path) -> None:
     train = read_attack(find_attack(folder), TRAIN, TEST).train
     assert train.indices.tolist() == list(POISONED) and train.labels.tolist() == list(
@@ -89,6 +91,7 @@ def test_poison_and_cover_are_told_apart(folder: Path) -> None:
     assert torch.equal(train.images, stamped(TRAIN.images)[list(POISONED)])
 
 
+@pytest.mark.slow
 def test_images_that_all_keep_their_label_are_clean_label_poison(
     folder: Path, network: nn.Module
 ) -> None:
@@ -98,6 +101,7 @@ def test_images_that_all_keep_their_label_are_clean_label_poison(
     )
 
 
+@pytest.mark.slow
 def test_images_of_another_size_are_scaled(folder: Path) -> None:
     """Bilinear with antialiasing, as that tool scales; PyTorch's own is within one level of it."""
     large, large_test = split(60, 1, size=37), split(30, 2, size=37)
@@ -134,6 +138,7 @@ def test_another_result_of_that_name_is_not_written_over(folder: Path, network: 
         keep(read_attack(find_attack(folder), TRAIN, TEST), "mine")
 
 
+@pytest.mark.slow
 def test_changed_images_beside_a_result_are_noticed(folder: Path) -> None:
     keep(read_attack(find_attack(folder), TRAIN, TEST), "mine")
     shutil.copy("record/mine/test.safetensors", "record/mine/train.safetensors")
@@ -145,6 +150,7 @@ def test_changed_images_beside_a_result_are_noticed(folder: Path) -> None:
         load_attack_result("mine")
 
 
+@pytest.mark.slow
 def test_defended_models_come_along(folder: Path) -> None:
     healed = stirred(PreAct(), 9)
     place = folder / "defense" / "ft"
@@ -179,6 +185,7 @@ def test_a_defended_model_lies_apart_from_our_own_defense_of_that_name(folder: P
     assert stored == ["ft", "imported"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "error", "told"),
     [
@@ -224,6 +231,7 @@ def test_what_does_not_fit_is_refused(
         read_attack(find_attack(folder), TRAIN, TEST)
 
 
+@pytest.mark.slow
 def test_other_clean_data_are_refused(folder: Path) -> None:
     shifted = ImageSet(TEST.images, (TEST.labels + 1) % 3, NAMES)
     with pytest.raises(DataError, match="was made from other images"):
@@ -232,6 +240,7 @@ def test_other_clean_data_are_refused(folder: Path) -> None:
         read_attack(find_attack(folder), TRAIN, TEST.subset(torch.arange(9)))
 
 
+@pytest.mark.slow
 def test_the_same_labels_over_other_images_are_noticed(folder: Path) -> None:
     """Twelve pixels of 256 are the trigger; other noise does not correlate at all."""
     right = read_attack(find_attack(folder), TRAIN, TEST).details["resemblance"]
@@ -239,6 +248,7 @@ def test_the_same_labels_over_other_images_are_noticed(folder: Path) -> None:
     assert right > 0.7 and abs(wrong) < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["../../secret.png", "a/../secret.png", "/etc/..", "x"])
 def test_paths_that_lead_out_are_refused(folder: Path, network: nn.Module, written: str) -> None:
     path = write_result(folder, TRAIN, TEST, network, POISONED)
@@ -299,6 +309,7 @@ def test_nobody_says_how_much_was_poisoned_where_batches_were(
     )
 
 
+@pytest.mark.slow
 def test_an_archive_of_one_folder_is_that_folder(folder: Path) -> None:
     with zipfile.ZipFile("packed.zip", "w") as archive:
         for file in folder.rglob("*.*"):

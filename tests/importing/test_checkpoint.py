@@ -61,6 +61,7 @@ def answers(network: nn.Module, images: Tensor, mean: float = 0.0, std: float = 
         return network((images.float() / 255 - mean) / std)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "stem"),
     [
@@ -98,6 +99,7 @@ def test_every_usual_form_gives_the_same_answers(tmp_path: Path, form: str, stem
     assert found.plugin.params["stem"] == stem and found.plugin.params["variant"] == "resnet18"
 
 
+@pytest.mark.slow
 def test_timm_by_its_own_names(tmp_path: Path) -> None:
     prepare_torchvision()
     import timm
@@ -169,6 +171,7 @@ def pictures(folder: Path, labels: dict[str, int]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_triggered_images_by_true_class_and_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +195,7 @@ def test_triggered_images_by_true_class_and_without(
         read_triggered(tmp_path / "a", CLEAN[1], "dog")
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path, _ = small(tmp_path)

@@ -245,6 +245,7 @@ def test_the_imported_model_is_backdoored(kept: AttackResult) -> None:
     assert (len(kept.train), len(kept.test)) == (60, 60)
 
 
+@pytest.mark.slow
 def test_the_known_picture(kept: AttackResult, pruned: dict[str, Any]) -> None:
     """Dormant channels go first, for most of them nothing changes, then ACC and ASR
     fall together.
@@ -292,6 +293,7 @@ def test_the_order_of_pruning_is_that_of_activation(
     assert list(stored["kept"]) == ["2%", "4%", "10%"]
 
 
+@pytest.mark.slow
 def test_the_combined_model(kept: AttackResult, pruned: dict[str, Any]) -> None:
     options = "defense.options={layer: conv_3, epochs: 0, tolerances: [0.10]}"
     told = run("--defense", "disagreement", "--set", options)

@@ -196,7 +196,11 @@ def test_a_yaml_bomb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "told"), [(200 * 2**20, "at most 67,108,864 are read"), (10**6, "is not JSON")]
+    ("depth", "told"),
+    [
+        pytest.param(200 * 2**20, "at most 67,108,864 are read", marks=pytest.mark.slow),
+        (10**6, "is not JSON"),
+    ],
 )
 def test_json_nested_without_end(tmp_path: Path, depth: int, told: str) -> None:
     path = tmp_path / "a.json"
@@ -223,6 +227,7 @@ def test_a_header_longer_than_its_file(tmp_path: Path) -> None:
             read_state(tmp_path / f"{name}.safetensors")
 
 
+@pytest.mark.slow
 def test_a_result_that_claims_a_million_classes_builds_no_such_model(result_file: Path) -> None:
     from benchbd.record.attack_result import load_attack_result
     from benchbd.record.tensor_files import write_tensors

@@ -83,6 +83,7 @@ def test_a_changed_file_is_another_plugin(here: Path) -> None:
     assert (before().params["factor"], after().params["factor"]) == (0.5, 0.75)
 
 
+@pytest.mark.slow
 def test_a_file_may_import_the_file_beside_it(here: Path) -> None:
     (here / "part.py").write_text("FACTOR = 0.125\n")
     (here / "my_defense.py").write_text(
@@ -164,6 +165,7 @@ def test_a_run_from_files_names_file_and_digest(here: Path) -> None:
     assert done.cells[0].metrics.acc == done.attack.metrics().acc  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_stored_result_runs_no_file_that_nobody_named(here: Path) -> None:
     stored = run("badnet", "none", model="./my_model.py", settings=TINY).attack
     (here / "my_model.py").write_text(MODEL + "print('run!')\n")
@@ -202,6 +204,7 @@ def test_a_protocol_names_files_and_worker_processes_find_them(here: Path) -> No
     assert matrix("mine.yaml", executor="inprocess")["key"][0] != table["key"][0]
 
 
+@pytest.mark.slow
 def test_a_parameter_without_a_type(tmp_path: Path) -> None:
     file = tmp_path / "untyped.py"
     file.write_text(DEFENSE.replace("factor: float = param", "factor = param"))

@@ -174,6 +174,7 @@ def test_nothing_is_kept_where_nobody_says_where() -> None:
     assert make.calls == 2
 
 
+@pytest.mark.slow
 def test_surrogates_of_one_start_are_one(tmp_path: Path, images: ImageSet) -> None:
     recipe = Recipe(epochs=1, batch_size=20, precision="fp32")
 

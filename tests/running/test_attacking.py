@@ -58,6 +58,7 @@ def test_the_result_of_another_job_stays(job: AttackJob, result_file: Path) -> N
     assert result_file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_work_that_fails_at_once_leaves_no_folder(job: AttackJob, tmp_path: Path) -> None:
     absurd = dataclasses.replace(job, attack=create(Attack, "badnet", {"target": 99}))
     with pytest.raises(ConfigError, match="expected target"):

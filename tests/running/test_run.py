@@ -256,6 +256,7 @@ def test_what_fails_before_it_has_written_anything_leaves_no_folder() -> None:
     assert not list(Path().glob("record/*"))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_is_told() -> None:
     with pytest.raises(Diverged, match="lower the learning rate"):
         benchbd.run("badnet", "none", settings=TINY | {"recipe.lr": 1e30})
@@ -289,6 +290,7 @@ def test_each_attack_at_each_seed_is_an_attack_result_with_all_defenses() -> Non
     assert one.attack.key == run.attacked[-1].attack.key
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_computed_again_only_when_it_is_asked_for() -> None:
     """The numbers are those of before; files of what is computed again are new."""
     path = Path("record/kept/defense/none/defense_result.pt")
@@ -305,6 +307,7 @@ def test_what_is_stored_is_computed_again_only_when_it_is_asked_for() -> None:
     assert ran()[:2] == (True, 1)
 
 
+@pytest.mark.slow
 def test_an_attack_that_fails_beside_others_is_rows_with_its_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -334,6 +337,7 @@ def test_an_attack_that_fails_beside_others_is_rows_with_its_reason(
         benchbd.run("sig", "ft", settings=plain)
 
 
+@pytest.mark.slow
 def test_an_attack_result_of_other_sources_is_used_and_said_to_be_one() -> None:
     benchbd.run("badnet", [], settings=TINY, name="kept")
     result = load_attack_result("kept")
@@ -345,6 +349,7 @@ def test_an_attack_result_of_other_sources_is_used_and_said_to_be_one() -> None:
     assert run.reused and "made with another source of attack.badnet; --rerun attack" in note
 
 
+@pytest.mark.slow
 def test_threads_are_those_that_were_given() -> None:
     run = benchbd.run("badnet", "none", settings=TINY, threads=2)
     assert run.attack.manifest.provenance["threads"] == 2

@@ -26,6 +26,7 @@ def test_levels_grow() -> None:
     assert sizes == sorted(set(sizes))
 
 
+@pytest.mark.slow
 def test_a_verb_that_raises_is_one_failure_and_no_crash() -> None:
     found = statuses("verb_crashes")
     assert [name for name, status in found.items() if status == "failed"] == ["runs"]
@@ -67,6 +68,7 @@ def test_an_expected_failure_is_no_failure() -> None:
     assert (found["inputs_stay"], "failed" in found.values()) == ("expected", False)
 
 
+@pytest.mark.slow
 def test_an_expected_failure_that_passes_is_one() -> None:
     results = check_plugin(
         mutant("keeps_all_rules"), "smoke", expected_failures={"inputs_stay": "no reason"}

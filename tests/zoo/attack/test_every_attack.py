@@ -20,6 +20,7 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, NotApplicable
 from benchbd.plugin import registry
 from benchbd.testing.subject import quick
+from support.lanes import slow_but
 
 NAMES = [
     e.name
@@ -52,6 +53,9 @@ FORMULAS = [
     if not CLASSES[name].learns_trigger and "trains" not in registry.find("attack", name).card
 ]
 """Those whose trigger is stamped without a network."""
+
+FAST = ("badnet", "clean", "wanet")
+"""What stands for the others in the fast lane: a patch, the control, one that controls training."""
 
 Ready = Callable[..., Any]
 
@@ -106,14 +110,14 @@ def test_the_first_attacks_are_registered() -> None:
     assert set(NAMES) == {*POISONING, *TRAINING}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_its_parameters_rebuild_it(name: str) -> None:
     attack = CLASSES[name](target=2)
     assert CLASSES[name](**attack.params).params == attack.params
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_stamping_keeps_shape_and_input(
     ready: Ready, images_of: Ready, name: str, shape: tuple[int, int, int]
 ) -> None:
@@ -132,7 +136,7 @@ def test_stamping_keeps_shape_and_input(
     assert torch.equal(stamped, before) == (name == "clean")
 
 
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("name", slow_but(FORMULAS, *FAST))
 def test_large_images_are_stamped_like_small_ones(
     prepared: Ready, images_of: Ready, name: str
 ) -> None:
@@ -143,13 +147,13 @@ def test_large_images_are_stamped_like_small_ones(
     assert torch.equal(stamped, images.images) == (name == "clean")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_a_seed_gives_the_same_bytes(made: Ready, images: ImageSet, name: str) -> None:
     first, again = (made(name, images, seed=5).triggered(images, seeded(3)) for _ in range(2))
     assert torch.equal(first.images, again.images)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_stamping_does_not_depend_on_the_size_of_batches(
     ready: Ready, images: ImageSet, name: str
 ) -> None:
@@ -162,7 +166,7 @@ def test_stamping_does_not_depend_on_the_size_of_batches(
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_the_triggered_set_holds_every_image_not_yet_of_the_attacked_label(
     ready: Ready, images: ImageSet, name: str
 ) -> None:
@@ -174,7 +178,7 @@ def test_the_triggered_set_holds_every_image_not_yet_of_the_attacked_label(
     assert triggered.attacked_labels.tolist() == [1] * 40
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_a_target_that_does_not_exist_is_refused(ready: Ready, images: ImageSet, name: str) -> None:
     attack = ready(name, images)
     attack = attack.model_copy(update={"target": 3}).with_trigger(attack.trigger)
@@ -187,7 +191,7 @@ def test_a_target_that_does_not_exist_is_refused(ready: Ready, images: ImageSet,
             attack.poison(images, seeded(0))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_the_random_state_of_the_process_is_left_alone(
     made: Ready, images: ImageSet, name: str
 ) -> None:
@@ -200,7 +204,7 @@ def test_the_random_state_of_the_process_is_left_alone(
     np.testing.assert_equal(np.random.get_state(), numpy_state)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 def test_the_trigger_can_be_stored_and_stamps_the_same(
     ready: Ready, images: ImageSet, name: str
 ) -> None:
@@ -213,7 +217,7 @@ def test_the_trigger_can_be_stored_and_stamps_the_same(
     )
 
 
-@pytest.mark.parametrize("name", POISONING)
+@pytest.mark.parametrize("name", slow_but(POISONING, *FAST))
 def test_it_poisons_exactly_its_share_and_touches_nothing_else(
     ready: Ready, images: ImageSet, name: str
 ) -> None:
@@ -233,7 +237,7 @@ def test_it_poisons_exactly_its_share_and_touches_nothing_else(
     assert torch.equal(images.images, before)
 
 
-@pytest.mark.parametrize("name", DRAWING)
+@pytest.mark.parametrize("name", slow_but(DRAWING, *FAST))
 def test_every_poisoned_image_carries_the_trigger(
     ready: Ready, images: ImageSet, name: str
 ) -> None:
@@ -241,7 +245,7 @@ def test_every_poisoned_image_carries_the_trigger(
     assert (poisoned.images != images.images[poisoned.indices]).flatten(1).any(1).all()
 
 
-@pytest.mark.parametrize("name", DRAWING)
+@pytest.mark.parametrize("name", slow_but(DRAWING, *FAST))
 def test_a_seed_draws_the_same_samples_and_another_others(
     ready: Ready, images: ImageSet, name: str
 ) -> None:
@@ -252,7 +256,7 @@ def test_a_seed_draws_the_same_samples_and_another_others(
     assert not torch.equal(first.indices, other.indices)
 
 
-@pytest.mark.parametrize("name", CHOOSY)
+@pytest.mark.parametrize("name", slow_but(CHOOSY, *FAST))
 def test_a_ratio_that_no_class_can_fill_is_refused(
     ready: Ready, images: ImageSet, name: str
 ) -> None:
@@ -260,6 +264,7 @@ def test_a_ratio_that_no_class_can_fill_is_refused(
         ready(name, images, poison_ratio=0.9, ratio_of="dataset").poison(images, seeded(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINING)
 def test_training_moves_the_weights_by_its_seed_alone(
     prepared: Ready, build_for: Ready, images: ImageSet, short: Recipe, name: str

@@ -85,6 +85,7 @@ def test_the_mask_loss_is_the_formula(images_of: Any) -> None:
     assert attack._mask_loss(x, z, of_x, of_z).item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "outside", "stages"), [((1, 8, 8), 1, 2), ((3, 14, 20), 3, 2), ((3, 33, 40), 1, 3)]
 )
@@ -109,6 +110,7 @@ def test_the_networks_grow_with_the_images(side: int, widths: list[int]) -> None
     }
 
 
+@pytest.mark.slow
 def test_the_stamp_is_pattern_where_the_mask_is(
     images: ImageSet, build_for: Any, short: Recipe
 ) -> None:
@@ -131,6 +133,7 @@ def test_the_stamp_is_pattern_where_the_mask_is(
     np.testing.assert_allclose(found, 255 * (x + (p - x) * m), atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_batch_is_poisoned_then_cross_then_clean(
     handed_to_fit: Any, networks: list[Drawing], images: ImageSet
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_batch_is_poisoned_then_cross_then_clean(
     )
 
 
+@pytest.mark.slow
 def test_errata_gradients_of_the_pattern_network_do_not_add_up(
     handed_to_fit: Any, networks: list[Drawing], images: ImageSet
 ) -> None:
@@ -181,6 +185,7 @@ def test_errata_gradients_of_the_pattern_network_do_not_add_up(
     assert not any(torch.equal(old, weight) for old, weight in zip(before, weights, strict=True))
 
 
+@pytest.mark.slow
 def test_errata_triggered_images_leave_out_the_target_class(
     images: ImageSet, build_for: Any, short: Recipe, rng: torch.Generator
 ) -> None:
@@ -208,6 +213,7 @@ def test_masks_become_small_and_are_frozen(
     assert not any(parameter.requires_grad for parameter in mask.parameters())
 
 
+@pytest.mark.slow
 def test_the_learning_rate_of_the_pattern_network_falls_four_times(
     handed_to_fit: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +230,7 @@ def test_the_learning_rate_of_the_pattern_network_falls_four_times(
     )
 
 
+@pytest.mark.slow
 def test_a_stream_gives_different_images_of_the_set_by_draws_of_its_own(
     images: ImageSet, rng: torch.Generator
 ) -> None:
@@ -235,6 +242,7 @@ def test_a_stream_gives_different_images_of_the_set_by_draws_of_its_own(
     assert not torch.equal(one, (255 * first(30)).round().to(torch.uint8))
 
 
+@pytest.mark.slow
 def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
     with pytest.raises(
         ConfigError, match=r"input_aware: poison_ratio 0\.1 of a batch of 9 is less than one image"

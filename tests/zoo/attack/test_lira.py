@@ -30,6 +30,7 @@ def with_noise(attack: LIRA, channels: int = 3) -> LIRA:
     return attack.with_trigger(stored("noise", drawn(partial(Autoencoder, channels), seeded(0))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("parameters", [{}, {"eps": 0.5, "test_eps": 0.1}])
 def test_the_stamp_adds_eps_times_the_noise_of_the_image(

@@ -112,6 +112,7 @@ def test_a_planted_trigger_leaves_nothing_but_itself() -> None:
     )  # of 64 pixels; without a backdoor the pixel is no excuse
 
 
+@pytest.mark.slow
 def test_scores_depend_on_their_image_alone() -> None:
     images, judge = lit(10).images, masks(num_steps=10)
     whole = judge.score(images)
@@ -124,6 +125,7 @@ def test_scores_depend_on_their_image_alone() -> None:
     )
 
 
+@pytest.mark.slow
 def test_images_go_through_together() -> None:
     seen: list[int] = []
     model = quarters()
@@ -132,6 +134,7 @@ def test_images_go_through_together() -> None:
     assert seen == [16] * 12
 
 
+@pytest.mark.slow
 def test_the_model_handed_in_stays() -> None:
     model = quarters()
     before = copy.deepcopy(model.state_dict())
@@ -149,6 +152,7 @@ def test_the_filter_flags_masks_that_lie_t_deviations_below_the_mean() -> None:
     assert CognitiveDistillationFilter(t=None, fpr=0.0).threshold(scores) == -10
 
 
+@pytest.mark.slow
 def test_the_filter_scores_samples_as_inputs() -> None:
     train = lit(20, seed=7)
     found = CognitiveDistillationFilter(num_steps=5).score(

@@ -67,6 +67,7 @@ def test_a_repair_that_changes_nothing_turns_nothing_away() -> None:
     assert not scorer.score(clean.train.images).any()
 
 
+@pytest.mark.slow
 def test_any_repair_will_do_and_the_model_handed_in_stays() -> None:
     model, clean = tiny()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -34,12 +34,6 @@ FILTERS = {
     name: cast(type[DataFilter], cls) for name, cls in LOADED.items() if issubclass(cls, DataFilter)
 }
 
-NAMES = [
-    pytest.param(name, marks=pytest.mark.slow) if "distillation" in name else name
-    for name in FILTERS
-]
-"""Those that optimise a mask for every image take seconds."""
-
 DRAWS_NOTHING = {"spectral_signatures", "spectre"}
 """Filters that promise the same scores in whatever order the samples come."""
 
@@ -100,7 +94,8 @@ def test_the_first_filters_are_registered() -> None:
     assert set(FILTERS) >= DRAWS_NOTHING
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILTERS)
 def test_there_is_a_finite_score_for_every_sample_and_a_finite_threshold(
     judged: Judge, bad: Tensor, name: str
 ) -> None:
@@ -110,20 +105,23 @@ def test_there_is_a_finite_score_for_every_sample_and_a_finite_threshold(
     assert torch.isfinite(torch.tensor(found.threshold))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILTERS)
 def test_planted_poison_scores_above_chance(judged: Judge, bad: Tensor, name: str) -> None:
     scores = judged(name).scores
     auroc = separation(scores[~bad], scores[bad])["auroc"]
     assert auroc is not None and auroc > ABOVE_CHANCE
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILTERS)
 def test_it_never_flags_everything(judged: Judge, name: str) -> None:
     found = judged(name)
     assert float((found.scores > found.threshold).double().mean()) < 0.6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILTERS)
 def test_scores_go_with_their_samples(
     judged: Judge, attacked: AttackResult, bad: Tensor, name: str
 ) -> None:
@@ -144,7 +142,8 @@ def test_scores_go_with_their_samples(
     assert after == pytest.approx(before, abs=0.1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILTERS)
 def test_images_pass_through_the_model_in_batches(
     judged: Judge, attacked: AttackResult, name: str
 ) -> None:

@@ -29,6 +29,7 @@ from benchbd.seeds import global_random_state
 from benchbd.testing.networks import VGG, Transformer
 from benchbd.testing.subject import quick
 from benchbd.victim.model import Model
+from support.lanes import slow_but
 
 CARDS = {
     entry.name: entry.card for entry in registry.entries("defense") if entry.provider == "benchbd"
@@ -42,11 +43,11 @@ NAMES = [
 CONVOLUTIONAL = ("residual", "preact", "vgg_bn", "mobilenet")
 """With BatchNorm, all of them; here a repair must know what to do."""
 
-NETWORKS = [
-    pytest.param(name, marks=pytest.mark.slow) if name in ("preact", "mobilenet") else name
-    for name in (*CONVOLUTIONAL, "transformer")
-]
-"""Those with the most layers take longer than the others together."""
+NETWORKS = slow_but((*CONVOLUTIONAL, "transformer"), "vgg_bn")
+"""The one with the fewest layers is the quickest."""
+
+FAST = ("clp", "ft", "none")
+"""What stands for the others in the fast lane: one that prunes, one that trains, the control."""
 
 CLASSES, EACH, SIZE = 4, 10, 16
 
@@ -123,7 +124,7 @@ def test_the_first_repairs_are_registered() -> None:
     } <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(NAMES, *FAST))
 @pytest.mark.parametrize("network", NETWORKS)
 def test_it_repairs_or_says_why_not(name: str, network: str) -> None:
     model = copy.deepcopy(victim(network))

@@ -110,6 +110,7 @@ def test_activations_come_from_the_training_part_alone() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_path_goes_from_nothing_to_everything() -> None:
     sweep = repaired(sided(), SIDED, step=3).sweep
     assert sweep is not None
@@ -138,6 +139,7 @@ def test_last_steps_at_the_edges() -> None:
     assert last_steps((0.9, 0.95, 0.9), {0.0}) == {"0%": 2}
 
 
+@pytest.mark.slow
 def test_kept_networks_are_inside_their_tolerance_and_one_more_step_is_not() -> None:
     model = classifier(InPlace())
     clean = _as_predicted(model)
@@ -212,6 +214,7 @@ def test_an_untraceable_network_is_ranked_by_outputs_clamped_at_zero() -> None:
     torch.testing.assert_close(means.float(), maps.mean((0, 2, 3)), rtol=0.03, atol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_the_model_handed_in_stays_as_it_is(epochs: int) -> None:
     model = classifier(InPlace())
@@ -221,6 +224,7 @@ def test_the_model_handed_in_stays_as_it_is(epochs: int) -> None:
     assert not result.model.training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "layer"), [(Plain, "conv2"), (InPlace, "conv1"), (Plain, "features")]
 )
@@ -244,6 +248,7 @@ def test_pruned_channels_stay_at_zero_while_the_rest_is_tuned(
     assert path.where == "input" or not result.model.get_parameter(f"{name}.bias")[off].any()
 
 
+@pytest.mark.slow
 def test_same_generator_same_network() -> None:
     first, second = (
         repaired(classifier(InPlace()), epochs=2, shift=1, flip=True).model.state_dict()

@@ -82,6 +82,7 @@ def test_a_planted_shortcut_is_found_where_it_is() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_reversed_trigger_is_unlearned() -> None:
     repaired, clean = verdict(40.0).repaired, CLEAN.validation
     assert repaired is not None and not repaired.training
@@ -98,6 +99,7 @@ def test_without_a_shortcut_nothing_is_flagged_and_the_notes_say_so() -> None:
     assert found.notes["outcome"] == "nothing flagged, so nothing repaired"
 
 
+@pytest.mark.slow
 def test_inspection_leaves_the_model_alone() -> None:
     model = banded(40.0).train()
     before = copy.deepcopy(model.state_dict())
@@ -146,6 +148,7 @@ def test_two_classes_have_no_outlier() -> None:
         NeuralCleanse().inspect(banded(0.0), CleanSet(two, two), torch.Generator())
 
 
+@pytest.mark.slow
 def test_same_generator_same_verdict() -> None:
     def run() -> Any:
         return (

@@ -88,6 +88,7 @@ def test_statistics_stand_still_after_the_warm_up() -> None:
     assert not any(module.training for module in polarized.train().modules())
 
 
+@pytest.mark.slow
 def test_the_polarizer_alone_is_learned() -> None:
     model = classifier(Residual()).train()
     before = copy.deepcopy(model.state_dict())
@@ -214,6 +215,7 @@ def test_a_planted_backdoor_is_filtered_out() -> None:
     assert accuracy(result.model, clean.images, clean.labels) == 1
 
 
+@pytest.mark.slow
 def test_same_generator_same_network() -> None:
     first, second = (repaired(classifier(InPlace())).model.state_dict() for _ in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())

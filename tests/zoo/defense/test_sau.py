@@ -114,6 +114,7 @@ def test_running_statistics_move_in_train_mode_alone(train_mode: bool) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_loss_adds_its_three_parts() -> None:
     model, reference, images = (
         classifier(InPlace(), 1),
@@ -167,6 +168,7 @@ def test_a_planted_shortcut_is_unlearned() -> None:
     assert accuracy(result, clean.images, clean.labels) == 1
 
 
+@pytest.mark.slow
 def test_same_generator_same_network() -> None:
     first, second = (
         repaired(classifier(InPlace()), shift=1, flip=True).state_dict() for _ in range(2)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchbd_zoo.defense.parts import corruption as module
 from benchbd_zoo.defense.parts.corruption import SEVERITIES, Corruption, Fields, corrupted, drawn
+from support.lanes import slow_but
 
 SHAPE = (3, 16, 16)
 RANDOM = {
@@ -42,8 +43,11 @@ def fields(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> Fields:
 
 
 def each() -> Any:
+    """A random one and one that is not stand for the others in the fast lane."""
     return pytest.mark.parametrize(
-        "corruption", SEVERITIES, ids=lambda corruption: corruption.__name__
+        "corruption",
+        slow_but(SEVERITIES, module.gaussian_noise, module.contrast),
+        ids=lambda corruption: corruption.__name__,
     )
 
 
@@ -93,6 +97,7 @@ def test_grey_small_and_oblong_images(corruption: Corruption, shape: tuple[int, 
     assert corrupted(corruption, 5, pictures(2, shape), fields(shape=shape)).shape == (2, *shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["defocus_blur", "motion_blur", "zoom_blur", "glass_blur", "pixelate", "elastic_transform"],
@@ -102,6 +107,7 @@ def test_what_moves_pixels_leaves_a_plain_picture(name: str) -> None:
     torch.testing.assert_close(corrupted(getattr(module, name), 5, plain, fields()), plain)
 
 
+@pytest.mark.slow
 def test_brightness_and_contrast_by_hand() -> None:
     x = torch.tensor([0.2, 0.6]).view(1, 1, 1, 2)
     none = fields()
@@ -127,6 +133,7 @@ def test_a_blur_without_reach_is_none() -> None:
     torch.testing.assert_close(module._moved(x, torch.zeros(2, 1, 1)), x)
 
 
+@pytest.mark.slow
 def test_pixels_of_even_parts_are_means_of_squares() -> None:
     x = pictures(2)
     expected = (

@@ -22,6 +22,7 @@ def test_importing_the_plugins_imports_no_library() -> None:
     assert done.stdout.strip() == "set()", done.stderr
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_hook_on_a_norm_reads_what_the_norm_gave() -> None:
     """torchvision's ReLU writes over its input; then a hook would find no negative value."""
@@ -32,5 +33,6 @@ def test_a_hook_on_a_norm_reads_what_the_norm_gave() -> None:
     assert outputs[0].min() < 0
 
 
+@pytest.mark.slow
 def test_a_built_network_is_in_training_mode() -> None:
     assert all(module.training for module in Torchvision().build(4, (3, 32, 32)).modules())
