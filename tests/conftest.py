@@ -57,6 +57,6 @@ def hands_out_tests(config: pytest.Config) -> bool:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """None where files are named, which are done before workers have started."""
-    from benchbd.engine.hardware import usable_cores
+    from benchbd.engine.cores import usable_cores
 
     return 0 if all(".py" in argument for argument in config.args) else usable_cores()

@@ -1,6 +1,7 @@
 """The door for executors: what runs the stages of a matrix imports this beside `benchbd.api`."""
 
-from benchbd.engine.hardware import usable_cores, visible_gpus
+from benchbd.engine.cores import usable_cores
+from benchbd.engine.hardware import visible_gpus
 from benchbd.errors import RecordError, Unwritable
 from benchbd.executing.executor import Executor, Limits, Session
 from benchbd.executing.parcel import (

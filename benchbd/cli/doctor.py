@@ -32,7 +32,8 @@ def command(as_json: bool) -> None:
 def _findings() -> list[tuple[str, str]]:
     import torch
 
-    from benchbd.engine.hardware import hardware, has_bf16, keep_blocks_in_heap, usable_cores
+    from benchbd.engine.cores import usable_cores
+    from benchbd.engine.hardware import hardware, has_bf16, keep_blocks_in_heap
     from benchbd.engine.processor import this_processor
     from benchbd.plugin.extras import extras
     from benchbd.record.attack_files import record_dir

@@ -141,24 +141,6 @@ def memory_peak(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def usable_cores() -> int:
-    """The number of cores that this process may really use, by its affinity and by the quota of its
-    container.
-
-    >>> usable_cores() >= 1
-    True
-    """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
-
-
 def visible_gpus(device: str) -> tuple[str, ...]:
     """The GPUs over which a run on `device` may be spread, each as `CUDA_VISIBLE_DEVICES` names it.
     There are none where `device` means a CPU, or one GPU by its number.

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from benchbd.attack.attack import Attack
 from benchbd.defense.defense import Defense
-from benchbd.engine.hardware import hardware, usable_cores
+from benchbd.engine.cores import usable_cores
+from benchbd.engine.hardware import hardware
 from benchbd.engine.process_state import kept_settings
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, nearest

@@ -1,10 +1,7 @@
-"""Device, number format, cores."""
+"""Device, number format, memory."""
 
 from __future__ import annotations
 
-import builtins
-import io
-import os
 from typing import Any
 
 import pytest
@@ -16,7 +13,6 @@ from benchbd.engine.hardware import (
     default_precision,
     hardware,
     memory_peak,
-    usable_cores,
     visible_gpus,
 )
 from benchbd.errors import ConfigError
@@ -102,28 +98,6 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
 
 def test_the_peak_is_that_of_this_process_in_bytes() -> None:
     assert 50 * 2**20 < memory_peak(CPU) < 2**40
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"),
-    [
-        ("max 100000", 8),
-        ("250000 100000", 2),
-        ("50000 100000", 1),
-        ("9900000 100000", 8),
-        ("nonsense", 8),
-    ],
-)
-def test_cores_respect_the_quota_of_the_cgroup(
-    monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
-) -> None:
-    def opened(path: str, *rest: Any) -> io.StringIO:
-        assert path == "/sys/fs/cgroup/cpu.max"
-        return io.StringIO(quota)
-
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(builtins, "open", opened)
-    assert usable_cores() == cores
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchbd.engine.hardware import usable_cores
+from benchbd.engine.cores import usable_cores
 from benchbd.errors import ConfigError
 from benchbd.running.options import RunOptions
 from benchbd.running.preparing import Prepared, prepare
