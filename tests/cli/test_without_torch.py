@@ -122,6 +122,7 @@ def test_a_small_board(matrix: Path, refusing: dict[str, str], words: list[str])
     assert told.stdout == asked(matrix, words)
 
 
+@pytest.mark.slow
 def test_an_unknown_plan_needs_the_classes(
     matrix: Path, refusing: dict[str, str], tmp_path: Path
 ) -> None:

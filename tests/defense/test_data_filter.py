@@ -69,6 +69,7 @@ def test_the_core_trains_again_and_the_backdoor_is_gone(run: Run, stored: Attack
     assert not torch.equal(weights(result.model), weights(stored.model))
 
 
+@pytest.mark.slow
 def test_figures_of_a_data_filter_by_hand(
     run: Run, stored: AttackResult, retrained: list[ImageSet]
 ) -> None:

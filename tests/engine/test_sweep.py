@@ -98,6 +98,7 @@ def test_every_step_equals_the_pruned_network(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [Residual, InPlace, Plain])
 def test_every_step_equals_the_pruned_network_in_bf16(body: type[nn.Module]) -> None:
     model = classifier(body())

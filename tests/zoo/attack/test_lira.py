@@ -51,6 +51,7 @@ def test_the_stamp_adds_eps_times_the_noise_of_the_image(
     assert (pixels.int() - images.images.int()).abs().max() <= round(255 * eps)
 
 
+@pytest.mark.slow
 def test_a_batch_is_seen_without_and_with_the_trigger(handed_to_fit: Any, images: ImageSet) -> None:
     attack = with_noise(LIRA(target=2, poison_ratio=0.3, eps=0.2))
     batch, labels = images.images[:20], images.labels[:20]
@@ -112,6 +113,7 @@ def test_the_noise_learns_what_takes_the_classifier_to_the_target(target: int, s
     assert sign * change.mean().item() > 15
 
 
+@pytest.mark.slow
 def test_the_classifier_of_phase_1_sees_the_noise_as_it_was_when_the_epoch_began(
     images: ImageSet,
 ) -> None:
@@ -135,6 +137,7 @@ def test_the_classifier_of_phase_1_sees_the_noise_as_it_was_when_the_epoch_began
         assert not torch.allclose(both[30:], seen[2 * step], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_noise_is_drawn_from_the_seed_and_kept_by_what_it_was_learned_from(
     prepared: Any, images: ImageSet, tmp_path: Path
 ) -> None:
@@ -155,6 +158,7 @@ def test_the_noise_is_drawn_from_the_seed_and_kept_by_what_it_was_learned_from(
     assert not torch.equal(first[key], elsewhere[key])
 
 
+@pytest.mark.slow
 def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
     with pytest.raises(
         ConfigError, match=r"lira: poison_ratio 0\.01 of a batch of 20 is less than one image"

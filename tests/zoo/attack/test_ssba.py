@@ -23,6 +23,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_stamp_adds_the_residual_of_the_stored_code(
     prepared: Any, images_of: Any, shape: tuple[int, int, int]

@@ -153,6 +153,7 @@ def test_kept_networks_are_inside_their_tolerance_and_one_more_step_is_not() -> 
         assert accuracy(outside, clean.validation.images, clean.validation.labels) < 1 - tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tolerance", "reported"), [(None, "50%"), (0.05, "5%"), (0.3, "30%")])
 def test_the_reported_network_is_that_of_one_tolerance(
     tolerance: float | None, reported: str
@@ -166,6 +167,7 @@ def test_the_reported_network_is_that_of_one_tolerance(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "layer", "pruned", "where"),
     [
