@@ -24,7 +24,9 @@ os.environ.setdefault(
 
 
 def __getattr__(name: str) -> Any:
-    """The functions are read when one is asked for, so that the command line answers at once."""
+    """Return the functions are read when one is asked for, so that the command line answers at
+    once.
+    """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from benchbd import functions

@@ -40,7 +40,7 @@ class Options(Declared):
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
-        """The options that a YAML file gives, by their names on the command line. Raises
+        """Return the options that a YAML file gives, by their names on the command line. Raises
         `ConfigError`.
         """
         content = read_yaml(path)
@@ -50,7 +50,7 @@ class Options(Declared):
             raise ConfigError(f"{path}: {error}") from None
 
     def given(self) -> dict[str, Any]:
-        """The options that were given, by name, without those that have their default."""
+        """Return the options that were given, by name, without those that have their default."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
     @classmethod
@@ -116,13 +116,13 @@ def _seed(value: Any) -> int:
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
-    """One value or several, as a tuple."""
+    """Return one value or several, as a tuple."""
     several = isinstance(value, Iterable) and not isinstance(value, str | dict)
     return tuple(value) if several else (value,)
 
 
 def _by_parameter(value: Any) -> Any:
-    """Values by KIND.PARAM, also where they stand in a table by kind."""
+    """Return values by KIND.PARAM, also where they stand in a table by kind."""
     if not isinstance(value, dict):
         return {} if value is None else value
     settings: dict[Any, Any] = {}

@@ -133,8 +133,8 @@ class NotApplicable(Exception):
 
 
 def nearest(name: str, known: Iterable[str], remedy: str = "") -> str:
-    """The end of an error message about an unknown `name`: the closest one of `known`, if there is
-    a close one, and then the `remedy`.
+    """Return the end of an error message about an unknown `name`: the closest one of `known`, if
+    there is a close one, and then the `remedy`.
 
     >>> "no layer named 'haed'" + nearest("haed", ["head", "body"])
     "no layer named 'haed'; did you mean 'head'?"

@@ -114,8 +114,8 @@ def matrix(
 
 
 def load_model(path: str | Path) -> Classifier:
-    """The model that `benchbd export safetensors` wrote to `path`, in eval mode. It takes images
-    (N, C, H, W) in [0, 1] and gives logits (N, K).
+    """Return the model that `benchbd export safetensors` wrote to `path`, in eval mode. It takes
+    images (N, C, H, W) in [0, 1] and gives logits (N, K).
 
     Raises `RecordError` for a file that is missing, damaged or not written by that command.
 
@@ -133,8 +133,8 @@ def load_model(path: str | Path) -> Classifier:
 
 
 def load_results(results: str | Path = RESULTS) -> DataFrame:
-    """All stored cells that can be believed, one row each: coordinates, status, shares, counts,
-    cost and parameters. `attack_label` and `defense_label` tell variants of a method apart.
+    """Return all stored cells that can be believed, one row each: coordinates, status, shares,
+    counts, cost and parameters. `attack_label` and `defense_label` tell variants of a method apart.
 
     results: the folder that `benchbd.matrix` fills. Raises `RecordError` where there is no such
     folder.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 99) -> str:
-    """A table of cells that are Markdown themselves. texts: how many of the first columns hold
-    texts, which stand at the left; those after them hold figures, which stand at the right.
+    """Return a table of cells that are Markdown themselves. texts: how many of the first columns
+    hold texts, which stand at the left; those after them hold figures, which stand at the right.
     """
     from tabulate import tabulate  # here, since most commands print no such table
 
@@ -19,5 +19,5 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], texts: 
 
 
 def one_cell(text: str) -> str:
-    """Text that stays within its cell: a bar or the end of a line would end it."""
+    """Return text that stays within its cell: a bar or the end of a line would end it."""
     return text.replace("\\|", "|").replace("|", "\\|").replace("\n", " ")

@@ -34,7 +34,7 @@ MAX_NUMBER = 100
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file of keys and values. Raises `ConfigError`."""
+    """Return a YAML file of keys and values. Raises `ConfigError`."""
     content = load_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(f"{path}: expected keys and values, such as `dataset: digits`")
@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def load_yaml(path: Path) -> Any:
-    """What a YAML file says. Raises `ConfigError`."""
+    """Return what a YAML file says. Raises `ConfigError`."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for without end
             raise ConfigError(f"cannot read {path}: it is no file; name a file of options")
@@ -59,7 +59,7 @@ def load_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """What a text in YAML says; `source` is what an error calls it. Raises `ConfigError`."""
+    """Return what a text in YAML says; `source` is what an error calls it. Raises `ConfigError`."""
     try:
         _require_shallow(text, source)
         loader = _Loader(_Named(text.encode(), source))

@@ -20,7 +20,7 @@ import torch
 
 
 def stream_seed(base: int, stream: str, *parts: str | int) -> int:
-    """The seed of a named stream, a whole number below 2**63."""
+    """Return the seed of a named stream, a whole number below 2**63."""
     text = json.dumps([base, stream, *parts], separators=(",", ":"), ensure_ascii=True)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -32,17 +32,17 @@ class Seeds:
     base: int
 
     def generator(self, stream: str, *parts: str | int) -> torch.Generator:
-        """A fresh CPU generator at the start of the named stream."""
+        """Return a fresh CPU generator at the start of the named stream."""
         return torch.Generator().manual_seed(stream_seed(self.base, stream, *parts))
 
     def seed(self, stream: str, *parts: str | int) -> int:
-        """The seed of the named stream, for what takes no generator."""
+        """Return the seed of the named stream, for what takes no generator."""
         return stream_seed(self.base, stream, *parts)
 
 
 def fork(rng: torch.Generator) -> torch.Generator:
-    """A generator for a part of the work, on the CPU, seeded by one draw from `rng`. What that part
-    draws then changes nothing of what follows.
+    """Return a generator for a part of the work, on the CPU, seeded by one draw from `rng`. What
+    that part draws then changes nothing of what follows.
 
     >>> part = fork(rng)
     >>> torch.rand(2, generator=part).shape
@@ -52,7 +52,8 @@ def fork(rng: torch.Generator) -> torch.Generator:
 
 
 def draw_seed(rng: torch.Generator) -> int:
-    """One whole number from 0 to 2**62 - 1 from `rng`, to seed something that takes no generator.
+    """Return one whole number from 0 to 2**62 - 1 from `rng`, to seed something that takes no
+    generator.
 
     >>> 0 <= draw_seed(rng) < 2**62
     True

@@ -154,7 +154,7 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker is to report a name that has moved, not to take it for Any
 
     def __getattr__(name: str) -> object:
-        """What only executors need stood here once; it is still found, with a warning."""
+        """Return what only executors need stood here once; it is still found, with a warning."""
         executors = importlib.import_module("benchbd.api.executors")
         if name not in executors.__all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

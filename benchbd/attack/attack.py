@@ -109,20 +109,20 @@ class Attack(Plugin, ABC):
         return {}
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
-        """The class (N,) that triggered images with the true labels (N,) are to be taken for. It is
-        `target` for all of them unless a method overrides this.
+        """Return the class (N,) that triggered images with the true labels (N,) are to be taken
+        for. It is `target` for all of them unless a method overrides this.
         """
         return torch.full_like(labels, self.target)
 
     def scored(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which test images, (N,) bool, count for ASR and RC: those whose true label is not already
-        the attacked one.
+        """Return which test images, (N,) bool, count for ASR and RC: those whose true label is not
+        already the attacked one.
         """
         return self.attacked_labels(labels, num_classes) != labels
 
     def bystanders(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which test images, (N,) bool, carry the trigger although it is not meant for them. Most
-        attacks have none.
+        """Return which test images, (N,) bool, carry the trigger although it is not meant for them.
+        Most attacks have none.
 
         An attack that means only some source classes names the other classes here. The share of
         their triggered images that are taken for the attacked label all the same is the false
@@ -131,8 +131,8 @@ class Attack(Plugin, ABC):
         return torch.zeros_like(labels, dtype=torch.bool)
 
     def outline(self, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """The places (M,) of the test images that are triggered, and which of those are bystanders,
-        (M,) bool.
+        """Return the places (M,) of the test images that are triggered, and which of those are
+        bystanders, (M,) bool.
         """
         scored = self.scored(labels, num_classes)
         away = self.attacked_labels(labels, num_classes) != labels
@@ -145,15 +145,16 @@ class Attack(Plugin, ABC):
         return self._trigger
 
     def with_trigger(self, trigger: dict[str, Tensor]) -> Self:
-        """A copy of this attack that carries `trigger`, the tensors that `prepare` made. They are
-        moved to the CPU, where the images lie that they are put on.
+        """Return a copy of this attack that carries `trigger`, the tensors that `prepare` made.
+        They are moved to the CPU, where the images lie that they are put on.
         """
         prepared = self.model_copy()
         prepared._trigger = {name: value.cpu() for name, value in trigger.items()}
         return prepared
 
     def triggered(self, test: ImageSet, rng: torch.Generator) -> TriggeredSet:
-        """The triggered test set: all test images that are scored and all bystanders, stamped.
+        """Return the triggered test set: all test images that are scored and all bystanders,
+        stamped.
 
         Raises `ConfigError` when `target` is not a class of `test`.
         """
@@ -225,8 +226,8 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def relabel(labels: Tensor, num_classes: int, mode: LabelMode, target: int) -> Tensor:
-    """The attacked labels (N,) of images with the true labels (N,): `target` for all of them under
-    `"all_to_one"`, the next class, and the first after the last, under `"all_to_all"`.
+    """Return the attacked labels (N,) of images with the true labels (N,): `target` for all of them
+    under `"all_to_one"`, the next class, and the first after the last, under `"all_to_all"`.
 
     >>> relabel(torch.tensor([0, 1, 2]), num_classes=3, mode="all_to_one", target=1)
     tensor([1, 1, 1])

@@ -54,8 +54,8 @@ class PoisoningAttack(Attack):
         return self.stamp(images, labels, rng)
 
     def stamp_places(self, clean: ImageSet, places: Tensor, rng: torch.Generator) -> Tensor:
-        """The poisoned versions (P, C, H, W) of the training samples at `places` (P,). A method
-        overrides this where the trigger depends on which sample it is.
+        """Return the poisoned versions (P, C, H, W) of the training samples at `places` (P,). A
+        method overrides this where the trigger depends on which sample it is.
         """
         return self.apply(self.stamp_poison, clean.images[places], clean.labels[places], rng)
 
@@ -66,8 +66,8 @@ class PoisoningAttack(Attack):
         return self.stamp_poison(images, labels, rng)
 
     def may_poison(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Which training samples, (N,) bool, may be poisoned, by their true labels (N,) and the
-        parameter `eligible`.
+        """Return which training samples, (N,) bool, may be poisoned, by their true labels (N,) and
+        the parameter `eligible`.
         """
         if self.eligible == "all":
             return torch.ones_like(labels, dtype=torch.bool)
@@ -103,7 +103,7 @@ class PoisoningAttack(Attack):
         return pool[torch.randperm(len(pool), generator=rng)[:wanted]], pool[:0]
 
     def poison(self, clean: ImageSet, rng: torch.Generator) -> PoisonedSet:
-        """The poisoned training set.
+        """Return the poisoned training set.
 
         Raises `ConfigError` when `target` is no class of it, or when the ratio cannot be filled.
         """

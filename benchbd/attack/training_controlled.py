@@ -73,7 +73,7 @@ class TrainingControlledAttack(Attack):
 
 
 def nothing_poisoned(clean: ImageSet) -> PoisonedSet:
-    """The training set of an attack that poisons batches, not samples."""
+    """Return the training set of an attack that poisons batches, not samples."""
     none = torch.zeros(0, dtype=torch.int64)
     return PoisonedSet(
         clean, none, clean.images.new_empty((0, *clean.image_shape)), none, none.to(torch.uint8)

@@ -72,7 +72,7 @@ def command(
 def _checked(
     cls: type[Plugin] | PluginError, name: str, level: str, settings: tuple[str, ...]
 ) -> list[Result]:
-    """All results of one plugin; of one that cannot be loaded, that alone."""
+    """Return all results of one plugin; of one that cannot be loaded, that alone."""
     from benchbd.testing import Result, check_plugin
 
     if isinstance(cls, PluginError):
@@ -88,8 +88,8 @@ def _checked(
 
 
 def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
-    """The classes that a target means, each with the name under which it is shown; an error where
-    one cannot be loaded.
+    """Yield the classes that a target means, each with the name under which it is shown; an error
+    where one cannot be loaded.
     """
     if is_file(target):
         file, class_name = path_of(target)

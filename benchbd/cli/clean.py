@@ -97,7 +97,7 @@ def _remove(found: list[Leftover]) -> None:
 
 
 def _in_words(size: float) -> str:
-    """Bytes in the largest unit of which there is one."""
+    """Return bytes in the largest unit of which there is one."""
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -32,7 +32,7 @@ def declared(options: type[Options]) -> Callable[[Command], Command]:
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
-    """What a person has typed of all the options of a command."""
+    """Return what a person has typed of all the options of a command."""
     return {name: value for name, value in values.items() if value not in (None, (), {})}
 
 
@@ -63,8 +63,8 @@ def _shape(annotation: Any) -> Any:
 
 
 def _only(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
-    """The one value of an option that takes one: of several the last would win, and nobody would
-    hear of the others.
+    """Return the one value of an option that takes one: of several the last would win, and nobody
+    would hear of the others.
     """
     if len(values) > 1:
         told = ", ".join(map(str, values))
@@ -89,7 +89,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _click_type(annotation: Any, limits: list[Any]) -> Any:
-    """What click makes of a text: the type of the option, or of each of its values."""
+    """Return what click makes of a text: the type of the option, or of each of its values."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _click_type(arguments[0], [*limits, *arguments[1:]])

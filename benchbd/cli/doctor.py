@@ -73,7 +73,7 @@ def _installed(extra: Extra) -> str:
 
 
 def _convolutions() -> str:
-    """Whether those of small maps, of which some kernels make garbage, are computed right."""
+    """Return whether those of small maps, of which some kernels make garbage, are computed right."""
     from benchbd.engine.convolutions import conv_shapes, disagreeing
 
     shapes = list(conv_shapes(kernels=(1, 3), sides=(1, 2, 3)))
@@ -84,7 +84,7 @@ def _convolutions() -> str:
 
 
 def _whose_choice() -> str:
-    """Who says which number format is computed in where nobody asks for one."""
+    """Return who says which number format is computed in where nobody asks for one."""
     from benchbd.engine.hardware import PRECISION, precision_of_environment
 
     return "chosen by the hardware" if precision_of_environment() == "auto" else f"by {PRECISION}"

@@ -22,7 +22,7 @@ def command() -> None:
 
 
 def _model_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Which model of the result is meant."""
+    """Return which model of the result is meant."""
     for option in (
         click.argument("name"),
         click.option(

@@ -34,7 +34,7 @@ def command() -> None:
 
 
 def _stored_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Where the result goes, and how it is told."""
+    """Return where the result goes, and how it is told."""
     for option in (
         click.option(
             "--name", help="Folder of the result under record/; default: the name of what is read."
@@ -51,7 +51,7 @@ def _stored_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _clean_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Where the clean images come from."""
+    """Return where the clean images come from."""
     for option in (
         click.option(
             "--dataset",
@@ -235,8 +235,8 @@ def _splits(dataset: str, settings: tuple[str, ...]) -> tuple[ImageSet, ImageSet
 
 
 def _plugin(kind: str, name: str, settings: tuple[str, ...]) -> Any:
-    """A plugin with the parameters that `--set` gives it. Raises `ConfigError` for a parameter that
-    is none.
+    """Return a plugin with the parameters that `--set` gives it. Raises `ConfigError` for a
+    parameter that is none.
     """
     from benchbd.errors import ConfigError
     from benchbd.plugin.registry import create, load
@@ -253,7 +253,7 @@ def _plugin(kind: str, name: str, settings: tuple[str, ...]) -> Any:
 
 
 def _numbers(text: str, images: ImageSet) -> tuple[float, ...]:
-    """One number for each channel. Raises `ConfigError`."""
+    """Return one number for each channel. Raises `ConfigError`."""
     from benchbd.errors import ConfigError
 
     try:
@@ -292,7 +292,7 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
 
 
 def _compared(attack: AttackResult) -> list[str]:
-    """What the other tool measured of the same model, and of how many images that differs."""
+    """Return what the other tool measured of the same model, and of how many images that differs."""
     came, counts = attack.manifest.imported or {}, attack.counts()
     here = {"acc": (counts.clean_hits, counts.clean), "asr": (counts.attack_hits, counts.triggered)}
     if counts.true_hits is not None:

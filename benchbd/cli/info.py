@@ -77,7 +77,7 @@ def _find(name: str) -> PluginEntry:
 
 
 def _in_file(name: str) -> PluginEntry:
-    """The one plugin of a file."""
+    """Return the one plugin of a file."""
     cls = named_in(name)
     path = name.partition(".py:")[0].removesuffix(".py")
     return replace(file_entry(cls.kind, f"{path}.py:{cls.__qualname__}"), card=_own_card(cls))
@@ -97,7 +97,7 @@ def _recipe() -> PluginEntry:
 
 
 def _own_card(cls: type[Plugin]) -> dict[str, str]:
-    """What the class of a plugin that no registry file speaks of says of itself."""
+    """Return what the class of a plugin that no registry file speaks of says of itself."""
     return {
         "family": getattr(cls, "family", ""),
         "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip("."),
@@ -166,7 +166,7 @@ def _table(rows: list[dict[str, object]]) -> RenderableType:
 
 
 def _listed(rows: list[dict[str, object]]) -> RenderableType:
-    """The parameters, each with its meaning on a line of its own."""
+    """Return the parameters, each with its meaning on a line of its own."""
     from rich.console import Group
     from rich.padding import Padding
 
@@ -180,7 +180,7 @@ def _listed(rows: list[dict[str, object]]) -> RenderableType:
 
 
 def _facts_of(row: dict[str, object]) -> list[str]:
-    """Name, type, default and range of a parameter."""
+    """Return name, type, default and range of a parameter."""
     default = "unset" if row["default"] is None else str(row["default"])
     return [str(row["name"]), str(row["type"]), default, str(row["range"])]
 

@@ -86,5 +86,5 @@ def _tell_pickle(pickle: PickleContent) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Text from a stranger, without letters that a terminal obeys."""
+    """Return text from a stranger, without letters that a terminal obeys."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:400]

@@ -21,7 +21,7 @@ BOARD_FOLDER = Path("leaderboard")
 
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which results to read, shared by the commands."""
+    """Return the options that say which results to read, shared by the commands."""
     place = click.Path(path_type=Path)
     options = [
         click.option("--results", type=place, help=f"Folder of the results.  [default: {RESULTS}]"),
@@ -250,7 +250,7 @@ def reproduction(
 
 
 def _board(results: Path | None, trust: Path | None) -> Board:
-    """The board of a folder of results; files that are not believed are named on stderr."""
+    """Return the board of a folder of results; files that are not believed are named on stderr."""
     from benchbd.errors import RecordError
     from benchbd.leaderboard.board.build import read_board
     from benchbd.leaderboard.board.trust import read_ledger

@@ -92,7 +92,7 @@ def _narrow(line: Line, room: int) -> str:
 
 
 def plugin_table(kind: str, found: tuple[PluginEntry, ...]) -> str:
-    """The plugins of a kind as a Markdown table, with their papers."""
+    """Return the plugins of a kind as a Markdown table, with their papers."""
     rows = [(f"`{each.name}`", each.family, each.summary, _cited(each)) for each in found]
     return markdown_table((kind, "family", "what it is", "paper"), rows)
 

@@ -93,8 +93,8 @@ def _print_doubts(console: Console, matrix: PlannedMatrix, *states: StateName) -
 
 
 def _plan_json(matrix: PlannedMatrix) -> dict[str, Any]:
-    """The plan, for programs. seconds: of work that earlier results know of; unknown: stages of
-    which they know nothing.
+    """Return the plan, for programs. seconds: of work that earlier results know of; unknown: stages
+    of which they know nothing.
     """
     estimate, unknown = matrix.estimate(), Counter[str]()
     for named, count in estimate.unknown.items():
@@ -157,8 +157,8 @@ def _print_estimate(console: Console, matrix: PlannedMatrix) -> None:
 
 
 def _cost(named: PlannedPlugin) -> str:
-    """What the card of a plugin says of its cost, which is all that is known of one that nobody has
-    timed here.
+    """Return what the card of a plugin says of its cost, which is all that is known of one that
+    nobody has timed here.
     """
     card = find(named.kind, named.found_as).card
     cost = COSTS.get(str(card.get("cost")), "its card names no cost")
@@ -253,8 +253,8 @@ def print_summary(matrix: PlannedMatrix, cells: list[Cell]) -> None:
 
 
 def _left_alone(matrix: PlannedMatrix) -> str:
-    """What had ended badly before and was not done again, and how it would be; empty where there is
-    no such cell.
+    """Return what had ended badly before and was not done again, and how it would be; empty where
+    there is no such cell.
     """
     kept = (s.stored.status.code for s in matrix.standings if s.stored and s.state not in TO_RUN)
     codes = [code for code in kept if code not in ("ok", "n/a")]
@@ -269,8 +269,8 @@ def _left_alone(matrix: PlannedMatrix) -> str:
 
 
 def _fitting(names: list[str], width: int) -> list[list[str]]:
-    """The names in as many lists as it takes for a table with such columns to be no wider than
-    that.
+    """Return the names in as many lists as it takes for a table with such columns to be no wider
+    than that.
     """
     frame = 3
     each = max(map(len, [*names, "100.0 / 100.0"])) + frame
@@ -279,8 +279,8 @@ def _fitting(names: list[str], width: int) -> list[list[str]]:
 
 
 def _called(matrix: PlannedMatrix, jobs: Iterable[PlannedAttack]) -> dict[str, str]:
-    """What attacked models are called, by their folder: the attack, and of data sets and models
-    those that there are several of.
+    """Return what attacked models are called, by their folder: the attack, and of data sets and
+    models those that there are several of.
     """
     seen = {job.folder_name: job.ingredients for job in jobs}
     parts = [[made_of.attack for made_of in seen.values()]]
@@ -293,7 +293,7 @@ def _called(matrix: PlannedMatrix, jobs: Iterable[PlannedAttack]) -> dict[str, s
 
 
 def _labelled(plugins: list[PluginRecord]) -> list[str]:
-    """A label for each; those of one name differ by the parameters in which they do."""
+    """Return a label for each; those of one name differ by the parameters in which they do."""
     methods = [Method.of(plugin) for plugin in plugins]
     names = labels(methods)
     return [names[method] for method in methods]

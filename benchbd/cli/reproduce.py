@@ -97,7 +97,9 @@ def _chosen(key: str | None, sample: int | None, seed: int | None, results: Path
 
 
 def _of_sample(again: Again, path: Path) -> bool:
-    """Whether the cell came out the same. One that cannot be run does not, and the others go on."""
+    """Return whether the cell came out the same. One that cannot be run does not, and the others go
+    on.
+    """
     click.echo(f"\n{one_line(path)}")
     try:
         return again.run(path)

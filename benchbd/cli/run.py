@@ -73,7 +73,7 @@ def command(
 
 
 def _counted(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
-    """What --seeds means in the words of --seed."""
+    """Return what --seeds means in the words of --seed."""
     if seeds is None:
         return {}
     if options["seed"]:
@@ -82,7 +82,7 @@ def _counted(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked(config: Path | None, options: dict[str, Any]) -> RunOptions:
-    """What was asked for: the command line over the file over the protocol."""
+    """Return what was asked for: the command line over the file over the protocol."""
     told = given(options)
     stored = RunOptions.from_file(config).given() if config else {}
     settings = stored.get("settings", {}) | told.get("settings", {})

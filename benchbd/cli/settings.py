@@ -10,8 +10,8 @@ import click
 
 
 def read_settings(texts: Iterable[str]) -> dict[str, str]:
-    """Values by KIND.PARAM. Of a name that is given twice the last would win, and nobody would hear
-    of the first.
+    """Return values by KIND.PARAM. Of a name that is given twice the last would win, and nobody
+    would hear of the first.
     """
     settings: dict[str, str] = {}
     for name, value in map(_setting, texts):

@@ -45,8 +45,8 @@ class Batches:
         self.flat = _pack(bordered(images, shift)) if self.plain is None else None
 
     def take(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The images (B, C, H, W) uint8 and labels (B,) at the places `indices` (B,), cropped and
-        mirrored anew at each call.
+        """Return the images (B, C, H, W) uint8 and labels (B,) at the places `indices` (B,),
+        cropped and mirrored anew at each call.
         """
         device = self.labels.device
         places = indices.to(device, non_blocking=True)
@@ -64,7 +64,7 @@ class Batches:
         return _unpack(torch.take(self.flat, position), self.channels), self.labels[places]
 
     def _draw(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Rows (B, H) and columns (B, W) of the bordered image that each crop shows."""
+        """Return rows (B, H) and columns (B, W) of the bordered image that each crop shows."""
         rows, columns = torch.arange(self.height)[None], torch.arange(self.width)[None]
         if self.flip:
             mirrored = torch.rand(count, 1, generator=rng) < 0.5
@@ -97,7 +97,7 @@ def _reflected(side: int, width: int) -> Tensor:
 
 
 def _pack(images: Tensor) -> Tensor:
-    """(N, C, H, W) uint8 to one word per pixel, flat; a single channel stays as it is."""
+    """Return (N, C, H, W) uint8 to one word per pixel, flat; a single channel stays as it is."""
     count, channels, height, width = images.shape
     if channels == 1:
         return images.reshape(-1)
@@ -109,7 +109,7 @@ def _pack(images: Tensor) -> Tensor:
 
 
 def _unpack(words: Tensor, channels: int) -> Tensor:
-    """(B, H, W) words to (B, C, H, W) uint8 in channels-last memory."""
+    """Return (B, H, W) words to (B, C, H, W) uint8 in channels-last memory."""
     if channels == 1:
         return words[:, None]
     return words[..., None].view(torch.uint8)[..., :channels].permute(0, 3, 1, 2)

@@ -38,7 +38,7 @@ class CleanSet:
         return len(self.train) + len(self.validation)
 
     def all(self) -> ImageSet:
-        """Both parts as one set, for methods that choose nothing."""
+        """Return both parts as one set, for methods that choose nothing."""
         return ImageSet(
             torch.cat([self.train.images, self.validation.images]),
             torch.cat([self.train.labels, self.validation.labels]),
@@ -46,7 +46,7 @@ class CleanSet:
         )
 
     def to(self, device: torch.device) -> CleanSet:
-        """The same images on another device."""
+        """Return the same images on another device."""
         return CleanSet(self.train.to(device), self.validation.to(device))
 
 
@@ -84,8 +84,8 @@ def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Gen
 
 
 def budget_from_file(clean: ImageSet, path: Path, rng: torch.Generator) -> CleanSet:
-    """A budget of named samples: a text file of training indices, one a line. The split is drawn by
-    `rng`.
+    """Return a budget of named samples: a text file of training indices, one a line. The split is
+    drawn by `rng`.
     """
     try:
         indices = torch.tensor(

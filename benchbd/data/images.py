@@ -70,16 +70,16 @@ class ImageSet:
         return channels, height, width
 
     def subset(self, indices: Tensor) -> ImageSet:
-        """The images at the places `indices` (M,), in that order."""
+        """Return the images at the places `indices` (M,), in that order."""
         return ImageSet(self.images[indices], self.labels[indices], self.class_names)
 
     def to(self, device: torch.device) -> ImageSet:
-        """The same images on another device."""
+        """Return the same images on another device."""
         return ImageSet(self.images.to(device), self.labels.to(device), self.class_names)
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of every channel over all images, on the scale from 0 to 1. A
-        deviation is at least 1/255.
+        """Return mean and standard deviation of every channel over all images, on the scale from 0
+        to 1. A deviation is at least 1/255.
         """
         counts = torch.zeros(self.images.shape[1], 256, dtype=torch.float64)
         for part in self.images.split(_PART):
@@ -97,7 +97,7 @@ class ImageSet:
         )
 
     def fingerprint(self) -> str:
-        """The sha256 of shape, pixels, labels and class names, as 64 hexadecimal digits."""
+        """Return the sha256 of shape, pixels, labels and class names, as 64 hexadecimal digits."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.class_names)).encode())
         digest.update(self.images.contiguous().numpy().data)
         digest.update(self.labels.contiguous().numpy().data)

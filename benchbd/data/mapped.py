@@ -27,7 +27,7 @@ copy, which is no longer what its file holds.
 
 
 def room_for(shape: tuple[int, ...]) -> Tensor:
-    """An unfilled uint8 tensor of that shape, for the images of a data set.
+    """Return an unfilled uint8 tensor of that shape, for the images of a data set.
 
     It lies in memory where it takes at most half of what is free, and otherwise in a file without a
     name whose pages are read when they are touched. It is used like any other tensor.
@@ -43,19 +43,19 @@ def room_for(shape: tuple[int, ...]) -> Tensor:
 
 
 def mapped(shape: tuple[int, ...]) -> Tensor:
-    """A mapped uint8 tensor of zeros. What is written to it goes to its file."""
+    """Return a mapped uint8 tensor of zeros. What is written to it goes to its file."""
     with tempfile.TemporaryFile(prefix="benchbd-images-") as file:
         file.truncate(max(1, math.prod(shape)))
         return _view(os.dup(file.fileno()), shape, mmap.ACCESS_WRITE)
 
 
 def is_mapped(images: Tensor) -> bool:
-    """Whether a tensor, or a slice of one, lies in a file."""
+    """Return whether a tensor, or a slice of one, lies in a file."""
     return images.device.type == "cpu" and images.untyped_storage().data_ptr() in _files
 
 
 def writable_copy(images: Tensor) -> Tensor:
-    """A copy to write to.
+    """Return a copy to write to.
 
     Of a mapped tensor, whole and laid out as in its file, only the pages that are written take
     memory; the file stays as it is.
@@ -68,7 +68,7 @@ def writable_copy(images: Tensor) -> Tensor:
 
 
 def _view(file: int, shape: tuple[int, ...], access: int) -> Tensor:
-    """The content of an open file."""
+    """Return the content of an open file."""
     size = math.prod(shape)
     pages = mmap.mmap(file, max(1, size), access=access)
     images = torch.frombuffer(pages, dtype=torch.uint8)[:size].view(shape)

@@ -50,8 +50,8 @@ _UPRIGHT = {
 
 
 def is_picture_file(path: Path) -> bool:
-    """Whether the name of a file ends like that of an image that can be read. A link to nothing is
-    such a file too, so that it is told of when it is read; a folder is not.
+    """Return whether the name of a file ends like that of an image that can be read. A link to
+    nothing is such a file too, so that it is told of when it is read; a folder is not.
 
     >>> is_picture_file(Path("cat.JPG")), is_picture_file(Path("notes.txt"))
     (True, False)
@@ -60,7 +60,7 @@ def is_picture_file(path: Path) -> bool:
 
 
 def read_picture(source: Path | bytes, mode: PixelMode, called: str = "") -> Image.Image:
-    """The image in a file, or in the bytes of one, turned upright, with pixels of `mode`.
+    """Return the image in a file, or in the bytes of one, turned upright, with pixels of `mode`.
 
     16 bits a channel are scaled to 8. A mode without A takes colours as they stand in the file,
     those of transparent parts too. called: what an error calls the image; without it, the path.
@@ -111,7 +111,7 @@ def _decoded(file: IO[bytes], mode: PixelMode) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """The image with at most 8 bits a channel. Colours of 16 bits come from Pillow with 8."""
+    """Return the image with at most 8 bits a channel. Colours of 16 bits come from Pillow with 8."""
     if picture.mode[0] not in "IF":
         # A palette whose entries are transparent to different degrees cannot lose that in one step.
         return picture.convert("RGBA") if "transparency" in picture.info else picture

@@ -81,25 +81,25 @@ class PoisonedSet:
         return len(self.clean)
 
     def as_seen(self) -> ImageSet:
-        """The training set that the victim sees: images and labels, nothing said about which are
-        poisoned.
+        """Return the training set that the victim sees: images and labels, nothing said about which
+        are poisoned.
         """
         images, labels = writable_copy(self.clean.images), self.clean.labels.clone()
         images[self.indices], labels[self.indices] = self.images, self.labels
         return ImageSet(images, labels, self.clean.class_names)
 
     def state(self) -> Tensor:
-        """The `State` of every training sample, (N,) uint8."""
+        """Return the `State` of every training sample, (N,) uint8."""
         state = torch.zeros(len(self.clean), dtype=torch.uint8)
         state[self.indices] = self.states
         return state
 
     def untouched(self) -> Tensor:
-        """Indices of the samples that the attacker left as they were, ascending."""
+        """Return indices of the samples that the attacker left as they were, ascending."""
         return torch.nonzero(self.state() == State.CLEAN)[:, 0]
 
     def count(self, state: State) -> int:
-        """The number of samples to which that was done."""
+        """Return the number of samples to which that was done."""
         return int((self.states == state).sum())
 
 

@@ -60,12 +60,12 @@ class Case:
         )
 
     def model(self) -> Classifier:
-        """A copy of the backdoored model on the device of the run."""
+        """Return a copy of the backdoored model on the device of the run."""
         return copy.deepcopy(self.attack.model).to(self.machine.device)
 
     def clean(self, ratio: float | None, index: Path | None) -> CleanSet:
-        """The defender's clean samples: those of `index`, or `ratio` (unset: the budget of the
-        case).
+        """Return the defender's clean samples: those of `index`, or `ratio` (unset: the budget of
+        the case).
         """
         rng, train = self.seeds.generator("budget"), self.attack.train
         if index is not None:
@@ -74,7 +74,7 @@ class Case:
         return draw_budget(train.clean, train.untouched(), share, rng).to(self.machine.device)
 
     def train_as_seen(self) -> ImageSet:
-        """The training set as the victim saw it: images and labels, and nothing of which are
+        """Return the training set as the victim saw it: images and labels, and nothing of which are
         poisoned.
         """
         return self.attack.train.as_seen()

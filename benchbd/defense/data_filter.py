@@ -45,7 +45,7 @@ class DataFilter(CleanDataDefense):
     def score(
         self, train_as_seen: ImageSet, model: Classifier, clean: CleanSet, rng: torch.Generator
     ) -> Suspicion:
-        """The suspicion (N,) of all training samples in order, higher being worse, and the
+        """Return the suspicion (N,) of all training samples in order, higher being worse, and the
         threshold above which a sample is removed.
 
         Images, model and clean set lie on the device of the run.

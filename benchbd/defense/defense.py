@@ -110,7 +110,7 @@ class Defense(Plugin, ABC):
         protocol: str = "none",
         save_path: str | Path | None = None,
     ) -> DefenseResult:
-        """The same as `defense`, for an attack result that is in memory already."""
+        """Return the same as `defense`, for an attack result that is in memory already."""
         started = now()
         with default_precision(attack.manifest.recipe["precision"]):
             case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
@@ -148,7 +148,7 @@ class Defense(Plugin, ABC):
         return describe(run)
 
     def _answered(self, case: Case, evaluate_every: int) -> tuple[Outcome, Along, Cost]:
-        """What the family's verb gives back, what was measured on the way, and what it cost."""
+        """Return what the family's verb gives back, what was measured on the way, and what it cost."""
         attack = case.attack
         with (
             along_training(
@@ -187,7 +187,7 @@ class CleanDataDefense(Defense):
     index: Path | None = param(None, "file of clean training indices to use instead, one a line")
 
     def clean_data(self, case: Case) -> CleanSet:
-        """The clean images of the case, by the parameters `ratio` and `index`."""
+        """Return the clean images of the case, by the parameters `ratio` and `index`."""
         return case.clean(self.ratio, self.index)
 
 
@@ -195,8 +195,8 @@ Answer = TypeVar("Answer")
 
 
 def require_type(answer: object, wanted: type[Answer], who: str) -> Answer:
-    """The answer of a verb, refused with `ContractBroken` when it is of another type than its
-    family returns.
+    """Return the answer of a verb, refused with `ContractBroken` when it is of another type than
+    its family returns.
     """
     if not isinstance(answer, wanted):
         raise ContractBroken(
@@ -217,8 +217,8 @@ def require_eval(model: nn.Module, who: str) -> None:
 
 
 def require_scores(scores: Tensor, count: int, who: str) -> Tensor:
-    """Scores on the CPU, refused with `ContractBroken` unless there is one finite number for each
-    of `count` samples.
+    """Return scores on the CPU, refused with `ContractBroken` unless there is one finite number for
+    each of `count` samples.
     """
     if require_type(scores, Tensor, who).shape != (count,):
         raise ContractBroken(

@@ -46,13 +46,13 @@ class DefenseRun:
 
 
 def coordinates(defense: Plugin, case: Case) -> Coordinates:
-    """What the cell is about in which `defense` meets the case."""
+    """Return what the cell is about in which `defense` meets the case."""
     return case.attack.manifest.coordinates(PluginRecord.of(defense), case.budget)
 
 
 def describe(run: DefenseRun) -> DefenseResult:
-    """The result to store. What a defense says of itself goes to the notes; every number is the
-    core's own.
+    """Return the result to store. What a defense says of itself goes to the notes; every number is
+    the core's own.
     """
     case, outcome, evaluation = run.case, run.outcome, run.evaluation
     about = coordinates(run.defense, case)
@@ -89,7 +89,7 @@ def describe(run: DefenseRun) -> DefenseResult:
 
 
 def _kept(run: DefenseRun) -> dict[str, nn.Module]:
-    """Models of a sweep that are kept beside the reported one, by name."""
+    """Return models of a sweep that are kept beside the reported one, by name."""
     sweep = run.outcome.sweep
     if sweep is None:
         return {}
@@ -111,8 +111,8 @@ def _doubts(run: DefenseRun) -> tuple[str, ...]:
 
 
 def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
-    """Notes as they come back from a JSON file. Raises `ContractBroken` for what JSON does not
-    know.
+    """Return notes as they come back from a JSON file. Raises `ContractBroken` for what JSON does
+    not know.
     """
     try:
         return dict(json.loads(canonical_json(notes)))

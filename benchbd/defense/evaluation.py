@@ -36,8 +36,8 @@ class Evaluation:
 
 
 def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
-    """ACC, ASR and RC of the defended model. An input that was turned away counts for
-    none of them.
+    """Return ACC, ASR and RC of the defended model. An input that was turned away counts for none
+    of them.
     """
     start = time.perf_counter()
     attack = case.attack
@@ -68,8 +68,8 @@ def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
 def _known(
     case: Case, outcome: Outcome, along: Along, swept: MeasuredSweep | None
 ) -> tuple[Tensor, Tensor] | None:
-    """Predictions of the defended model that were made already: at the end of its training, or in
-    its sweep.
+    """Return predictions of the defended model that were made already: at the end of its training,
+    or in its sweep.
     """
     known = along.predictions_of(outcome.model)
     if known is None and swept is not None and outcome.sweep is not None:
@@ -80,7 +80,7 @@ def _known(
 
 
 def _alike(first: nn.Module, second: nn.Module) -> bool:
-    """Whether two networks of one class hold the same values and as many hooks."""
+    """Return whether two networks of one class hold the same values and as many hooks."""
     if type(first) is not type(second) or hooks(first) != hooks(second):
         return False
     mine, theirs = first.state_dict(), second.state_dict()
@@ -90,7 +90,7 @@ def _alike(first: nn.Module, second: nn.Module) -> bool:
 
 
 def _rejected(predictions: Tensor, rejected: Tensor | None) -> Tensor:
-    """Predictions with `REJECTED` where the input was turned away."""
+    """Return predictions with `REJECTED` where the input was turned away."""
     return predictions if rejected is None else torch.where(rejected, REJECTED, predictions)
 
 
@@ -110,7 +110,7 @@ class MeasuredSweep:
 
 
 def measure_sweep(case: Case, sweep: Sweep) -> MeasuredSweep:
-    """Every step of the sweep, measured on the test sets that the defense never saw."""
+    """Return every step of the sweep, measured on the test sets that the defense never saw."""
     attack = case.attack
     clean, triggered = (
         sweep_predictions(

@@ -31,8 +31,8 @@ class Scorer(Protocol):
     """
 
     def score(self, images: Tensor) -> Tensor:
-        """The suspicion (N,) of uint8 images (N, C, H, W) on the device of the run, higher being
-        worse. The score of an image must not depend on the others of its batch.
+        """Return the suspicion (N,) of uint8 images (N, C, H, W) on the device of the run, higher
+        being worse. The score of an image must not depend on the others of its batch.
         """
 
 
@@ -68,12 +68,12 @@ class InputDetector(CleanDataDefense):
 
     @abstractmethod
     def fit(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Scorer:
-        """A scorer for inputs of `model`, learned from clean images alone. Model and images lie on
-        the device of the run.
+        """Return a scorer for inputs of `model`, learned from clean images alone. Model and images
+        lie on the device of the run.
         """
 
     def threshold(self, validation: Tensor) -> float:
-        """The score above which an input is turned away, from the scores (V,) of the clean
+        """Return the score above which an input is turned away, from the scores (V,) of the clean
         validation images: their quantile at 1 - `fpr`. A method with a rule of its own overrides
         this.
         """
@@ -109,7 +109,7 @@ class InputDetector(CleanDataDefense):
         )
 
     def _scores(self, scorer: Scorer, batches: Iterable[Tensor], case: Case) -> Tensor:
-        """Suspicion (N,) on the CPU, of batches (B, C, H, W)."""
+        """Return suspicion (N,) on the CPU, of batches (B, C, H, W)."""
         there = (batch.to(case.machine.device) for batch in batches)
         return torch.cat(
             [
@@ -120,8 +120,8 @@ class InputDetector(CleanDataDefense):
 
 
 def _at(places: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """The images at `places` (B,) of two stacks, one behind the other, without making one stack of
-    them.
+    """Return the images at `places` (B,) of two stacks, one behind the other, without making one
+    stack of them.
     """
     images = first.new_empty((len(places), *first.shape[1:]))
     early = places < len(first)

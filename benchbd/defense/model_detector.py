@@ -34,9 +34,9 @@ class ModelDetector(CleanDataDefense):
 
     @abstractmethod
     def inspect(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Verdict:
-        """The finding about `model`, which is this method's own copy: a score (K,) and a flag (K,)
-        for each class, the triggers that were reversed, and a repaired model in eval mode if the
-        method mends.
+        """Return the finding about `model`, which is this method's own copy: a score (K,) and a
+        flag (K,) for each class, the triggers that were reversed, and a repaired model in eval mode
+        if the method mends.
         """
 
     def respond(self, case: Case) -> Outcome:

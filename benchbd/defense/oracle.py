@@ -62,8 +62,8 @@ class OracleSelection(Repair):
 
 
 def best_on_test(curve: Curve, acc_ratio: float) -> int:
-    """The step with the lowest ASR among those whose ACC is at least 1 - acc_ratio times that of
-    the first.
+    """Return the step with the lowest ASR among those whose ACC is at least 1 - acc_ratio times
+    that of the first.
     """
     allowed = (1 - acc_ratio) * curve.points[0].acc
     within = [step for step, point in enumerate(curve.points) if point.acc >= allowed - 1e-9]

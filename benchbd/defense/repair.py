@@ -19,7 +19,7 @@ from benchbd.engine.classifier import Classifier
 
 
 def _outcome(answer: nn.Module | Repaired, who: str, samples: int) -> Outcome:
-    """What a repair gave back, checked. samples: how many clean ones it was handed."""
+    """Return what a repair gave back, checked. samples: how many clean ones it was handed."""
     repaired = answer if isinstance(answer, Repaired) else Repaired(answer)
     require_eval(repaired.model, f"{who}.repair")
     return Outcome(
@@ -56,7 +56,7 @@ class Repair(CleanDataDefense):
     def repair(
         self, model: Classifier, clean: CleanSet, rng: torch.Generator
     ) -> nn.Module | Repaired:
-        """The repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
+        """Return the repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
 
         model: this method's own copy of the backdoored model, free to be changed. clean: the clean
         images of the defender's budget. Both lie on the device of the run, and so must what is
@@ -88,7 +88,7 @@ class TrainingSetRepair(Defense):
     def repair(
         self, model: Classifier, train_as_seen: ImageSet, rng: torch.Generator
     ) -> nn.Module | Repaired:
-        """The repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
+        """Return the repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
 
         model: this method's own copy of the backdoored model, free to be changed. train_as_seen:
         images and labels as the victim saw them. Both lie on the device of the run, and so must

@@ -38,7 +38,8 @@ class RobustTraining(Defense):
     def train(
         self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module | Learned:
-        """The trained model in eval mode, or `Learned` with what the method thought of the samples.
+        """Return the trained model in eval mode, or `Learned` with what the method thought of the
+        samples.
 
         recipe: how the victim was trained. What `build_model` gives lies on the device of the run
         and the set on the CPU. `fit` takes both as they are; other code moves what it needs with
@@ -53,7 +54,7 @@ class RobustTraining(Defense):
         return Outcome(learned.model, detection=self._isolation(learned, case), notes=learned.notes)
 
     def _isolation(self, learned: Learned, case: Case) -> dict[str, Any] | None:
-        """Figures of the samples that were kept apart; None for a method that judges none."""
+        """Return figures of the samples that were kept apart; None for a method that judges none."""
         if learned.suspicion is None:
             return None
         flagged, figures = suspects(learned.suspicion, case, f"{self.name}.train")

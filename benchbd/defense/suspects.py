@@ -15,8 +15,8 @@ from benchbd.measure.detection import flagging, separation
 
 
 def suspects(answer: object, case: Case, verb: str) -> tuple[Tensor, dict[str, Any]]:
-    """Which training samples (N,) `verb` flags, and figures of it. Raises `ContractBroken` for what
-    is no suspicion.
+    """Return which training samples (N,) `verb` flags, and figures of it. Raises `ContractBroken`
+    for what is no suspicion.
 
     Where nothing is poisoned, AUROC, TPR and recall are None, and every sample that is flagged is a
     false alarm. `classes_emptied`: classes of which every sample is flagged.

@@ -13,8 +13,8 @@ from benchbd.errors import ConfigError
 
 
 def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool) -> Tensor:
-    """The mean output of every channel of `layer` over all images and all places, (C,) float64 on
-    the CPU.
+    """Return the mean output of every channel of `layer` over all images and all places, (C,)
+    float64 on the CPU.
 
     images: uint8 (N, C, H, W). rectified: outputs below zero count as zero. Raises `ConfigError`
     when the network does not use the layer.
@@ -42,8 +42,8 @@ def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool)
 
 
 def last_executed(model: nn.Module, layers: Iterable[str], images: Tensor) -> str | None:
-    """The name of the one of `layers` that ran last on uint8 `images` (N, C, H, W); None when none
-    of them ran.
+    """Return the name of the one of `layers` that ran last on uint8 `images` (N, C, H, W); None
+    when none of them ran.
 
     >>> last_executed(model, ["network.head", *conv_layers(model)], test.images[:1])
     'network.head'

@@ -37,7 +37,7 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def features(self, images: Tensor) -> Tensor:
-        """The penultimate features (N, D) of images (N, C, H, W) in [0, 1].
+        """Return the penultimate features (N, D) of images (N, C, H, W) in [0, 1].
 
         Raises `ContractBroken` for uint8 images.
         """
@@ -68,5 +68,5 @@ class Classifier(nn.Module):
             super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits (N, K) of images (N, C, H, W) in [0, 1]."""
+        """Return the logits (N, K) of images (N, C, H, W) in [0, 1]."""
         return self.network.head(self.features(images))  # type: ignore[operator, no-any-return]

@@ -58,7 +58,9 @@ class ConvShape:
 def conv_shapes(
     kernels: Sequence[int] = (1, 2, 3, 5), sides: Sequence[int] = (1, 2, 3, 4, 7)
 ) -> Iterator[ConvShape]:
-    """Shapes of small kernels, strides, paddings and maps, each with other channels and batch."""
+    """Yield shapes of small kernels, strides, paddings and maps, each with other channels and
+    batch.
+    """
     channels = itertools.cycle([(3, 16), (16, 32), (8, 5), (64, 16), (1, 8)])
     batches = itertools.cycle(
         [(2, True), (8, True), (16, False), (1, True), (3, False), (32, True)]
@@ -70,14 +72,14 @@ def conv_shapes(
 
 
 def disagreeing(shapes: Iterable[ConvShape], precision: Precision) -> list[ConvShape]:
-    """Those of the shapes that do not agree with float64 on the CPU in that number format."""
+    """Return those of the shapes that do not agree with float64 on the CPU in that number format."""
     # what is not a number is smaller than nothing
     return [shape for shape in shapes if not deviation(shape, precision) < TOLERANCE[precision]]
 
 
 def deviation(shape: ConvShape, precision: Precision) -> float:
-    """The largest error of the result and of the gradients of maps and weights, as a share of what
-    the magnitudes of all that is added up come to; NaN where one of them is not a number.
+    """Return the largest error of the result and of the gradients of maps and weights, as a share
+    of what the magnitudes of all that is added up come to; NaN where one of them is not a number.
     """
     rng, side, length = torch.Generator().manual_seed(0), shape.side, shape.length
     maps = torch.randn(shape.batch, shape.inside, side, side, generator=rng)
@@ -99,8 +101,8 @@ def deviation(shape: ConvShape, precision: Precision) -> float:
 def _passed(
     shape: ConvShape, given: Sequence[Tensor], context: AbstractContextManager[object]
 ) -> list[Tensor]:
-    """The result and the gradients of maps, weights and bias, with maps, the gradient of the result
-    and the parameters given. Memory that nobody wrote holds NaN.
+    """Return the result and the gradients of maps, weights and bias, with maps, the gradient of the
+    result and the parameters given. Memory that nobody wrote holds NaN.
     """
     maps, above, *values = given
     network = shape.build().to(maps.dtype)

@@ -43,7 +43,7 @@ def measured(device: torch.device) -> Iterator[Cost]:
 
 
 def _settled(device: torch.device) -> float:
-    """The time at which the device has done all that it was given so far."""
+    """Return the time at which the device has done all that it was given so far."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

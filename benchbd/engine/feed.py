@@ -46,7 +46,7 @@ class Feed(ABC):
     train: ImageSet
 
     def order(self, rng: torch.Generator) -> Tensor:
-        """A fresh order (N,) of all samples; the same for a set in memory and in a file."""
+        """Return a fresh order (N,) of all samples; the same for a set in memory and in a file."""
         count = len(self.train)
         return (
             block_order(count, rng)
@@ -56,13 +56,13 @@ class Feed(ABC):
 
     @abstractmethod
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """Batches of `size` samples in that order."""
+        """Yield batches of `size` samples in that order."""
 
 
 def feed_of(
     train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator
 ) -> Feed:
-    """The feed for a set of images: one in memory moves to the device as a whole."""
+    """Return the feed for a set of images: one in memory moves to the device as a whole."""
     if is_mapped(train.images):
         return FromFile(train, device, recipe, edit, crops)
     return Resident(train.to(device), recipe, edit, crops)
@@ -124,14 +124,14 @@ class FromFile(Feed):
                 yield from resident.batches(torch.arange(len(pool)), size)
 
     def _read(self, places: Tensor) -> ImageSet:
-        """The samples at `places`, in that order, read in the order of the file."""
+        """Return the samples at `places`, in that order, read in the order of the file."""
         ascending, back = places.sort()
         return self.train.subset(ascending).subset(back.argsort())
 
 
 def block_order(count: int, rng: torch.Generator) -> Tensor:
-    """All places (N,): blocks in random order, the images of each `POOL` of them shuffled among
-    each other.
+    """Return all places (N,): blocks in random order, the images of each `POOL` of them shuffled
+    among each other.
     """
     blocks = torch.randperm(-(-count // IMAGES_READ_TOGETHER), generator=rng)
     parts = []

@@ -100,7 +100,7 @@ def _is_kept(name: object) -> bool:
 
 
 def _same(held: dict[str, Any], now: Any) -> bool:
-    """Whether all values are the very same ones; tensors could not be asked for more."""
+    """Return whether all values are the very same ones; tensors could not be asked for more."""
     return len(held) == len(now) and all(map(is_, held.values(), now.values()))
 
 
@@ -123,7 +123,9 @@ def _put_back(place: Any, held: dict[str, Any]) -> Iterator[str]:
 
 
 def _covers(place: Any, name: str) -> bool:
-    """Whether a new name stands before an older one: that of a base class, or of Python itself."""
+    """Return whether a new name stands before an older one: that of a base class, or of Python
+    itself.
+    """
     if isinstance(place, type):
         return any(name in vars(base) for base in place.__mro__[1:])
     return hasattr(builtins, name)

@@ -24,8 +24,8 @@ class _Tracer(fx.Tracer):
 
 
 def trace(model: nn.Module) -> fx.GraphModule | None:
-    """The network as a graph of operations that shares its parameters, from torch.fx; None when its
-    code cannot be followed.
+    """Return the network as a graph of operations that shares its parameters, from torch.fx; None
+    when its code cannot be followed.
 
     >>> graph = trace(model)
     >>> graph is not None
@@ -42,8 +42,8 @@ def trace(model: nn.Module) -> fx.GraphModule | None:
 
 
 def node_of(graph: fx.GraphModule, layer: str) -> fx.Node | None:
-    """The node that calls the module `layer`; None unless that one call is all that touches the
-    layer.
+    """Return the node that calls the module `layer`; None unless that one call is all that touches
+    the layer.
     """
     touching = [
         node
@@ -54,8 +54,8 @@ def node_of(graph: fx.GraphModule, layer: str) -> fx.Node | None:
 
 
 def only_reader(graph: fx.GraphModule, layer: str) -> fx.Node | None:
-    """The one node that reads what `layer` gives out; modules that pass it on unchanged are looked
-    through.
+    """Return the one node that reads what `layer` gives out; modules that pass it on unchanged are
+    looked through.
     """
     node = node_of(graph, layer)
     while node is not None:
@@ -70,8 +70,8 @@ def _called(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 
 
 def following_norm(graph: fx.GraphModule, layer: str) -> str | None:
-    """The name of the normalisation layer with a scale per channel that reads what `layer` gives
-    out, directly and alone; None when there is no such layer.
+    """Return the name of the normalisation layer with a scale per channel that reads what `layer`
+    gives out, directly and alone; None when there is no such layer.
 
     >>> graph = trace(model)
     >>> following_norm(graph, "network.body.0.conv1")
@@ -85,7 +85,7 @@ def following_norm(graph: fx.GraphModule, layer: str) -> str | None:
 
 
 def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
-    """Whether a ReLU reads what `layer` gives out, directly and alone.
+    """Return whether a ReLU reads what `layer` gives out, directly and alone.
 
     >>> graph = trace(model)
     >>> feeds_relu(graph, "network.body.0.bn1"), feeds_relu(graph, "network.body.0.conv1")
@@ -99,8 +99,8 @@ def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
 
 
 def deepest_convolution(graph: fx.GraphModule) -> str | None:
-    """The name of the convolution that stands behind the most others, and of equals the one that
-    runs last; None when there is no convolution.
+    """Return the name of the convolution that stands behind the most others, and of equals the one
+    that runs last; None when there is no convolution.
 
     >>> deepest_convolution(trace(model))
     'network.body.1.conv2'
@@ -110,8 +110,8 @@ def deepest_convolution(graph: fx.GraphModule) -> str | None:
 
 
 def main_path(graph: fx.GraphModule) -> list[str]:
-    """The names of the convolutions on that way through the network which passes the most of them,
-    in the order in which they run. A shortcut beside it is no part of it.
+    """Return the names of the convolutions on that way through the network which passes the most of
+    them, in the order in which they run. A shortcut beside it is no part of it.
 
     >>> main_path(trace(model))[:2]
     ['network.body.0.conv1', 'network.body.0.conv2']
@@ -130,7 +130,8 @@ def main_path(graph: fx.GraphModule) -> list[str]:
 def run_watched(
     graph: fx.GraphModule, batch: Tensor
 ) -> tuple[Tensor, dict[fx.Node, set[fx.Node]] | None]:
-    """What the graph makes of a batch, and which nodes write into which of the values they read.
+    """Return what the graph makes of a batch, and which nodes write into which of the values they
+    read.
 
     None instead of the latter if a value is read again after it was written to. Not for inference
     mode, in which tensors do not count their versions.
@@ -158,7 +159,7 @@ class _Watch(fx.Interpreter):
         return value
 
     def _newer(self, n: fx.Node) -> set[fx.Node]:
-        """The sources of `n` that were written to since they were made."""
+        """Return the sources of `n` that were written to since they were made."""
         return {
             source
             for source in n.all_input_nodes

@@ -38,7 +38,7 @@ class Hardware:
     bf16: bool
 
     def autocast(self, images: Tensor) -> AbstractContextManager[object]:
-        """The context in which a network is to meet a batch of images (B, C, H, W)."""
+        """Return the context in which a network is to meet a batch of images (B, C, H, W)."""
         # torch 2.13's backward of a strided 1x1 convolution in bfloat16 on a CPU writes past its
         # memory for a single image
         unsafe = len(images) == 1 and self.device.type == "cpu" and torch.is_grad_enabled()
@@ -65,7 +65,7 @@ class Hardware:
 
 
 def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
-    """The device and the number format to compute with.
+    """Return the device and the number format to compute with.
 
     device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`. precision: `"auto"`, `"fp32"` or `"bf16"`;
     `"auto"` is the format in which the victim was trained; outside of a run it is what the
@@ -107,7 +107,7 @@ def default_precision(precision: Precision) -> Iterator[None]:
 
 
 def precision_of_environment() -> Precision:
-    """What `BENCHBD_PRECISION` says; `auto` where it says nothing.
+    """Return what `BENCHBD_PRECISION` says; `auto` where it says nothing.
 
     Raises `ConfigError` for anything else.
     """
@@ -122,15 +122,15 @@ def precision_of_environment() -> Precision:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed natively there, and so is faster than float32."""
+    """Return whether bfloat16 is computed natively there, and so is faster than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and _cpu_has_bf16()
 
 
 def memory_peak(device: torch.device) -> int:
-    """Peak memory in bytes: of the device since the last reset on a GPU, of the process
-    on a CPU.
+    """Return peak memory in bytes: of the device since the last reset on a GPU, of the process on a
+    CPU.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -142,8 +142,8 @@ def memory_peak(device: torch.device) -> int:
 
 
 def visible_gpus(device: str) -> tuple[str, ...]:
-    """The GPUs over which a run on `device` may be spread, each as `CUDA_VISIBLE_DEVICES` names it.
-    There are none where `device` means a CPU, or one GPU by its number.
+    """Return the GPUs over which a run on `device` may be spread, each as `CUDA_VISIBLE_DEVICES`
+    names it. There are none where `device` means a CPU, or one GPU by its number.
 
     >>> visible_gpus("cpu"), visible_gpus("cuda:0")
     ((), ())

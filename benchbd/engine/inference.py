@@ -73,8 +73,8 @@ def batched(
 def logits(
     model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = ""
 ) -> Tensor:
-    """The logits (N, K) of uint8 images (N, C, H, W), float32 on the CPU. The model is asked in
-    eval mode, a batch after the other.
+    """Return the logits (N, K) of uint8 images (N, C, H, W), float32 on the CPU. The model is asked
+    in eval mode, a batch after the other.
 
     precision: as for `hardware`. what: a name under which progress is shown; empty for none.
 
@@ -86,8 +86,8 @@ def logits(
 
 
 def features(model: nn.Module, images: Tensor, *, precision: Precision = "auto") -> Tensor:
-    """The penultimate features (N, D) of uint8 images (N, C, H, W), float32 on the CPU. The model
-    is asked in eval mode, a batch after the other.
+    """Return the penultimate features (N, D) of uint8 images (N, C, H, W), float32 on the CPU. The
+    model is asked in eval mode, a batch after the other.
 
     >>> features(model, test.images).shape
     torch.Size([100, 16])
@@ -99,7 +99,7 @@ def features(model: nn.Module, images: Tensor, *, precision: Precision = "auto")
 def predict(
     model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = ""
 ) -> Tensor:
-    """The predicted class (N,) int64 of uint8 images (N, C, H, W), on the CPU.
+    """Return the predicted class (N,) int64 of uint8 images (N, C, H, W), on the CPU.
 
     precision: as for `hardware`. what: a name under which progress is shown; empty for none.
 
@@ -114,8 +114,8 @@ def predict(
 def accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, *, precision: Precision = "auto"
 ) -> float:
-    """The share, from 0 to 1, of uint8 images (N, C, H, W) that are predicted as their label (N,).
-    A method asks it of its validation images, to choose on.
+    """Return the share, from 0 to 1, of uint8 images (N, C, H, W) that are predicted as their label
+    (N,). A method asks it of its validation images, to choose on.
 
     >>> accuracy(model, test.images, labels=predict(model, test.images))
     1.0

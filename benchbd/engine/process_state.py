@@ -87,8 +87,8 @@ def _default_device(device: torch.device) -> None:
 
 
 def _blanket_filters() -> list[Filter]:
-    """What is done with warnings of all kinds. Filters of one kind are left out: libraries add them
-    when they are imported.
+    """Return what is done with warnings of all kinds. Filters of one kind are left out: libraries
+    add them when they are imported.
     """
     return [
         (action, text, kind, module, line)
@@ -145,7 +145,7 @@ def _put_float32_precisions(before: dict[str, str]) -> None:
 
 
 def _nesting() -> int:
-    """How many contexts of autocast are open; PyTorch tells it on the way in and out alone."""
+    """Return how many contexts of autocast are open; PyTorch tells it on the way in and out alone."""
     torch.autocast_increment_nesting()
     return int(torch.autocast_decrement_nesting())
 
@@ -176,7 +176,7 @@ def _flushes_denormals() -> bool:
 
 
 def _deterministic() -> tuple[bool, bool]:
-    """Whether only such algorithms are used, and whether others only bring a warning."""
+    """Return whether only such algorithms are used, and whether others only bring a warning."""
     return (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -243,7 +243,7 @@ SETTINGS: dict[str, ProcessSetting] = {
 
 
 def settings() -> dict[str, Any]:
-    """What is set now."""
+    """Return what is set now."""
     return {name: read() for name, (read, _) in SETTINGS.items()}
 
 
@@ -267,7 +267,7 @@ def kept_settings() -> Iterator[None]:
 
 
 def generators() -> dict[str, Any]:
-    """The states of the process-wide generators."""
+    """Return the states of the process-wide generators."""
     return {
         "random": random.getstate(),
         "numpy.random": tuple(map(str, numpy.random.get_state())),
@@ -333,7 +333,7 @@ def kept_process(who: str) -> Iterator[KeptProcess]:
 
 
 def left_changed(who: str, changed: Sequence[str]) -> str:
-    """A sentence about what `who` left otherwise than it was."""
+    """Return a sentence about what `who` left otherwise than it was."""
     return (
         f"{who} left the process otherwise than it was ({', '.join(changed[:MOST_TOLD])}"
         f"{', ...' if len(changed) > MOST_TOLD else ''}); it was put back, and its own numbers may "

@@ -70,16 +70,16 @@ class Recipe(Plugin):
 
     @classmethod
     def of(cls, plugin: Plugin) -> Self:
-        """The recipe that the parameters of `plugin` describe. What it has no parameter for stays
-        at the default of a recipe.
+        """Return the recipe that the parameters of `plugin` describe. What it has no parameter for
+        stays at the default of a recipe.
         """
         return cls(
             **{name: value for name, value in plugin.params.items() if name in cls.model_fields}
         )
 
     def beginning(self, epochs: int) -> Self:
-        """The first `epochs` of this recipe. The schedule is broken off there; where it spans fewer
-        epochs, it is stretched to them.
+        """Return the first `epochs` of this recipe. The schedule is broken off there; where it
+        spans fewer epochs, it is stretched to them.
         """
         return self.model_copy(
             update={"epochs": epochs, "horizon": max(self.horizon or self.epochs, epochs)}
@@ -88,7 +88,9 @@ class Recipe(Plugin):
     def build_optimizer(
         self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
     ) -> torch.optim.Optimizer:
-        """The optimizer of this recipe over `parameters`, which may stand in groups as in torch."""
+        """Return the optimizer of this recipe over `parameters`, which may stand in groups as in
+        torch.
+        """
         import torch
 
         if self.optimizer == "adam":
@@ -102,7 +104,7 @@ class Recipe(Plugin):
         )
 
     def factor(self, total_steps: int) -> Callable[[int], float]:
-        """A function from the number of a step to its learning rate, as a share of `lr`. The
+        """Return a function from the number of a step to its learning rate, as a share of `lr`. The
         schedule spans `total_steps`.
         """
         total = max(1, total_steps)

@@ -72,7 +72,7 @@ def _convolution(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    """A convolution over maps (..., C, *sides)."""
+    """Return a convolution over maps (..., C, *sides)."""
     taps = weight.shape[2:]
     steps, dilations = _each(stride, taps), _each(dilation, taps)
     if set(steps) == {1} or padding == "same":  # which torch has without stride alone
@@ -104,8 +104,8 @@ def _transposed(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> Tensor:
-    """A transposed convolution over maps (..., C, *sides): what is cut off its border is computed
-    first, too.
+    """Return a transposed convolution over maps (..., C, *sides): what is cut off its border is
+    computed first, too.
     """
     taps = weight.shape[2:]
     steps, cuts, sides = _each(stride, taps), _each(padding, taps), input.shape[-len(taps) :]
@@ -119,20 +119,20 @@ def _transposed(
 
 
 def _padded(maps: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-    """Maps with zeros around them; torch wants to be told of the last dimension first."""
+    """Return maps with zeros around them; torch wants to be told of the last dimension first."""
     pairs = zip(reversed(before), reversed(after), strict=True)
     return F.pad(maps, [int(count) for pair in pairs for count in pair])
 
 
 def _cropped(maps: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-    """Maps without so many pixels at their borders."""
+    """Return maps without so many pixels at their borders."""
     for dimension, (first, last) in enumerate(zip(before, after, strict=True), start=-len(before)):
         maps = maps.narrow(dimension, first, maps.shape[dimension] - first - last)
     return maps
 
 
 def _each(sizes: Any, taps: Sequence[int]) -> tuple[int, ...]:
-    """One number for each dimension, however torch was told."""
+    """Return one number for each dimension, however torch was told."""
     told = (sizes,) if isinstance(sizes, int) else tuple(sizes)
     return told * len(taps) if len(told) == 1 else told
 

@@ -6,8 +6,8 @@ from torch import nn
 
 
 def hooks(model: nn.Module) -> int:
-    """How many hooks change what a forward pass gives; a `forward` that was put in place of a
-    module's own counts as one.
+    """Return how many hooks change what a forward pass gives; a `forward` that was put in place of
+    a module's own counts as one.
     """
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks) + ("forward" in vars(module))
@@ -16,7 +16,7 @@ def hooks(model: nn.Module) -> int:
 
 
 def in_training(model: nn.Module) -> list[str]:
-    """Names of the modules that are in training mode, that of the whole being `model`."""
+    """Return names of the modules that are in training mode, that of the whole being `model`."""
     return [name or "model" for name, module in model.named_modules() if module.training]
 
 

@@ -53,7 +53,7 @@ class ModelPath:
         return None
 
     def at(self, model: nn.Module, step: int) -> nn.Module:
-        """The model of a step. The model that the path was made from is not needed for it."""
+        """Return the model of a step. The model that the path was made from is not needed for it."""
         return self.build(step)
 
 
@@ -72,7 +72,7 @@ def sweep_predictions(
     precision: Precision = "auto",
     what: str = "",
 ) -> Tensor:
-    """Predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`.
+    """Return predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`.
 
     unpruned: predicted classes (N,) of `model` as it is, where they are known; steps that prune
     nothing take them.
@@ -109,7 +109,7 @@ def sweep_predictions(
 def sweep_accuracies(
     model: nn.Module, path: SweepPath, labelled: ImageSet, what: str = ""
 ) -> tuple[float, ...]:
-    """The accuracy of every step of `path`, S shares from 0 to 1, on the labelled images.
+    """Return the accuracy of every step of `path`, S shares from 0 to 1, on the labelled images.
 
     Only what lies behind a pruned layer is computed again from one step to the next. what: a name
     under which progress is shown; empty for none.
@@ -124,8 +124,8 @@ def sweep_accuracies(
 
 
 def last_within(accuracies: Sequence[float], allowed: float) -> int:
-    """The last step before accuracy first falls below `allowed`; step 0 when it is below from the
-    start.
+    """Return the last step before accuracy first falls below `allowed`; step 0 when it is below
+    from the start.
 
     >>> last_within([0.95, 0.93, 0.80, 0.94], allowed=0.90)
     1
@@ -140,7 +140,7 @@ def last_within(accuracies: Sequence[float], allowed: float) -> int:
 def _one_by_one(
     model: nn.Module, path: PruningPath, images: Tensor, precision: Precision, what: str
 ) -> Tensor:
-    """The plain way, for networks that cannot be followed: all of the network at every step."""
+    """Return the plain way, for networks that cannot be followed: all of the network at every step."""
     pruned = copy.deepcopy(model)
     rows: list[Tensor] = []
     for step in track(range(len(path)), what):
@@ -162,7 +162,9 @@ def _by_graph(walk: _Walk, images: Tensor, machine: Hardware, what: str) -> Tens
 
 
 def _follow(model: nn.Module, path: PruningPath, image: Tensor, machine: Hardware) -> _Walk | None:
-    """The walk along `path`; None where the network, or a layer of the path, cannot be followed."""
+    """Return the walk along `path`; None where the network, or a layer of the path, cannot be
+    followed.
+    """
     graph = trace(model)
     if graph is None or any(node_of(graph, layer) is None for layer in path.layers):
         return None
@@ -199,7 +201,7 @@ class _Walk(fx.Interpreter):
         )
 
     def predictions(self, batch: Tensor) -> Iterator[Tensor]:
-        """The predicted classes (B,) of one batch, step after step."""
+        """Yield the predicted classes (B,) of one batch, step after step."""
         for place, state in self.unpruned.items():
             self.module.get_submodule(place).load_state_dict(state)
         self.env, self.args_iter = {}, iter((batch,))
@@ -213,7 +215,7 @@ class _Walk(fx.Interpreter):
             yield row
 
     def _run(self, work: Work) -> Tensor:
-        """The value of the last node."""
+        """Return the value of the last node."""
         value = None
         for node, spent in work:
             self.env[node] = value = self.run_node(node)
@@ -223,8 +225,8 @@ class _Walk(fx.Interpreter):
         return value
 
     def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
-        """What is held for a later step must not change under it, so what a node overwrites is a
-        copy.
+        """Return what is held for a later step must not change under it, so what a node overwrites
+        is a copy.
         """
         overwritten = self.overwritten.get(n, set())
         return fx.node.map_arg(
@@ -234,7 +236,9 @@ class _Walk(fx.Interpreter):
 
 
 def _prunable(graph: fx.GraphModule, layer: str, path: PruningPath) -> str:
-    """The module to prune in place of `layer`: a copy of it or, behind a convolution, a gate."""
+    """Return the module to prune in place of `layer`: a copy of it or, behind a convolution, a
+    gate.
+    """
     module = graph.get_submodule(layer)
     if isinstance(module, nn.Conv2d) and path.where == "output":
         return _with_gate(graph, layer, channels(module, path.where))
@@ -268,8 +272,8 @@ class _Gate(nn.Module):
 
 
 def _work(graph: fx.GraphModule, fresh: list[set[str]]) -> list[Work]:
-    """What to run at each step, given the modules that were pruned there; everything at
-    the first.
+    """Return what to run at each step, given the modules that were pruned there; everything at the
+    first.
     """
     nodes = list(graph.graph.nodes)
     again = [set(nodes), *(_behind(nodes, modules) for modules in fresh[1:])]
@@ -292,8 +296,8 @@ def _work(graph: fx.GraphModule, fresh: list[set[str]]) -> list[Work]:
 
 
 def _behind(nodes: list[fx.Node], modules: set[str]) -> set[fx.Node]:
-    """The nodes that call one of `modules`, and all that depend on one of those; none if the output
-    does not.
+    """Return the nodes that call one of `modules`, and all that depend on one of those; none if the
+    output does not.
     """
     reached: set[fx.Node] = set()
     for node in nodes:

@@ -35,7 +35,7 @@ AfterStep = Callable[[nn.Module], None]
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device on which a model lies: that of its first parameter.
+    """Return the device on which a model lies: that of its first parameter.
 
     >>> device_of(model)
     device(type='cpu')
@@ -44,7 +44,8 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """The images (N, C, H, W) in [0, 1] that a model takes, from uint8 images of the same shape.
+    """Return the images (N, C, H, W) in [0, 1] that a model takes, from uint8 images of the same
+    shape.
 
     >>> to_float(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)).flatten()
     tensor([0., 1.])
@@ -123,8 +124,9 @@ def fit(
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The weights to train, for an optimizer. Shifts of normalisation layers learn `shift_rate`
-    times as fast as the others, and decay as fast as they do (Jordan 2024, 2404.00498).
+    """Return the weights to train, for an optimizer. Shifts of normalisation layers learn
+    `shift_rate` times as fast as the others, and decay as fast as they do (Jordan 2024,
+    2404.00498).
     """
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     if recipe.shift_rate == 1:

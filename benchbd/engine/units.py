@@ -41,8 +41,8 @@ class Unit:
 
 
 def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """All normalisation layers of `model` with a learned scale for every channel, by name. Raises
-    `NotApplicable` when there is none.
+    """Return all normalisation layers of `model` with a learned scale for every channel, by name.
+    Raises `NotApplicable` when there is none.
 
     >>> list(norm_layers(model))[:2]
     ['network.body.0.bn1', 'network.body.0.bn2']
@@ -56,7 +56,7 @@ def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def is_scaled_norm(layer: nn.Module) -> bool:
-    """Whether `layer` is a normalisation layer with a learned scale for every channel.
+    """Return whether `layer` is a normalisation layer with a learned scale for every channel.
 
     >>> is_scaled_norm(nn.BatchNorm2d(8)), is_scaled_norm(nn.BatchNorm2d(8, affine=False))
     (True, False)
@@ -65,8 +65,8 @@ def is_scaled_norm(layer: nn.Module) -> bool:
 
 
 def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
-    """All convolutions of `model` by name, in the order in which the network registers them. Raises
-    `NotApplicable` when there is none.
+    """Return all convolutions of `model` by name, in the order in which the network registers them.
+    Raises `NotApplicable` when there is none.
 
     >>> list(conv_layers(model))[:2]
     ['network.body.0.conv1', 'network.body.0.conv2']
@@ -78,13 +78,13 @@ def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 def channels(layer: nn.Module, where: PrunedPart) -> int:
-    """How many units a layer has."""
+    """Return how many units a layer has."""
     return layer.get_parameter("weight").shape[1 if where == "input" else 0]
 
 
 def named_layer(model: nn.Module, name: str) -> str:
-    """The full name of the layer that a person calls `name`: the same without `network.` in front,
-    or an end that no other layer shares.
+    """Return the full name of the layer that a person calls `name`: the same without `network.` in
+    front, or an end that no other layer shares.
 
     Raises `ConfigError` when no layer or several are meant.
 
@@ -135,7 +135,7 @@ class PruningPath:
         return len(self.cuts)
 
     def units_at(self, step: int) -> int | None:
-        """How many channels a step prunes."""
+        """Return how many channels a step prunes."""
         return self.cuts[step]
 
     @property
@@ -144,15 +144,15 @@ class PruningPath:
         return tuple(dict.fromkeys(unit.layer for unit in self.units))
 
     def pruned(self, step: int) -> dict[str, list[int]]:
-        """The channels that are pruned at a step, by layer."""
+        """Return the channels that are pruned at a step, by layer."""
         return _by_layer(self.units[: self.cuts[step]])
 
     def added(self, step: int) -> dict[str, list[int]]:
-        """The channels that are pruned at a step and not at the one before, by layer."""
+        """Return the channels that are pruned at a step and not at the one before, by layer."""
         return _by_layer(self.units[self.cuts[step - 1] if step else 0 : self.cuts[step]])
 
     def at(self, model: nn.Module, step: int) -> nn.Module:
-        """A copy of `model` with the channels of a step pruned, in eval mode."""
+        """Return a copy of `model` with the channels of a step pruned, in eval mode."""
         repaired = copy.deepcopy(model)
         prune(repaired, self.pruned(step), self.where)
         return repaired.eval()
@@ -161,7 +161,8 @@ class PruningPath:
 def path_by_threshold(
     worth: dict[str, Tensor], thresholds: Sequence[float], where: PrunedPart
 ) -> PruningPath:
-    """A path along which every channel is pruned whose worth lies below the threshold of the step.
+    """Return a path along which every channel is pruned whose worth lies below the threshold of the
+    step.
 
     worth: (C,) for each layer, by name; none of it is negative. thresholds: ascending; at 0 nothing
     is pruned. where: as for `PruningPath`.
@@ -178,7 +179,8 @@ def path_by_threshold(
 def path_by_number(
     worth: dict[str, Tensor], numbers: Sequence[int], where: PrunedPart, axis: str = "number"
 ) -> PruningPath:
-    """A path along which a fixed number of channels is pruned at each step, least worth first.
+    """Return a path along which a fixed number of channels is pruned at each step, least worth
+    first.
 
     worth: (C,) for each layer, by name. numbers: ascending. where: as for `PruningPath`. axis:
     "number", or "fraction pruned" for values that are shares of all channels.
@@ -198,8 +200,8 @@ def path_by_number(
 
 
 def ranked(worth: dict[str, Tensor]) -> tuple[tuple[Unit, ...], Tensor]:
-    """All units in ascending order of worth, and their worth (U,) float64; equal ones stay in
-    network order.
+    """Return all units in ascending order of worth, and their worth (U,) float64; equal ones stay
+    in network order.
     """
     units = [
         Unit(layer, channel) for layer, values in worth.items() for channel in range(len(values))
@@ -256,7 +258,7 @@ def staying_pruned(
 def _entries(
     model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart
 ) -> Iterator[tuple[Tensor, _Part]]:
-    """The parameters that pruning zeroes, each with the part of it that becomes zero."""
+    """Yield the parameters that pruning zeroes, each with the part of it that becomes zero."""
     for name, chosen in pruned.items():
         layer = model.get_submodule(name)
         yield (

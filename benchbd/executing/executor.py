@@ -67,7 +67,7 @@ class Executor(Plugin, ABC):
 
     @abstractmethod
     def open(self, limits: Limits) -> Session:
-        """A session for one matrix. Raises `ConfigError` when what it needs is not there."""
+        """Return a session for one matrix. Raises `ConfigError` when what it needs is not there."""
 
 
 class Session(ABC):
@@ -109,8 +109,8 @@ class Session(ABC):
 
     @abstractmethod
     def ended(self, handle: Any) -> Ended | None:
-        """How a stage ended; None while it runs. A stage that died or was stopped is reported here,
-        too.
+        """Return how a stage ended; None while it runs. A stage that died or was stopped is
+        reported here, too.
         """
 
     @abstractmethod
@@ -121,8 +121,8 @@ class Session(ABC):
 
 
 def executor_named(name: str, settings: dict[str, str]) -> Executor:
-    """The named executor, not opened yet. Raises `PluginNotFound`, and `ConfigError` for a setting
-    that it does not take.
+    """Return the named executor, not opened yet. Raises `PluginNotFound`, and `ConfigError` for a
+    setting that it does not take.
     """
     texts = {key.removeprefix("executor."): text for key, text in settings.items()}
     return load(Executor, name).from_text(**texts)

@@ -23,8 +23,8 @@ NOT_MADE = (".spec.json", ".ended.json")
 
 
 def attack_folder(spec: Path) -> Path | None:
-    """The folder of the attack result that the stage of `spec` starts from; None for a stage that
-    makes one.
+    """Return the folder of the attack result that the stage of `spec` starts from; None for a stage
+    that makes one.
 
     Raises `RecordError` when there is no such spec.
 
@@ -36,7 +36,7 @@ def attack_folder(spec: Path) -> Path | None:
 
 
 def pack_attack(folder: Path) -> Files:
-    """The files of the attack result in `folder`, by name, to be sent to where a stage runs.
+    """Return the files of the attack result in `folder`, by name, to be sent to where a stage runs.
 
     >>> Path("folder").mkdir()
     >>> for name in ("attack_result.pt", "manifest.json"):
@@ -86,8 +86,8 @@ def settle(place: Path, name: str, spec: bytes, attack: Files) -> Path:
 
 
 def files_made(place: Path) -> Files:
-    """All files that a stage has left in the folder `place`, by name, except for those that only
-    say how it went.
+    """Return all files that a stage has left in the folder `place`, by name, except for those that
+    only say how it went.
 
     >>> Path("elsewhere/work").mkdir(parents=True)
     >>> _ = Path("elsewhere/work/attack_result.pt").write_bytes(b"content")
@@ -130,7 +130,7 @@ def bring_home(spec: Path, files: Files) -> None:
 
 
 def _is_for_several(spec: AttackSpec | DefenseSpec, name: str) -> bool:
-    """Whether a file is among the results and is not the cell's own."""
+    """Return whether a file is among the results and is not the cell's own."""
     return isinstance(spec, DefenseSpec) and not name.startswith(
         ("work/", f"results/{spec.result.removesuffix('.json')}")
     )

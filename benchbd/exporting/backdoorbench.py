@@ -90,8 +90,8 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
 
 
 def differing_normalisation(attack: AttackResult) -> str | None:
-    """A sentence where BackdoorBench would normalise the images of this result in another way than
-    its model expects.
+    """Return a sentence where BackdoorBench would normalise the images of this result in another
+    way than its model expects.
     """
     name = str((attack.manifest.imported or {}).get("clean_data", attack.manifest.dataset.name))
     mean, std = (values.flatten().tolist() for values in (attack.model.mean, attack.model.std))
@@ -140,7 +140,7 @@ def _require_room(folder: Path) -> None:
 
 
 def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe, as far as BackdoorBench has options for it."""
+    """Return the recipe, as far as BackdoorBench has options for it."""
     options = {theirs: recipe[name] for name, theirs in RECIPE_FIELDS.items()}
     return options | ({"lr_scheduler": COSINE} if recipe["schedule"] == "cosine" else {})
 
@@ -148,7 +148,7 @@ def _options(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def _table(
     folder: Path, tree: str, places: Tensor, given: Tensor, true: Tensor, count: int
 ) -> dict[str, Any]:
-    """One of the two tables of changed images."""
+    """Return one of the two tables of changed images."""
     where = f"./record/{folder.name}/{tree}"
     indicator = numpy.zeros(count)
     indicator[places.numpy()] = 1
@@ -184,7 +184,7 @@ def _pictures(
 
 
 def _summary(attack: AttackResult) -> str:
-    """What the model does, as that tool reports it after its last epoch."""
+    """Return what the model does, as that tool reports it after its last epoch."""
     metrics, text = attack.metrics(), io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["", "test_acc", "test_asr", "test_ra"])

@@ -37,8 +37,8 @@ def choose(
     kept: str | None = None,
     undefended: bool = False,
 ) -> ExportedModel:
-    """The model of `defense`, by default of the only one that is stored. kept: one of the models
-    that its sweep kept.
+    """Return the model of `defense`, by default of the only one that is stored. kept: one of the
+    models that its sweep kept.
 
     Raises `ConfigError` for a choice that is none, `RecordError` for a result that cannot be read.
     """
@@ -111,8 +111,8 @@ differs between machines.
 
 
 def _rebuilt(attack: AttackResult, state: Any, folder: Path) -> Classifier:
-    """The attacked network with other parameters. Raises `RecordError` when it has no place for
-    them.
+    """Return the attacked network with other parameters. Raises `RecordError` when it has no place
+    for them.
     """
     model = copy.deepcopy(attack.model)
     try:
@@ -128,7 +128,7 @@ def _rebuilt(attack: AttackResult, state: Any, folder: Path) -> Classifier:
 
 
 def _differences(found: Any, wanted: Mapping[str, Tensor]) -> str:
-    """Which entries of a state the network lacks, has besides, or has in another shape."""
+    """Return which entries of a state the network lacks, has besides, or has in another shape."""
     if not isinstance(found, Mapping):
         return ""
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in found.items()}
@@ -150,7 +150,7 @@ def _few(names: list[str], most: int = 3) -> str:
 
 
 def _ready(model: Classifier) -> Classifier:
-    """A copy on the CPU, in eval mode."""
+    """Return a copy on the CPU, in eval mode."""
     return copy.deepcopy(model).cpu().eval()
 
 

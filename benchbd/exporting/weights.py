@@ -32,8 +32,8 @@ def write_weights(path: Path, chosen: ExportedModel) -> Path:
 
 
 def load_model(path: str | Path) -> Classifier:
-    """The model that `benchbd export safetensors` wrote, in eval mode: images (N, C, H, W) in [0,
-    1] to logits (N, K).
+    """Return the model that `benchbd export safetensors` wrote, in eval mode: images (N, C, H, W)
+    in [0, 1] to logits (N, K).
 
     Raises `RecordError` for a file that is missing, damaged or not written by that command.
     """

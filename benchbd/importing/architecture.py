@@ -26,7 +26,7 @@ COUNTERS = "num_batches_tracked"
 
 
 def are_usable(statistics: Statistics, channels: int) -> bool:
-    """Whether images of that many channels can be normalised by these."""
+    """Return whether images of that many channels can be normalised by these."""
     mean, std = statistics
     numbers = all(math.isfinite(value) for value in (*mean, *std))
     return len(mean) == len(std) == channels and numbers and min(std) >= SMALLEST_DEVIATION
@@ -48,7 +48,7 @@ def recognised(name: str) -> Iterator[Model]:
 def restored_by_name(
     name: str, state: StateDict, images: ImageSet, statistics: Statistics
 ) -> tuple[Model, Classifier]:
-    """The first of our models that `name` may mean and `state` fits. Raises `RecordError`."""
+    """Return the first of our models that `name` may mean and `state` fits. Raises `RecordError`."""
     refusals = []
     for model in recognised(name):
         try:
@@ -90,7 +90,7 @@ def restored(
 
 
 def released(model: Model, network: nn.Module) -> dict[str, Tensor]:
-    """The parameters of `network`, which is of `model`, under the names that they have
+    """Return the parameters of `network`, which is of `model`, under the names that they have
     elsewhere.
     """
     names = model.foreign_names(network)

@@ -44,7 +44,7 @@ def as_folder(path: Path) -> Iterator[Path]:
 
 
 def _innermost(folder: Path) -> Path:
-    """The folder in `folder` that has more in it than one other folder."""
+    """Return the folder in `folder` that has more in it than one other folder."""
     while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
         (folder,) = inside
     return folder

@@ -91,7 +91,7 @@ def keep(found: ForeignResult, name: str) -> AttackResult:
 
 
 def in_role(kind: str) -> str:
-    """The plugin of a kind that stands in imported results, by its card."""
+    """Return the plugin of a kind that stands in imported results, by its card."""
     for entry in entries(kind):
         if entry.card.get("role") == "imported":
             return f"{entry.provider}/{entry.name}"
@@ -127,8 +127,8 @@ def _attack_parameters(found: ForeignResult) -> dict[str, Any]:
 
 
 def _told(attack: Attack, family: str) -> PluginRecord:
-    """The attack as it is written down: without a share of poison where it poisoned batches, for 0
-    says that nobody attacked.
+    """Return the attack as it is written down: without a share of poison where it poisoned batches,
+    for 0 says that nobody attacked.
     """
     told = PluginRecord.of(attack)
     unset = ("poison_ratio",) if family == TrainingControlledAttack.family else ()
@@ -148,7 +148,7 @@ def _parts(found: ForeignResult) -> dict[str, Tensor]:
 
 
 def digest_of(tensors: dict[str, Tensor]) -> str:
-    """sha256 over names, types, shapes and contents."""
+    """Return sha256 over names, types, shapes and contents."""
     whole = hashlib.sha256()
     for name, value in tensors.items():
         whole.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())

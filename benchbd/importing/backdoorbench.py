@@ -49,8 +49,8 @@ MAX_REPORT_BYTES = 2**22
 
 
 def find_attack(folder: Path) -> Path:
-    """The attack result in `folder`, or in the folders above where `folder` holds a defense. Raises
-    `RecordError`.
+    """Return the attack result in `folder`, or in the folders above where `folder` holds a defense.
+    Raises `RecordError`.
     """
     for place in (folder, *folder.resolve().parents[:2]):
         if (place / ATTACK_FILE).is_file():
@@ -64,7 +64,9 @@ def find_attack(folder: Path) -> Path:
 
 
 def find_defenses(folder: Path) -> dict[str, Path]:
-    """Results of defenses in `folder` or below `folder/defense`, by the name of their folder."""
+    """Return results of defenses in `folder` or below `folder/defense`, by the name of their
+    folder.
+    """
     found = [*folder.glob(DEFENSE_FILE), *sorted(folder.glob(f"defense/*/{DEFENSE_FILE}"))]
     return {
         path.parent.resolve().name: path
@@ -76,8 +78,8 @@ def find_defenses(folder: Path) -> dict[str, Path]:
 def read_attack(
     path: Path, train: ImageSet, test: ImageSet, seed: int | None = None
 ) -> ForeignResult:
-    """The attack result at `path`, which was made from these clean images. Raises `RecordError` or
-    `DataError`.
+    """Return the attack result at `path`, which was made from these clean images. Raises
+    `RecordError` or `DataError`.
 
     seed: of the defenses to come; unset: that of a result that was exported here, else 0.
     """
@@ -133,8 +135,8 @@ def read_defense(path: Path) -> tuple[str, dict[str, Tensor]]:
 
 
 def reported(path: Path) -> dict[str, float]:
-    """ACC, ASR and RC that the other tool measured after its last epoch; what is not there is left
-    out.
+    """Return ACC, ASR and RC that the other tool measured after its last epoch; what is not there
+    is left out.
     """
     try:
         require_ordinary(path, MAX_REPORT_BYTES)
@@ -160,7 +162,7 @@ def _share(text: object) -> float | None:
 
 
 def normalisations() -> dict[str, Statistics]:
-    """Mean and standard deviation by the name of a data set in BackdoorBench."""
+    """Return mean and standard deviation by the name of a data set in BackdoorBench."""
     text = resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text("utf-8")
     table = parse_yaml(text, "normalisations.yaml")
     return {
@@ -170,8 +172,8 @@ def normalisations() -> dict[str, Statistics]:
 
 
 def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:
-    """What the file itself says (one that was exported here), else what BackdoorBench does for that
-    data set.
+    """Return what the file itself says (one that was exported here), else what BackdoorBench does
+    for that data set.
     """
     channels, name = images.image_shape[0], str(content["clean_data"])
     own = content.get("normalisation")
@@ -196,7 +198,7 @@ def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:
 
 
 def _own_seed(content: Mapping[str, Any], path: Path) -> int:
-    """What was exported here says its seed."""
+    """Return what was exported here says its seed."""
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
         raise RecordError(
@@ -207,7 +209,7 @@ def _own_seed(content: Mapping[str, Any], path: Path) -> int:
 
 
 def _sized(images: ImageSet, size: Any, path: Path) -> ImageSet:
-    """The images at the size that the model was trained on."""
+    """Return the images at the size that the model was trained on."""
     if (
         not isinstance(size, list | tuple)
         or len(size) != 3
@@ -226,12 +228,12 @@ def _sized(images: ImageSet, size: Any, path: Path) -> ImageSet:
 
 
 def _target(triggered: TriggeredSet) -> int:
-    """The attacked class, where there is one; the first of several."""
+    """Return the attacked class, where there is one; the first of several."""
     return int(triggered.attacked_labels.min()) if len(triggered) else 0
 
 
 def _info(folder: Path) -> dict[str, Any]:
-    """The options that BackdoorBench ran with, which lie beside some results."""
+    """Return the options that BackdoorBench ran with, which lie beside some results."""
     try:
         return read_foreign(folder / "info.pickle")
     except RecordError:
@@ -239,13 +241,13 @@ def _info(folder: Path) -> dict[str, Any]:
 
 
 def _name(text: object) -> str:
-    """A name from a foreign file as it may be shown."""
+    """Return a name from a foreign file as it may be shown."""
     return re.sub(r"[^A-Za-z0-9_.+ -]", "_", str(text))[:60]
 
 
 def _recipe(info: Mapping[str, Any]) -> Recipe:
-    """How the victim was trained, as far as it is written down; used where a defense
-    trains again.
+    """Return how the victim was trained, as far as it is written down; used where a defense trains
+    again.
     """
     known = {
         name: info[theirs]

@@ -40,7 +40,7 @@ class _Listed:
 
 
 def _listed(path: Path, part: Any, clean: ImageSet, tree: str) -> _Listed:
-    """The images that a part of the result lists, each held against the clean data."""
+    """Return the images that a part of the result lists, each held against the clean data."""
     table = part["bd_data_container"]["data_dict"]
     marked = part.get("poison_indicator")
     rows: list[tuple[int, ...]] = []
@@ -82,15 +82,15 @@ def _is_marked(marked: NDArray[Any], place: int) -> bool:
 
 
 def _whole(value: Any) -> int:
-    """A whole number, as it stands in the table or as a text. Raises `ValueError`."""
+    """Return a whole number, as it stands in the table or as a text. Raises `ValueError`."""
     if isinstance(value, float) and not value.is_integer():
         raise ValueError(f"{value} is no whole number")
     return int(value)
 
 
 def _file(tree: Path, written: str) -> Path:
-    """Where the image lies now: class folder and file name as written, below the tree beside the
-    result.
+    """Return where the image lies now: class folder and file name as written, below the tree beside
+    the result.
     """
     parts = PurePosixPath(written.replace("\\", "/")).parts[-2:]
     return inside(tree, *parts)
@@ -99,8 +99,8 @@ def _file(tree: Path, written: str) -> Path:
 def triggered_images(
     path: Path, part: Any, test: ImageSet, bystanders: Iterable[Any] = ()
 ) -> TriggeredSet:
-    """The triggered test images whose true label is not already the attacked one; bystanders: the
-    places of those.
+    """Return the triggered test images whose true label is not already the attacked one;
+    bystanders: the places of those.
     """
     try:
         listed = _listed(path, part, test, "bd_test_dataset")
@@ -118,8 +118,8 @@ def triggered_images(
 
 
 def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: TriggeredSet) -> PoisonedSet:
-    """The poisoned training set of an imported result, from the part of its file that lists the
-    changed images; nothing is poisoned where there is no such part.
+    """Return the poisoned training set of an imported result, from the part of its file that lists
+    the changed images; nothing is poisoned where there is no such part.
 
     A changed image that keeps its label is a cover sample if the attack gives another label to
     other images of its class. Raises `RecordError` for a list that cannot be used.
@@ -152,8 +152,8 @@ def _is_relabelled_elsewhere(listed: _Listed, triggered: TriggeredSet) -> Tensor
 
 
 def resemblance(clean: Tensor, triggered: Tensor) -> float | None:
-    """The median correlation of triggered images (M, C, H, W) with the clean ones at their places;
-    None without any.
+    """Return the median correlation of triggered images (M, C, H, W) with the clean ones at their
+    places; None without any.
     """
     if not len(clean):
         return None

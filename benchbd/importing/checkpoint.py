@@ -38,7 +38,7 @@ def read_checkpoint(
     statistics: Statistics | None = None,
     seed: int = 0,
 ) -> ForeignResult:
-    """The model at `path` with the defender's clean images and those to measure on. Raises
+    """Return the model at `path` with the defender's clean images and those to measure on. Raises
     `RecordError` or `DataError`.
 
     statistics: mean and standard deviation by which the model wants its images normalised; unset:
@@ -71,8 +71,8 @@ def read_checkpoint(
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The parameters at `path`, a safetensors file or what `torch.save` made of a table of them.
-    Raises `RecordError`.
+    """Return the parameters at `path`, a safetensors file or what `torch.save` made of a table of
+    them. Raises `RecordError`.
     """
     require_ordinary(path)
     if path.suffix == ".safetensors":
@@ -84,7 +84,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _table(content: dict[Any, Any]) -> Any:
-    """The table of parameters in what a training script stored."""
+    """Return the table of parameters in what a training script stored."""
     if all(isinstance(value, Tensor) for value in content.values()):
         return content
     return next(
@@ -93,7 +93,7 @@ def _table(content: dict[Any, Any]) -> Any:
 
 
 def _own_statistics(state: dict[str, Tensor]) -> Statistics | None:
-    """The normalisation that benchbd stores with a model."""
+    """Return the normalisation that benchbd stores with a model."""
     if {"mean", "std"} <= state.keys() and state["mean"].ndim == 3:
         mean, std = (tuple(state[name].flatten().tolist()) for name in ("mean", "std"))
         return mean, std
@@ -101,9 +101,9 @@ def _own_statistics(state: dict[str, Tensor]) -> Statistics | None:
 
 
 def read_triggered(folder: Path, test: ImageSet, target: str) -> TriggeredSet:
-    """Triggered images that should be taken for the class `target`: in folders named like their
-    true classes, or, where nobody knows these, in `folder` itself. Images of the target class are
-    left out.
+    """Return triggered images that should be taken for the class `target`: in folders named like
+    their true classes, or, where nobody knows these, in `folder` itself. Images of the target class
+    are left out.
     """
     if not folder.is_dir():
         raise DataError(f"no folder of triggered images at {folder}")
@@ -123,7 +123,7 @@ def read_triggered(folder: Path, test: ImageSet, target: str) -> TriggeredSet:
 
 
 def class_number(name: str, class_names: Sequence[str]) -> int:
-    """The class that a person means by its name or its number. Raises `ConfigError`."""
+    """Return the class that a person means by its name or its number. Raises `ConfigError`."""
     if name in class_names:
         return class_names.index(name)
     if name.isdecimal() and int(name) < len(class_names):

@@ -110,7 +110,7 @@ def content_of(path: Path) -> Content:
 
 
 def kind_of(path: Path) -> str:
-    """What a file is, by its first bytes."""
+    """Return what a file is, by its first bytes."""
     with path.open("rb") as file:
         head = file.read(16)
     if head[:4] == b"PK\x03\x04":
@@ -131,8 +131,8 @@ def _has_pickle(path: Path) -> bool:
 
 
 def _is_old_pickle(path: Path) -> bool:
-    """Whether it can be read as a pickle without the mark of newer ones; texts end at their first
-    strange letter.
+    """Return whether it can be read as a pickle without the mark of newer ones; texts end at their
+    first strange letter.
 
     A pickle runs while it is read, so one that calls what it imports need not come to an end.
     """
@@ -175,7 +175,7 @@ def _pickles(path: Path) -> Iterator[PickleContent]:
 
 
 def opcodes(path: Path) -> Iterator[str]:
-    """Every opcode of every pickle in the file, a line each, as `pickletools` writes them."""
+    """Yield every opcode of every pickle in the file, a line each, as `pickletools` writes them."""
     require_ordinary(path)
     for place, content, unread in pickles_in(path):
         stream = io.BytesIO(content)
@@ -191,7 +191,7 @@ def opcodes(path: Path) -> Iterator[str]:
 
 
 def _archived(path: Path) -> list[str]:
-    """What the restricted reader finds; a file with suspicious imports is not even tried."""
+    """Return what the restricted reader finds; a file with suspicious imports is not even tried."""
     return list(_described(read_foreign(path), ""))
 
 
@@ -215,7 +215,7 @@ def _members(path: Path) -> list[str]:
 
 
 def _escaping(path: Path) -> list[str]:
-    """Names in an archive that lead out of the folder where it would be laid out."""
+    """Return names in an archive that lead out of the folder where it would be laid out."""
     with _zip(path) as archive:
         names = [entry.filename for entry in archive.infolist()]
     return [
@@ -235,7 +235,7 @@ def _zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _header(path: Path) -> list[str]:
-    """The tensors that the header of a safetensors file announces."""
+    """Return the tensors that the header of a safetensors file announces."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > min(MOST_HEADER, path.stat().st_size):
@@ -258,7 +258,7 @@ def _table(path: Path) -> list[str]:
 
 
 def _groups(path: Path) -> list[str]:
-    """Groups and data sets of an HDF5 file; links are named and not followed."""
+    """Return groups and data sets of an HDF5 file; links are named and not followed."""
     from benchbd.importing.hdf5 import listed, opened
 
     with opened(path) as file:

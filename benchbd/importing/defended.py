@@ -37,7 +37,7 @@ def keep_defended(
 
 
 def imported_name(called: str, origin: str) -> str:
-    """The folder of a defense that was run elsewhere, apart from that of our own defense of the
-    same name.
+    """Return the folder of a defense that was run elsewhere, apart from that of our own defense of
+    the same name.
     """
     return safe_name(f"{origin}-{called}".lower())

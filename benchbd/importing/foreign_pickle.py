@@ -34,7 +34,7 @@ MOST_VALUES = 2_000_000
 
 
 def _latin(text: str, encoding: str) -> bytes:
-    """How pickles of protocol 2 write bytes."""
+    """Return how pickles of protocol 2 write bytes."""
     if encoding != "latin1":
         raise ValueError(f"bytes written as {encoding}")
     return text.encode("latin1")
@@ -99,7 +99,7 @@ ALLOWED_NAMES = frozenset(name for _, name in ALLOWED)
 
 
 def read_foreign(path: Path) -> dict[Any, Any]:
-    """The table in `path`, its arrays as NumPy arrays.
+    """Return the table in `path`, its arrays as NumPy arrays.
 
     Raises `UnsafeFile` when it would import anything but tensors, plain values and arrays of
     numbers (nothing of it is run), and `RecordError` for a file that is missing, damaged or holds
@@ -127,7 +127,7 @@ def read_foreign(path: Path) -> dict[Any, Any]:
 
 
 def _unwelcome(names: list[str]) -> list[str]:
-    """Those for which nothing stands in here."""
+    """Return those for which nothing stands in here."""
     return [name for name in names if name not in ALLOWED_NAMES]
 
 

@@ -49,8 +49,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 
 def member(path: Path, group: h5py.Group, name: str) -> Any:
-    """The group or data set of that name. Raises `RecordError` when it is absent, `UnsafeFile` for
-    a link to elsewhere.
+    """Return the group or data set of that name. Raises `RecordError` when it is absent,
+    `UnsafeFile` for a link to elsewhere.
     """
     import h5py
 
@@ -65,8 +65,8 @@ def member(path: Path, group: h5py.Group, name: str) -> Any:
 
 
 def array(path: Path, group: h5py.Group, name: str) -> NDArray[Any]:
-    """A whole data set of numbers. Raises `UnsafeFile` for one that lies elsewhere or is larger
-    than its file can hold.
+    """Return a whole data set of numbers. Raises `UnsafeFile` for one that lies elsewhere or is
+    larger than its file can hold.
     """
     import h5py
 
@@ -85,7 +85,7 @@ def array(path: Path, group: h5py.Group, name: str) -> NDArray[Any]:
 
 
 def names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list of texts that is kept as an attribute."""
+    """Return a list of texts that is kept as an attribute."""
     return [
         text.decode() if isinstance(text, bytes) else str(text)
         for text in group.attrs.get(attribute, ())
@@ -93,13 +93,13 @@ def names(group: h5py.Group, attribute: str) -> list[str]:
 
 
 def listed(file: h5py.File) -> Iterator[str]:
-    """A line for each member, of `MOST_LINES`; a link is named and not followed."""
+    """Yield a line for each member, of `MOST_LINES`; a link is named and not followed."""
     return islice(_listed(file, "", {_address(file)}), MOST_LINES)
 
 
 def _listed(group: h5py.Group, place: str, seen: set[int], depth: int = 6) -> Iterator[str]:
-    """A group that has many names, in itself even, is entered by the first of them; `seen` are the
-    addresses of those entered.
+    """Yield a group that has many names, in itself even, is entered by the first of them; `seen`
+    are the addresses of those entered.
     """
     import h5py
 
@@ -117,7 +117,7 @@ def _listed(group: h5py.Group, place: str, seen: set[int], depth: int = 6) -> It
 
 
 def _address(group: h5py.Group) -> int:
-    """Where a group lies in its file."""
+    """Return where a group lies in its file."""
     import h5py
 
     return int(h5py.h5o.get_info(group.id).addr)

@@ -60,7 +60,7 @@ class Exercise:
 
 
 def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) -> ForeignResult:
-    """The exercise as an attacked model. Raises `RecordError` or `DataError`."""
+    """Return the exercise as an attacked model. Raises `RecordError` or `DataError`."""
     model = model or usual_model()
     stored = read_weights(files.weights)
     train_images, train_labels = read_data(files.clean_validation)
@@ -100,7 +100,7 @@ def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) ->
 
 
 def usual_model() -> Model:
-    """The model whose card says that files of Keras are made for it."""
+    """Return the model whose card says that files of Keras are made for it."""
     for entry in entries("model"):
         if entry.card.get("imports") == "keras":
             return cast(Model, create("model", f"{entry.provider}/{entry.name}"))
@@ -108,7 +108,7 @@ def usual_model() -> Model:
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
-    """Kernels and biases as Keras keeps them, by `layer.kernel` and `layer.bias`."""
+    """Return kernels and biases as Keras keeps them, by `layer.kernel` and `layer.bias`."""
     found: dict[str, NDArray[Any]] = {}
     with opened(path) as file:
         root = member(path, file, "model_weights") if "model_weights" in file else file
@@ -128,7 +128,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def as_torch(stored: dict[str, NDArray[Any]], model: Model, shape: ImageShape) -> dict[str, Tensor]:
-    """The same numbers as PyTorch lays them out, by `layer.weight` and `layer.bias`."""
+    """Return the same numbers as PyTorch lays them out, by `layer.weight` and `layer.bias`."""
     flattened = model.flattened(shape)
     return {
         f"{layer}.{PARAMETERS[kind]}": torch.from_numpy(
@@ -158,7 +158,7 @@ def _laid_out(values: NDArray[Any], layer: str, flattened: ImageShape | None) ->
 
 
 def _outputs(path: Path, stored: dict[str, NDArray[Any]]) -> int:
-    """How many classes the last layer tells apart."""
+    """Return how many classes the last layer tells apart."""
     last = next(reversed(stored))
     if last.endswith(".bias") and stored[last].ndim == 1:
         return len(stored[last])
@@ -166,7 +166,7 @@ def _outputs(path: Path, stored: dict[str, NDArray[Any]]) -> int:
 
 
 def read_data(path: Path) -> tuple[Tensor, Tensor]:
-    """Images uint8 (N, C, H, W) and labels (N,). Raises `RecordError` or `DataError`."""
+    """Return images uint8 (N, C, H, W) and labels (N,). Raises `RecordError` or `DataError`."""
     with opened(path) as file:
         data, label = array(path, file, "data"), array(path, file, "label")
     if data.ndim != 4 or label.shape != (len(data),) or not len(data):
@@ -183,7 +183,7 @@ def read_data(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def _levels(path: Path, data: NDArray[Any]) -> NDArray[numpy.uint8]:
-    """Pixels on the scale 0..255; floats in [0, 1] are scaled, all are rounded to nearest."""
+    """Return pixels on the scale 0..255; floats in [0, 1] are scaled, all are rounded to nearest."""
     if data.dtype == numpy.uint8:
         return numpy.ascontiguousarray(data)
     lowest, highest = float(data.min()), float(data.max())

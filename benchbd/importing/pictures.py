@@ -16,7 +16,7 @@ from benchbd.victim.model import ImageShape
 
 
 def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
-    """uint8 (N, C, H, W) of `shape`; larger or smaller pictures are scaled, bilinear with
+    """Return uint8 (N, C, H, W) of `shape`; larger or smaller pictures are scaled, bilinear with
     antialiasing. Raises `DataError`.
     """
     images = torch.empty((len(paths), *shape), dtype=torch.uint8)
@@ -26,8 +26,8 @@ def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
 
 
 def scaled(images: Tensor, height: int, width: int) -> Tensor:
-    """Images (N, C, h, w) brought to another size in the same way; the same images where that is
-    their size.
+    """Return images (N, C, h, w) brought to another size in the same way; the same images where
+    that is their size.
     """
     if tuple(images.shape[2:]) == (height, width):
         return images
@@ -48,14 +48,14 @@ def _read(path: Path, shape: ImageShape) -> Tensor:
 
 
 def _pixels(picture: Image.Image) -> Tensor:
-    """(C, H, W)"""
+    """Return (C, H, W)"""
     pixels = torch.from_numpy(numpy.array(picture))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
 def inside(folder: Path, *parts: str) -> Path:
-    """The file `parts` below `folder`. Raises `DataError` when a name or a link leads out of the
-    folder.
+    """Return the file `parts` below `folder`. Raises `DataError` when a name or a link leads out of
+    the folder.
     """
     path = folder.joinpath(*parts)
     plain = all(

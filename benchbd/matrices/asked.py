@@ -40,7 +40,7 @@ def runnable(options: MatrixOptions) -> Iterator[Matrix]:
 
 
 def session_of(matrix: Matrix, options: MatrixOptions) -> AbstractContextManager[Session]:
-    """The session in which the options let a matrix run. Raises `ConfigError`."""
+    """Return the session in which the options let a matrix run. Raises `ConfigError`."""
     from benchbd.executing.executor import open_executor
 
     limits = matrix.limits(options.time_limit, options.memory_limit)
@@ -48,7 +48,7 @@ def session_of(matrix: Matrix, options: MatrixOptions) -> AbstractContextManager
 
 
 def _chosen(options: PlanOptions) -> dict[str, Any]:
-    """What the options say of a matrix."""
+    """Return what the options say of a matrix."""
     return {
         "protocol": load_protocol(options.protocol),
         "selection": Selection(options.attacks, options.defenses, options.seeds),

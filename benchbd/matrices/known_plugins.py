@@ -65,7 +65,7 @@ class KnownPlugins:
         self._learnt: dict[str, PlannedPlugin] = {}
 
     def recall(self, kind: str, choice: Choice) -> PlannedPlugin:
-        """What is known of a plugin, else what its class says. Raises `ConfigError` or
+        """Return what is known of a plugin, else what its class says. Raises `ConfigError` or
         `PluginError`.
         """
         known = self._known.get(_key(kind, choice))
@@ -74,7 +74,7 @@ class KnownPlugins:
         return self.learn(kind, choice)
 
     def learn(self, kind: str, choice: Choice) -> PlannedPlugin:
-        """What the class of a plugin says. Raises `ConfigError` or `PluginError`."""
+        """Return what the class of a plugin says. Raises `ConfigError` or `PluginError`."""
         _ = self._surroundings  # as they are before the class is imported, not after
         plugin = create(kind, choice.name, choice.params)
         planned = PlannedPlugin.of(plugin)
@@ -119,8 +119,8 @@ def _key(kind: str, choice: Choice) -> str:
 
 
 def _is_provided(known: PlannedPlugin, kind: str, choice: Choice) -> bool:
-    """Whether it is what is installed today under this name. Raises what `create` would raise for a
-    name that nobody has, or several.
+    """Return whether it is what is installed today under this name. Raises what `create` would
+    raise for a name that nobody has, or several.
     """
     entry, record = find(kind, choice.name), known.record
     return (known.kind, known.found_as, known.sources.module) == (
@@ -135,8 +135,8 @@ def _is_provided(known: PlannedPlugin, kind: str, choice: Choice) -> bool:
 
 
 def _can_be_known(plugin: Plugin) -> bool:
-    """Whether it is registered, and what a plan needs to know of it hangs on no other file, such as
-    one that a parameter names.
+    """Return whether it is registered, and what a plan needs to know of it hangs on no other file,
+    such as one that a parameter names.
     """
     values = (
         getattr(plugin, name) for name in type(plugin).model_fields if name not in plugin.aside
@@ -145,7 +145,7 @@ def _can_be_known(plugin: Plugin) -> bool:
 
 
 def _installed() -> list[str]:
-    """Names and versions of the distributions, as the folders of their metadata are called."""
+    """Return names and versions of the distributions, as the folders of their metadata are called."""
     found: set[str] = set()
     for place in filter(None, sys.path):
         with suppress(OSError):
@@ -155,14 +155,14 @@ def _installed() -> list[str]:
 
 
 def _sources() -> dict[str, str]:
-    """Digests of the sources of benchbd and of all packages that provide plugins, by path."""
+    """Return digests of the sources of benchbd and of all packages that provide plugins, by path."""
     targets = (entry.target for kind in KINDS_PLANNED for entry in entries(kind))
     packages = {"benchbd", *(target.partition(":")[0].partition(".")[0] for target in targets)}
     return {str(file): file_digest(file) for name in sorted(packages) for file in _files(name)}
 
 
 def _files(package: str) -> Iterator[Path]:
-    """The sources of a package, or the file of a module without one; nothing of it is run."""
+    """Yield the sources of a package, or the file of a module without one; nothing of it is run."""
     spec = importlib.util.find_spec(package)
     if spec is None:
         return

@@ -44,7 +44,7 @@ class Leftover:
         return cls(kind, path, sum(_size(file) for file in _files_in(path)))
 
     def remove(self) -> bool:
-        """Whether it could be taken away; a record that is being worked on stays."""
+        """Return whether it could be taken away; a record that is being worked on stays."""
         try:
             if self.kind == "record":
                 with claim(claim_path(self.path)):
@@ -96,23 +96,23 @@ def leading(records: Path, results: Path, controller: str) -> Iterator[None]:
 
 
 def left_by_the_dead(records: Path, results: Path, ending: str = "") -> Iterator[Leftover]:
-    """Claims, specs and temporary files, which nobody who lives looks at; with the specs of the
-    controller that is `ending`.
+    """Yield claims, specs and temporary files, which nobody who lives looks at; with the specs of
+    the controller that is `ending`.
     """
     specs = stale_specs(records, ending)
     return chain(dead_claims(records), specs, dead_temporaries(records, results))
 
 
 def dead_claims(records: Path) -> Iterator[Leftover]:
-    """Claims on work whose owner has died, and of controllers that have."""
+    """Yield claims on work whose owner has died, and of controllers that have."""
     for path in chain(_named(records, ".claim"), presences(records)):
         if not is_held(path):
             yield Leftover.of("claim", path)
 
 
 def stale_specs(records: Path, ending: str = "") -> Iterator[Leftover]:
-    """Specs of controllers that are gone, unless their stage is still at work, and all of the one
-    that is `ending`.
+    """Yield specs of controllers that are gone, unless their stage is still at work, and all of the
+    one that is `ending`.
     """
     for path in _named(records, "*.json"):
         controller = controller_of(path)
@@ -124,14 +124,16 @@ def stale_specs(records: Path, ending: str = "") -> Iterator[Leftover]:
 
 
 def dead_temporaries(*folders: Path) -> Iterator[Leftover]:
-    """Files that were not written to their end and whose writer is dead: seen to be, or silent."""
+    """Yield files that were not written to their end and whose writer is dead: seen to be, or
+    silent.
+    """
     for path in chain.from_iterable(map(_files_in, folders)):
         if is_temporary(path) and _is_dead(path):
             yield Leftover.of("temporary file", path)
 
 
 def remembered_work(records: Path) -> Iterator[Leftover]:
-    """What is kept to be found again, such as surrogates; it is made anew where it is missed."""
+    """Yield what is kept to be found again, such as surrogates; it is made anew where it is missed."""
     folder = records / REMEMBERED_FOLDER
     for path in sorted(folder.glob("*.pt")):
         if not is_held(folder / f".{path.name}.claim"):
@@ -139,7 +141,7 @@ def remembered_work(records: Path) -> Iterator[Leftover]:
 
 
 def unknown_records(records: Path, known: KnownWork) -> Iterator[Leftover]:
-    """Attacked models, and defenses of those that are known, that belong to no known cell."""
+    """Yield attacked models, and defenses of those that are known, that belong to no known cell."""
     for manifest in sorted(records.glob(f"*/{MANIFEST}")):
         if _key_in(manifest) not in known.attacks:
             yield from _unless_worked_on(manifest.parent)
@@ -155,7 +157,7 @@ def _unless_worked_on(folder: Path) -> Iterator[Leftover]:
 
 
 def _is_worked_on(folder: Path, beside: Path | None = None) -> bool:
-    """Whether a claim is held in the folder or below it, `beside` one that is our own."""
+    """Return whether a claim is held in the folder or below it, `beside` one that is our own."""
     return any(is_held(path) for path in folder.rglob(".claim") if path != beside)
 
 
@@ -171,7 +173,7 @@ def _is_dead(path: Path) -> bool:
 
 
 def _key_in(path: Path) -> str | None:
-    """The key in a manifest or a cell; None, which is no key, where it cannot be read."""
+    """Return the key in a manifest or a cell; None, which is no key, where it cannot be read."""
     try:
         return str(read_json(path)["key"])
     except (RecordError, LookupError, TypeError):
@@ -179,13 +181,13 @@ def _key_in(path: Path) -> str | None:
 
 
 def _named(records: Path, pattern: str) -> Iterator[Path]:
-    """Files in the folders of attacked models and of their defenses."""
+    """Yield files in the folders of attacked models and of their defenses."""
     yield from records.glob(f"*/{pattern}")
     yield from records.glob(f"*/defense/*/{pattern}")
 
 
 def _files_in(path: Path) -> Iterator[Path]:
-    """A file, or all files below a folder; links are not followed."""
+    """Yield a file, or all files below a folder; links are not followed."""
     if not path.is_dir():
         yield path
     for place, _, names in os.walk(path):

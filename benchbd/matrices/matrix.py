@@ -41,7 +41,7 @@ class Matrix(PlannedMatrix):
     controller: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def limits(self, seconds: float | None, gib: float | None) -> Limits:
-        """What a stage may use: `seconds`, else what the protocol says; `gib` of memory."""
+        """Return what a stage may use: `seconds`, else what the protocol says; `gib` of memory."""
         return Limits(
             seconds=self.protocol.time_limit if seconds is None else seconds,
             memory=None if gib is None else round(gib * 2**30),
@@ -78,7 +78,9 @@ class Matrix(PlannedMatrix):
             scheduler.run(self._tasks(progress))
 
     def _tasks(self, progress: Progress) -> list[Task]:
-        """One task per attacked model that something is missing of; its defenses follow from it."""
+        """Return one task per attacked model that something is missing of; its defenses follow from
+        it.
+        """
         wanted: dict[str, list[StoredState]] = defaultdict(list)
         for missing in self.todo():
             wanted[missing.planned.job.key].append(missing)
@@ -242,5 +244,5 @@ class Progress:
 
 
 def _replaced(cell: StoredState) -> str:
-    """The digest of what is stored of a cell that is to be made again."""
+    """Return the digest of what is stored of a cell that is to be made again."""
     return cell.stored.digest if cell.state == "again" and cell.stored is not None else ""

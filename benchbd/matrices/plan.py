@@ -105,7 +105,7 @@ class Selection:
 def plan(
     protocol: Protocol, selection: Selection | None = None, resolve: Resolve = by_class
 ) -> Iterator[PlannedCell]:
-    """All wanted cells, each once, those that share an attacked model together. Raises
+    """Yield all wanted cells, each once, those that share an attacked model together. Raises
     `ConfigError` or `PluginError`.
     """
     chosen = selection or Selection()
@@ -128,7 +128,7 @@ def plan(
 
 
 def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
-    """The protocol, joined by what was chosen and it does not name.
+    """Return the protocol, joined by what was chosen and it does not name.
 
     Raises `ConfigError` for a name that no plugin has either, and for a seed that would have no
     cells.
@@ -154,7 +154,7 @@ def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
 def _jobs(
     protocol: Protocol, chosen: Selection, resolve: Resolve
 ) -> Iterator[tuple[dict[str, Any], PlannedAttack]]:
-    """Every attacked model, with the coordinates by which rules speak of it."""
+    """Yield every attacked model, with the coordinates by which rules speak of it."""
     datasets = [(choice.called, resolve("dataset", choice)) for choice in protocol.datasets]
     models = [(choice.called, resolve("model", choice)) for choice in protocol.models]
     attacks = [
@@ -176,8 +176,8 @@ def _jobs(
 
 
 def _attacks(protocol: Protocol, choice: Choice, resolve: Resolve) -> Iterator[PlannedPlugin]:
-    """An attack once, or once for each poison ratio of the protocol; an attack that poisons nothing
-    stays as it is.
+    """Yield an attack once, or once for each poison ratio of the protocol; an attack that poisons
+    nothing stays as it is.
     """
     plain = resolve("attack", choice)
     if not protocol.poison_ratios or plain.poison_ratio == 0:
@@ -189,7 +189,7 @@ def _attacks(protocol: Protocol, choice: Choice, resolve: Resolve) -> Iterator[P
 
 
 def _excluded(job: PlannedAttack, defense: PlannedPlugin) -> str:
-    """Why a defense cannot apply to an attack of that family; known without running either."""
+    """Return why a defense cannot apply to an attack of that family; known without running either."""
     if defense.needs_poisoned_set and job.attack.controls_training:
         return (
             f"{job.attack.label} controls training itself and leaves no poisoned set for "

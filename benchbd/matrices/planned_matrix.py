@@ -81,20 +81,20 @@ class PlannedMatrix:
         return {name: self._attacked(job) for name, job in jobs.items()}
 
     def cells(self) -> list[Cell]:
-        """The stored cells of the plan, as they are now."""
+        """Return the stored cells of the plan, as they are now."""
         present = self.store.names(self.protocol.name)
         stored = (stored_state(s.planned, self.store, present).stored for s in self.standings)
         return [cell for cell in stored if cell is not None]
 
     def estimate(self) -> Estimate:
-        """The work left, judging by stored results."""
+        """Return the work left, judging by stored results."""
         todo = [stored_state.planned for stored_state in self.todo()]
         jobs = {cell.job.folder_name: cell.job for cell in todo}
         to_attack = [jobs[name] for name, attacked in self.attacked.items() if attacked.to_make]
         return Timings.of(self.standings).estimate(to_attack, todo)
 
     def folder_of(self, job: PlannedAttack) -> Path:
-        """Where the attacked model is stored, or will be."""
+        """Return where the attacked model is stored, or will be."""
         return self.records.absolute() / job.folder_name
 
     def _attacked(self, job: PlannedAttack) -> AttackState:

@@ -57,12 +57,12 @@ Resolve = Callable[[str, Choice], PlannedPlugin]
 
 
 def by_class(kind: str, choice: Choice) -> PlannedPlugin:
-    """What the plugin's class says. Raises `ConfigError` or `PluginError`."""
+    """Return what the plugin's class says. Raises `ConfigError` or `PluginError`."""
     return PlannedPlugin.of(create(kind, choice.name, choice.params))
 
 
 def _traits(plugin: Plugin) -> dict[str, Any]:
-    """What decides with which other plugins it meets in a cell."""
+    """Return what decides with which other plugins it meets in a cell."""
     # here, since these modules import torch, and what is known already is read without it
     from benchbd.attack.attack import Attack
     from benchbd.attack.training_controlled import TrainingControlledAttack

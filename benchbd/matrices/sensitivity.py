@@ -34,8 +34,8 @@ WHERE_NOT_HOW = frozenset({"ratio", "index"})
 
 
 def study(protocol: Protocol, attack: str, defense: str) -> Protocol:
-    """The protocol in which `defense` meets `attack` with every parameter varied in turn. Raises
-    `ConfigError`.
+    """Return the protocol in which `defense` meets `attack` with every parameter varied in turn.
+    Raises `ConfigError`.
     """
     given = protocol.params_of("defense", defense)
     plain = create("defense", defense, given)
@@ -57,7 +57,7 @@ def study(protocol: Protocol, attack: str, defense: str) -> Protocol:
 
 
 def variations(plugin: Plugin) -> Iterator[tuple[str, Any]]:
-    """Parameter and value, for every value but the plugin's own that the plugin accepts."""
+    """Yield parameter and value, for every value but the plugin's own that the plugin accepts."""
     for name, field in type(plugin).model_fields.items():
         own = getattr(plugin, name)
         for value in () if name in WHERE_NOT_HOW else _values(own, field):
@@ -66,8 +66,8 @@ def variations(plugin: Plugin) -> Iterator[tuple[str, Any]]:
 
 
 def _values(own: Any, field: FieldInfo) -> Iterable[Any]:
-    """Other values of a parameter, by its declared type and range; none of a kind that has no
-    neighbours.
+    """Return other values of a parameter, by its declared type and range; none of a kind that has
+    no neighbours.
     """
     if isinstance(own, bool):
         return (not own,)
@@ -123,7 +123,7 @@ class Stability:
 
 
 def stabilities(cells: Sequence[Cell], defense: Plugin) -> list[Stability]:
-    """What the cells of a study say of each parameter, the one that matters most first."""
+    """Return what the cells of a study say of each parameter, the one that matters most first."""
     by_value: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     own, values = [], {}
     for cell in cells:
@@ -168,7 +168,7 @@ def _point(parameter: str, value: Any, cells: Sequence[Cell]) -> SensitivityPoin
 
 
 def _changes(cell: Cell, own: Sequence[Cell]) -> Iterator[float]:
-    """Absolute changes of ACC and ASR against the cell of the same seed with the plugin's own
+    """Yield absolute changes of ACC and ASR against the cell of the same seed with the plugin's own
     values.
     """
     plain = next((other.metrics for other in own if other.cell.seed == cell.cell.seed), None)

@@ -33,8 +33,8 @@ class StoredState:
 def stored_state(
     planned: PlannedCell, store: ResultStore, present: Collection[str], rerun: Collection[str] = ()
 ) -> StoredState:
-    """How a cell stands. present: names of all stored results; rerun: statuses to do again, `stale`
-    among them.
+    """Return how a cell stands. present: names of all stored results; rerun: statuses to do again,
+    `stale` among them.
     """
     if planned.result_name not in present:
         return StoredState(

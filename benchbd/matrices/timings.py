@@ -34,7 +34,7 @@ class Timings:
 
     @classmethod
     def of(cls, standings: Iterable[StoredState]) -> Timings:
-        """The seconds of all stages of a plan that are stored and ended well."""
+        """Return the seconds of all stages of a plan that are stored and ended well."""
         known = cls()
         for job, defense, stored in (
             (s.planned.job, s.planned.defense, s.stored) for s in standings
@@ -50,7 +50,7 @@ class Timings:
         return known
 
     def estimate(self, attacks: Iterable[PlannedAttack], cells: Iterable[PlannedCell]) -> Estimate:
-        """How long these attacks and cells take."""
+        """Return how long these attacks and cells take."""
         times: list[tuple[PlannedPlugin, float | None]]
         times = [(job.attack, _expected(self.attacks, job.attack, job)) for job in attacks]
         times += [

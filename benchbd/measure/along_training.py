@@ -46,8 +46,8 @@ class Along:
         self._last = model, look(model), clean, attacked
 
     def predictions_of(self, model: nn.Module) -> tuple[Tensor, Tensor] | None:
-        """Predicted classes of the clean and the triggered images if `model` is what was looked at
-        last, unchanged since.
+        """Return predicted classes of the clean and the triggered images if `model` is what was
+        looked at last, unchanged since.
         """
         if self._last is None or self._last[0] is not model or self._last[1] != look(model):
             return None

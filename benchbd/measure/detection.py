@@ -11,7 +11,8 @@ FPR_POINTS = (0.01, 0.05, 0.10)
 
 
 def separation(good: Tensor, bad: Tensor) -> dict[str, float | None]:
-    """AUROC and TPR at 1, 5 and 10 % FPR of suspicion scores (N,) of good and (M,) of bad samples.
+    """Return AUROC and TPR at 1, 5 and 10 % FPR of suspicion scores (N,) of good and (M,) of bad
+    samples.
 
     Higher means more suspicious; all None when one side is empty.
     """
@@ -31,8 +32,8 @@ def separation(good: Tensor, bad: Tensor) -> dict[str, float | None]:
 
 
 def flagging(flagged: Tensor, bad: Tensor) -> dict[str, float | None]:
-    """TPR, FPR, precision and recall of a flag (N,) bool against the truth (N,) bool; None where
-    undefined.
+    """Return TPR, FPR, precision and recall of a flag (N,) bool against the truth (N,) bool; None
+    where undefined.
     """
     hits = int((flagged & bad).sum())
     total, positive, raised = len(bad), int(bad.sum()), int(flagged.sum())

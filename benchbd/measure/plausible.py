@@ -31,7 +31,7 @@ def doubts(
     attacked: bool,
     predictions: Tensor,
 ) -> tuple[str, ...]:
-    """What is strange about a defended model, and about the one that it was made from.
+    """Return what is strange about a defended model, and about the one that it was made from.
 
     baseline: of the undefended model. attacked: whether anything was poisoned. predictions (N,): of
     the clean test images.

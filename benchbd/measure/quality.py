@@ -23,8 +23,8 @@ WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 
 
 def image_quality(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
-    """Figures for uint8 images (N, C, H, W) and their changed versions; None where there are none,
-    or nothing to say.
+    """Return figures for uint8 images (N, C, H, W) and their changed versions; None where there are
+    none, or nothing to say.
 
     `psnr` in decibels, None for images that are all unchanged; `ssim` up to 1; `linf` in levels of
     255; `lpips` or None.
@@ -43,7 +43,7 @@ def image_quality(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
 
 
 def ssim(first: Tensor, second: Tensor) -> float:
-    """Mean structural similarity of images (N, C, H, W) on the scale to 255."""
+    """Return mean structural similarity of images (N, C, H, W) on the scale to 255."""
     channels, size = first.shape[1], min(WINDOW, *first.shape[2:])
     offsets = torch.arange(size) - (size - 1) / 2
     line = torch.exp(-offsets.square() / (2 * SIGMA**2))

@@ -44,7 +44,9 @@ class Metrics(BaseModel):
 
     @classmethod
     def from_counts(cls, counts: Counts, baseline: Metrics | None = None) -> Metrics:
-        """The shares that the counts give; DER only beside a `baseline`, the undefended model."""
+        """Return the shares that the counts give; DER only beside a `baseline`, the undefended
+        model.
+        """
         assert counts.attack_hits + (counts.true_hits or 0) <= counts.triggered, (
             "ASR + RC cannot exceed 1"
         )
@@ -66,14 +68,14 @@ class Metrics(BaseModel):
 
 
 def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | None) -> float | None:
-    """DER against the undefended model; None without a baseline or without triggered images."""
+    """Return DER against the undefended model; None without a baseline or without triggered images."""
     if baseline is None or baseline.asr is None or asr is None:
         return None
     return (max(0.0, baseline.asr - asr) - max(0.0, baseline.acc - acc) + 1) / 2
 
 
 def percent(share: float | None) -> str:
-    """`97.2` for 0.9722; a dash for what could not be measured."""
+    """Return `97.2` for 0.9722; a dash for what could not be measured."""
     return "-" if share is None else f"{100 * share:.1f}"
 
 

@@ -19,8 +19,8 @@ COMPARED = ("acc", "asr", "rc")
 
 
 def stray_doubts(shares: Mapping[int, Mapping[str, float | None]]) -> Iterator[tuple[int, str]]:
-    """Seeds that lie far from their siblings, with the sentence that says so. shares: of each seed,
-    by metric, in [0, 1]; None where there was no image to ask.
+    """Yield seeds that lie far from their siblings, with the sentence that says so. shares: of each
+    seed, by metric, in [0, 1]; None where there was no image to ask.
     """
     for name in COMPARED:
         values = {
@@ -32,8 +32,8 @@ def stray_doubts(shares: Mapping[int, Mapping[str, float | None]]) -> Iterator[t
 
 
 def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
-    """Seeds whose value lies far from their siblings': beyond `FAR`, and three deviations (from the
-    MAD), of the median.
+    """Return seeds whose value lies far from their siblings': beyond `FAR`, and three deviations
+    (from the MAD), of the median.
     """
     if len(values) < 3:
         return ()

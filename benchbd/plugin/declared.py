@@ -50,7 +50,7 @@ class Declared(BaseModel):
 
     @classmethod
     def who(cls) -> str:
-        """Whose values they are, as errors say it."""
+        """Return whose values they are, as errors say it."""
         return cls.__name__
 
     def __init__(self, /, **values: Any) -> None:
@@ -75,24 +75,24 @@ class Declared(BaseModel):
 
     @classmethod
     def declared_name(cls, given: str) -> str:
-        """The name of the value that goes by `given`, which may be its spelling elsewhere."""
+        """Return the name of the value that goes by `given`, which may be its spelling elsewhere."""
         return next(
             (name for name, field in cls.model_fields.items() if field.alias == given), given
         )
 
     @classmethod
     def unknown(cls, name: str) -> str:
-        """What to tell somebody who gives a value that is not declared."""
+        """Return what to tell somebody who gives a value that is not declared."""
         return f"{cls.who()} has no value {name!r}{nearest(name, spellings(cls))}"
 
 
 def spellings(cls: type[Declared]) -> list[str]:
-    """The names of all values as a person writes them."""
+    """Return the names of all values as a person writes them."""
     return [field.alias or name for name, field in cls.model_fields.items()]
 
 
 def type_name(annotation: Any) -> str:
-    """A type the way a person writes it: `float`, `int or none`, `threshold|number`."""
+    """Return a type the way a person writes it: `float`, `int or none`, `threshold|number`."""
     if hasattr(annotation, "__metadata__"):  # limits and the like stand beside the type
         return type_name(annotation.__origin__)
     arguments = get_args(annotation)
@@ -111,7 +111,7 @@ def type_name(annotation: Any) -> str:
 
 
 def limits(field: FieldInfo) -> str:
-    """The range of a field in words, such as `>= 0, <= 1`; empty when it has none."""
+    """Return the range of a field in words, such as `>= 0, <= 1`; empty when it has none."""
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     return ", ".join(
         f"{sign} {getattr(bound, attribute):g}"
@@ -122,7 +122,7 @@ def limits(field: FieldInfo) -> str:
 
 
 def allows(field: FieldInfo, wanted: type) -> bool:
-    """Whether a value of the type `wanted` may stand in a field."""
+    """Return whether a value of the type `wanted` may stand in a field."""
     annotation = field.annotation
     return annotation is wanted or annotation is Any or wanted in get_args(annotation)
 

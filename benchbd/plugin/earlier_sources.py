@@ -37,8 +37,8 @@ Modules = dict[str, dict[str, Any]]
 
 
 def changed_sources(today: Iterable[PluginSources], provenance: Mapping[str, Any]) -> str:
-    """Which sources of plugins are not those with which something was made that is stored; empty
-    for none.
+    """Return which sources of plugins are not those with which something was made that is stored;
+    empty for none.
 
     Of what a result does not name nothing is known; those made before helpers were noted name the
     plugins' own files alone.
@@ -50,7 +50,8 @@ def changed_sources(today: Iterable[PluginSources], provenance: Mapping[str, Any
 
 
 def changed_sources_of(today: PluginSources, then: Mapping[str, str]) -> list[str]:
-    """The sources of a plugin that differ from those of `then`, digests by name, in what they give.
+    """Return the sources of a plugin that differ from those of `then`, digests by name, in what
+    they give.
 
     A source that `then` does not name counts as unchanged, since nothing is known of it.
     """
@@ -67,8 +68,8 @@ def _is_known(name: str, today: PluginSources, then: Mapping[str, str], earlier:
 
 @cache
 def earlier_sources(package: str) -> Modules:
-    """What a package says of its earlier sources, by module; nothing where it has no such file.
-    Raises `ConfigError` for a file that says something else.
+    """Return what a package says of its earlier sources, by module; nothing where it has no such
+    file. Raises `ConfigError` for a file that says something else.
     """
     path = package_file(package, EARLIER_SOURCES_FILE)
     content = load_yaml(path) if path else {}

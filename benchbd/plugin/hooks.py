@@ -107,7 +107,7 @@ class Observers:
                 self._manager.unregister(implementation.plugin)
 
     def complaints(self) -> list[str]:
-        """A paragraph for each observer that was switched off."""
+        """Return a paragraph for each observer that was switched off."""
         return [
             f"the observer {name} raised and was switched off:\n{trace}"
             for name, trace in self.switched_off.items()
@@ -115,7 +115,7 @@ class Observers:
 
 
 def observer_entries() -> list[PluginEntry]:
-    """All observers that packages register."""
+    """Return all observers that packages register."""
     return [
         PluginEntry("hooks", point.name, point.provider, point.version, point.value)
         for point in points().get(GROUP, ())

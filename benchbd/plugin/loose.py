@@ -29,8 +29,8 @@ VERSION_DIGITS = 12
 
 
 def file_entry(kind: str, name: str) -> PluginEntry:
-    """What is known of a plugin in a file without importing it. Raises `PluginNotFound` when there
-    is no such file.
+    """Return what is known of a plugin in a file without importing it. Raises `PluginNotFound` when
+    there is no such file.
     """
     path, class_name = path_of(name)
     target = f"{path}:{class_name}" if class_name else str(path)
@@ -38,7 +38,7 @@ def file_entry(kind: str, name: str) -> PluginEntry:
 
 
 def load_file(kind: str, name: str) -> type[Plugin]:
-    """The one class of that kind in the file, or the one named after the colon. Raises
+    """Return the one class of that kind in the file, or the one named after the colon. Raises
     `PluginError`.
     """
     path, class_name = path_of(name)
@@ -64,7 +64,7 @@ def load_file(kind: str, name: str) -> type[Plugin]:
 
 
 def named_in(name: str) -> type[Plugin]:
-    """The one class of a file, of whatever kind, or the one named after the colon. Raises
+    """Return the one class of a file, of whatever kind, or the one named after the colon. Raises
     `PluginError`.
     """
     path, class_name = path_of(name)
@@ -79,15 +79,15 @@ def named_in(name: str) -> type[Plugin]:
 
 
 def file_meant(name: str) -> str:
-    """The end of a message about an unknown name, when a file of that name lies in the current
-    folder; else empty.
+    """Return the end of a message about an unknown name, when a file of that name lies in the
+    current folder; else empty.
     """
     there = "/" not in name and Path(f"{name}.py").is_file()
     return f"; did you mean the file ./{name}.py? A file is named by its path" if there else ""
 
 
 def _held(path: Path, class_name: str) -> str:
-    """The end of a message: which plugins a file does hold."""
+    """Return the end of a message: which plugins a file does hold."""
     held = [f"{cls.__qualname__} ({cls.kind})" for cls in classes_in(path)]
     if not held:
         return "; write a class that derives from a family of benchbd.api"
@@ -117,8 +117,8 @@ def classes_in(path: Path) -> list[type[Plugin]]:
 
 
 def place_of(cls: type[Plugin]) -> str:
-    """The name under which a class that no package registers is found again, `file:class`; empty
-    when it has no file.
+    """Return the name under which a class that no package registers is found again, `file:class`;
+    empty when it has no file.
     """
     try:
         path = Path(inspect.getfile(cls)).resolve()
@@ -130,21 +130,21 @@ def place_of(cls: type[Plugin]) -> str:
 
 
 def is_imported(name: str) -> bool:
-    """Whether the file, with the content that it has now, was imported here because somebody named
-    or imported it.
+    """Return whether the file, with the content that it has now, was imported here because somebody
+    named or imported it.
     """
     path = path_of(name)[0]
     return _package(path) in sys.modules or _ordinary(path) is not None
 
 
 def digest(content: bytes) -> str:
-    """The digits that stand for the version of a file."""
+    """Return the digits that stand for the version of a file."""
     return hashlib.sha256(content).hexdigest()[:VERSION_DIGITS]
 
 
 def path_of(name: str) -> tuple[Path, str]:
-    """The file and the class that a name means. Raises `PluginNotFound` when there is
-    no such file.
+    """Return the file and the class that a name means. Raises `PluginNotFound` when there is no
+    such file.
     """
     file, colon, class_name = name.partition(".py:")
     path = Path(file + ".py" if colon else name).expanduser().resolve()
@@ -174,7 +174,9 @@ def _import(path: Path) -> ModuleType:
 
 
 def import_fault(error: BaseException) -> str:
-    """What a module raised when it was imported; a parameter without a type in words of our own."""
+    """Return what a module raised when it was imported; a parameter without a type in words of our
+    own.
+    """
     if getattr(error, "code", None) == "model-field-missing-annotation" and (
         named := re.search(r"'(\w+)'", str(error))
     ):
@@ -190,7 +192,9 @@ def _package(path: Path) -> str:
 
 
 def _ordinary(path: Path) -> ModuleType | None:
-    """The module that an ordinary import has made of this file, or the script that is running."""
+    """Return the module that an ordinary import has made of this file, or the script that is
+    running.
+    """
     for name, module in list(sys.modules.items()):
         if getattr(module, "__file__", None) == str(path) and not name.startswith(
             FILE_MODULE_PREFIX

@@ -34,7 +34,7 @@ EXAMPLE_COMMANDS = {
 
 
 def pages(provider: str) -> dict[str, str]:
-    """Pages by file name, `attack/NAME.md`, and `index.md`, of all plugins of a package."""
+    """Return pages by file name, `attack/NAME.md`, and `index.md`, of all plugins of a package."""
     mine = {
         kind: [entry for entry in entries(kind) if entry.provider == provider] for kind in KINDS
     }
@@ -45,7 +45,7 @@ def pages(provider: str) -> dict[str, str]:
 
 
 def page(entry: PluginEntry) -> str:
-    """The page of one plugin. Raises `PluginError` when it cannot be imported."""
+    """Return the page of one plugin. Raises `PluginError` when it cannot be imported."""
     cls = load(entry.kind, f"{entry.provider}/{entry.name}")
     parts = [
         f"# {entry.name}",
@@ -62,7 +62,7 @@ def page(entry: PluginEntry) -> str:
 
 
 def _command(entry: PluginEntry) -> str:
-    """How to use it; nothing for what only stands for something that was imported."""
+    """Return how to use it; nothing for what only stands for something that was imported."""
     if entry.card.get("role") == "imported":
         return ""
     given = " --set dataset.path=FOLDER" if "path" in entry.card.get("needs", ()) else ""
@@ -96,7 +96,7 @@ def _facts(card: dict[str, Any]) -> Iterator[str]:
 
 
 def parameter_table(cls: type[Plugin]) -> str:
-    """The hyper-parameters of a plugin as a table in Markdown."""
+    """Return the hyper-parameters of a plugin as a table in Markdown."""
     rows = []
     for name, field in cls.model_fields.items():
         default = field.get_default(call_default_factory=True)

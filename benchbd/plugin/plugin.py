@@ -145,8 +145,8 @@ class Plugin(Declared):
 
 
 def _called(cls: type[Plugin]) -> str:
-    """The name by which a person at the command line means a class: its own, or the file that it
-    was read from.
+    """Return the name by which a person at the command line means a class: its own, or the file
+    that it was read from.
     """
     if not cls.__module__.startswith(FILE_MODULE_PREFIX):
         return cls.name

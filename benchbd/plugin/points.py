@@ -46,7 +46,8 @@ class DeclaredPoint:
 
 @cache
 def points() -> dict[str, tuple[DeclaredPoint, ...]]:
-    """All entry points in groups of benchbd, by group; those that are switched off are left out.
+    """Return all entry points in groups of benchbd, by group; those that are switched off are left
+    out.
 
     `BENCHBD_DISABLE_PLUGINS=1` leaves the bundled ones alone, `BENCHBD_NO_PLUGIN` names some,
     separated by commas: by name, by kind.name, or by distribution.
@@ -61,7 +62,7 @@ def points() -> dict[str, tuple[DeclaredPoint, ...]]:
 
 
 def known_names() -> list[str]:
-    """All names by which something can be switched off, of what is switched off, too."""
+    """Return all names by which something can be switched off, of what is switched off, too."""
     return sorted(set().union(*(point.names for point in _all())))
 
 
@@ -89,7 +90,7 @@ def in_time(seconds: float) -> Iterator[None]:
 
 
 def import_seconds() -> float:
-    """How long the import of a plugin may take."""
+    """Return how long the import of a plugin may take."""
     with suppress(ValueError):
         return (
             float(os.environ["BENCHBD_IMPORT_SECONDS"])
@@ -100,7 +101,9 @@ def import_seconds() -> float:
 
 
 def _all() -> Iterator[DeclaredPoint]:
-    """A distribution that is found twice counts once, as for an import: the first on the path."""
+    """Yield a distribution that is found twice counts once, as for an import: the first on the
+    path.
+    """
     seen: set[str] = set()
     for distribution in distributions():
         listed = _declared(distribution)

@@ -20,7 +20,9 @@ from benchbd.plugin.registry import entries
 
 
 def entry_of(plugin: type[Plugin]) -> PluginEntry | None:
-    """The registered entry that leads to this very class; None for a class from a loose file."""
+    """Return the registered entry that leads to this very class; None for a class from a loose
+    file.
+    """
     target = f"{plugin.__module__}:{plugin.__qualname__}"
     return next((e for e in entries(plugin.kind) if e.target == target), None)
 
@@ -38,8 +40,8 @@ def provider_of(plugin: type[Plugin]) -> tuple[str, str]:
 
 
 def name_for(plugin: type[Plugin]) -> str:
-    """The name by which another process finds this very class: its name, `distribution/name` where
-    that is not unique, or its file.
+    """Return the name by which another process finds this very class: its name, `distribution/name`
+    where that is not unique, or its file.
     """
     entry = entry_of(plugin)
     if entry is None:
@@ -48,7 +50,7 @@ def name_for(plugin: type[Plugin]) -> str:
 
 
 def name_of(entry: PluginEntry) -> str:
-    """The name that leads to this entry and no other."""
+    """Return the name that leads to this entry and no other."""
     rivals = [e for e in entries(entry.kind) if e.name == entry.name]
     return entry.name if len(rivals) == 1 else f"{entry.provider}/{entry.name}"
 
@@ -66,7 +68,7 @@ class PluginSources:
 
 @cache
 def sources(plugin: type[Plugin]) -> PluginSources:
-    """What a plugin is written in today."""
+    """Return what a plugin is written in today."""
     files: dict[str, Path] = {}
     _collect(plugin.__module__, files)
     helpers = {
@@ -78,7 +80,7 @@ def sources(plugin: type[Plugin]) -> PluginSources:
 
 @cache
 def source_digest(plugin: type[Plugin]) -> str:
-    """sha256 of the file in which the class is written; empty when there is no such file."""
+    """Return sha256 of the file in which the class is written; empty when there is no such file."""
     try:
         return file_digest(Path(inspect.getfile(plugin)))
     except TypeError:
@@ -99,8 +101,8 @@ def _collect(module: str, files: dict[str, Path]) -> None:
 
 
 def _imported(module: str, file: Path) -> Iterator[str]:
-    """What a module imports, wherever in it that is written: names of modules, and of what may be
-    one.
+    """Yield what a module imports, wherever in it that is written: names of modules, and of what
+    may be one.
     """
     try:
         tree = ast.parse(file.read_bytes())
@@ -121,8 +123,8 @@ def _imported(module: str, file: Path) -> Iterator[str]:
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of a module, which need not be loaded; None for what is no module, or has no file of
-    Python.
+    """Return the file of a module, which need not be loaded; None for what is no module, or has no
+    file of Python.
     """
     try:
         spec = importlib.util.find_spec(module)
@@ -136,7 +138,7 @@ def _file_of(module: str) -> Path | None:
 
 
 def file_digest(file: Path) -> str:
-    """sha256 of a file; empty when it cannot be read."""
+    """Return sha256 of a file; empty when it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:

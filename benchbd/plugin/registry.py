@@ -55,7 +55,7 @@ class Broken:
 
 @cache
 def entries(kind: str) -> tuple[PluginEntry, ...]:
-    """All registered plugins of a kind, by name; nothing of them is imported."""
+    """Return all registered plugins of a kind, by name; nothing of them is imported."""
     return tuple(
         sorted(
             (_entry(kind, p) for p in points().get(f"benchbd.{kind}", ())),
@@ -71,8 +71,8 @@ def forget() -> None:
 
 
 def find(kind: str, name: str) -> PluginEntry:
-    """The entry called `name`, `distribution/name`, or that provides the prefix of `prefix:rest`;
-    or the file of that path.
+    """Return the entry called `name`, `distribution/name`, or that provides the prefix of
+    `prefix:rest`; or the file of that path.
 
     Raises `PluginNotFound` with the nearest name, and `PluginError` when two distributions claim
     one name.
@@ -111,7 +111,7 @@ def load(kind: type[Plugin] | str, name: str) -> type[Plugin]:
 
 
 def is_file(name: str) -> bool:
-    """Whether a name is the path of a file: `./my_defense.py`, `./my_defense.py:MyDefense`."""
+    """Return whether a name is the path of a file: `./my_defense.py`, `./my_defense.py:MyDefense`."""
     return name.endswith(".py") or ".py:" in name
 
 
@@ -153,7 +153,7 @@ def fault(entry: PluginEntry) -> Broken | None:
 
 
 def clashes(kind: str) -> list[Broken]:
-    """Names that several packages claim."""
+    """Return names that several packages claim."""
     by_name: dict[str, list[PluginEntry]] = defaultdict(list)
     for entry in entries(kind):
         by_name[entry.name].append(entry)
@@ -209,8 +209,8 @@ def _entry(kind: str, point: DeclaredPoint) -> PluginEntry:
 
 @cache
 def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """What a package's registry.yaml says of its plugins: kind -> name -> card. The package is not
-    run.
+    """Return what a package's registry.yaml says of its plugins: kind -> name -> card. The package
+    is not run.
 
     A registry file that cannot be read counts as absent; `benchbd check` is where its author hears
     of it.
@@ -220,7 +220,7 @@ def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def package_file(package: str, name: str) -> Path | None:
-    """The file of that name in a package's folder, or None; the package is not run."""
+    """Return the file of that name in a package's folder, or None; the package is not run."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -231,8 +231,8 @@ def package_file(package: str, name: str) -> Path | None:
 
 
 def catalogue_fault(package: str) -> str:
-    """Why the registry.yaml of a package, or a part of it, cannot be read; empty when it can, or
-    when there is none.
+    """Return why the registry.yaml of a package, or a part of it, cannot be read; empty when it
+    can, or when there is none.
     """
     path = package_file(package, CATALOGUE)
     content = _content(path) if path else {}
@@ -242,7 +242,7 @@ def catalogue_fault(package: str) -> str:
 
 
 def _content(path: Path) -> dict[str, Any] | str:
-    """What a registry file holds, or why it cannot be read."""
+    """Return what a registry file holds, or why it cannot be read."""
     try:
         content = load_yaml(path)
     except ConfigError as error:
@@ -266,7 +266,7 @@ def _read_catalogue(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _card(content: dict[Any, Any]) -> dict[str, Any]:
-    """The words of a card that are of their shape; `catalogue_fault` tells of the others."""
+    """Return the words of a card that are of their shape; `catalogue_fault` tells of the others."""
     return {word: value for word, value in content.items() if _has_shape(word, value)}
 
 

@@ -30,7 +30,7 @@ def require_signatures(cls: type[Any]) -> None:
 
 
 def missing_verbs(cls: type[Any], names: list[str]) -> str:
-    """What to write for verbs that a class lacks, with the nearest name that it does have."""
+    """Return what to write for verbs that a class lacks, with the nearest name that it does have."""
     wanted = ", ".join(f"`def {name}{_names(getattr(cls, name))}:`" for name in names)
     own = [name for name, value in vars(cls).items() if inspect.isfunction(value)]
     close = "".join(nearest(name, own) for name in names)
@@ -38,7 +38,7 @@ def missing_verbs(cls: type[Any], names: list[str]) -> str:
 
 
 def _overridden(cls: type[Any]) -> Iterator[tuple[str, Callable[..., Any], Callable[..., Any]]]:
-    """Name, method of the plugin, method of the core that it stands for."""
+    """Yield name, method of the plugin, method of the core that it stands for."""
     core = [base for base in cls.__mro__ if base.__module__.startswith(CORE_PREFIX)]
     names = {
         name
@@ -55,8 +55,8 @@ def _overridden(cls: type[Any]) -> Iterator[tuple[str, Callable[..., Any], Calla
 
 
 def _fault(found: inspect.Signature, expected: inspect.Signature) -> str:
-    """What is wrong with the parameters, in words. A name that begins with an underscore says that
-    it is not used.
+    """Return what is wrong with the parameters, in words. A name that begins with an underscore
+    says that it is not used.
     """
     given = list(found.parameters.values())
     if any(p.kind is p.VAR_POSITIONAL for p in given):
@@ -87,7 +87,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _names(function: Callable[..., Any]) -> str:
-    """A signature without its types: `(self, model, clean, rng)`."""
+    """Return a signature without its types: `(self, model, clean, rng)`."""
     stars: dict[object, str] = {
         inspect.Parameter.VAR_POSITIONAL: "*",
         inspect.Parameter.VAR_KEYWORD: "**",

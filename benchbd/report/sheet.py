@@ -63,8 +63,8 @@ def draw_sheet(result: AttackResult) -> None:
 
 
 def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
-    """A strip of few small images as PNG, one pixel for each of theirs: clean, below it triggered,
-    below it the change.
+    """Return a strip of few small images as PNG, one pixel for each of theirs: clean, below it
+    triggered, below it the change.
 
     Larger images are made smaller; None where there is no clean image to show above each, or no
     colour that a PNG knows.
@@ -94,8 +94,8 @@ def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
 
 
 def amplified(clean: Tensor, triggered: Tensor) -> tuple[Tensor, int]:
-    """The change around mid-grey, (N, C, H, W) uint8, made visible by a whole factor
-    from 1 to 32.
+    """Return the change around mid-grey, (N, C, H, W) uint8, made visible by a whole factor from 1
+    to 32.
     """
     change = triggered.int() - clean.int()
     largest = int(change.abs().max())
@@ -104,7 +104,7 @@ def amplified(clean: Tensor, triggered: Tensor) -> tuple[Tensor, int]:
 
 
 def _small(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) uint8 of at most `SMALL` pixels a side."""
+    """Return images (N, C, H, W) uint8 of at most `SMALL` pixels a side."""
     height, width = images.shape[2:]
     factor = max(height, width) / SMALL
     if factor <= 1:
@@ -114,8 +114,8 @@ def _small(images: Tensor) -> Tensor:
 
 
 def _spread(labels: Tensor) -> Tensor:
-    """Places of up to `IMAGES_SHOWN` images: the first of every class, then the second,
-    and so on.
+    """Return places of up to `IMAGES_SHOWN` images: the first of every class, then the second, and
+    so on.
     """
     turns: Counter[int] = Counter()
     order = []
@@ -126,7 +126,7 @@ def _spread(labels: Tensor) -> Tensor:
 
 
 def _titles(result: AttackResult, places: Tensor) -> list[str]:
-    """What each triggered image shows, and what the attack wants it to be taken for."""
+    """Return what each triggered image shows, and what the attack wants it to be taken for."""
     names, triggered = result.test.class_names, result.triggered
     labels = zip(
         triggered.true_labels[places].tolist(),
@@ -137,8 +137,8 @@ def _titles(result: AttackResult, places: Tensor) -> list[str]:
 
 
 def _strip(images: Tensor) -> numpy.ndarray[Any, Any]:
-    """(N, C, H, W) side by side with grey gaps, as matplotlib draws it: (H, N * (W + gap)), colours
-    last.
+    """Return (N, C, H, W) side by side with grey gaps, as matplotlib draws it: (H, N * (W + gap)),
+    colours last.
 
     One picture of all images is drawn many times faster than a picture of each.
     """
@@ -148,7 +148,7 @@ def _strip(images: Tensor) -> numpy.ndarray[Any, Any]:
 
 
 def _centres(images: Tensor) -> list[float]:
-    """Where the middle of each image is on the strip, in pixels."""
+    """Return where the middle of each image is on the strip, in pixels."""
     width = images.shape[3]
     return [place * (width + _gap(images)) + (width - 1) / 2 for place in range(len(images))]
 

@@ -49,7 +49,7 @@ class AttackSummary:
 
 
 def _header(attack: AttackResult, reused: bool) -> Text:
-    """One line on what was attacked, and whether the result was there already."""
+    """Return one line on what was attacked, and whether the result was there already."""
     manifest = attack.manifest
     counts = manifest.counts
     if manifest.imported is not None:
@@ -73,12 +73,14 @@ def _threads(manifest: Manifest) -> str:
 
 
 def _called(cell: Cell) -> str:
-    """The name of the defense, or, of one that was run elsewhere, the name that it has there."""
+    """Return the name of the defense, or, of one that was run elsewhere, the name that it has
+    there.
+    """
     return str(cell.cell.defense.params.get("called", cell.cell.defense.name))
 
 
 def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
-    """One line on a result that was made elsewhere."""
+    """Return one line on a result that was made elsewhere."""
     counts = manifest.counts
     text = Text()
     text.append(came["called"], style="bold")
@@ -91,8 +93,8 @@ def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
 def cells_table(
     attacked: Sequence[tuple[AttackSummary | None, Sequence[Cell]]], width: int = ROOM
 ) -> Table:
-    """The undefended model first, then one row per defense; counts in brackets where the width has
-    room for them. Rows of several attack results name attack and seed.
+    """Return the undefended model first, then one row per defense; counts in brackets where the
+    width has room for them. Rows of several attack results name attack and seed.
     """
     several = len(attacked) > 1
     shares = _counted if width >= ROOM + several * ROOM_FOR_NAMES else _shares
@@ -114,7 +116,7 @@ def cells_table(
 
 
 def _names(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """The attack and the seed that cells share."""
+    """Return the attack and the seed that cells share."""
     return (cells[0].cell.attack.label, str(cells[0].cell.seed)) if cells else ("", "")
 
 
@@ -127,7 +129,7 @@ def _row(cell: Cell, shares: Shares) -> tuple[str | Text, ...]:
 
 
 def failure(cell: Cell) -> str:
-    """Why a cell has no numbers; empty for one that has."""
+    """Return why a cell has no numbers; empty for one that has."""
     return (
         ""
         if cell.status.code == "ok"
@@ -136,7 +138,7 @@ def failure(cell: Cell) -> str:
 
 
 def plain(*parts: Table | Text | str, width: int = 100) -> str:
-    """Parts of the output one below the other, as text without colours."""
+    """Return parts of the output one below the other, as text without colours."""
     console = Console(
         file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False
     )
@@ -146,7 +148,7 @@ def plain(*parts: Table | Text | str, width: int = 100) -> str:
 
 
 def curve_table(cell: Cell) -> Table:
-    """The operating points of a sweep: what each tolerance costs and gains, before any
+    """Return the operating points of a sweep: what each tolerance costs and gains, before any
     fine-tuning.
     """
     axis = cell.curves[0].axis
@@ -195,7 +197,7 @@ def _counted(metrics: Metrics, counts: dict[str, Any]) -> tuple[str, str, str, s
 
 
 def unmeasured(attack: AttackResult) -> list[str]:
-    """What cannot be measured of this result, and why; a sentence each."""
+    """Return what cannot be measured of this result, and why; a sentence each."""
     missing = []
     if not len(attack.triggered):
         missing.append("ASR, RC and DER cannot be measured: there are no triggered images")

@@ -44,7 +44,7 @@ DISK_BLOCK_BYTES = 4096
 
 
 def attack_result(job: AttackJob, folder: Path, again: bool = False) -> tuple[AttackResult, bool]:
-    """The attack result of `job` in `folder`, made unless it is there; whether it was there
+    """Return the attack result of `job` in `folder`, made unless it is there; whether it was there
     already. again: make it although it is there.
 
     Raises `RecordError` when another job's result lies there or the folder cannot be written,
@@ -78,7 +78,7 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
 
 
 def _key_noted(folder: Path) -> str:
-    """The key of the result in a folder, whole or not; empty where there is none."""
+    """Return the key of the result in a folder, whole or not; empty where there is none."""
     try:
         return str(read_json(folder / MANIFEST)["key"])
     except (RecordError, LookupError, TypeError):
@@ -157,8 +157,8 @@ def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractCon
 def _backdoor(
     job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware
 ) -> tuple[Attack, PoisonedSet, Classifier, Along]:
-    """The prepared attack, the poisoned set, the backdoored model and what was measured while it
-    was trained.
+    """Return the prepared attack, the poisoned set, the backdoored model and what was measured
+    while it was trained.
     """
     seeds = Seeds(job.seed)
     numbers = itertools.count()
@@ -185,7 +185,9 @@ def _backdoor(
 def _train(
     attack: Attack, model: Classifier, poisoned: PoisonedSet, recipe: Recipe, rng: torch.Generator
 ) -> tuple[Attack, Classifier]:
-    """The trained victim, and the attack with the trigger that it may have learned on the way."""
+    """Return the trained victim, and the attack with the trigger that it may have learned on the
+    way.
+    """
     if not isinstance(attack, TrainingControlledAttack):
         fit(model, poisoned.as_seen(), recipe, rng, what=f"training on {attack.name}")
         return attack, model

@@ -22,15 +22,15 @@ from benchbd.running.status import status_of
 
 
 def about(attack: AttackResult, defense: Defense, prepared: Prepared) -> Coordinates:
-    """The cell in which the defense meets the attack result."""
+    """Return the cell in which the defense meets the attack result."""
     budget = attack.clean_budget(prepared.protocol.clean_budget)
     case = Case(attack, hardware(prepared.options.device), defense.name, budget)
     return coordinates(defense, case)
 
 
 def stored_before(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell | None:
-    """The cell where it is stored already: of this very attack result, made by the sources of
-    today, and whole.
+    """Return the cell where it is stored already: of this very attack result, made by the sources
+    of today, and whole.
     """
     if prepared.options.rerun is not None:
         return None
@@ -45,7 +45,7 @@ def stored_before(attack: AttackResult, defense: Defense, prepared: Prepared) ->
 
 
 def defend(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell:
-    """The cell of a defense, computed. One that fails says why."""
+    """Return the cell of a defense, computed. One that fails says why."""
     options, protocol = prepared.options, prepared.protocol
     try:
         return defense.against(
@@ -65,7 +65,7 @@ def defend(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell:
 
 
 def failed(cell: Coordinates, protocol: str, stage: str, error: Exception) -> Cell:
-    """A cell that gave no numbers. stage: attack or defense, in which the error came."""
+    """Return a cell that gave no numbers. stage: attack or defense, in which the error came."""
     expected = isinstance(error, NotApplicable | BenchbdError)  # explained by its message alone
     return Cell(
         schema=SCHEMA,

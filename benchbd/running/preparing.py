@@ -71,7 +71,7 @@ def prepare(options: RunOptions) -> Prepared:
 
 
 def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Path], ...]:
-    """Every attack at every seed, and where its result lies."""
+    """Return every attack at every seed, and where its result lies."""
     settings = options.settings
     attacks = _plugins(Attack, options.attack or (), protocol, settings)
     (model,) = _plugins(Model, [options.model or protocol.models[0].name], protocol, settings)
@@ -116,7 +116,7 @@ def _require_defenses_alone(options: RunOptions) -> None:
 def _plugins(
     kind: type[Family], names: Sequence[str], protocol: Protocol, settings: dict[str, Any]
 ) -> list[Family]:
-    """The named plugins, built from protocol and settings. A setting must fit at least one
+    """Return the named plugins, built from protocol and settings. A setting must fit at least one
     of them.
     """
     word = kind.kind
@@ -139,7 +139,7 @@ def _plugins(
 def _values(
     cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown: bool = False
 ) -> dict[str, Any]:
-    """The settings of one plugin; texts are read by the declared type."""
+    """Return the settings of one plugin; texts are read by the declared type."""
     values = {}
     for key, value in settings.items():
         owner, _, name = key.partition(".")
@@ -150,7 +150,7 @@ def _values(
 
 @kept_settings()
 def _load(kind: str, name: str) -> type[Plugin]:
-    """The class of a plugin, with nothing set otherwise by its import."""
+    """Return the class of a plugin, with nothing set otherwise by its import."""
     return load(kind, name)
 
 
@@ -171,7 +171,7 @@ def _require_kinds(settings: dict[str, Any]) -> None:
 
 
 def _folder_name(name: str) -> str:
-    """A name that stays inside the record folder."""
+    """Return a name that stays inside the record folder."""
     clean = name.replace("/", "_").replace(":", "_")
     if clean in ("", ".", "..") or "\x00" in clean:
         raise ConfigError(f"cannot name a result {name!r}; use letters, digits, dots and dashes")

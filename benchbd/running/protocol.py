@@ -87,7 +87,7 @@ class Rule(Part):
     table: str = ""
 
     def fits(self, **coordinates: Any) -> bool:
-        """Whether a cell agrees in the coordinates that are given."""
+        """Return whether a cell agrees in the coordinates that are given."""
         return all(
             value in allowed
             for name, value in coordinates.items()
@@ -122,8 +122,8 @@ class Protocol(Part):
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        """A rule that speaks of nothing in the protocol is a slip of the pen, and so is a table of
-        what is left out.
+        """Return a rule that speaks of nothing in the protocol is a slip of the pen, and so is a
+        table of what is left out.
         """
         for rule in self.exclude:
             if rule.table:
@@ -158,12 +158,12 @@ class Protocol(Part):
         return {**known, "seed": self.seeds, **ratios}
 
     def wants(self, **coordinates: Any) -> bool:
-        """Whether the rules let a cell in."""
+        """Return whether the rules let a cell in."""
         included = not self.include or any(rule.fits(**coordinates) for rule in self.include)
         return included and not any(rule.fits(**coordinates) for rule in self.exclude)
 
     def joined(self, kind: str, name: str) -> Protocol:
-        """The protocol with a newcomer, an attack or a defense that it does not name, at its
+        """Return the protocol with a newcomer, an attack or a defense that it does not name, at its
         defaults.
 
         It joins every include rule that lists several of its kind; a single name is meant for that
@@ -197,14 +197,18 @@ class Protocol(Part):
         }
 
     def params_of(self, kind: str, name: str) -> dict[str, Any]:
-        """The parameters that the protocol sets for a plugin; none where it does not mention it."""
+        """Return the parameters that the protocol sets for a plugin; none where it does not mention
+        it.
+        """
         return next(
             (dict(choice.params) for choice in self.choices[kind] if choice.name == name), {}
         )
 
 
 def load_protocol(name: str | Path) -> Protocol:
-    """The protocol in the file `name`, or the bundled one of that name. Raises `ConfigError`."""
+    """Return the protocol in the file `name`, or the bundled one of that name. Raises
+    `ConfigError`.
+    """
     given = Path(name)
     path = given if given.suffix in (".yaml", ".yml") else _known().get(str(name))
     if path is None:
@@ -217,13 +221,13 @@ def load_protocol(name: str | Path) -> Protocol:
 
 
 def known_protocols() -> list[str]:
-    """The names that `load_protocol` knows."""
+    """Return the names that `load_protocol` knows."""
     return sorted(_known())
 
 
 def stored_protocol(identity: str) -> Protocol | None:
-    """The protocol with that name and version among those that `load_protocol` knows by name; no
-    path is followed.
+    """Return the protocol with that name and version among those that `load_protocol` knows by
+    name; no path is followed.
     """
     path = _known().get(identity.rpartition("@")[0])
     found = parse_protocol(read_yaml(path), str(path)) if path else None
@@ -231,15 +235,15 @@ def stored_protocol(identity: str) -> Protocol | None:
 
 
 def parse_protocol(content: dict[str, Any], where: str) -> Protocol:
-    """A protocol from the content of a file. Unknown keys and values of another type
-    are refused.
+    """Return a protocol from the content of a file. Unknown keys and values of another type are
+    refused.
     """
     return parse(Protocol, content, where)
 
 
 def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
-    """The typed content of a file. Raises `ConfigError` that names the place, and the key that was
-    meant.
+    """Return the typed content of a file. Raises `ConfigError` that names the place, and the key
+    that was meant.
     """
     try:
         return kind(**content)
@@ -264,7 +268,7 @@ def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
 
 
 def _nearest_key(part: type[BaseModel], place: tuple[int | str, ...]) -> str:
-    """The end of a message: the key that was meant at that place."""
+    """Return the end of a message: the key that was meant at that place."""
     for step in place[:-1]:
         annotations = {
             field.alias or name: field.annotation for name, field in part.model_fields.items()
@@ -276,13 +280,13 @@ def _nearest_key(part: type[BaseModel], place: tuple[int | str, ...]) -> str:
 
 
 def _part_in(annotation: Any) -> type[BaseModel] | None:
-    """The part that a list or a table of that type is of."""
+    """Return the part that a list or a table of that type is of."""
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return annotation
     return next((part for inner in get_args(annotation) if (part := _part_in(inner))), None)
 
 
 def _known() -> dict[str, Path]:
-    """Protocols by name: those of the current folder's leaderboard over the bundled ones."""
+    """Return protocols by name: those of the current folder's leaderboard over the bundled ones."""
     folders = (Path(__file__).parents[1] / "protocols", Path("leaderboard/protocols"))
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}

@@ -110,11 +110,11 @@ class Run:
         return tuple(cell for each in self.attacked for cell in each.cells)
 
     def frame(self) -> DataFrame:
-        """The cells as a pandas table, one row each."""
+        """Return the cells as a pandas table, one row each."""
         return frame(self.cells)
 
     def __repr__(self) -> str:
-        """The table that `benchbd run` prints."""
+        """Return the table that `benchbd run` prints."""
         shown = [each.undefended for each in self.attacked if each.undefended]
         return plain(
             *(each.header for each in shown),
@@ -144,7 +144,7 @@ def execute(prepared: Prepared, observers: Observers, say: Say = lambda _: None)
 
 
 def _threads(prepared: Prepared, ingredients: Ingredients, what: str, say: Say) -> int:
-    """The cores to compute with, said with what will be computed."""
+    """Return the cores to compute with, said with what will be computed."""
     count, about = prepared.threads(ingredients), ingredients
     names = f"{about.attack.name} on {about.dataset.name}, {about.model.label}, seed {about.seed}"
     say(f"{names}: {what}, on {count} thread{'s' * (count > 1)}")
@@ -154,7 +154,7 @@ def _threads(prepared: Prepared, ingredients: Ingredients, what: str, say: Say) 
 def _attacked(
     job: AttackJob, folder: Path, prepared: Prepared, observers: Observers, say: Say
 ) -> Attacked:
-    """One attack at one seed and its defenses."""
+    """Return one attack at one seed and its defenses."""
     again = prepared.options.rerun == "attack"
     there = not again and (folder / ATTACK_FILE).is_file()
     what = "stored attack result" if there else "attacking"
@@ -189,7 +189,7 @@ def _defended(
     observers: Observers,
     say: Say,
 ) -> Attacked:
-    """An attack result and its defenses. stale: which of its sources have changed since."""
+    """Return an attack result and its defenses. stale: which of its sources have changed since."""
     cells, stored = [], set()
     for defense in prepared.defenses:
         cell = stored_before(attack, defense, prepared)
@@ -206,7 +206,7 @@ def _defended(
 def _watched(
     attack: AttackResult, defense: Defense, prepared: Prepared, observers: Observers
 ) -> Cell:
-    """The cell of a defense, computed before the eyes of the observers."""
+    """Return the cell of a defense, computed before the eyes of the observers."""
     observers.tell(
         "cell_started", attack=attack.manifest.attack.name, defense=defense.name, seed=attack.seed
     )
@@ -229,7 +229,7 @@ def _require_as_named(attack: AttackResult, options: RunOptions) -> None:
 
 
 def _called(kind: str, given: str) -> str:
-    """The plugin's own name for itself, with the variant of a provider that was asked for."""
+    """Return the plugin's own name for itself, with the variant of a provider that was asked for."""
     name, variant = load(kind, given).name, "" if is_file(given) else given.partition(":")[2]
     return f"{name}:{variant}" if variant else name
 

@@ -7,7 +7,7 @@ from benchbd.record.cell import StatusCode
 
 
 def status_of(error: BaseException) -> StatusCode:
-    """The status of a piece of work that ended with `error`."""
+    """Return the status of a piece of work that ended with `error`."""
     if isinstance(error, NotApplicable):
         return "n/a"
     if isinstance(error, Diverged):

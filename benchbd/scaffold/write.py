@@ -31,7 +31,9 @@ def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
 
 
 def write_package(kind: str, name: str, folder: Path) -> list[Path]:
-    """A distribution `benchbd-<name>` in a folder of that name: plugin, card, test, README, CI."""
+    """Return a distribution `benchbd-<name>` in a folder of that name: plugin, card, test, README,
+    CI.
+    """
     words = _words(kind, name) | {"module": f"benchbd_{name}.{name}"}
     root = folder / f"benchbd-{name.replace('_', '-')}"
     inside = root / "src" / f"benchbd_{name}"
@@ -50,7 +52,7 @@ def write_package(kind: str, name: str, folder: Path) -> list[Path]:
 
 
 def _words(kind: str, name: str) -> dict[str, str]:
-    """What stands in the templates, from a name that is one."""
+    """Return what stands in the templates, from a name that is one."""
     if not PACKAGE_NAME.fullmatch(name):
         raise ConfigError(
             f"expected a name of small letters, digits and underscores, such as my_{kind}, got "

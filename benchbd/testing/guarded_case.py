@@ -67,8 +67,8 @@ class _Guarded:
 
 
 def _within_core(reader: FrameType) -> bool:
-    """Whether all who wait for this read, from the reader out to the nearest door, belong to the
-    core.
+    """Return whether all who wait for this read, from the reader out to the nearest door, belong to
+    the core.
     """
     return all(
         name.startswith(CORE_MODULES)
@@ -77,7 +77,7 @@ def _within_core(reader: FrameType) -> bool:
 
 
 def _waiting(frame: FrameType | None) -> Iterator[str]:
-    """The modules on the stack, from the inside out."""
+    """Yield the modules on the stack, from the inside out."""
     while frame is not None:
         yield frame.f_globals.get("__name__", "")
         frame = frame.f_back

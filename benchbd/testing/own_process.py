@@ -19,7 +19,7 @@ from benchbd.testing.subject import Subject
 def apart(
     subject: Subject, program: str, doing: str, patience: int, *words: str
 ) -> tuple[dict[str, Any], str]:
-    """The facts that a Python `program` finds out, in an empty folder, and what it prints.
+    """Return the facts that a Python `program` finds out, in an empty folder, and what it prints.
 
     Its arguments are the file for its facts, in JSON, the plugin's kind and name, and `words`.
     Raises `RuleBroken` when it does not come to an end within `patience` seconds, in the words that

@@ -26,8 +26,8 @@ class Contract:
     expected_failures: Mapping[str, str]
 
     def cases(self, level: CheckLevel) -> list[Any]:
-        """One pytest parameter per plugin and check; a failure that was announced is a strict
-        xfail.
+        """Return one pytest parameter per plugin and check; a failure that was announced is a
+        strict xfail.
         """
         found = []
         for cls in self.plugins:

@@ -136,8 +136,8 @@ class _Far(Tensor):
 
 
 def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """What an operation gives, on the device where its tensors lie or where it is asked to put
-    them.
+    """Return what an operation gives, on the device where its tensors lie or where it is asked to
+    put them.
     """
     leaves = tree_leaves((args, kwargs))
     asked = kwargs.get("device")
@@ -182,7 +182,7 @@ def _require_one_device(func: Any, args: Any, leaves: list[Any]) -> None:
 
 
 def _comes_back(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
-    """Whether values are carried from the device to the CPU."""
+    """Return whether values are carried from the device to the CPU."""
     if func is _aten.copy_.default:
         return not _is_far(args[0])
     return (

@@ -48,5 +48,5 @@ class Result:
 
 
 def failures(results: Iterable[Result]) -> list[Result]:
-    """Those that did not come out as they should."""
+    """Return those that did not come out as they should."""
     return [result for result in results if result.status == "failed"]

@@ -25,7 +25,7 @@ def check_plugin(
     settings: Mapping[str, Any] | None = None,
     expected_failures: Mapping[str, str] | None = None,
 ) -> list[Result]:
-    """One result per check of the plugin's family, up to `level`.
+    """Return one result per check of the plugin's family, up to `level`.
 
     settings: parameters to check it with. expected_failures: checks that it is known to fail, by
     name, with the reason; one of them that passes is reported as failed, so that the list does not
@@ -42,7 +42,7 @@ def check_plugin(
 
 
 def checks_for(cls: type[Plugin], level: CheckLevel) -> list[Check]:
-    """The checks of a plugin's family, up to a level."""
+    """Return the checks of a plugin's family, up to a level."""
     allowed = LEVELS[: LEVELS.index(level) + 1]
     return [check for check in CHECKS if check.level in allowed and check.wants(cls)]
 
@@ -84,8 +84,8 @@ def run_check(check: Check, subject: Subject) -> Result:
 
 
 def _strict(result: Result, reason: str | None) -> Result:
-    """A failure that was announced is expected; an announced failure that passes is none of ours to
-    hide.
+    """Return a failure that was announced is expected; an announced failure that passes is none of
+    ours to hide.
     """
     if reason is None or result.status not in ("failed", "passed"):
         return result

@@ -116,13 +116,13 @@ class Subject:
         return self.tried[0]
 
     def hand_over(self, poison_ratio: float = 0.2) -> VerbInputs:
-        """Fresh copies of what its verb is handed, where it was tried. Raises like `trial`."""
+        """Return fresh copies of what its verb is handed, where it was tried. Raises like `trial`."""
         return hand_over(self.architecture, poison_ratio)
 
 
 def quick(cls: type[Plugin]) -> dict[str, Any]:
-    """Parameters by which a method is done in a moment: those that it states as `quick`, and small
-    counts.
+    """Return parameters by which a method is done in a moment: those that it states as `quick`, and
+    small counts.
     """
     small = {}
     for name, spec in cls.model_fields.items():

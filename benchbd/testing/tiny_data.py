@@ -73,7 +73,7 @@ class Patch(PoisoningAttack):
 
 @cache
 def images(split: Split = "train") -> ImageSet:
-    """A split of the planted images, made once for a process. Never to be changed."""
+    """Return a split of the planted images, made once for a process. Never to be changed."""
     return Planted().load(split)
 
 
@@ -85,8 +85,8 @@ def builder(architecture: str = "residual", seed: int = 0) -> BuildModel:
 
 @cache
 def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> AttackResult:
-    """A model that has learned the planted images and, unless the ratio is 0, the patch. Never to
-    be changed.
+    """Return a model that has learned the planted images and, unless the ratio is 0, the patch.
+    Never to be changed.
     """
     job = AttackJob(
         Planted(),

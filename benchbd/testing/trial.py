@@ -67,7 +67,7 @@ class VerbInputs:
     rng: torch.Generator
 
     def images(self) -> dict[str, Tensor]:
-        """All images and labels that are handed over, by what to call them in a message."""
+        """Return all images and labels that are handed over, by what to call them in a message."""
         return {
             "the clean training images": self.clean.train.images,
             "the clean training labels": self.clean.train.labels,
@@ -99,8 +99,8 @@ class Trial:
 def hand_over(
     architecture: str = "residual", poison_ratio: float = 0.2, seed: int = 0
 ) -> VerbInputs:
-    """A backdoored model (a healthy one at ratio 0), the defender's budget, the training set as
-    seen, the test set.
+    """Return a backdoored model (a healthy one at ratio 0), the defender's budget, the training set
+    as seen, the test set.
     """
     attack, seeds = tiny_data.attack_result(architecture, poison_ratio), Seeds(seed)
     return VerbInputs(
@@ -150,12 +150,12 @@ def try_verb(plugin: Plugin, handed: VerbInputs) -> Trial:
 
 
 def answer_of(plugin: Plugin, handed: VerbInputs) -> Any:
-    """What the verb gives back; of an input detector, its suspicion of the test images."""
+    """Return what the verb gives back; of an input detector, its suspicion of the test images."""
     return next(verb for family, verb in _VERBS if isinstance(plugin, family))(plugin, handed)
 
 
 def prepared(attack: Attack, handed: VerbInputs) -> Attack:
-    """The attack with its trigger drawn, optimised or learned."""
+    """Return the attack with its trigger drawn, optimised or learned."""
     ready: Attack = _drawn(attack, handed)
     if isinstance(ready, TrainingControlledAttack):
         answer = ready.train(handed.build_model(), handed.train, handed.recipe, handed.rng)
@@ -192,7 +192,9 @@ _VERBS: list[tuple[type[Any], Callable[[Any, VerbInputs], Any]]] = [
 
 
 def build_somewhere(model: Model, num_classes: int) -> nn.Module:
-    """A network for the first shape that it takes. Raises `NotApplicable` when it takes none."""
+    """Return a network for the first shape that it takes. Raises `NotApplicable` when it takes
+    none.
+    """
     *others, last = tiny_data.SHAPES
     for shape in others:
         with suppress(NotApplicable):
@@ -201,7 +203,7 @@ def build_somewhere(model: Model, num_classes: int) -> nn.Module:
 
 
 def open_session(executor: Executor) -> Session:
-    """A session; an executor whose machines are not to be reached from here does not apply."""
+    """Return a session; an executor whose machines are not to be reached from here does not apply."""
     try:
         return executor.open(Limits())
     except ConfigError as error:
@@ -209,7 +211,7 @@ def open_session(executor: Executor) -> Session:
 
 
 def load_split(dataset: DataSet, split: Split) -> ImageSet:
-    """A split; a data set whose images are not on this machine does not apply here."""
+    """Return a split; a data set whose images are not on this machine does not apply here."""
     try:
         return dataset.load(split)
     except (DataError, ConfigError) as error:
@@ -245,7 +247,7 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _outline(model: nn.Module) -> dict[str, Any]:
-    """Modes, hooks and frozen parameters, of all modules."""
+    """Return modes, hooks and frozen parameters, of all modules."""
     return {
         "training mode": [module.training for module in model.modules()],
         "hooks": [[len(getattr(module, kind)) for kind in HOOKS] for module in model.modules()],
@@ -254,8 +256,8 @@ def _outline(model: nn.Module) -> dict[str, Any]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two answers of a verb are equal, bit for bit, wherever they hold tensors. Not a
-    number equals itself here.
+    """Return whether two answers of a verb are equal, bit for bit, wherever they hold tensors. Not
+    a number equals itself here.
     """
     if isinstance(first, Tensor):
         alike = first.shape == second.shape and first.dtype == second.dtype

@@ -38,22 +38,22 @@ class DataSet(Plugin, ABC):
 
     @abstractmethod
     def load(self, split: Split) -> ImageSet:
-        """One split: images uint8 (N, C, H, W), labels (N,) and the names of the classes. Two calls
-        give the same images.
+        """Return one split: images uint8 (N, C, H, W), labels (N,) and the names of the classes.
+        Two calls give the same images.
 
         A data set that is missing or broken raises `DataError` with what to do.
         """
 
     def beside(self, folder: Path) -> Self:
-        """This data set as it is for the result in `folder`. It is of concern only to a data set
-        whose images lie with the result; all others return themselves.
+        """Return this data set as it is for the result in `folder`. It is of concern only to a data
+        set whose images lie with the result; all others return themselves.
         """
         return self
 
 
 def data_dir() -> Path:
-    """The folder in which data sets lie: what the environment variable `BENCHBD_DATA` names, or
-    `data` in the current folder.
+    """Return the folder in which data sets lie: what the environment variable `BENCHBD_DATA` names,
+    or `data` in the current folder.
 
     >>> data_dir().name
     'data'

@@ -54,17 +54,17 @@ class Model(Plugin, ABC):
 
     @abstractmethod
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
-        """A fresh network for images of `image_shape` (C, H, W). Its method `features(images)`
-        takes normalised images (N, C, H, W) and gives (N, D), and its `head` is a `torch.nn.Linear`
-        from D to `num_classes`.
+        """Return a fresh network for images of `image_shape` (C, H, W). Its method
+        `features(images)` takes normalised images (N, C, H, W) and gives (N, D), and its `head` is
+        a `torch.nn.Linear` from D to `num_classes`.
 
         Raises `NotApplicable` for a shape that the architecture cannot take.
         """
 
     @classmethod
     def recognise(cls, name: str) -> Self | None:
-        """This architecture, if `name` is what another tool calls it; None for the name of anything
-        else.
+        """Return this architecture, if `name` is what another tool calls it; None for the name of
+        anything else.
         """
         return None
 
@@ -76,8 +76,8 @@ class Model(Plugin, ABC):
         return None
 
     def fitted(self, state: Mapping[str, Tensor]) -> Self:
-        """This model with those parameters that fit the shapes of the tensors in `state`, the
-        weights of another implementation.
+        """Return this model with those parameters that fit the shapes of the tensors in `state`,
+        the weights of another implementation.
         """
         return self
 
@@ -88,14 +88,14 @@ class Model(Plugin, ABC):
         return {name: name for name in network.state_dict()}
 
     def flattened(self, image_shape: ImageShape) -> dict[str, ImageShape]:
-        """The linear layers that read a flattened map, by name, and the shape (C, H, W) of that
-        map.
+        """Return the linear layers that read a flattened map, by name, and the shape (C, H, W) of
+        that map.
         """
         return {}
 
     def classifier(self, train: ImageSet, seed: int) -> Classifier:
-        """A freshly initialised classifier for images like those of `train`, normalised by their
-        statistics. Its weights are drawn from `seed`.
+        """Return a freshly initialised classifier for images like those of `train`, normalised by
+        their statistics. Its weights are drawn from `seed`.
 
         Raises `ContractBroken` when the network lacks `features` or `head`.
         """
@@ -121,8 +121,8 @@ class Model(Plugin, ABC):
         std: tuple[float, ...],
         seed: int = 0,
     ) -> Classifier:
-        """A classifier for that many classes and that shape, normalised by `mean` and `std` per
-        channel. Its weights are drawn from `seed`; `load_state_dict` replaces them by what was
+        """Return a classifier for that many classes and that shape, normalised by `mean` and `std`
+        per channel. Its weights are drawn from `seed`; `load_state_dict` replaces them by what was
         stored.
 
         Raises `ContractBroken` when the network lacks `features` or `head`.

@@ -62,7 +62,7 @@ class Bars(Part):
     defended: Bar
 
     def of(self, defense: str) -> Bar:
-        """The bar for the numbers of a defense."""
+        """Return the bar for the numbers of a defense."""
         return self.undefended if defense == UNDEFENDED else self.defended
 
 
@@ -129,7 +129,7 @@ class Published(Part):
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        """A target or a mark that nothing explains is a slip of the pen."""
+        """Return a target or a mark that nothing explains is a slip of the pen."""
         marks = {
             called.note: None
             for called in (*self.attacks.values(), *self.defenses.values())
@@ -151,7 +151,7 @@ class Published(Part):
 
 
 def load_published(place: Path) -> list[Published]:
-    """The tables of a file, or of all YAML files of a folder by name. Raises `ConfigError`."""
+    """Return the tables of a file, or of all YAML files of a folder by name. Raises `ConfigError`."""
     paths = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
     if not paths:
         raise ConfigError(

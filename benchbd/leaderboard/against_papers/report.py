@@ -53,8 +53,8 @@ CAUTION = (
 
 
 def to_page(tables: Sequence[Published], board: Board) -> str:
-    """The page about reproduction in Markdown: each table of published numbers held against the
-    board.
+    """Return the page about reproduction in Markdown: each table of published numbers held against
+    the board.
     """
     return "\n".join(_lines(tables, board)).rstrip("\n") + "\n"
 
@@ -82,7 +82,7 @@ def _lines(tables: Sequence[Published], board: Board) -> Iterator[str]:
 
 
 def summary(found: Sequence[Target]) -> str:
-    """How many targets ended how."""
+    """Return how many targets ended how."""
     counts = Counter(target.state for target in found)
     words = [
         f"{counts[state]} {state}"
@@ -131,7 +131,7 @@ def _bars(table: Published) -> Iterator[str]:
 
 
 def _cards(table: Published, found: Iterable[Target]) -> Iterator[str]:
-    """One table for each attack, in the order of the published ones."""
+    """Yield one table for each attack, in the order of the published ones."""
     mine = list(found)
     header = (
         *(
@@ -187,19 +187,19 @@ def _difference(published: float, here: Summary | None) -> str:
 
 
 def _seeds(entry: Pairing | None) -> str:
-    """`3/3`, with what speaks against them."""
+    """Return `3/3`, with what speaks against them."""
     return f"{entry.measured}/{entry.expected}{_marks(entry)}" if entry else NOTHING
 
 
 def _marks(entry: Pairing) -> str:
-    """`, stale` where the code has changed since, `, doubtful` where the board says why."""
+    """Return `, stale` where the code has changed since, `, doubtful` where the board says why."""
     return "".join(
         f", {mark}" for mark, set_ in (("stale", entry.stale), ("doubtful", entry.doubts)) if set_
     )
 
 
 def _beside(entries: Iterable[Pairing]) -> str:
-    """`70.1 / 94.4 (3 seeds)`, or how the cells ended; all variants if there are several."""
+    """Return `70.1 / 94.4 (3 seeds)`, or how the cells ended; all variants if there are several."""
     return "; ".join(map(_means, entries)) or NOTHING
 
 
@@ -217,8 +217,8 @@ def _means(entry: Pairing) -> str:
 
 
 def _asides(table: Published) -> Iterator[str]:
-    """What is done otherwise here, the marks of the published table, and what of it is
-    no target.
+    """Yield what is done otherwise here, the marks of the published table, and what of it is no
+    target.
     """
     methods = {**table.attacks, **table.defenses}
     differing = [
@@ -237,7 +237,9 @@ def _list(title: str, items: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _data(table: Published, found: Sequence[Target], board: Board) -> Iterator[str]:
-    """What the results are made of, by their own word, and which of them are of another setting."""
+    """Yield what the results are made of, by their own word, and which of them are of another
+    setting.
+    """
     yield from ("### The data", "", escape(table.data.about), "")
     yield from (f"Effect on ACC: {escape(table.data.effect_on_acc) or 'not measured'}.", "")
     own = [target.entry for target in found if target.entry]
@@ -258,7 +260,9 @@ def _data(table: Published, found: Sequence[Target], board: Board) -> Iterator[s
 
 
 def _made_of(table: Published, protocol: str, entries: Iterable[Pairing]) -> Iterator[str]:
-    """One line for each pair of training and test images that cells on this page were made of."""
+    """Yield one line for each pair of training and test images that cells on this page were made
+    of.
+    """
     made = Counter(
         tuple(row.made.get(f"{split} data", "")[:12] for split in ("train", "test"))
         for e in entries

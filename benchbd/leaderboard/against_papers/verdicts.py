@@ -74,7 +74,7 @@ class Target:
 
 
 def targets(table: Published, board: Board) -> list[Target]:
-    """All targets of a published table in its order."""
+    """Return all targets of a published table in its order."""
     return [
         _target(table, board, a, d, figures)
         for a, row in table.targets.items()
@@ -83,7 +83,7 @@ def targets(table: Published, board: Board) -> list[Target]:
 
 
 def fits(section: Section, setting: PaperSetting) -> bool:
-    """Whether a table of the board is of the setting, whatever it calls itself."""
+    """Return whether a table of the board is of the setting, whatever it calls itself."""
     where = section.where
     return (
         where.protocol == setting.protocol
@@ -95,7 +95,7 @@ def fits(section: Section, setting: PaperSetting) -> bool:
 
 
 def hold(metric: str, published: float, bar: float, summary: Summary) -> MetricVerdict:
-    """A published figure in percent against a summary of shares that has an interval."""
+    """Return a published figure in percent against a summary of shares that has an interval."""
     assert summary.low is not None and summary.high is not None
     above = _tidy(100 * summary.low - (published + bar))
     below = _tidy((published - bar) - 100 * summary.high)
@@ -105,7 +105,7 @@ def hold(metric: str, published: float, bar: float, summary: Summary) -> MetricV
 
 
 def difference(published: float, summary: Summary) -> float:
-    """The mean measured here minus what was published."""
+    """Return the mean measured here minus what was published."""
     return _tidy(100 * summary.mean - published)
 
 
@@ -134,8 +134,8 @@ def _target(table: Published, board: Board, attack: str, defense: str, figures: 
 def _judged(
     entry: Pairing, wanted: tuple[tuple[str, float, float], ...]
 ) -> tuple[tuple[MetricVerdict, ...], VerdictName, str]:
-    """Each metric held against its target where there are seeds enough, the state, and the verdict
-    in words.
+    """Return each metric held against its target where there are seeds enough, the state, and the
+    verdict in words.
     """
     summaries = [entry.metrics.get(metric) for metric, *_ in wanted]
     seeds = min(len(summary.values) if summary else 0 for summary in summaries)
@@ -164,8 +164,8 @@ def _judged(
 def _entries(
     sections: list[Section], attack: tuple[str, Any], defense: tuple[str, Any]
 ) -> tuple[Pairing, ...]:
-    """The entries of two methods, each of the newest version of their results that is there, and
-    once of several tables'.
+    """Return the entries of two methods, each of the newest version of their results that is there,
+    and once of several tables'.
     """
     found = list(_every(sections, attack, defense))
     newest = max((versions for versions, _ in found), default=None)
@@ -193,7 +193,7 @@ def _every(
 
 
 def _agrees(method: Method, name: str, params: dict[str, Any]) -> bool:
-    """Whether a method is benchbd's own of that name and has these parameters."""
+    """Return whether a method is benchbd's own of that name and has these parameters."""
     mine = (method.provider, method.name) == (BUNDLED_PROVIDER, name)
     return mine and all(
         name in method.params and method.params[name] == value for name, value in params.items()

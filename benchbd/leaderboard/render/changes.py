@@ -27,7 +27,7 @@ class Change:
 
 
 def differences(before: Path, after: Path) -> list[Change]:
-    """Changes from one board to another: each a leaderboard.json, its folder, or a folder of
+    """Return changes from one board to another: each a leaderboard.json, its folder, or a folder of
     results. Raises `RecordError`.
     """
     old, new = _cells(before), _cells(after)
@@ -78,7 +78,7 @@ def _change(
 
 
 def _words(cell: dict[str, Any]) -> str:
-    """`ACC 97.2 ASR 1.3 RC 95.0 DER 98.1`, or how the cell ended."""
+    """Return `ACC 97.2 ASR 1.3 RC 95.0 DER 98.1`, or how the cell ended."""
     if cell["code"] != "ok":
         return str(cell["code"])
     return " ".join(f"{name.upper()} {percent(cell['metrics'][name])}" for name in METRICS)

@@ -20,7 +20,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def records(board: Board) -> list[Record]:
-    """All records have the same columns; what was not measured is None."""
+    """Return all records have the same columns; what was not measured is None."""
     return [record for section in board.sections for record in _records(section)]
 
 
@@ -38,7 +38,7 @@ def to_csv(board: Board) -> str:
 
 
 def to_parquet(board: Board) -> bytes:
-    """The same as a Parquet file with typed columns."""
+    """Return the same as a Parquet file with typed columns."""
     import pyarrow
     import pyarrow.parquet
 

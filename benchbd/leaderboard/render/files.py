@@ -15,7 +15,7 @@ from benchbd.record.files import write_text
 
 
 def publication(board: Board) -> dict[str, str]:
-    """The content of each file by its name."""
+    """Return the content of each file by its name."""
     facts = document(board)
     return {
         "LEADERBOARD.md": to_markdown(board),
@@ -31,7 +31,7 @@ def publish(board: Board, folder: Path) -> list[Path]:
 
 
 def out_of_date(board: Board, folder: Path) -> list[Path]:
-    """Those of the files in `folder` that are missing or not what the results give."""
+    """Return those of the files in `folder` that are missing or not what the results give."""
     paths = {folder / name: text.encode() for name, text in publication(board).items()}
     return [
         path

@@ -53,8 +53,8 @@ _SOURCE_MAP = re.compile(r"^(//# sourceMappingURL=.*|/\*# sourceMappingURL=.*\*/
 
 
 def to_html(board: Board, facts: dict[str, Any]) -> str:
-    """The page of a board and its document. Everything from result files goes through autoescape,
-    or through `embedded`.
+    """Return the page of a board and its document. Everything from result files goes through
+    autoescape, or through `embedded`.
     """
     folder = FileSystemLoader(RENDER_FOLDER)
     environment = Environment(
@@ -81,8 +81,8 @@ def to_html(board: Board, facts: dict[str, Any]) -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON for a script element: without `<`, so that nothing inside can end the element or open
-    another.
+    """Return JSON for a script element: without `<`, so that nothing inside can end the element or
+    open another.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).replace(
         "<", "\\u003c"
@@ -91,7 +91,7 @@ def embedded(value: Any) -> str:
 
 @cache
 def library_script() -> str:
-    """The script of the charting library, as it stands in the page."""
+    """Return the script of the charting library, as it stands in the page."""
     return _without_source_map(
         (RENDER_FOLDER / "vendor" / f"{LIBRARY}.min.js").read_text(encoding="utf-8")
     )
@@ -99,14 +99,14 @@ def library_script() -> str:
 
 @cache
 def own_script() -> str:
-    """All own scripts as one function that sees nothing of the rest of the page's names."""
+    """Return all own scripts as one function that sees nothing of the rest of the page's names."""
     parts = [(RENDER_FOLDER / "web" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
 
 @cache
 def styles() -> str:
-    """The style sheets of the page, the charting library's first, as one."""
+    """Return the style sheets of the page, the charting library's first, as one."""
     library = _without_source_map(
         (RENDER_FOLDER / "vendor" / f"{LIBRARY}_simple.min.css").read_text(encoding="utf-8")
     )

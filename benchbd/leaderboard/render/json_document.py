@@ -37,17 +37,17 @@ def document(board: Board) -> dict[str, Any]:
 
 
 def to_json(board: Board) -> str:
-    """The board as the text of leaderboard.json."""
+    """Return the board as the text of leaderboard.json."""
     return dump(document(board))
 
 
 def dump(content: dict[str, Any]) -> str:
-    """A document as the text of leaderboard.json."""
+    """Return a document as the text of leaderboard.json."""
     return _lines(content) + "\n"
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A stored leaderboard.json. Raises `RecordError`."""
+    """Return a stored leaderboard.json. Raises `RecordError`."""
     content = read_json(path)
     if (
         not isinstance(content, dict)
@@ -94,7 +94,7 @@ def _cell(row: Row) -> dict[str, Any]:
 
 
 def _plain(facts: Any, *without: str) -> dict[str, Any]:
-    """A dataclass with dataclasses inside as plain values."""
+    """Return a dataclass with dataclasses inside as plain values."""
     return {
         f.name: _value(getattr(facts, f.name))
         for f in dataclasses.fields(facts)
@@ -111,8 +111,8 @@ def _value(value: Any) -> Any:
 
 
 def _lines(value: Any) -> str:
-    """JSON in which a table of tables takes one line for each, so that a change shows as a change
-    of few lines.
+    """Return JSON in which a table of tables takes one line for each, so that a change shows as a
+    change of few lines.
     """
     if isinstance(value, dict) and any(_is_long(each) for each in value.values()):
         return (

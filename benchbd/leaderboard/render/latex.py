@@ -27,7 +27,7 @@ _ESCAPES = str.maketrans(
 
 
 def to_latex(board: Board) -> str:
-    """One `table` environment for each headline table."""
+    """Return one `table` environment for each headline table."""
     tables = [
         (section.title, table) for section in board.sections for table in headline_tables(section)
     ]
@@ -51,5 +51,5 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is."""
+    """Return text that LaTeX prints as it is."""
     return one_line(text).translate(_ESCAPES)

@@ -23,8 +23,8 @@ _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def to_markdown(board: Board) -> str:
-    """The whole board: headline tables of each section, then every attack, then the files that were
-    not believed.
+    """Return the whole board: headline tables of each section, then every attack, then the files
+    that were not believed.
     """
     return "\n".join(_lines(board)) + "\n"
 
@@ -45,7 +45,7 @@ def _lines(board: Board) -> Iterator[str]:
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """Title, note and rows."""
+    """Yield title, note and rows."""
     yield from (f"### {escape(table.title)}", "")
     if table.note:
         yield from (escape(table.note), "")
@@ -54,5 +54,5 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def escape(text: str) -> str:
-    """Text that reads as itself in Markdown, on one line."""
+    """Return text that reads as itself in Markdown, on one line."""
     return _MARKS.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), one_line(text))

@@ -38,7 +38,7 @@ class Texts:
 
 
 def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
-    """The page's data, from the board and its document."""
+    """Return the page's data, from the board and its document."""
     texts = Texts()
     every_seed = _points(board) <= MAX_PAGE_POINTS
     sections = [
@@ -139,7 +139,7 @@ def _best(section: Section) -> dict[str, Any]:
 
 
 def _picture(section: Section, entries: tuple[Pairing, ...]) -> str:
-    """The path of an attack's strip of images under the results, if there is one."""
+    """Return the path of an attack's strip of images under the results, if there is one."""
     file = next(row.file for entry in entries for row in entry.cells)
     return f"{file.rpartition('/')[0].rpartition('/')[0]}/{strip_name(section.where.dataset.name)}"
 
@@ -181,8 +181,8 @@ def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
 
 
 def _summary(summary: Summary | None) -> Any:
-    """Mean and interval; of two seeds the mean and both values; a mean alone without either; 0 for
-    nothing.
+    """Return mean and interval; of two seeds the mean and both values; a mean alone without either;
+    0 for nothing.
     """
     if summary is None:
         return 0

@@ -55,7 +55,7 @@ class Table:
 
 
 def summary_line(board: Board) -> str:
-    """How much there is, and how much was not believed."""
+    """Return how much there is, and how much was not believed."""
     faults = f"; {_counted(len(board.faults), 'file')} not believed" if board.faults else ""
     return f"{_counted(board.cells, 'cell')} in {_counted(len(board.sections), 'table')}{faults}."
 
@@ -106,7 +106,7 @@ _HEADLINE = (
 
 
 def ranks(standing: Rank) -> str:
-    """`1-9`: the ranks that the tests leave open; of what is not ranked, its place."""
+    """Return `1-9`: the ranks that the tests leave open; of what is not ranked, its place."""
     return (
         standing.place
         if standing.ranks is None
@@ -115,7 +115,7 @@ def ranks(standing: Rank) -> str:
 
 
 def ranking_note(section: Section) -> str:
-    """What is averaged and tested, what is left out of it, and what it cannot show."""
+    """Return what is averaged and tested, what is left out of it, and what it cannot show."""
     threats = [attack for attack in section.attacks if attack.threat]
     sentences = [
         "Worst case and mean over attacks, each attack the mean of its seeds. Ranks are those "
@@ -185,7 +185,7 @@ def _matrix(section: Section) -> Table:
 
 
 def _short(entry: Pairing) -> str:
-    """What fits into a cell of the matrix."""
+    """Return what fits into a cell of the matrix."""
     if not entry.measured:
         return status(entry)
     asr = entry.metrics.get("asr")
@@ -198,7 +198,7 @@ def _short(entry: Pairing) -> str:
 
 
 def status(entry: Pairing) -> str:
-    """`ok`, `n/a`; with counts where not all cells ended alike, such as `ok 2, timeout 1`."""
+    """Return `ok`, `n/a`; with counts where not all cells ended alike, such as `ok 2, timeout 1`."""
     if len(entry.codes) == 1:
         return next(iter(entry.codes))
     return ", ".join(f"{code} {count}" for code, count in entry.codes.items())
@@ -255,7 +255,9 @@ def _detail_row(entry: Pairing, oracle: bool) -> tuple[str, ...]:
 
 
 def interval(summary: Summary | None) -> str:
-    """`97.2 [96.1, 98.0]`; both values of two seeds; the value alone where there is no interval."""
+    """Return `97.2 [96.1, 98.0]`; both values of two seeds; the value alone where there is no
+    interval.
+    """
     if summary is None:
         return "-"
     if summary.low is not None:
@@ -317,7 +319,7 @@ def _unmeasured(section: Section) -> Table:
 
 
 def _doubtful(section: Section) -> Table:
-    """A doubt about an attack stands in the cells of all its defenses, and here once."""
+    """Return a doubt about an attack stands in the cells of all its defenses, and here once."""
     named: dict[tuple[str, str], list[str]] = {}
     for entry in section.entries:
         for doubt in entry.doubts:

@@ -190,7 +190,7 @@ def stored_result_reloads(subject: Subject) -> None:
 
 
 def _ready(subject: Subject, fresh: bool = False) -> Attack:
-    """The attack with its trigger, made once per plugin unless a fresh one is wanted."""
+    """Return the attack with its trigger, made once per plugin unless a fresh one is wanted."""
     subject.trial  # noqa: B018 - raises where there is nothing to look at
     if fresh or "ready" not in subject.notes:
         subject.notes["ready"] = prepared(

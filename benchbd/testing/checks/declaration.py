@@ -88,8 +88,8 @@ def catalogue_matches_class(subject: Subject) -> None:
 
 
 def _placeholders(card: dict[str, Any]) -> str:
-    """What of a fresh card nobody has replaced: `Who: Title of the paper`, or the summary; empty
-    when nothing is left.
+    """Return what of a fresh card nobody has replaced: `Who: Title of the paper`, or the summary;
+    empty when nothing is left.
     """
     paper = card.get("paper")
     cited = [
@@ -184,14 +184,14 @@ def _built(subject: Subject) -> Plugin:
 
 
 def _word(name: str, value: Any) -> str:
-    """A parameter as a person types it."""
+    """Return a parameter as a person types it."""
     if value is None:
         return f"--{name}=none"
     return f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def _assigned(cls: type[Any]) -> dict[str, ast.expr]:
-    """What the class body assigns, as written."""
+    """Return what the class body assigns, as written."""
     try:
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     except (OSError, TypeError, SyntaxError, ValueError):

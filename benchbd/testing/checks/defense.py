@@ -159,15 +159,15 @@ def clean_model_survives(subject: Subject) -> None:
 
 
 def _model(answer: Any) -> Any:
-    """The model in an answer; a verdict may carry none."""
+    """Return the model in an answer; a verdict may carry none."""
     if isinstance(answer, Repaired | Learned):
         return answer.model
     return getattr(answer, "repaired", None) if not isinstance(answer, nn.Module) else answer
 
 
 def _responded(subject: Subject) -> tuple[GuardedCase, int]:
-    """The case after the defense has answered it by its own template, and how many clean samples it
-    says it took.
+    """Return the case after the defense has answered it by its own template, and how many clean
+    samples it says it took.
     """
     result = tiny_data.attack_result(subject.architecture)
     if "responded" not in subject.notes:

@@ -103,7 +103,7 @@ def high_means_suspicious(subject: Subject) -> None:
 
 
 def _separation(subject: Subject) -> float | None:
-    """AUROC of the suspicion on a planted backdoor."""
+    """Return AUROC of the suspicion on a planted backdoor."""
     attack, handed, plugin = (
         tiny_data.attack_result(subject.architecture),
         subject.hand_over(),

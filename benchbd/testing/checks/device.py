@@ -90,7 +90,7 @@ def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
 
 
 def _refusal(error: BaseException | None) -> RefusedByDevice | None:
-    """What a GPU would say: this error, or the one that it came of."""
+    """Return what a GPU would say: this error, or the one that it came of."""
     return (
         error
         if error is None or isinstance(error, RefusedByDevice)

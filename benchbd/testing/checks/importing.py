@@ -74,8 +74,8 @@ def import_changes_nothing(subject: Subject) -> None:
 
 
 def _imported(subject: Subject) -> dict[str, Any]:
-    """What importing did, watched once per plugin; where it failed, the first check that asks tells
-    of it.
+    """Return what importing did, watched once per plugin; where it failed, the first check that
+    asks tells of it.
     """
     if "imported" not in subject.notes:
         subject.notes["imported"] = None
