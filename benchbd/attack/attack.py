@@ -1,8 +1,9 @@
-"""The contract of attacks: what a trigger does to an image, whom it is aimed at, and how many are
-poisoned.
+"""The contract of attacks: what a trigger does to an image, at which class it is aimed, and how
+many samples are poisoned.
 
-The base owns which samples are poisoned, the labels they get, clipping and rounding, and the checks
-at the door; an attack writes `stamp`, and `prepare` or `train` where its kind asks for one.
+The base class owns the choice of poisoned samples, the labels they get, clipping, rounding, and the
+checks of what an attack returns. An attack writes `stamp`, and `prepare` or `train` where its
+family asks for one.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from benchbd.plugin.plugin import Plugin
 
 LabelMode = Literal["all_to_one", "all_to_all"]
 """How an attack changes labels. `"all_to_one"` gives every triggered image the class `target`;
-`"all_to_all"` gives an image of class k the class k + 1, and one of the last class the class 0.
+`"all_to_all"` gives an image of class k the class k + 1, and an image of the last class the class
+0.
 
 >>> mode: LabelMode = "all_to_all"
 >>> relabel(torch.tensor([0, 1, 2]), num_classes=3, mode=mode, target=0)
 tensor([1, 2, 0])
 """
 BuildModel = Callable[[], Classifier]
-"""A function without arguments. Each call gives another freshly initialised `Classifier`, on the
-device of the run.
+"""A function without arguments. Each call returns a new `Classifier` with fresh initial weights, on
+the device of the run.
 
 >>> first, second = build_model(), build_model()
 >>> torch.equal(first.head.weight, second.head.weight)
@@ -42,19 +44,19 @@ False
 """
 
 _STAMP_BATCH = 256
-"""Images that are stamped at a time: as many as stay in the cache of a core when they are small."""
+"""Images that are stamped at a time: as many small images as fit into the cache of a core."""
 
 
 class Attack(Plugin, ABC):
-    """What both families of attacks have: a trigger, whom it is aimed at, and how many are
-    poisoned.
+    """What both families of attacks have: a trigger, the class at which it is aimed, and the share
+    of samples that are poisoned.
 
-    An attack derives from `PoisoningAttack` or from `TrainingControlledAttack`, not from here. It
-    writes `stamp` and may override `prepare`, `attacked_labels`, `scored` and `bystanders`. Three
-    facts are stated as attributes of the class: `clean_label = True` where poisoned training images
-    keep their label, `learns_trigger = True` where the trigger is known only after training, and
-    `unstored`, the names of those tensors of the trigger that only training images need, which are
-    then not stored with the result.
+    An attack derives from `PoisoningAttack` or from `TrainingControlledAttack`, not from this
+    class. It writes `stamp` and may override `prepare`, `attacked_labels`, `scored` and
+    `bystanders`. Three facts are stated as attributes of the class: `clean_label = True` where
+    poisoned training images keep their label, `learns_trigger = True` where the trigger is known
+    only after training, and `unstored`, the names of those tensors of the trigger that only
+    training images need, which are then not stored with the result.
 
     >>> class Corner(PoisoningAttack):
     ...     api = 1
@@ -99,24 +101,24 @@ class Attack(Plugin, ABC):
     def prepare(
         self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
     ) -> dict[str, Tensor]:
-        """Draw or optimise what the trigger consists of. This is called once, before anything is
+        """Draw or optimise the parts of the trigger. This is called once, before anything is
         stamped.
 
         The tensors that it returns are stored with the result and are found in `trigger`, on the
-        CPU. `train` lies on the CPU and `rng` draws on the CPU; what `build_model` gives lies on
+        CPU. `train` lies on the CPU and `rng` draws on the CPU; the models of `build_model` lie on
         the device of the run.
         """
         return {}
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Return the class (N,) that triggered images with the true labels (N,) are to be taken
-        for. It is `target` for all of them unless a method overrides this.
+        """Return the class (N,) that the attacker wants for triggered images with the true labels
+        (N,). It is `target` for all of them unless a method overrides this.
         """
         return torch.full_like(labels, self.target)
 
     def scored(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Return which test images, (N,) bool, count for ASR and RC: those whose true label is not
-        already the attacked one.
+        """Return which test images, (N,) bool, count for ASR and RC: those whose true label differs
+        from the attacked label.
         """
         return self.attacked_labels(labels, num_classes) != labels
 
@@ -124,14 +126,14 @@ class Attack(Plugin, ABC):
         """Return which test images, (N,) bool, carry the trigger although it is not meant for them.
         Most attacks have none.
 
-        An attack that means only some source classes names the other classes here. The share of
-        their triggered images that are taken for the attacked label all the same is the false
+        An attack that is aimed only at some source classes names the other classes here. The share
+        of their triggered images that the model still gives the attacked label is the false
         activation of the attack.
         """
         return torch.zeros_like(labels, dtype=torch.bool)
 
     def outline(self, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """Return the places (M,) of the test images that are triggered, and which of those are
+        """Return the places (M,) of the test images that are triggered, and which of them are
         bystanders, (M,) bool.
         """
         scored = self.scored(labels, num_classes)
@@ -141,12 +143,14 @@ class Attack(Plugin, ABC):
 
     @property
     def trigger(self) -> dict[str, Tensor]:
-        """The tensors that `prepare` made, by name, on the CPU. It is empty before."""
+        """The tensors that `prepare` returned, by name, on the CPU. It is empty before `prepare`
+        was called.
+        """
         return self._trigger
 
     def with_trigger(self, trigger: dict[str, Tensor]) -> Self:
-        """Return a copy of this attack that carries `trigger`, the tensors that `prepare` made.
-        They are moved to the CPU, where the images lie that they are put on.
+        """Return a copy of this attack that carries `trigger`, the tensors that `prepare` returned.
+        They are moved to the CPU, where the images lie.
         """
         prepared = self.model_copy()
         prepared._trigger = {name: value.cpu() for name, value in trigger.items()}
@@ -154,9 +158,7 @@ class Attack(Plugin, ABC):
 
     def triggered(self, test: ImageSet, rng: torch.Generator) -> TriggeredSet:
         """Return the triggered test set: all test images that are scored and all bystanders,
-        stamped.
-
-        Raises `ConfigError` when `target` is not a class of `test`.
+        stamped. Raises `ConfigError` when `target` is not a class of `test`.
         """
         self.require_target(test)
         indices, bystander = self.outline(test.labels, test.num_classes)
@@ -177,8 +179,8 @@ class Attack(Plugin, ABC):
         labels: Tensor,
         rng: torch.Generator,
     ) -> Tensor:
-        """Call `stamp`, which may be any method of that form, on all images (N, C, H, W) uint8,
-        some at a time. Returns uint8 images, rounded and clipped.
+        """Call `stamp`, which may be any method of that form, on all uint8 images (N, C, H, W), a
+        batch at a time. Returns uint8 images, rounded and clipped.
 
         Raises `ContractBroken` when the shape has changed or a pixel is not a number.
         """
@@ -197,7 +199,7 @@ class Attack(Plugin, ABC):
         return result
 
     def _pixels(self, stamped: Tensor) -> Tensor:
-        # one sum carries every nan and infinity, at a tenth of the time of a look at each pixel
+        # A sum is NaN or infinite if one of its terms is; it takes a tenth of the time of isfinite.
         if stamped.is_floating_point() and not bool(stamped.sum(dtype=torch.float32).isfinite()):
             raise ContractBroken(
                 f"{self.name}.stamp returned pixels that are not numbers; check its arithmetic"
@@ -226,8 +228,9 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def relabel(labels: Tensor, num_classes: int, mode: LabelMode, target: int) -> Tensor:
-    """Return the attacked labels (N,) of images with the true labels (N,): `target` for all of them
-    under `"all_to_one"`, the next class, and the first after the last, under `"all_to_all"`.
+    """Return the attacked labels (N,) of images with the true labels (N,). Under `"all_to_one"` it
+    is `target` for all of them. Under `"all_to_all"` it is the next class, and the first class
+    after the last.
 
     >>> relabel(torch.tensor([0, 1, 2]), num_classes=3, mode="all_to_one", target=1)
     tensor([1, 1, 1])

@@ -1,4 +1,6 @@
-"""Data-poisoning attacks: the attacker changes some training samples and nothing else."""
+"""The family of data-poisoning attacks: the attacker changes some training samples and nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ class PoisoningAttack(Attack):
 
     The core chooses which samples are poisoned, gives them their labels, rounds and clips, trains
     the victim and stores the result. An attack whose training images carry another trigger than its
-    test images overrides `stamp_poison`; one that also changes samples without changing their label
+    test images overrides `stamp_poison`. One that also changes samples without changing their label
     overrides `choose` and `stamp_cover`.
 
     >>> class Corner(PoisoningAttack):
@@ -48,20 +50,20 @@ class PoisoningAttack(Attack):
     )
 
     def stamp_poison(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Put the trigger on poisoned training images (N, C, H, W). It is the trigger of test time
-        unless a method overrides this.
+        """Put the trigger on poisoned training images (N, C, H, W). It is the trigger of the test
+        images unless a method overrides this.
         """
         return self.stamp(images, labels, rng)
 
     def stamp_places(self, clean: ImageSet, places: Tensor, rng: torch.Generator) -> Tensor:
         """Return the poisoned versions (P, C, H, W) of the training samples at `places` (P,). A
-        method overrides this where the trigger depends on which sample it is.
+        method overrides this if its trigger depends on which sample it is put on.
         """
         return self.apply(self.stamp_poison, clean.images[places], clean.labels[places], rng)
 
     def stamp_cover(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Put the trigger on cover samples (N, C, H, W), which keep their true label. It is that of
-        poisoned images unless a method overrides this.
+        """Put the trigger on cover samples (N, C, H, W), which keep their true label. It is the
+        trigger of the poisoned images unless a method overrides this.
         """
         return self.stamp_poison(images, labels, rng)
 
@@ -78,8 +80,8 @@ class PoisoningAttack(Attack):
     def choose(
         self, labels: Tensor, num_classes: int, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Draw the places (P,) of poisoned samples and (Q,) of cover samples, none of them twice.
-        There are no cover samples unless a method overrides this.
+        """Draw the places (P,) of the poisoned samples and (Q,) of the cover samples; no place is
+        drawn twice. There are no cover samples unless a method overrides this.
 
         Raises `ConfigError` when the ratio means less than one sample, or more than are eligible.
         """
@@ -105,7 +107,8 @@ class PoisoningAttack(Attack):
     def poison(self, clean: ImageSet, rng: torch.Generator) -> PoisonedSet:
         """Return the poisoned training set.
 
-        Raises `ConfigError` when `target` is no class of it, or when the ratio cannot be filled.
+        Raises `ConfigError` when `target` is not one of its classes, or when there are not enough
+        eligible samples for the ratio.
         """
         self.require_target(clean)
         poisoned, cover = self.choose(clean.labels, clean.num_classes, rng)

@@ -1,4 +1,6 @@
-"""Training-controlled attacks: the attacker trains the model and poisons batches on the way."""
+"""The family of training-controlled attacks: the attacker trains the model and poisons batches
+during training.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from benchbd.engine.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training-controlled attack returns when it learned its trigger while it trained: the
+    """What a training-controlled attack returns when it learned its trigger during training: the
     model in eval mode, and the tensors of the trigger by name.
 
     >>> answer = Trained(model, {"pattern": torch.zeros(3, 32, 32)})
@@ -31,7 +33,7 @@ class Trained:
 
 
 class TrainingControlledAttack(Attack):
-    """An attack that trains the victim itself. It writes `train` beside `stamp`.
+    """An attack that trains the victim itself. It writes `train` besides `stamp`.
 
     `poison_ratio` is a share of every batch. There is no poisoned set to store, so a defense that
     works on the training set does not apply.
@@ -64,8 +66,9 @@ class TrainingControlledAttack(Attack):
     def train(
         self, model: Classifier, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module | Trained:
-        """Train `model`, which is fresh, on the clean training set by `recipe`, poisoning batches
-        on the way. Returns the model in eval mode, or `Trained` when the trigger was learned too.
+        """Train `model`, whose weights are fresh, on the clean training set by `recipe`, and poison
+        batches during training. Returns the model in eval mode, or `Trained` when the trigger was
+        learned too.
 
         The model lies on the device of the run and the set on the CPU. `fit` takes both as they
         are; other code moves what it needs with `.to(device_of(model))`.
@@ -73,7 +76,7 @@ class TrainingControlledAttack(Attack):
 
 
 def nothing_poisoned(clean: ImageSet) -> PoisonedSet:
-    """Return the training set of an attack that poisons batches, not samples."""
+    """Return the training set of an attack that poisons batches instead of samples."""
     none = torch.zeros(0, dtype=torch.int64)
     return PoisonedSet(
         clean, none, clean.images.new_empty((0, *clean.image_shape)), none, none.to(torch.uint8)

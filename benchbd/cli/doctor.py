@@ -73,7 +73,9 @@ def _installed(extra: Extra) -> str:
 
 
 def _convolutions() -> str:
-    """Return whether those of small maps, of which some kernels make garbage, are computed right."""
+    """Return whether those of small maps, of which some kernels make garbage, are computed
+    right.
+    """
     from benchbd.engine.convolutions import conv_shapes, disagreeing
 
     shapes = list(conv_shapes(kernels=(1, 3), sides=(1, 2, 3)))

@@ -292,7 +292,9 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
 
 
 def _compared(attack: AttackResult) -> list[str]:
-    """Return what the other tool measured of the same model, and of how many images that differs."""
+    """Return what the other tool measured of the same model, and of how many images that
+    differs.
+    """
     came, counts = attack.manifest.imported or {}, attack.counts()
     here = {"acc": (counts.clean_hits, counts.clean), "asr": (counts.attack_hits, counts.triggered)}
     if counts.true_hits is not None:

@@ -48,7 +48,9 @@ def _show_written(paths: Sequence[str], console: Console) -> None:
 
 
 def _folders(files: Iterable[str]) -> list[str]:
-    """Return the folders of the attack results that files belong to; those of a defense lie deeper."""
+    """Return the folders of the attack results that files belong to; those of a defense lie
+    deeper.
+    """
     parents = (parent for file in files for parent in Path(file).parents)
     return list(dict.fromkeys(str(each) for each in parents if each.parent == record_dir()))
 

@@ -111,7 +111,9 @@ def _decoded(file: IO[bytes], mode: PixelMode) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Return the image with at most 8 bits a channel. Colours of 16 bits come from Pillow with 8."""
+    """Return the image with at most 8 bits a channel. Colours of 16 bits come from Pillow
+    with 8.
+    """
     if picture.mode[0] not in "IF":
         # A palette whose entries are transparent to different degrees cannot lose that in one step.
         return picture.convert("RGBA") if "transparency" in picture.info else picture

@@ -1,4 +1,6 @@
-"""What the core holds while a defense runs; each family takes from it the least that suffices."""
+"""The case that a defense works on. The core holds it; each family of defenses takes from it only
+what its contract allows.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ otherwise.
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One attack result, the machine to work on, and the defense that is tried against it."""
+    """One attack result, the machine to work on, and the name of the defense that is tried."""
 
     attack: AttackResult
     machine: Hardware
@@ -35,7 +37,7 @@ class Case:
 
     @property
     def seeds(self) -> Seeds:
-        """The streams of random numbers of the seed of the attack result."""
+        """The random streams of the seed of the attack result."""
         return Seeds(self.attack.seed)
 
     @property
@@ -45,13 +47,13 @@ class Case:
 
     @property
     def rng(self) -> torch.Generator:
-        """A generator at the start of the stream of this defense; another one at each call."""
+        """A new generator at the start of the random stream of this defense."""
         return self.seeds.generator("defense", self.defense)
 
     @property
     def computes_as_victim(self) -> bool:
-        """Whether the stored predictions of the undefended model were made on such a device and in
-        this precision.
+        """Whether this case computes on the same kind of device and in the same precision as the
+        stored predictions of the undefended model.
         """
         made = self.attack.manifest.cost
         return (made.device, made.precision) == (
@@ -64,8 +66,8 @@ class Case:
         return copy.deepcopy(self.attack.model).to(self.machine.device)
 
     def clean(self, ratio: float | None, index: Path | None) -> CleanSet:
-        """Return the defender's clean samples: those of `index`, or `ratio` (unset: the budget of
-        the case).
+        """Return the defender's clean samples: those listed in the file `index` if it is given,
+        else the share `ratio` of the training set (None stands for the budget of the case).
         """
         rng, train = self.seeds.generator("budget"), self.attack.train
         if index is not None:
@@ -74,13 +76,15 @@ class Case:
         return draw_budget(train.clean, train.untouched(), share, rng).to(self.machine.device)
 
     def train_as_seen(self) -> ImageSet:
-        """Return the training set as the victim saw it: images and labels, and nothing of which are
-        poisoned.
+        """Return the training set as the victim saw it: images and labels, without the information
+        which of them are poisoned.
         """
         return self.attack.train.as_seen()
 
     def build_model(self) -> BuildModel:
-        """Builds fresh models like the victim, a differently initialised one at each call."""
+        """Return a function that builds models like the victim. Each call gives a model with
+        another initialisation.
+        """
         made = self.attack.manifest
         plugin = rebuild(Model, made.model, made.found_as)
         seeds = fork(self.seeds.generator("defense-init", self.defense))

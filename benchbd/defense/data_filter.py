@@ -1,4 +1,6 @@
-"""Data filters: score the training samples; the core removes the suspects and trains again."""
+"""The family of data filters: they score the training samples, and the core removes the suspicious
+ones and trains again.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,15 @@ from benchbd.engine.training import fit
 from benchbd.errors import ConfigError
 
 LEAST_SAMPLES_LEFT = 2
-"""Samples that must be left: statistics of a batch of one are none."""
+"""Samples that must remain: batch statistics need at least two."""
 
 
 class DataFilter(CleanDataDefense):
-    """A defense that scores the training samples. It writes `score`; the core removes the suspects
-    and trains a new model on the rest.
+    """A defense that scores the training samples. It writes `score`; the core removes the
+    suspicious samples and trains a new model on the rest.
 
-    A class of which every sample is flagged is one that the new model has never seen. That is
-    measured, not refused.
+    If every sample of a class is flagged, the new model never sees that class. This is measured,
+    not refused.
 
     >>> class Bright(DataFilter):
     ...     api = 1
@@ -45,8 +47,8 @@ class DataFilter(CleanDataDefense):
     def score(
         self, train_as_seen: ImageSet, model: Classifier, clean: CleanSet, rng: torch.Generator
     ) -> Suspicion:
-        """Return the suspicion (N,) of all training samples in order, higher being worse, and the
-        threshold above which a sample is removed.
+        """Return the suspicion (N,) of all training samples in their order, where higher is worse,
+        and the threshold above which a sample is removed.
 
         Images, model and clean set lie on the device of the run.
         """
@@ -57,7 +59,7 @@ class DataFilter(CleanDataDefense):
             case.train_as_seen().to(case.machine.device), case.model(), clean, case.rng
         )
         flagged, detection = suspects(answer, case, verb)
-        seen = case.train_as_seen()  # once more, because what was handed over may have been changed
+        seen = case.train_as_seen()  # again, because the method may have changed its copy
         left = torch.nonzero(~flagged)[:, 0]
         if len(left) < LEAST_SAMPLES_LEFT:
             raise ConfigError(

@@ -1,8 +1,8 @@
-"""The shared base of all defenses: `defense(result_file)`.
+"""The shared base of all defenses, with the template method `defense(result_file)`.
 
-The template loads the attack result, hands the family its share, runs the verb, measures what came
-back and stores it. Subclasses never touch files, devices, seeds, logging or metrics, and never see
-test data.
+The template loads the attack result, hands the family its share of it, calls the verb of the
+family, measures the answer and stores it. Subclasses never touch files, devices, seeds, logging or
+metrics, and never see test data.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Defense(Plugin, ABC):
     """What all families of defenses have: the core loads an attack result, hands the family its
     share, measures what comes back and stores it.
 
-    A defense derives from one of the families, not from here. It touches no files, devices, seeds
-    or metrics, and never sees test data.
+    A defense derives from one of the families, not from this class. It touches no files, devices,
+    seeds or metrics, and never sees test data.
     """
 
     kind: ClassVar[str] = "defense"
@@ -64,7 +64,9 @@ class Defense(Plugin, ABC):
 
     @abstractmethod
     def respond(self, case: Case) -> Outcome:
-        """Call the verb of the family on its share of the case. It is written once per family."""
+        """Call the verb of the family with its share of the case and return the outcome. Each
+        family writes it once.
+        """
 
     def defense(
         self,
@@ -81,7 +83,7 @@ class Defense(Plugin, ABC):
         without `--result_file`.
 
         device: "auto", "cpu", "cuda" or "cuda:1". clean_budget: the share of the training set that
-        the defender holds. evaluate_every: epochs between measurements on the way; 0 for none.
+        the defender holds. evaluate_every: epochs between measurements during training; 0 for none.
         save_path: the folder for `defense_result.pt`, tables and pictures; without it,
         `defense/<name>` beside the result file. Raises `NotApplicable`, `RecordError`,
         `ConfigError`, `Diverged` or `ContractBroken`.
@@ -110,7 +112,7 @@ class Defense(Plugin, ABC):
         protocol: str = "none",
         save_path: str | Path | None = None,
     ) -> DefenseResult:
-        """Return the same as `defense`, for an attack result that is in memory already."""
+        """Do the same as `defense`, for an attack result that is in memory already."""
         started = now()
         with default_precision(attack.manifest.recipe["precision"]):
             case = Case(attack, hardware(device), self.name, attack.clean_budget(clean_budget))
@@ -148,7 +150,9 @@ class Defense(Plugin, ABC):
         return describe(run)
 
     def _answered(self, case: Case, evaluate_every: int) -> tuple[Outcome, Along, Cost]:
-        """Return what the family's verb gives back, what was measured on the way, and what it cost."""
+        """Return the outcome of the family's verb, the measurements during its training, and its
+        cost.
+        """
         attack = case.attack
         with (
             along_training(
@@ -174,8 +178,8 @@ class Defense(Plugin, ABC):
 
 
 class CleanDataDefense(Defense):
-    """Base of the families that hold clean data: a share of the training set that the attacker left
-    alone.
+    """Base of the families that hold clean data: a share of the training samples that the attacker
+    did not change.
     """
 
     ratio: float | None = param(
@@ -187,7 +191,7 @@ class CleanDataDefense(Defense):
     index: Path | None = param(None, "file of clean training indices to use instead, one a line")
 
     def clean_data(self, case: Case) -> CleanSet:
-        """Return the clean images of the case, by the parameters `ratio` and `index`."""
+        """Return the clean images of the case that the parameters `ratio` and `index` select."""
         return case.clean(self.ratio, self.index)
 
 
@@ -195,8 +199,8 @@ Answer = TypeVar("Answer")
 
 
 def require_type(answer: object, wanted: type[Answer], who: str) -> Answer:
-    """Return the answer of a verb, refused with `ContractBroken` when it is of another type than
-    its family returns.
+    """Return the answer of a verb. Raises `ContractBroken` when it is of another type than its
+    family returns.
     """
     if not isinstance(answer, wanted):
         raise ContractBroken(
@@ -206,8 +210,8 @@ def require_type(answer: object, wanted: type[Answer], who: str) -> Answer:
 
 
 def require_eval(model: nn.Module, who: str) -> None:
-    """Raise `ContractBroken` when what comes back is no model, or one that is in training mode, in
-    whole or in part.
+    """Raise `ContractBroken` when `model` is no model, or when one of its modules is in training
+    mode.
     """
     if training := in_training(require_type(model, nn.Module, who)):
         raise ContractBroken(
@@ -217,7 +221,7 @@ def require_eval(model: nn.Module, who: str) -> None:
 
 
 def require_scores(scores: Tensor, count: int, who: str) -> Tensor:
-    """Return scores on the CPU, refused with `ContractBroken` unless there is one finite number for
+    """Return the scores on the CPU. Raises `ContractBroken` unless there is one finite number for
     each of `count` samples.
     """
     if require_type(scores, Tensor, who).shape != (count,):
@@ -231,8 +235,8 @@ def require_scores(scores: Tensor, count: int, who: str) -> Tensor:
 
 
 def require_poisoned_set(case: Case, who: Defense) -> None:
-    """Raise `NotApplicable` when the attack controls training, so that no poisoned set exists to
-    work on.
+    """Raise `NotApplicable` when there is no poisoned training set to work on, because the attack
+    controls training or the model was imported without one.
     """
     if case.attack.manifest.family == MODEL_ONLY:
         raise NotApplicable(

@@ -1,4 +1,4 @@
-"""From an outcome and its measurements to the cell that is stored."""
+"""The step from the outcome of a defense and its measurements to the cell that is stored."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from benchbd.record.provenance import provenance
 
 @dataclass(frozen=True, eq=False)
 class DefenseRun:
-    """A defense that has met a case, and all that came of it. epochs: points along its training.
-    left_changed: what of the process it left otherwise than it was.
+    """A defense that has met a case, and all that came of it. epochs: the points measured during
+    its training. left_changed: the settings of the process that the defense did not restore.
     """
 
     defense: Plugin
@@ -46,13 +46,13 @@ class DefenseRun:
 
 
 def coordinates(defense: Plugin, case: Case) -> Coordinates:
-    """Return what the cell is about in which `defense` meets the case."""
+    """Return the coordinates of the cell in which `defense` meets the case."""
     return case.attack.manifest.coordinates(PluginRecord.of(defense), case.budget)
 
 
 def describe(run: DefenseRun) -> DefenseResult:
-    """Return the result to store. What a defense says of itself goes to the notes; every number is
-    the core's own.
+    """Return the result to store. What a defense says about itself goes into the notes; every
+    number is measured by the core.
     """
     case, outcome, evaluation = run.case, run.outcome, run.evaluation
     about = coordinates(run.defense, case)
@@ -89,7 +89,7 @@ def describe(run: DefenseRun) -> DefenseResult:
 
 
 def _kept(run: DefenseRun) -> dict[str, nn.Module]:
-    """Return models of a sweep that are kept beside the reported one, by name."""
+    """Return the models of a sweep that are stored beside the reported one, by name."""
     sweep = run.outcome.sweep
     if sweep is None:
         return {}
@@ -111,8 +111,8 @@ def _doubts(run: DefenseRun) -> tuple[str, ...]:
 
 
 def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
-    """Return notes as they come back from a JSON file. Raises `ContractBroken` for what JSON does
-    not know.
+    """Return the notes as they come back from a JSON file. Raises `ContractBroken` for values that
+    JSON does not know.
     """
     try:
         return dict(json.loads(canonical_json(notes)))
@@ -123,7 +123,9 @@ def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:
 
 
 def _provenance(run: DefenseRun) -> dict[str, Any]:
-    """Of the defense; the sources of the plugins on the attack's side are named too."""
+    """Return the provenance of the defense. It also names the sources of the plugins that made the
+    attack result.
+    """
     own = provenance([sources(type(run.defense))], run.started)
     made = run.case.attack.manifest
     own["fingerprints"] = made.fingerprints.model_dump()

@@ -1,5 +1,5 @@
-"""Measure what a defense gave back: predictions of the defended model, of every step of its sweep,
-on the way.
+"""The measurement of what a defense returned: predictions of the defended model and of every step
+of its sweep.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from benchbd.measure.shares import Counts, Curve, CurvePoint, Metrics, Operating
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predicted classes (N,) of clean and (M,) of triggered test images, and the measured steps of
-    a sweep.
+    """The predicted classes (N,) of the clean and (M,) of the triggered test images, what follows
+    from them, and the measured steps of a sweep. seconds: how long the evaluation took.
     """
 
     clean_predictions: Tensor
@@ -36,8 +36,8 @@ class Evaluation:
 
 
 def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
-    """Return ACC, ASR and RC of the defended model. An input that was turned away counts for none
-    of them.
+    """Measure ACC, ASR and RC of the defended model. A rejected input counts as a hit for none of
+    them.
     """
     start = time.perf_counter()
     attack = case.attack
@@ -68,8 +68,8 @@ def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
 def _known(
     case: Case, outcome: Outcome, along: Along, swept: MeasuredSweep | None
 ) -> tuple[Tensor, Tensor] | None:
-    """Return predictions of the defended model that were made already: at the end of its training,
-    or in its sweep.
+    """Return the predictions of the defended model if they were made before, at the end of its
+    training or in its sweep; else None.
     """
     known = along.predictions_of(outcome.model)
     if known is None and swept is not None and outcome.sweep is not None:
@@ -80,7 +80,9 @@ def _known(
 
 
 def _alike(first: nn.Module, second: nn.Module) -> bool:
-    """Return whether two networks of one class hold the same values and as many hooks."""
+    """Return whether two networks are of one class, hold the same values and have the same
+    hooks.
+    """
     if type(first) is not type(second) or hooks(first) != hooks(second):
         return False
     mine, theirs = first.state_dict(), second.state_dict()
@@ -90,18 +92,18 @@ def _alike(first: nn.Module, second: nn.Module) -> bool:
 
 
 def _rejected(predictions: Tensor, rejected: Tensor | None) -> Tensor:
-    """Return predictions with `REJECTED` where the input was turned away."""
+    """Return the predictions with `REJECTED` in the places of rejected inputs."""
     return predictions if rejected is None else torch.where(rejected, REJECTED, predictions)
 
 
 REJECTED = 2**16 - 1
-"""The class of an input that was turned away; it is no label, so it counts as no hit."""
+"""The class of an input that a detector rejected. It is no label, so it never counts as a hit."""
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSweep:
-    """A sweep's curve, and the predicted classes (S, N) and (S, M) of clean and triggered test
-    images behind it.
+    """The curve of a sweep, with the predicted classes (S, N) of the clean and (S, M) of the
+    triggered test images from which it was computed.
     """
 
     curve: Curve
@@ -110,7 +112,7 @@ class MeasuredSweep:
 
 
 def measure_sweep(case: Case, sweep: Sweep) -> MeasuredSweep:
-    """Return every step of the sweep, measured on the test sets that the defense never saw."""
+    """Measure every step of the sweep on the test sets, which the defense never sees."""
     attack = case.attack
     clean, triggered = (
         sweep_predictions(

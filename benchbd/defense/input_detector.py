@@ -1,4 +1,4 @@
-"""Input detectors: judge every input at the door of the deployed model."""
+"""The family of input detectors: they judge every input of the deployed model."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class Scorer(Protocol):
     """
 
     def score(self, images: Tensor) -> Tensor:
-        """Return the suspicion (N,) of uint8 images (N, C, H, W) on the device of the run, higher
-        being worse. The score of an image must not depend on the others of its batch.
+        """Return the suspicion (N,) of uint8 images (N, C, H, W) on the device of the run, where
+        higher is worse. The score of an image must not depend on the other images of its batch.
         """
 
 
 class InputDetector(CleanDataDefense):
-    """A defense that judges every input of the deployed model. It writes `fit`, which gives a
+    """A defense that judges every input of the deployed model. It writes `fit`, which returns a
     `Scorer`.
 
     The core scores the clean validation images, sets the threshold so that at most the share `fpr`
-    of them is above it, and turns away test inputs above it. Clean and triggered inputs arrive
-    shuffled, some at a time, so a scorer cannot tell them by their neighbours.
+    of them lies above it, and rejects test inputs above it. Clean and triggered inputs arrive
+    shuffled and in batches, so a scorer cannot tell them apart by their neighbours.
 
     >>> class Brightness:
     ...     def score(self, images):
@@ -73,7 +73,7 @@ class InputDetector(CleanDataDefense):
         """
 
     def threshold(self, validation: Tensor) -> float:
-        """Return the score above which an input is turned away, from the scores (V,) of the clean
+        """Return the score above which an input is rejected, from the scores (V,) of the clean
         validation images: their quantile at 1 - `fpr`. A method with a rule of its own overrides
         this.
         """
@@ -109,7 +109,7 @@ class InputDetector(CleanDataDefense):
         )
 
     def _scores(self, scorer: Scorer, batches: Iterable[Tensor], case: Case) -> Tensor:
-        """Return suspicion (N,) on the CPU, of batches (B, C, H, W)."""
+        """Return the suspicion (N,), on the CPU, of batches (B, C, H, W)."""
         there = (batch.to(case.machine.device) for batch in batches)
         return torch.cat(
             [
@@ -120,8 +120,8 @@ class InputDetector(CleanDataDefense):
 
 
 def _at(places: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Return the images at `places` (B,) of two stacks, one behind the other, without making one
-    stack of them.
+    """Return the images at `places` (B,) of two stacks that count as one, without copying them into
+    one stack.
     """
     images = first.new_empty((len(places), *first.shape[1:]))
     early = places < len(first)

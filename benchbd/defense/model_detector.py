@@ -1,4 +1,6 @@
-"""Model detectors: is this model backdoored, and towards which class?"""
+"""The family of model detectors: they decide whether a model is backdoored, and towards which
+class.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,10 @@ from benchbd.engine.classifier import Classifier
 
 
 class ModelDetector(CleanDataDefense):
-    """A defense that asks whether a model is backdoored, and towards which class. It writes
+    """A defense that decides whether a model is backdoored, and towards which class. It writes
     `inspect`.
 
-    A method may also return a repaired model. Without one, the model stays as it is.
+    A method may also return a repaired model. Otherwise the model stays as it is.
 
     >>> class Heavy(ModelDetector):
     ...     api = 1
@@ -34,9 +36,9 @@ class ModelDetector(CleanDataDefense):
 
     @abstractmethod
     def inspect(self, model: Classifier, clean: CleanSet, rng: torch.Generator) -> Verdict:
-        """Return the finding about `model`, which is this method's own copy: a score (K,) and a
-        flag (K,) for each class, the triggers that were reversed, and a repaired model in eval mode
-        if the method mends.
+        """Return the verdict about `model`, which is this method's own copy: a score (K,) and a
+        flag (K,) for each class, the reversed triggers, and, if the method also repairs, a repaired
+        model in eval mode.
         """
 
     def respond(self, case: Case) -> Outcome:

@@ -1,8 +1,8 @@
-"""Oracle selection: the step of a sweep that looks best on the test set, as some reference code
-chooses it.
+"""Oracle selection: it chooses the step of a sweep that looks best on the test set, as some
+published code does.
 
-Shown beside the honest choice, never ranked: no defender has the triggered images that this rule
-reads.
+Such a result is shown beside the honest choice and never ranked, because no defender has the
+triggered images that this rule reads.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from benchbd.measure.shares import Curve
 
 
 class OracleSelection(Repair):
-    """A base that stands before a repair with a sweep, and lets it choose its step on the test set,
-    as some published code does. No defender could, so such a method is shown and never ranked.
+    """A base class to put before a repair with a sweep, so that its step is chosen on the test set,
+    as some published code does. No defender could do that, so such a method is shown and never
+    ranked.
 
-    Of all steps whose ACC is at least 1 - `acc_ratio` times that of the first step, it takes the
-    one with the lowest ASR, the earliest of equals. `acc_ratio` is a parameter of the repair, 0.1
-    where it has none.
+    Among the steps whose ACC is at least 1 - `acc_ratio` times that of the first step, it takes the
+    one with the lowest ASR, and the earliest of equals. `acc_ratio` is a parameter of the repair;
+    it is 0.1 if the repair has none.
 
     >>> class Prune(Repair):
     ...     api = 1
@@ -63,7 +64,7 @@ class OracleSelection(Repair):
 
 def best_on_test(curve: Curve, acc_ratio: float) -> int:
     """Return the step with the lowest ASR among those whose ACC is at least 1 - acc_ratio times
-    that of the first.
+    that of the first step.
     """
     allowed = (1 - acc_ratio) * curve.points[0].acc
     within = [step for step, point in enumerate(curve.points) if point.acc >= allowed - 1e-9]

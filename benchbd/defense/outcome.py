@@ -1,4 +1,6 @@
-"""What a defense gives back, family by family, before the core has measured anything."""
+"""The answers of the families of defenses, as the core receives them before it measures
+anything.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from benchbd.engine.sweep import SweepPath
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A path of models that starts at the one that was handed in. The core measures every step of
+    """A path of models that starts at the model that was handed in. The core measures every step of
     it.
 
     path: a `PruningPath` or a `ModelPath` of S steps. validation_acc: the accuracy at each step on
@@ -39,7 +41,7 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Repaired:
-    """What a repair returns when it has more to show than the repaired model.
+    """What a repair returns when it has more to report than the repaired model.
 
     model: the repaired model, in eval mode. sweep: the path that it was chosen from. kept: names
     for steps of the sweep whose models are stored too. notes: plain values that are recorded with
@@ -61,10 +63,10 @@ class Repaired:
 
 @dataclass(frozen=True, eq=False)
 class Suspicion:
-    """What a defense thinks of N samples.
+    """How suspicious a defense finds N samples.
 
-    scores: (N,), in the order of the samples, higher being worse. threshold: a sample with a higher
-    score is flagged. notes: plain values that are recorded with the result.
+    scores: (N,), in the order of the samples, where higher is worse. threshold: a sample with a
+    higher score is flagged. notes: plain values that are recorded with the result.
 
     >>> suspicion = Suspicion(torch.tensor([0.1, 0.9]), threshold=0.5)
     >>> suspicion.scores > suspicion.threshold
@@ -78,10 +80,10 @@ class Suspicion:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What robust training returns when it has more to show than the model.
+    """What robust training returns when it has more to report than the model.
 
-    model: the trained model, in eval mode. suspicion: what the method thought of the training
-    samples, where it judged them. notes: plain values that are recorded with the result.
+    model: the trained model, in eval mode. suspicion: how suspicious the method finds the training
+    samples, if it judges them. notes: plain values that are recorded with the result.
 
     >>> Learned(model, notes={"isolated": 12}).suspicion is None
     True
@@ -96,10 +98,10 @@ class Learned:
 class Verdict:
     """What a model detector has found.
 
-    scores: (K,), a number for each class, higher being worse. flagged: (K,) bool, the classes
-    towards which there is a backdoor. triggers: what a reversed trigger looks like, (C, H, W) in
-    [0, 1], by class; they are stored and drawn. repaired: a repaired model in eval mode, or None.
-    notes: plain values that are recorded with the result.
+    scores: (K,), a number for each class, where higher is worse. flagged: (K,) bool, the classes
+    towards which there is a backdoor. triggers: the reversed triggers (C, H, W) in [0, 1], by
+    class; they are stored and drawn. repaired: a repaired model in eval mode, or None. notes: plain
+    values that are recorded with the result.
 
     >>> scores = torch.tensor([0.2, 3.1, 0.4, 0.3])
     >>> Verdict(scores, flagged=scores > 2).flagged
@@ -115,11 +117,12 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What the core measures, whatever the family.
+    """The answer of any family in the one form that the core measures.
 
-    model: the defended model. clean_rejected (N,), triggered_rejected (M,): test inputs turned
-    away, if the method turns inputs away. detection: figures of a detector. pictures: (C, H, W) in
-    [0, 1], by name.
+    model: the defended model. clean_rejected (N,), triggered_rejected (M,): the test inputs that
+    were rejected, if the method rejects inputs. detection: the figures of a detector. pictures:
+    images (C, H, W) in [0, 1], by name. clean_samples: how many clean samples the method was
+    handed.
     """
 
     model: nn.Module

@@ -1,5 +1,5 @@
-"""Repairs: a backdoored model goes in, with a few clean images or with the training set; a repaired
-model comes out.
+"""The family of repairs: they take a backdoored model, with a few clean images or with the training
+set, and return a repaired model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchbd.engine.classifier import Classifier
 
 
 def _outcome(answer: nn.Module | Repaired, who: str, samples: int) -> Outcome:
-    """Return what a repair gave back, checked. samples: how many clean ones it was handed."""
+    """Return the checked answer of a repair. samples: how many clean samples it was handed."""
     repaired = answer if isinstance(answer, Repaired) else Repaired(answer)
     require_eval(repaired.model, f"{who}.repair")
     return Outcome(
@@ -34,7 +34,7 @@ def _outcome(answer: nn.Module | Repaired, who: str, samples: int) -> Outcome:
 
 
 class Repair(CleanDataDefense):
-    """A defense that mends a model with a few clean images. It writes `repair`.
+    """A defense that repairs a model with a few clean images. It writes `repair`.
 
     >>> class Shrink(Repair):
     ...     api = 1
@@ -58,7 +58,7 @@ class Repair(CleanDataDefense):
     ) -> nn.Module | Repaired:
         """Return the repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
 
-        model: this method's own copy of the backdoored model, free to be changed. clean: the clean
+        model: this method's own copy of the backdoored model, which it may change. clean: the clean
         images of the defender's budget. Both lie on the device of the run, and so must what is
         returned. rng: the only source of random numbers, on the CPU.
         """
@@ -69,8 +69,8 @@ class Repair(CleanDataDefense):
 
 
 class TrainingSetRepair(Defense):
-    """A defense that mends a model with the training set that may be poisoned, and holds no clean
-    images. It writes `repair`.
+    """A defense that repairs a model with the training set, which may be poisoned, and that holds
+    no clean images. It writes `repair`.
 
     >>> class TrainOn(TrainingSetRepair):
     ...     api = 1
@@ -90,7 +90,7 @@ class TrainingSetRepair(Defense):
     ) -> nn.Module | Repaired:
         """Return the repaired model in eval mode, or `Repaired` with a sweep, notes and pictures.
 
-        model: this method's own copy of the backdoored model, free to be changed. train_as_seen:
+        model: this method's own copy of the backdoored model, which it may change. train_as_seen:
         images and labels as the victim saw them. Both lie on the device of the run, and so must
         what is returned. rng: the only source of random numbers, on the CPU.
         """

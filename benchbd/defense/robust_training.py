@@ -1,4 +1,6 @@
-"""Robust training: the defender trains on the data as given and must not learn the backdoor."""
+"""The family of robust training: the defender trains on the data as given and must not learn the
+backdoor.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from benchbd.engine.recipe import Recipe
 
 
 class RobustTraining(Defense):
-    """A defense that trains on data that may be poisoned, and must not learn the backdoor. It
-    writes `train`. It sees images and labels as given, and nothing of which are poisoned.
+    """A defense that trains on data that may be poisoned and must not learn the backdoor. It writes
+    `train`. It sees images and labels as given, without the information which of them are poisoned.
 
     >>> class Smooth(RobustTraining):
     ...     api = 1
@@ -38,12 +40,12 @@ class RobustTraining(Defense):
     def train(
         self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module | Learned:
-        """Return the trained model in eval mode, or `Learned` with what the method thought of the
+        """Return the trained model in eval mode, or `Learned` if the method also judges the
         samples.
 
-        recipe: how the victim was trained. What `build_model` gives lies on the device of the run
-        and the set on the CPU. `fit` takes both as they are; other code moves what it needs with
-        `.to(device_of(model))`.
+        recipe: how the victim was trained. The models of `build_model` lie on the device of the
+        run, and the set lies on the CPU. `fit` takes both as they are; other code moves what it
+        needs with `.to(device_of(model))`.
         """
 
     def respond(self, case: Case) -> Outcome:
@@ -54,7 +56,9 @@ class RobustTraining(Defense):
         return Outcome(learned.model, detection=self._isolation(learned, case), notes=learned.notes)
 
     def _isolation(self, learned: Learned, case: Case) -> dict[str, Any] | None:
-        """Return figures of the samples that were kept apart; None for a method that judges none."""
+        """Return the figures of the samples that the method isolated, or None if it judges no
+        samples.
+        """
         if learned.suspicion is None:
             return None
         flagged, figures = suspects(learned.suspicion, case, f"{self.name}.train")

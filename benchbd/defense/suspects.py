@@ -1,4 +1,4 @@
-"""What a method thought of the training samples, against what they are."""
+"""The comparison of what a method thinks of the training samples with what they are."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from benchbd.measure.detection import flagging, separation
 
 
 def suspects(answer: object, case: Case, verb: str) -> tuple[Tensor, dict[str, Any]]:
-    """Return which training samples (N,) `verb` flags, and figures of it. Raises `ContractBroken`
-    for what is no suspicion.
+    """Return which training samples (N,) `verb` flags, and the figures that compare the flags with
+    the truth. Raises `ContractBroken` when `answer` is no `Suspicion`.
 
-    Where nothing is poisoned, AUROC, TPR and recall are None, and every sample that is flagged is a
-    false alarm. `classes_emptied`: classes of which every sample is flagged.
+    Where nothing is poisoned, AUROC, TPR and recall are None, and every flagged sample is a false
+    alarm. `classes_emptied` lists the classes of which every sample is flagged.
     """
     suspicion = require_type(answer, Suspicion, verb)
     train = case.attack.train

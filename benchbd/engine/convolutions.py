@@ -72,7 +72,9 @@ def conv_shapes(
 
 
 def disagreeing(shapes: Iterable[ConvShape], precision: Precision) -> list[ConvShape]:
-    """Return those of the shapes that do not agree with float64 on the CPU in that number format."""
+    """Return those of the shapes that do not agree with float64 on the CPU in that number
+    format.
+    """
     # what is not a number is smaller than nothing
     return [shape for shape in shapes if not deviation(shape, precision) < TOLERANCE[precision]]
 

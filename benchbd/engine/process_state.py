@@ -145,7 +145,9 @@ def _put_float32_precisions(before: dict[str, str]) -> None:
 
 
 def _nesting() -> int:
-    """Return how many contexts of autocast are open; PyTorch tells it on the way in and out alone."""
+    """Return how many contexts of autocast are open; PyTorch tells it on the way in and out
+    alone.
+    """
     torch.autocast_increment_nesting()
     return int(torch.autocast_decrement_nesting())
 

@@ -53,7 +53,9 @@ class ModelPath:
         return None
 
     def at(self, model: nn.Module, step: int) -> nn.Module:
-        """Return the model of a step. The model that the path was made from is not needed for it."""
+        """Return the model of a step. The model that the path was made from is not needed
+        for it.
+        """
         return self.build(step)
 
 
@@ -140,7 +142,9 @@ def last_within(accuracies: Sequence[float], allowed: float) -> int:
 def _one_by_one(
     model: nn.Module, path: PruningPath, images: Tensor, precision: Precision, what: str
 ) -> Tensor:
-    """Return the plain way, for networks that cannot be followed: all of the network at every step."""
+    """Return the plain way, for networks that cannot be followed: all of the network at
+    every step.
+    """
     pruned = copy.deepcopy(model)
     rows: list[Tensor] = []
     for step in track(range(len(path)), what):

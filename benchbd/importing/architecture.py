@@ -48,7 +48,9 @@ def recognised(name: str) -> Iterator[Model]:
 def restored_by_name(
     name: str, state: StateDict, images: ImageSet, statistics: Statistics
 ) -> tuple[Model, Classifier]:
-    """Return the first of our models that `name` may mean and `state` fits. Raises `RecordError`."""
+    """Return the first of our models that `name` may mean and `state` fits. Raises
+    `RecordError`.
+    """
     refusals = []
     for model in recognised(name):
         try:

@@ -183,7 +183,9 @@ def read_data(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def _levels(path: Path, data: NDArray[Any]) -> NDArray[numpy.uint8]:
-    """Return pixels on the scale 0..255; floats in [0, 1] are scaled, all are rounded to nearest."""
+    """Return pixels on the scale 0..255; floats in [0, 1] are scaled, all are rounded to
+    nearest.
+    """
     if data.dtype == numpy.uint8:
         return numpy.ascontiguousarray(data)
     lowest, highest = float(data.min()), float(data.max())

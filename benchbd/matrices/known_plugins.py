@@ -145,7 +145,9 @@ def _can_be_known(plugin: Plugin) -> bool:
 
 
 def _installed() -> list[str]:
-    """Return names and versions of the distributions, as the folders of their metadata are called."""
+    """Return names and versions of the distributions, as the folders of their metadata are
+    called.
+    """
     found: set[str] = set()
     for place in filter(None, sys.path):
         with suppress(OSError):
@@ -155,7 +157,9 @@ def _installed() -> list[str]:
 
 
 def _sources() -> dict[str, str]:
-    """Return digests of the sources of benchbd and of all packages that provide plugins, by path."""
+    """Return digests of the sources of benchbd and of all packages that provide plugins, by
+    path.
+    """
     targets = (entry.target for kind in KINDS_PLANNED for entry in entries(kind))
     packages = {"benchbd", *(target.partition(":")[0].partition(".")[0] for target in targets)}
     return {str(file): file_digest(file) for name in sorted(packages) for file in _files(name)}

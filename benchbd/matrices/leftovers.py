@@ -133,7 +133,9 @@ def dead_temporaries(*folders: Path) -> Iterator[Leftover]:
 
 
 def remembered_work(records: Path) -> Iterator[Leftover]:
-    """Yield what is kept to be found again, such as surrogates; it is made anew where it is missed."""
+    """Yield what is kept to be found again, such as surrogates; it is made anew where it is
+    missed.
+    """
     folder = records / REMEMBERED_FOLDER
     for path in sorted(folder.glob("*.pt")):
         if not is_held(folder / f".{path.name}.claim"):

@@ -59,7 +59,9 @@ class MatrixOptions(PlanOptions):
     fail_fast: bool = param(False, "start nothing more once a cell has failed")
 
     def executor_settings(self) -> dict[str, str]:
-        """Return all that the executor is told, by executor.PARAM, as text. Raises `ConfigError`."""
+        """Return all that the executor is told, by executor.PARAM, as text. Raises
+        `ConfigError`.
+        """
         for name in self.settings:
             if not name.startswith(EXECUTOR):
                 raise ConfigError(

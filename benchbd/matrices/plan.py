@@ -189,7 +189,9 @@ def _attacks(protocol: Protocol, choice: Choice, resolve: Resolve) -> Iterator[P
 
 
 def _excluded(job: PlannedAttack, defense: PlannedPlugin) -> str:
-    """Return why a defense cannot apply to an attack of that family; known without running either."""
+    """Return why a defense cannot apply to an attack of that family; known without running
+    either.
+    """
     if defense.needs_poisoned_set and job.attack.controls_training:
         return (
             f"{job.attack.label} controls training itself and leaves no poisoned set for "

@@ -15,7 +15,9 @@ def count(
     test: ImageSet,
     triggered: TriggeredSet,
 ) -> Counts:
-    """Return counts from predicted classes (N,) of the clean and (M,) of the triggered test images."""
+    """Return counts from predicted classes (N,) of the clean and (M,) of the triggered test
+    images.
+    """
     scored, attacked = triggered.scored, triggered_predictions == triggered.attacked_labels
     return Counts(
         clean=len(test),

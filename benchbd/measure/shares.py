@@ -68,7 +68,9 @@ class Metrics(BaseModel):
 
 
 def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | None) -> float | None:
-    """Return DER against the undefended model; None without a baseline or without triggered images."""
+    """Return DER against the undefended model; None without a baseline or without triggered
+    images.
+    """
     if baseline is None or baseline.asr is None or asr is None:
         return None
     return (max(0.0, baseline.asr - asr) - max(0.0, baseline.acc - acc) + 1) / 2

@@ -75,7 +75,9 @@ class Declared(BaseModel):
 
     @classmethod
     def declared_name(cls, given: str) -> str:
-        """Return the name of the value that goes by `given`, which may be its spelling elsewhere."""
+        """Return the name of the value that goes by `given`, which may be its spelling
+        elsewhere.
+        """
         return next(
             (name for name, field in cls.model_fields.items() if field.alias == given), given
         )

@@ -21,7 +21,9 @@ ImportTrial = tuple[PluginEntry, Callable[[], Broken | None]]
 
 
 def broken() -> list[Broken]:
-    """Return all plugins and observers that cannot be used, in the order in which they are listed."""
+    """Return all plugins and observers that cannot be used, in the order in which they are
+    listed.
+    """
     tried, found, done = [entry for entry, _ in _trials()], [], 0
     while done < len(tried):
         child = subprocess.run(  # noqa: S603

@@ -111,7 +111,9 @@ def load(kind: type[Plugin] | str, name: str) -> type[Plugin]:
 
 
 def is_file(name: str) -> bool:
-    """Return whether a name is the path of a file: `./my_defense.py`, `./my_defense.py:MyDefense`."""
+    """Return whether a name is the path of a file: `./my_defense.py`,
+    `./my_defense.py:MyDefense`.
+    """
     return name.endswith(".py") or ".py:" in name
 
 

@@ -30,7 +30,9 @@ def require_signatures(cls: type[Any]) -> None:
 
 
 def missing_verbs(cls: type[Any], names: list[str]) -> str:
-    """Return what to write for verbs that a class lacks, with the nearest name that it does have."""
+    """Return what to write for verbs that a class lacks, with the nearest name that it does
+    have.
+    """
     wanted = ", ".join(f"`def {name}{_names(getattr(cls, name))}:`" for name in names)
     own = [name for name, value in vars(cls).items() if inspect.isfunction(value)]
     close = "".join(nearest(name, own) for name in names)

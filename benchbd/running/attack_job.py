@@ -1,4 +1,6 @@
-"""One attacked model that is wanted: its plugins, built and checked, and where it is to be made."""
+"""The description of one attack stage: its plugins, built and checked, and the device to
+work on.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +30,7 @@ class AttackJob:
 
     @cached_property
     def ingredients(self) -> Ingredients:
+        """The plugins, the recipe and the seed as they are recorded with the result."""
         return Ingredients(
             dataset=PluginRecord.of(self.dataset),
             model=PluginRecord.of(self.model),
@@ -38,17 +41,20 @@ class AttackJob:
 
     @cached_property
     def key(self) -> str:
+        """The key of the attack result, 64 hexadecimal digits."""
         return self.ingredients.attack_key
 
     @property
     def folder_name(self) -> str:
+        """The name of the folder under `record/` in which the result is stored."""
         return self.ingredients.folder_name
 
     @property
     def plugins(self) -> list[Plugin]:
+        """The data set, the model and the attack."""
         return [self.dataset, self.model, self.attack]
 
     @property
     def found_as(self) -> dict[str, str]:
-        """The names by which another process finds the classes of its plugins, by kind."""
+        """The names, by kind, by which another process finds the classes of the plugins."""
         return {plugin.kind: name_for(type(plugin)) for plugin in self.plugins}

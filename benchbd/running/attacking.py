@@ -1,4 +1,6 @@
-"""The attack stage: poison, train the victim, stamp the test set, store the attack result."""
+"""The attack stage: it poisons the training set, trains the victim, stamps the test set and stores
+the attack result.
+"""
 
 from __future__ import annotations
 
@@ -39,17 +41,17 @@ from benchbd.running.attack_job import AttackJob
 from benchbd.seeds import Seeds
 
 DISK_BLOCK_BYTES = 4096
-"""Bytes that a file system hands out at a time; where there is no room for them the disk is full.
+"""Bytes that a file system allocates at a time. Where there is no room for them, the disk is full.
 """
 
 
 def attack_result(job: AttackJob, folder: Path, again: bool = False) -> tuple[AttackResult, bool]:
-    """Return the attack result of `job` in `folder`, made unless it is there; whether it was there
-    already. again: make it although it is there.
+    """Return the attack result of `job` in `folder`, and whether it was stored before. It is made
+    where it is missing, and also where it is stored if `again` is true.
 
-    Raises `RecordError` when another job's result lies there or the folder cannot be written,
-    `Busy` when another process is making it. Work that fails before it has written anything leaves
-    no folder.
+    Raises `RecordError` when the result of another job lies there or the folder cannot be written,
+    and `Busy` when another process is making the result. Work that fails before it has written
+    anything leaves no folder.
     """
     replaced = again and _key_noted(folder) == job.key
     if not replaced and (stored := _stored(job, folder)) is not None:
@@ -57,10 +59,11 @@ def attack_result(job: AttackJob, folder: Path, again: bool = False) -> tuple[At
     require_writable(folder)
     try:
         with claim(claim_path(folder)):
-            stored = None if replaced else _stored(job, folder)  # by somebody who was quicker
+            # another process may have stored the result in the meantime
+            stored = None if replaced else _stored(job, folder)
             return (make(job, folder), False) if stored is None else (stored, True)
     except BaseException:
-        with suppress(OSError):  # there is something in it
+        with suppress(OSError):  # the folder is not empty
             folder.rmdir()
         raise
 
@@ -78,7 +81,9 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
 
 
 def _key_noted(folder: Path) -> str:
-    """Return the key of the result in a folder, whole or not; empty where there is none."""
+    """Return the key of the result in a folder, whether the result is complete or not. It is empty
+    where there is none.
+    """
     try:
         return str(read_json(folder / MANIFEST)["key"])
     except (RecordError, LookupError, TypeError):
@@ -86,7 +91,7 @@ def _key_noted(folder: Path) -> str:
 
 
 def make(job: AttackJob, folder: Path) -> AttackResult:
-    """Poison, train, stamp, store."""
+    """Poison, train and stamp, then store the attack result and return it."""
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
     with kept_process(job.dataset.name):
         train, test = job.dataset.load("train"), job.dataset.load("test")
@@ -145,11 +150,13 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
 
 
 def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractContextManager[None]:
-    """Work that other results share is told apart by the version of the attack, not by its
-    parameters, which the work names.
+    """Let this job share the work that other results need too, such as a clean model. Shared work
+    depends on the version of the attack but not on its parameters: the work itself names those it
+    uses.
     """
     attack = job.ingredients.attack.model_copy(update={"params": {}})
-    folder = record.absolute() / REMEMBERED_FOLDER  # an attack may work in another folder
+    # absolute, because an attack may change the working directory
+    folder = record.absolute() / REMEMBERED_FOLDER
     precision = machine.precision
     return remembering(folder, attack.identity(), job.ingredients.model.identity(), precision)
 
@@ -157,8 +164,8 @@ def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractCon
 def _backdoor(
     job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware
 ) -> tuple[Attack, PoisonedSet, Classifier, Along]:
-    """Return the prepared attack, the poisoned set, the backdoored model and what was measured
-    while it was trained.
+    """Return the prepared attack, the poisoned set, the backdoored model, and what was measured
+    while the model was trained.
     """
     seeds = Seeds(job.seed)
     numbers = itertools.count()
@@ -185,8 +192,8 @@ def _backdoor(
 def _train(
     attack: Attack, model: Classifier, poisoned: PoisonedSet, recipe: Recipe, rng: torch.Generator
 ) -> tuple[Attack, Classifier]:
-    """Return the trained victim, and the attack with the trigger that it may have learned on the
-    way.
+    """Return the attack, with the trigger that it may have learned during training, and the trained
+    victim.
     """
     if not isinstance(attack, TrainingControlledAttack):
         fit(model, poisoned.as_seen(), recipe, rng, what=f"training on {attack.name}")
@@ -203,7 +210,9 @@ def _train(
 
 
 def require_writable(folder: Path) -> None:
-    """Raise `Unwritable` before any work is done when results cannot be written to `folder`."""
+    """Raise `Unwritable` when results cannot be written to `folder`. It is called before any work
+    is done.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

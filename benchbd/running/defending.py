@@ -1,4 +1,6 @@
-"""The defenses of a run: each meets the attack result and becomes a cell, whatever comes of it."""
+"""The defense stage of a run: each defense meets the attack result and becomes a cell, also when it
+fails.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,16 @@ from benchbd.running.status import status_of
 
 
 def about(attack: AttackResult, defense: Defense, prepared: Prepared) -> Coordinates:
-    """Return the cell in which the defense meets the attack result."""
+    """Return the coordinates of the cell in which the defense meets the attack result."""
     budget = attack.clean_budget(prepared.protocol.clean_budget)
     case = Case(attack, hardware(prepared.options.device), defense.name, budget)
     return coordinates(defense, case)
 
 
 def stored_before(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell | None:
-    """Return the cell where it is stored already: of this very attack result, made by the sources
-    of today, and whole.
+    """Return the stored cell of this defense, or None where it has to be computed. A stored cell
+    counts when it is complete, belongs to this very attack result, and was made by the sources of
+    today.
     """
     if prepared.options.rerun is not None:
         return None
@@ -40,12 +43,14 @@ def stored_before(attack: AttackResult, defense: Defense, prepared: Prepared) ->
         return None
     made = str(attack.manifest.provenance.get("finished", ""))
     if str(cell.provenance.get("started", "")) < made:
-        return None  # the attack result has been made again since
+        return None  # the attack result was made again after this cell
     return None if changed_sources([sources(type(defense))], cell.provenance) else cell
 
 
 def defend(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell:
-    """Return the cell of a defense, computed. One that fails says why."""
+    """Compute the cell of a defense and return it. A defense that fails gives a cell with the
+    reason.
+    """
     options, protocol = prepared.options, prepared.protocol
     try:
         return defense.against(
@@ -57,7 +62,7 @@ def defend(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell:
             ),
             protocol=protocol.id,
         ).cell
-    except Exception as error:  # a cell that fails is a row with its reason, never a lost run
+    except Exception as error:  # a failed cell must not end the run
         cell = failed(about(attack, defense, prepared), protocol.id, "defense", error)
         cell = cell.model_copy(update={"baseline": attack.metrics()})
         _note_failure(attack, cell)
@@ -65,7 +70,9 @@ def defend(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell:
 
 
 def failed(cell: Coordinates, protocol: str, stage: str, error: Exception) -> Cell:
-    """Return a cell that gave no numbers. stage: attack or defense, in which the error came."""
+    """Return a cell without numbers that says why it has none. stage: "attack" or "defense", where
+    the error occurred.
+    """
     expected = isinstance(error, NotApplicable | BenchbdError)  # explained by its message alone
     return Cell(
         schema=SCHEMA,
@@ -83,8 +90,8 @@ def failed(cell: Coordinates, protocol: str, stage: str, error: Exception) -> Ce
 
 
 def _note_failure(attack: AttackResult, cell: Cell) -> None:
-    """Leave the cell beside the attack result, unless there are numbers of the very same cell from
-    before.
+    """Write the failed cell beside the attack result, unless an earlier result of the same cell is
+    stored there.
     """
     folder = folder_of(attack.folder, cell.cell.defense.name, cell.key)
     if not (folder / DEFENSE_FILE).is_file():

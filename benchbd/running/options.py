@@ -1,4 +1,6 @@
-"""The options of `benchbd run`."""
+"""The declaration of the options of `benchbd run`, which the command line, files of options and
+`benchbd.run` share.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from benchbd.arguments import Options, PluginName, PluginNames, SeedNumbers, Set
 from benchbd.plugin.declared import param
 
 PROTOCOL = "digits-quick"
-"""The protocol of a run that names none."""
+"""The protocol that a run uses if none is named."""
 
 
 class RunOptions(Options):
-    """What a person asks for. What is not given comes from the protocol."""
+    """The options of one run. An option that is not given is taken from the protocol."""
 
     command: ClassVar[str] = "run"
 

@@ -1,4 +1,6 @@
-"""From the options of a run to its plugins, built and checked before any work is done."""
+"""The step from the options of a run to its plugins, which are built and checked before any work is
+done.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,10 @@ Family = TypeVar("Family", bound=Plugin)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run with every plugin built and checked. jobs: the attack results that it starts from, with
-    their folders; none where it starts from a stored one.
+    """A run whose plugins are all built and checked.
+
+    jobs: the attack jobs that the run starts from, each with the folder of its result; there are
+    none if the run starts from a stored attack result.
     """
 
     options: RunOptions
@@ -40,8 +44,8 @@ class Prepared:
     defenses: tuple[Defense, ...]
 
     def threads(self, ingredients: Ingredients) -> int:
-        """Cores to compute with: those that are given; those of the protocol for its own data set
-        and model, for which they were chosen; else all that there are.
+        """Return the number of cores to compute with: the number that was given, else that of the
+        protocol for its own data set and model (it was chosen for these), else all usable cores.
         """
         own = all(
             getattr(ingredients, kind).label
@@ -53,8 +57,8 @@ class Prepared:
 
 
 def prepare(options: RunOptions) -> Prepared:
-    """Build all plugins of a run. Raises `ConfigError` or `PluginError`, with nothing computed
-    yet.
+    """Build all plugins of a run, without computing anything. Raises `ConfigError` or
+    `PluginError`.
     """
     protocol, settings = load_protocol(options.protocol), options.settings
     _require_kinds(settings)
@@ -71,7 +75,7 @@ def prepare(options: RunOptions) -> Prepared:
 
 
 def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Path], ...]:
-    """Return every attack at every seed, and where its result lies."""
+    """Return the job of every attack at every seed, each with the folder of its result."""
     settings = options.settings
     attacks = _plugins(Attack, options.attack or (), protocol, settings)
     (model,) = _plugins(Model, [options.model or protocol.models[0].name], protocol, settings)
@@ -94,10 +98,9 @@ def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Pat
 
 
 def _require_defenses_alone(options: RunOptions) -> None:
-    """Raise `ConfigError` where something is asked for that a stored attack result has already.
-
-    Its data set and model may be named, since a plugin in a file is only loaded when a person names
-    that file.
+    """Raise `ConfigError` if an option asks for something that the stored attack result fixes
+    already. The data set and the model may be named all the same, because a plugin in a file is
+    loaded only when a person names that file.
     """
     for kind, given in (("dataset", options.dataset), ("model", options.model)):
         if given is not None:
@@ -116,8 +119,8 @@ def _require_defenses_alone(options: RunOptions) -> None:
 def _plugins(
     kind: type[Family], names: Sequence[str], protocol: Protocol, settings: dict[str, Any]
 ) -> list[Family]:
-    """Return the named plugins, built from protocol and settings. A setting must fit at least one
-    of them.
+    """Return the named plugins, built from the protocol and the settings. Raises `ConfigError` for
+    a setting that fits none of them.
     """
     word = kind.kind
     prefix = f"{word}."
@@ -139,7 +142,7 @@ def _plugins(
 def _values(
     cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown: bool = False
 ) -> dict[str, Any]:
-    """Return the settings of one plugin; texts are read by the declared type."""
+    """Return the settings of one plugin. A text is read by the declared type of its parameter."""
     values = {}
     for key, value in settings.items():
         owner, _, name = key.partition(".")
@@ -150,7 +153,7 @@ def _values(
 
 @kept_settings()
 def _load(kind: str, name: str) -> type[Plugin]:
-    """Return the class of a plugin, with nothing set otherwise by its import."""
+    """Return the class of a plugin, and undo what its import changes in the process."""
     return load(kind, name)
 
 
@@ -171,7 +174,9 @@ def _require_kinds(settings: dict[str, Any]) -> None:
 
 
 def _folder_name(name: str) -> str:
-    """Return a name that stays inside the record folder."""
+    """Return `name` without the characters that could lead out of the record folder. Raises
+    `ConfigError` for a name that cannot be used.
+    """
     clean = name.replace("/", "_").replace(":", "_")
     if clean in ("", ".", "..") or "\x00" in clean:
         raise ConfigError(f"cannot name a result {name!r}; use letters, digits, dots and dashes")

@@ -1,5 +1,5 @@
-"""Protocols: a named, versioned, frozen choice of data, models, methods, budgets and seeds, in
-typed YAML.
+"""Protocols: a protocol is a named, versioned and frozen choice of data sets, models, methods,
+budgets and seeds, written in YAML and checked for its types.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from benchbd.options import read_yaml
 
 
 class Part(BaseModel):
-    """A part of a typed file. None of its own keys takes a yes or no, so YAML's reading of `no` as
-    false is refused.
+    """Base of the parts of a typed YAML file. No key of a part is a yes or a no, so a boolean is
+    refused: YAML also reads an unquoted `no` as false.
     """
 
     model_config = ConfigDict(
@@ -44,15 +44,15 @@ Typed = TypeVar("Typed", bound=Part)
 
 
 class Choice(Part):
-    """A plugin by name, with the parameters that differ from its defaults."""
+    """A plugin by its name, with the parameters that differ from its defaults."""
 
     name: str
     params: dict[str, Any] = {}
 
     @property
     def called(self) -> str:
-        """The name by which rules and options speak of it: with the variant of a provider,
-        `timm:resnet18`.
+        """The name that rules and options use: for a plugin of a provider it includes the variant,
+        as in `timm:resnet18`.
         """
         variant = self.params.get("variant")
         return f"{self.name}:{variant}" if variant and ":" not in self.name else self.name
@@ -72,10 +72,10 @@ Several = Annotated[tuple[ChoiceOrName, ...], BeforeValidator(_several)]
 
 
 class Rule(Part):
-    """Cells that a rule speaks of: those that agree with every key that is given.
+    """A rule that selects the cells that agree with every key that is given.
 
-    table: of a rule that includes cells, the name of the table that they make on the leaderboard;
-    without one they stand with all others that have none.
+    table: for a rule that includes cells, the name of the table on the leaderboard that they form.
+    Cells without a table name stand together in one table.
     """
 
     dataset: Names = ()
@@ -87,7 +87,7 @@ class Rule(Part):
     table: str = ""
 
     def fits(self, **coordinates: Any) -> bool:
-        """Return whether a cell agrees in the coordinates that are given."""
+        """Return whether a cell with these coordinates agrees with the rule."""
         return all(
             value in allowed
             for name, value in coordinates.items()
@@ -96,12 +96,13 @@ class Rule(Part):
 
 
 class Protocol(Part):
-    """What a matrix is made of. `run` takes its defaults from one.
+    """The plan of a matrix. `benchbd run` takes its defaults from one.
 
-    poison_ratios: if given, every attack runs at each of them instead of at its own. include: if
-    given, only cells that fit one of these rules; exclude: none that fit one of those. threads:
-    cores of a stage, which is part of the protocol since the last digits of a result can depend on
-    it; null: all that there are, shared by the stages at work.
+    poison_ratios: if given, every attack runs at each of these ratios instead of at its own.
+    include: if given, only cells that fit one of these rules belong to the protocol. exclude: cells
+    that fit one of these rules do not. threads: the cores of a stage; null shares all cores among
+    the stages that run. The number is part of the protocol because the last digits of a result can
+    depend on it.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -122,8 +123,8 @@ class Protocol(Part):
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        """Return a rule that speaks of nothing in the protocol is a slip of the pen, and so is a
-        table of what is left out.
+        """Refuse a rule that names something that the protocol does not have, and a table name on
+        an exclude rule: both are slips of the pen.
         """
         for rule in self.exclude:
             if rule.table:
@@ -147,8 +148,8 @@ class Protocol(Part):
 
     @property
     def _spoken_of(self) -> dict[str, Sequence[str | float]]:
-        """What rules can speak of, by coordinate. The ratios that attacks have of their own only
-        the attacks know.
+        """The values that rules may name, by coordinate. The poison ratios are missing where the
+        protocol sets none, because then only the attacks know theirs.
         """
         known: dict[str, Sequence[str | float]] = {
             kind: [choice.called for choice in choices] for kind, choices in self.choices.items()
@@ -158,16 +159,16 @@ class Protocol(Part):
         return {**known, "seed": self.seeds, **ratios}
 
     def wants(self, **coordinates: Any) -> bool:
-        """Return whether the rules let a cell in."""
+        """Return whether the rules let a cell with these coordinates into the protocol."""
         included = not self.include or any(rule.fits(**coordinates) for rule in self.include)
         return included and not any(rule.fits(**coordinates) for rule in self.exclude)
 
     def joined(self, kind: str, name: str) -> Protocol:
-        """Return the protocol with a newcomer, an attack or a defense that it does not name, at its
-        defaults.
+        """Return the protocol with one more attack or defense, at its defaults, which it does not
+        name yet. If it names it already, the protocol itself is returned.
 
-        It joins every include rule that lists several of its kind; a single name is meant for that
-        one alone. The protocol itself for a name that is there.
+        The new method is added to every include rule that lists several of its kind. A rule with a
+        single name is meant for that one alone.
         """
         if name in {choice.called for choice in self.choices[kind]}:
             return self
@@ -183,12 +184,12 @@ class Protocol(Part):
 
     @property
     def id(self) -> str:
-        """Name and version, as it stands in keys and results."""
+        """The name and the version, as they stand in keys and results."""
         return f"{self.name}@{self.version}"
 
     @property
     def choices(self) -> dict[str, tuple[Choice, ...]]:
-        """What there is of each kind of plugin."""
+        """The chosen plugins of each kind."""
         return {
             "dataset": self.datasets,
             "model": self.models,
@@ -197,8 +198,8 @@ class Protocol(Part):
         }
 
     def params_of(self, kind: str, name: str) -> dict[str, Any]:
-        """Return the parameters that the protocol sets for a plugin; none where it does not mention
-        it.
+        """Return the parameters that the protocol sets for a plugin. They are empty if it does not
+        mention the plugin.
         """
         return next(
             (dict(choice.params) for choice in self.choices[kind] if choice.name == name), {}
@@ -221,13 +222,13 @@ def load_protocol(name: str | Path) -> Protocol:
 
 
 def known_protocols() -> list[str]:
-    """Return the names that `load_protocol` knows."""
+    """Return the names that `load_protocol` knows, sorted."""
     return sorted(_known())
 
 
 def stored_protocol(identity: str) -> Protocol | None:
-    """Return the protocol with that name and version among those that `load_protocol` knows by
-    name; no path is followed.
+    """Return the known protocol with that name and version, or None. The text is never taken for a
+    path.
     """
     path = _known().get(identity.rpartition("@")[0])
     found = parse_protocol(read_yaml(path), str(path)) if path else None
@@ -235,15 +236,15 @@ def stored_protocol(identity: str) -> Protocol | None:
 
 
 def parse_protocol(content: dict[str, Any], where: str) -> Protocol:
-    """Return a protocol from the content of a file. Unknown keys and values of another type are
-    refused.
+    """Return the protocol that the content of a file describes. Raises `ConfigError` for unknown
+    keys and for values of another type. where: the name of the file, for messages.
     """
     return parse(Protocol, content, where)
 
 
 def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
-    """Return the typed content of a file. Raises `ConfigError` that names the place, and the key
-    that was meant.
+    """Return the typed content of a file. Raises `ConfigError` with the place of the mistake and,
+    for an unknown key, the key that was probably meant.
     """
     try:
         return kind(**content)
@@ -268,7 +269,7 @@ def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
 
 
 def _nearest_key(part: type[BaseModel], place: tuple[int | str, ...]) -> str:
-    """Return the end of a message: the key that was meant at that place."""
+    """Return the end of a message about an unknown key: the key that was probably meant."""
     for step in place[:-1]:
         annotations = {
             field.alias or name: field.annotation for name, field in part.model_fields.items()
@@ -280,13 +281,15 @@ def _nearest_key(part: type[BaseModel], place: tuple[int | str, ...]) -> str:
 
 
 def _part_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the part that a list or a table of that type is of."""
+    """Return the class of the parts that a list or a table of this type holds, or None."""
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return annotation
     return next((part for inner in get_args(annotation) if (part := _part_in(inner))), None)
 
 
 def _known() -> dict[str, Path]:
-    """Return protocols by name: those of the current folder's leaderboard over the bundled ones."""
+    """Return the paths of the protocols by name. Those in `leaderboard/protocols` of the current
+    folder take precedence over the bundled ones.
+    """
     folders = (Path(__file__).parents[1] / "protocols", Path("leaderboard/protocols"))
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}

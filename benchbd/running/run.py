@@ -1,5 +1,5 @@
-"""Attacks and their defenses, from prepared plugins to measured cells: what `benchbd run` and
-`benchbd.run` do.
+"""The run of attacks and their defenses, from prepared plugins to measured cells. `benchbd run` and
+`benchbd.run` both call `execute`.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Say = Callable[[str], None]
-"""Takes a line for the person who waits."""
+"""A function that shows a line of text to the person who waits."""
 
 
 @dataclass(frozen=True, eq=False)
 class Attacked:
-    """One attack result of a run, and what became of it.
+    """One attack result of a run, with the cells of its defenses.
 
-    undefended: what tables tell of it; none where the attack failed. path: where it lies. reused:
-    whether it was stored before. cells: the result of each defense. stored: the keys of those that
-    were stored before.
+    undefended: the summary of the attack that tables show; None if the attack failed. path: the
+    file of the attack result; None if the attack failed. reused: whether the result was stored
+    before. cells: one for each defense. stored: the keys of the cells that were stored before.
     """
 
     undefended: AttackSummary | None
@@ -81,16 +81,16 @@ class Attacked:
 class Run:
     """What `benchbd.run` returns.
 
-    attacked: each attack at each seed with its cells, in the order in which they were named. Its
-    text is the table that the command `benchbd run` prints.
+    attacked: each attack at each seed with its cells, in the order in which they were named. The
+    text of a run is the table that the command `benchbd run` prints.
     """
 
     attacked: tuple[Attacked, ...]
 
     @property
     def attack(self) -> AttackResult:
-        """The attack result of a run of one attack at one seed. Raises `ConfigError` for another
-        run.
+        """The attack result of a run with one attack at one seed. Raises `ConfigError` for any
+        other run.
         """
         if len(self.attacked) != 1:
             raise ConfigError(
@@ -101,12 +101,12 @@ class Run:
 
     @property
     def reused(self) -> bool:
-        """Whether all its attack results were stored before."""
+        """Whether all attack results of the run were stored before."""
         return all(each.reused for each in self.attacked)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """The result of each defense, of one attack result after the other."""
+        """The cells of all defenses, one attack result after the other."""
         return tuple(cell for each in self.attacked for cell in each.cells)
 
     def frame(self) -> DataFrame:
@@ -129,8 +129,9 @@ class Run:
 
 
 def execute(prepared: Prepared, observers: Observers, say: Say = lambda _: None) -> Run:
-    """Attack, unless the results are there, then every defense. A defense that fails becomes a cell
-    that says so, and so do those of an attack that fails beside others.
+    """Run all attacks that are not stored yet, then every defense against each of them. A defense
+    that fails becomes a cell that says so. The same holds for the defenses of an attack that fails,
+    if the run has other attacks.
     """
     options = prepared.options
     with _observed(observers):
@@ -144,7 +145,7 @@ def execute(prepared: Prepared, observers: Observers, say: Say = lambda _: None)
 
 
 def _threads(prepared: Prepared, ingredients: Ingredients, what: str, say: Say) -> int:
-    """Return the cores to compute with, said with what will be computed."""
+    """Return the number of cores to compute with, and show the person what will be computed."""
     count, about = prepared.threads(ingredients), ingredients
     names = f"{about.attack.name} on {about.dataset.name}, {about.model.label}, seed {about.seed}"
     say(f"{names}: {what}, on {count} thread{'s' * (count > 1)}")
@@ -154,17 +155,17 @@ def _threads(prepared: Prepared, ingredients: Ingredients, what: str, say: Say) 
 def _attacked(
     job: AttackJob, folder: Path, prepared: Prepared, observers: Observers, say: Say
 ) -> Attacked:
-    """Return one attack at one seed and its defenses."""
+    """Run one attack at one seed, then its defenses."""
     again = prepared.options.rerun == "attack"
     there = not again and (folder / ATTACK_FILE).is_file()
     what = "stored attack result" if there else "attacking"
     with use_threads(_threads(prepared, job.ingredients, what, say)):
         try:
             attack, reused = attack_result(job, folder, again)
-        except Unwritable:  # nor could the next one be stored
+        except Unwritable:  # the next result could not be stored either
             raise
         except Exception as error:
-            if len(prepared.jobs) == 1:  # there is nothing to go on with
+            if len(prepared.jobs) == 1:  # there is no other attack to go on with
                 raise
             return _attack_failed(job, prepared, error)
         today = [sources(type(plugin)) for plugin in job.plugins]
@@ -189,7 +190,9 @@ def _defended(
     observers: Observers,
     say: Say,
 ) -> Attacked:
-    """Return an attack result and its defenses. stale: which of its sources have changed since."""
+    """Run the defenses against an attack result. stale: which of its sources have changed since it
+    was made.
+    """
     cells, stored = [], set()
     for defense in prepared.defenses:
         cell = stored_before(attack, defense, prepared)
@@ -206,7 +209,7 @@ def _defended(
 def _watched(
     attack: AttackResult, defense: Defense, prepared: Prepared, observers: Observers
 ) -> Cell:
-    """Return the cell of a defense, computed before the eyes of the observers."""
+    """Compute the cell of a defense and tell the observers about it."""
     observers.tell(
         "cell_started", attack=attack.manifest.attack.name, defense=defense.name, seed=attack.seed
     )
@@ -216,8 +219,8 @@ def _watched(
 
 
 def _require_as_named(attack: AttackResult, options: RunOptions) -> None:
-    """Raise `ConfigError` when a stored result is not of the data set or the model that was named
-    beside it.
+    """Raise `ConfigError` when a stored result was not made with the data set or the model that the
+    options name.
     """
     for kind, given in (("dataset", options.dataset), ("model", options.model)):
         made: PluginRecord = getattr(attack.manifest, kind)
@@ -229,14 +232,14 @@ def _require_as_named(attack: AttackResult, options: RunOptions) -> None:
 
 
 def _called(kind: str, given: str) -> str:
-    """Return the plugin's own name for itself, with the variant of a provider that was asked for."""
+    """Return the plugin's own name, with the variant of a provider that was asked for."""
     name, variant = load(kind, given).name, "" if is_file(given) else given.partition(":")[2]
     return f"{name}:{variant}" if variant else name
 
 
 @contextmanager
 def _observed(observers: Observers) -> Iterator[None]:
-    """Progress and written files reach the observers."""
+    """Pass progress and the names of written files on to the observers."""
     with ExitStack() as stack:
         stack.enter_context(
             reporting(

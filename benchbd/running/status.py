@@ -1,4 +1,4 @@
-"""From what went wrong to the status that stands in a table."""
+"""The mapping from an error to the status that stands in a table."""
 
 from __future__ import annotations
 

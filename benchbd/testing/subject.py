@@ -116,7 +116,9 @@ class Subject:
         return self.tried[0]
 
     def hand_over(self, poison_ratio: float = 0.2) -> VerbInputs:
-        """Return fresh copies of what its verb is handed, where it was tried. Raises like `trial`."""
+        """Return fresh copies of what its verb is handed, where it was tried. Raises like
+        `trial`.
+        """
         return hand_over(self.architecture, poison_ratio)
 
 

@@ -203,7 +203,9 @@ def build_somewhere(model: Model, num_classes: int) -> nn.Module:
 
 
 def open_session(executor: Executor) -> Session:
-    """Return a session; an executor whose machines are not to be reached from here does not apply."""
+    """Return a session; an executor whose machines are not to be reached from here does not
+    apply.
+    """
     try:
         return executor.open(Limits())
     except ConfigError as error:

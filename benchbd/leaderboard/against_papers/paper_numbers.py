@@ -151,7 +151,9 @@ class Published(Part):
 
 
 def load_published(place: Path) -> list[Published]:
-    """Return the tables of a file, or of all YAML files of a folder by name. Raises `ConfigError`."""
+    """Return the tables of a file, or of all YAML files of a folder by name. Raises
+    `ConfigError`.
+    """
     paths = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
     if not paths:
         raise ConfigError(

@@ -198,7 +198,9 @@ def _short(entry: Pairing) -> str:
 
 
 def status(entry: Pairing) -> str:
-    """Return `ok`, `n/a`; with counts where not all cells ended alike, such as `ok 2, timeout 1`."""
+    """Return `ok`, `n/a`; with counts where not all cells ended alike, such as `ok 2,
+    timeout 1`.
+    """
     if len(entry.codes) == 1:
         return next(iter(entry.codes))
     return ", ".join(f"{code} {count}" for code, count in entry.codes.items())
