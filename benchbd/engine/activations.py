@@ -1,4 +1,4 @@
-"""What passes through the layers of a network, watched by hooks that are gone afterwards."""
+"""Access to the outputs of a network's layers, through hooks that are removed afterwards."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def channel_means(model: nn.Module, layer: str, images: Tensor, rectified: bool)
 
 
 def last_executed(model: nn.Module, layers: Iterable[str], images: Tensor) -> str | None:
-    """Return the name of the one of `layers` that ran last on uint8 `images` (N, C, H, W); None
+    """Return the name of the one of `layers` that ran last on uint8 `images` (N, C, H, W), or None
     when none of them ran.
 
     >>> last_executed(model, ["network.head", *conv_layers(model)], test.images[:1])
@@ -58,8 +58,8 @@ def last_executed(model: nn.Module, layers: Iterable[str], images: Tensor) -> st
 def watching_outputs(
     model: nn.Module, layers: Iterable[str], record: Callable[[str, Tensor], None]
 ) -> Iterator[None]:
-    """Inside the `with` block, call `record(layer, output)` whenever one of `layers`, given by
-    name, has run.
+    """Call `record(layer, output)` inside the `with` block whenever one of `layers`, given by name,
+    has run.
 
     >>> shapes = []
     >>> with watching_outputs(model, ["network.head"], lambda layer, out: shapes.append(out.shape)):
@@ -78,9 +78,9 @@ def watching_outputs(
 
 
 def _channel_dim(layer: nn.Module, output: Tensor) -> int:
-    """Linear layers and LayerNorm keep channels last. The variant of LayerNorm for maps keeps them
-    second: torchvision and timm call it LayerNorm2d, and where a map is as wide as it has channels
-    only the name tells.
+    """Return the dimension of `output` that holds the channels. It is the last one after linear
+    layers and LayerNorm. The LayerNorm for maps, which torchvision and timm call LayerNorm2d, keeps
+    channels second; only the name tells it apart when a map is as wide as it has channels.
     """
     if isinstance(layer, nn.LayerNorm):
         return 1 if type(layer).__name__.endswith("2d") else output.ndim - 1

@@ -1,4 +1,6 @@
-"""The module that every part of benchbd meets: images in [0, 1] go in, logits come out."""
+"""The form in which every part of benchbd handles a model: it takes images in [0, 1] and gives
+logits.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,12 @@ from benchbd.errors import ContractBroken
 
 
 class Classifier(nn.Module):
-    """A model as every method meets it: images (N, C, H, W) in [0, 1] go in, logits (N, K) come
-    out.
+    """A model as every method receives it: it takes images (N, C, H, W) in [0, 1] and gives logits
+    (N, K).
 
-    It normalises the images by `mean` and `std`, one number per channel, and hands them to
-    `network`, the module that `Model.build` gave. `head` is the network's linear layer from
-    features to classes; a layer that is assigned to it takes its place.
+    It normalises the images by `mean` and `std`, one number per channel, and passes them to
+    `network`, the module that `Model.build` returned. `head` is the network's linear layer from
+    features to classes; a layer that is assigned to `head` replaces it.
 
     >>> images = to_float(test.images[:8])
     >>> model(images).shape, model.features(images).shape
@@ -59,8 +61,8 @@ class Classifier(nn.Module):
         return self.network.head  # type: ignore[return-value]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """A new head is the network's; a module would otherwise be registered beside it, and never
-        run.
+        """Set an attribute. A new `head` is given to the network: as a submodule of this class it
+        would never run.
         """
         if name == "head":
             self.network.head = value

@@ -1,7 +1,8 @@
-"""Whether convolutions computed here agree with float64: a sweep over shapes and number formats.
+"""A test of whether convolutions on this machine agree with float64, over many shapes and number
+formats.
 
-Kernels of a processor have been wrong for some shapes, right for all others, and no error told of
-it. They are held against float64, which torch computes by other code.
+Kernels of some processors have been wrong for some shapes without any error. They are compared with
+float64, which torch computes by other code.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from benchbd.engine.recipe import Precision
 from benchbd.engine.strided import make_safe
 
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-5, "bf16": 0.02}
-"""Largest error, as a share of what the magnitudes of all that is added up come to."""
+"""Largest error, as a share of the sum of the magnitudes of all terms."""
 
 _BLOCKS = tuple(2**power for power in range(4, 17))
-"""Lengths of the blocks of memory that are filled with NaN and given back."""
+"""Lengths of the blocks of memory that are filled with NaN and then freed."""
 
 
 @dataclass(frozen=True)
 class ConvShape:
-    """A convolution with a square kernel, and the batch of square maps that passes through it."""
+    """A convolution with a square kernel, and the batch of square maps on which it is computed."""
 
     kernel: int
     stride: int
@@ -45,10 +46,11 @@ class ConvShape:
 
     @property
     def length(self) -> int:
-        """The side of the result."""
+        """The side of the result, in pixels."""
         return (self.side + 2 * self.padding - self.kernel) // self.stride + 1
 
     def build(self) -> nn.Module:
+        """Return the convolution as a network. Its weights are not initialised."""
         sizes = (self.inside, self.outside, self.kernel, self.stride, self.padding)
         network = nn.Sequential(nn.utils.skip_init(nn.Conv2d, *sizes))
         make_safe(network)
@@ -58,8 +60,8 @@ class ConvShape:
 def conv_shapes(
     kernels: Sequence[int] = (1, 2, 3, 5), sides: Sequence[int] = (1, 2, 3, 4, 7)
 ) -> Iterator[ConvShape]:
-    """Yield shapes of small kernels, strides, paddings and maps, each with other channels and
-    batch.
+    """Yield shapes of small kernels, strides, paddings and maps, with varying channels and batch
+    sizes.
     """
     channels = itertools.cycle([(3, 16), (16, 32), (8, 5), (64, 16), (1, 8)])
     batches = itertools.cycle(
@@ -72,16 +74,16 @@ def conv_shapes(
 
 
 def disagreeing(shapes: Iterable[ConvShape], precision: Precision) -> list[ConvShape]:
-    """Return those of the shapes that do not agree with float64 on the CPU in that number
-    format.
+    """Return those of the shapes whose result in this number format disagrees with float64 on the
+    CPU.
     """
-    # what is not a number is smaller than nothing
+    # written with `not`, because every comparison with NaN is false
     return [shape for shape in shapes if not deviation(shape, precision) < TOLERANCE[precision]]
 
 
 def deviation(shape: ConvShape, precision: Precision) -> float:
     """Return the largest error of the result and of the gradients of maps and weights, as a share
-    of what the magnitudes of all that is added up come to; NaN where one of them is not a number.
+    of the sum of the magnitudes of all terms. It is NaN where one of them is NaN.
     """
     rng, side, length = torch.Generator().manual_seed(0), shape.side, shape.length
     maps = torch.randn(shape.batch, shape.inside, side, side, generator=rng)
@@ -92,7 +94,7 @@ def deviation(shape: ConvShape, precision: Precision) -> float:
     found = _passed(shape, given, cast)
     exact = _passed(shape, [each.double() for each in given], nullcontext())
     added = _passed(shape, [each.double().abs() for each in given], nullcontext())
-    # where nothing is added up, nothing but zero is right
+    # Where there are no terms the right result is zero; the clamp lets any other count as an error.
     errors = [
         ((mine - right).abs() / most.clamp(min=1e-30)).max()
         for mine, right, most in zip(found, exact, added, strict=True)
@@ -103,8 +105,8 @@ def deviation(shape: ConvShape, precision: Precision) -> float:
 def _passed(
     shape: ConvShape, given: Sequence[Tensor], context: AbstractContextManager[object]
 ) -> list[Tensor]:
-    """Return the result and the gradients of maps, weights and bias, with maps, the gradient of the
-    result and the parameters given. Memory that nobody wrote holds NaN.
+    """Return the result and the gradients of maps, weights and bias. given: the maps, the gradient
+    of the result, and the parameters. Memory that was never written to holds NaN.
     """
     maps, above, *values = given
     network = shape.build().to(maps.dtype)
@@ -124,6 +126,6 @@ def _passed(
 
 
 def _fill_heap() -> None:
-    """Let the memory that is handed out next hold NaN, as it may after any other work."""
+    """Let the memory that is allocated next hold NaN, as it may after any other work."""
     blocks = [torch.full((length,), torch.nan) for length in _BLOCKS for _ in range(3)]
     del blocks

@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds, samples sent forward and backward, peak memory."""
+"""The cost of a piece of work: seconds, samples sent forward and backward, and peak memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from benchbd.engine.hardware import memory_peak
 
 @dataclass
 class Cost:
-    """seconds on the wall, samples through the network, peak bytes of memory."""
+    """The wall-clock seconds, the samples that passed through the network, and the peak memory in
+    bytes.
+    """
 
     seconds: float = 0.0
     forward_samples: int = 0
@@ -28,7 +30,9 @@ _counter: ContextVar[Cost | None] = ContextVar("cost", default=None)
 
 @contextmanager
 def measured(device: torch.device) -> Iterator[Cost]:
-    """Count what happens inside. Nested measurements count for the innermost alone."""
+    """Measure the cost of the work inside the `with` block. Nested measurements count only for the
+    innermost one.
+    """
     cost = Cost()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -43,7 +47,7 @@ def measured(device: torch.device) -> Iterator[Cost]:
 
 
 def _settled(device: torch.device) -> float:
-    """Return the time at which the device has done all that it was given so far."""
+    """Return the time at which the device has finished all work that it was given so far."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -51,7 +55,7 @@ def _settled(device: torch.device) -> float:
 
 @contextmanager
 def uncounted() -> Iterator[None]:
-    """Leave out what happens inside, because it is no cost of the work that is measured."""
+    """Leave the work inside the `with` block out of the cost that is being measured."""
     cost, start = _counter.get(), time.perf_counter()
     token = _counter.set(None)
     try:
@@ -63,10 +67,10 @@ def uncounted() -> Iterator[None]:
 
 
 def count_samples(images: object) -> None:
-    """Note a pass of images (B, ...) through the network, forward and, where gradients flow,
-    backward.
+    """Count a pass of images (B, ...) through the network, forward and, where gradients are
+    recorded, backward.
 
-    What stands for images while a network is traced counts for nothing.
+    The proxies that stand for images while a network is traced are not counted.
     """
     cost = _counter.get()
     if cost is not None and isinstance(images, torch.Tensor):

@@ -1,5 +1,5 @@
-"""Where training batches come from: a set that lies in memory, or one in a file that is read ahead
-in shuffled blocks.
+"""The source of training batches: a set that lies in memory, or one in a file that is read ahead in
+shuffled blocks.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from benchbd.data.mapped import is_mapped
 from benchbd.engine.recipe import Recipe
 
 Edit = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead; for attacks that
-control training.
+"""A function (images (B, C, H, W) uint8, labels (B,)) -> the batch to train on instead. Attacks
+that control training use it.
 """
 
 Batch = tuple[Tensor, Tensor]
@@ -28,25 +28,27 @@ IMAGES_READ_TOGETHER = 1024
 """Images that lie side by side in a file and are read together."""
 
 POOL = 16
-"""Blocks, drawn from all over the set, whose images are shuffled among each other; two pools are in
-memory at a time.
+"""Blocks, drawn from the whole set, whose images are shuffled together. Two pools are in memory at
+a time.
 """
 
 LARGE = 2**30
-"""Bytes from which on a set is read by blocks. What is free on a machine decides where the images
-lie, never their order.
+"""Size in bytes from which on a set is read by blocks. The free memory of a machine decides where
+the images lie, but never their order.
 """
 
 
 class Feed(ABC):
-    """The batches of an epoch, cropped and flipped by the recipe. An edit sees the images before
-    they are cropped.
+    """The batches of an epoch, cropped and flipped as the recipe says. An edit receives the images
+    before they are cropped.
     """
 
     train: ImageSet
 
     def order(self, rng: torch.Generator) -> Tensor:
-        """Return a fresh order (N,) of all samples; the same for a set in memory and in a file."""
+        """Return a fresh order (N,) of all samples. It is the same for a set in memory and in a
+        file.
+        """
         count = len(self.train)
         return (
             block_order(count, rng)
@@ -56,20 +58,20 @@ class Feed(ABC):
 
     @abstractmethod
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """Yield batches of `size` samples in that order."""
+        """Yield batches of `size` samples in the given order."""
 
 
 def feed_of(
     train: ImageSet, device: torch.device, recipe: Recipe, edit: Edit | None, crops: torch.Generator
 ) -> Feed:
-    """Return the feed for a set of images: one in memory moves to the device as a whole."""
+    """Return the feed for a set of images. A set in memory moves to the device as a whole."""
     if is_mapped(train.images):
         return FromFile(train, device, recipe, edit, crops)
     return Resident(train.to(device), recipe, edit, crops)
 
 
 class Resident(Feed):
-    """Batches of a set that lies on the device."""
+    """The feed of a set that lies on the device."""
 
     def __init__(
         self, train: ImageSet, recipe: Recipe, edit: Edit | None, crops: torch.Generator
@@ -94,7 +96,9 @@ class Resident(Feed):
 
 
 class FromFile(Feed):
-    """Batches of a mapped set. While one pool of images is trained on, a thread reads the next."""
+    """The feed of a memory-mapped set. While one pool of images is trained on, a thread reads the
+    next.
+    """
 
     def __init__(
         self,
@@ -124,14 +128,14 @@ class FromFile(Feed):
                 yield from resident.batches(torch.arange(len(pool)), size)
 
     def _read(self, places: Tensor) -> ImageSet:
-        """Return the samples at `places`, in that order, read in the order of the file."""
+        """Return the samples at `places`, in that order. They are read in the order of the file."""
         ascending, back = places.sort()
         return self.train.subset(ascending).subset(back.argsort())
 
 
 def block_order(count: int, rng: torch.Generator) -> Tensor:
-    """Return all places (N,): blocks in random order, the images of each `POOL` of them shuffled
-    among each other.
+    """Return all places (N,) with the blocks in random order; the images of each `POOL` blocks are
+    shuffled together.
     """
     blocks = torch.randperm(-(-count // IMAGES_READ_TOGETHER), generator=rng)
     parts = []

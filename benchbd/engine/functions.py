@@ -1,7 +1,8 @@
-"""The functions that all plugins call, kept as they are: those of PyTorch, NumPy and this package.
+"""A snapshot of the functions that all plugins call, those of PyTorch, NumPy and this package, from
+which changed ones are restored.
 
-A plugin that puts another one in the place of a function, and forgets it there, changes whatever is
-computed after it.
+A plugin that replaces a function and leaves the replacement there changes whatever is computed
+after it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ WHOLE = frozenset(
     }
 )
 FAMILIES = ("benchbd", "torch.nn.modules.", "torch.optim.", "torch.utils.data.")
-"""Modules whose functions and classes are kept: by name, and by how the name begins."""
+"""The first parts of the names of modules that are kept; `WHOLE` lists full names."""
 
 _KINDS = (
     types.FunctionType,
@@ -53,23 +54,23 @@ _KINDS = (
     classmethod,
     property,
 )
-"""What is put back; other values of modules, such as caches, are theirs to change."""
+"""The kinds of values that are restored. Modules may change their other values, such as caches."""
 
 _STORAGES = frozenset(vars(torch)[name] for name in ("FloatStorage", "DoubleStorage"))
-"""`torch.Storage` is one of them, and follows the default dtype."""
+"""`torch.Storage` is one of these and follows the default dtype, so a change of it is no fault."""
 
 _TORCH = Path(torch.__file__).parent
 _MISSING = object()
 
 
 class Functions:
-    """The functions as they are when this is made."""
+    """The functions as they were when this object was made."""
 
     def __init__(self) -> None:
         self._held = [(place, dict(vars(place))) for place in _places(len(sys.modules))]
 
     def put_back(self) -> list[str]:
-        """Put back those that were replaced, removed or covered; their names."""
+        """Restore the functions that were replaced, removed or covered, and return their names."""
         return [
             f"{_called(place)}.{name}"
             for place, held in self._held
@@ -80,8 +81,8 @@ class Functions:
 
 @lru_cache(maxsize=1)
 def _places(modules: int) -> tuple[Any, ...]:
-    """Modules and the classes that they define or show; looked for again when others have been
-    imported. modules: how many there are.
+    """Return the modules to keep and the classes that they define or show. modules: the number of
+    imported modules; when it changes, they are collected anew.
     """
     found: dict[int, Any] = {}
     for name, module in list(sys.modules.items()):
@@ -100,7 +101,9 @@ def _is_kept(name: object) -> bool:
 
 
 def _same(held: dict[str, Any], now: Any) -> bool:
-    """Return whether all values are the very same ones; tensors could not be asked for more."""
+    """Return whether all values are the very same objects. Equality is not asked for, because
+    tensors do not answer it with one bool.
+    """
     return len(held) == len(now) and all(map(is_, held.values(), now.values()))
 
 
@@ -123,17 +126,15 @@ def _put_back(place: Any, held: dict[str, Any]) -> Iterator[str]:
 
 
 def _covers(place: Any, name: str) -> bool:
-    """Return whether a new name stands before an older one: that of a base class, or of Python
-    itself.
-    """
+    """Return whether a new name hides an older one: that of a base class, or of Python itself."""
     if isinstance(place, type):
         return any(name in vars(base) for base in place.__mro__[1:])
     return hasattr(builtins, name)
 
 
 def _is_of_torch(now: Any, before: Any) -> bool:
-    """PyTorch wraps some functions itself: the step of a class of optimizers when the first one of
-    them is made, others when its compiler is imported.
+    """Return whether PyTorch itself wrapped the function. It wraps the `step` of a class of
+    optimizers when the first one is made, and other functions when its compiler is imported.
     """
     inner = (getattr(now, name, None) for name in ("__wrapped__", "_torchdynamo_orig_callable"))
     code = getattr(now, "__code__", None)

@@ -1,4 +1,6 @@
-"""The network as a graph of operations, from torch.fx; None where a network cannot be traced."""
+"""The network as a graph of operations from torch.fx, for questions such as which layer reads
+which.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _RELUS = {F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"}
 
 
 class _Tracer(fx.Tracer):
-    """Keeps convolutions and normalisation layers whole, those of other libraries included."""
+    """A tracer that keeps convolutions and normalisation layers whole, also those of other
+    libraries.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, (*NORMS, nn.Conv2d)) or super().is_leaf_module(
@@ -24,8 +28,8 @@ class _Tracer(fx.Tracer):
 
 
 def trace(model: nn.Module) -> fx.GraphModule | None:
-    """Return the network as a graph of operations that shares its parameters, from torch.fx; None
-    when its code cannot be followed.
+    """Return the network as a graph of operations from torch.fx, which shares its parameters.
+    Returns None when its code cannot be traced.
 
     >>> graph = trace(model)
     >>> graph is not None
@@ -42,8 +46,8 @@ def trace(model: nn.Module) -> fx.GraphModule | None:
 
 
 def node_of(graph: fx.GraphModule, layer: str) -> fx.Node | None:
-    """Return the node that calls the module `layer`; None unless that one call is all that touches
-    the layer.
+    """Return the node that calls the module `layer`. Returns None unless that one call is all that
+    uses the layer.
     """
     touching = [
         node
@@ -54,8 +58,8 @@ def node_of(graph: fx.GraphModule, layer: str) -> fx.Node | None:
 
 
 def only_reader(graph: fx.GraphModule, layer: str) -> fx.Node | None:
-    """Return the one node that reads what `layer` gives out; modules that pass it on unchanged are
-    looked through.
+    """Return the only node that reads the output of `layer`, or None. Modules that pass a value on
+    unchanged are skipped.
     """
     node = node_of(graph, layer)
     while node is not None:
@@ -70,8 +74,8 @@ def _called(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 
 
 def following_norm(graph: fx.GraphModule, layer: str) -> str | None:
-    """Return the name of the normalisation layer with a scale per channel that reads what `layer`
-    gives out, directly and alone; None when there is no such layer.
+    """Return the name of the normalisation layer with a scale per channel that is the only reader
+    of the output of `layer`. Returns None when there is no such layer.
 
     >>> graph = trace(model)
     >>> following_norm(graph, "network.body.0.conv1")
@@ -85,7 +89,7 @@ def following_norm(graph: fx.GraphModule, layer: str) -> str | None:
 
 
 def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
-    """Return whether a ReLU reads what `layer` gives out, directly and alone.
+    """Return whether a ReLU is the only reader of the output of `layer`.
 
     >>> graph = trace(model)
     >>> feeds_relu(graph, "network.body.0.bn1"), feeds_relu(graph, "network.body.0.conv1")
@@ -99,8 +103,8 @@ def feeds_relu(graph: fx.GraphModule, layer: str) -> bool:
 
 
 def deepest_convolution(graph: fx.GraphModule) -> str | None:
-    """Return the name of the convolution that stands behind the most others, and of equals the one
-    that runs last; None when there is no convolution.
+    """Return the name of the convolution that comes after the largest number of others, and among
+    equals the one that runs last. Returns None when there is no convolution.
 
     >>> deepest_convolution(trace(model))
     'network.body.1.conv2'
@@ -110,8 +114,8 @@ def deepest_convolution(graph: fx.GraphModule) -> str | None:
 
 
 def main_path(graph: fx.GraphModule) -> list[str]:
-    """Return the names of the convolutions on that way through the network which passes the most of
-    them, in the order in which they run. A shortcut beside it is no part of it.
+    """Return the names of the convolutions on the path through the network that has the most of
+    them, in the order in which they run. A shortcut beside the path is not part of it.
 
     >>> main_path(trace(model))[:2]
     ['network.body.0.conv1', 'network.body.0.conv2']
@@ -130,11 +134,11 @@ def main_path(graph: fx.GraphModule) -> list[str]:
 def run_watched(
     graph: fx.GraphModule, batch: Tensor
 ) -> tuple[Tensor, dict[fx.Node, set[fx.Node]] | None]:
-    """Return what the graph makes of a batch, and which nodes write into which of the values they
-    read.
+    """Return the output of the graph for a batch, and for each node the values it reads that it
+    also overwrites.
 
-    None instead of the latter if a value is read again after it was written to. Not for inference
-    mode, in which tensors do not count their versions.
+    The latter is None if a value is read again after it was overwritten. Not for inference mode, in
+    which tensors do not count their versions.
     """
     watch = _Watch(graph)
     output: Tensor = watch.run(batch)
@@ -142,7 +146,9 @@ def run_watched(
 
 
 class _Watch(fx.Interpreter):
-    """Learns from the version counters of tensors who overwrites what."""
+    """An interpreter that finds out from the version counters of tensors which node overwrites
+    which value.
+    """
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph)
@@ -159,7 +165,7 @@ class _Watch(fx.Interpreter):
         return value
 
     def _newer(self, n: fx.Node) -> set[fx.Node]:
-        """Return the sources of `n` that were written to since they were made."""
+        """Return the sources of `n` that were written to after they were computed."""
         return {
             source
             for source in n.all_input_nodes

@@ -1,5 +1,5 @@
-"""What the machine offers: device, number format, threads and memory, decided once and
-said aloud.
+"""What the machine offers: device, number format, threads and memory. It is decided here once, and
+results record it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from benchbd.engine.strided import RoomyConvolutions
 from benchbd.errors import ConfigError
 
 PRECISION = "BENCHBD_PRECISION"
-"""The environment variable by which a person says what `auto` means in this process and in those
-that it starts.
+"""The environment variable that sets what `auto` means in this process and in those that it
+starts.
 """
 
 _default_precision: ContextVar[Precision] = ContextVar("precision", default="auto")
@@ -32,13 +32,13 @@ _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where the numbers are computed, and in which format."""
+    """The device on which numbers are computed, and the number format."""
 
     device: torch.device
     bf16: bool
 
     def autocast(self, images: Tensor) -> AbstractContextManager[object]:
-        """Return the context in which a network is to meet a batch of images (B, C, H, W)."""
+        """Return the context in which a network is to process a batch of images (B, C, H, W)."""
         # torch 2.13's backward of a strided 1x1 convolution in bfloat16 on a CPU writes past its
         # memory for a single image
         unsafe = len(images) == 1 and self.device.type == "cpu" and torch.is_grad_enabled()
@@ -55,12 +55,12 @@ class Hardware:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the same seed gives the same bits: kernels of a GPU add in any order."""
+        """Whether the same seed gives the same bits. The kernels of a GPU may add in any order."""
         return self.device.type == "cpu"
 
     @property
     def non_blocking(self) -> bool:
-        """Whether a copy to the device may go on while the program does."""
+        """Whether a copy to the device may run at the same time as the program."""
         return self.device.type == "cuda"
 
 
@@ -68,10 +68,11 @@ def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
     """Return the device and the number format to compute with.
 
     device: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`. precision: `"auto"`, `"fp32"` or `"bf16"`;
-    `"auto"` is the format in which the victim was trained; outside of a run it is what the
-    environment variable `BENCHBD_PRECISION` says, or else bf16 where the device has it. What is
-    returned has the fields `device` and `bf16`, and a method `autocast(images)`: the context in
-    which a network is to meet a batch. Raises `ConfigError` for a device that is not there.
+    `"auto"` is the format in which the victim was trained. Outside of a run it is what the
+    environment variable `BENCHBD_PRECISION` says, or else bf16 where the device has it. The
+    returned object has the fields `device` and `bf16`, and a method `autocast(images)`, which gives
+    the context in which a network is to process a batch. Raises `ConfigError` for a device that is
+    not there.
 
     >>> machine = hardware("cpu", "fp32")
     >>> images = to_float(test.images[:8])
@@ -81,7 +82,7 @@ def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
     """
     where = _device(device)
     keep_blocks_in_heap()
-    torch.backends.cudnn.allow_tf32 = False  # float32 is what it is called in every result
+    torch.backends.cudnn.allow_tf32 = False  # results that say float32 must not use TF32
     said = (precision, _default_precision.get(), precision_of_environment())
     precision = next((each for each in said if each != "auto"), "auto")
     return Hardware(where, precision == "bf16" or (precision == "auto" and has_bf16(where)))
@@ -89,15 +90,17 @@ def hardware(device: str = "auto", precision: Precision = "auto") -> Hardware:
 
 @contextmanager
 def _bf16_on_cpu() -> Iterator[None]:
-    """bfloat16, with the convolutions of every network inside kept right, whoever built it."""
+    """Compute in bfloat16 inside, with the convolutions of every network made safe, whoever built
+    it.
+    """
     with RoomyConvolutions(), torch.autocast("cpu", torch.bfloat16):
         yield
 
 
 @contextmanager
 def default_precision(precision: Precision) -> Iterator[None]:
-    """Let `auto` mean `precision` inside: a defense computes in the format in which its victim was
-    trained.
+    """Let `auto` mean `precision` inside, so that a defense computes in the format in which its
+    victim was trained.
     """
     token = _default_precision.set(precision)
     try:
@@ -107,9 +110,9 @@ def default_precision(precision: Precision) -> Iterator[None]:
 
 
 def precision_of_environment() -> Precision:
-    """Return what `BENCHBD_PRECISION` says; `auto` where it says nothing.
+    """Return the precision that `BENCHBD_PRECISION` sets; `auto` where it is unset.
 
-    Raises `ConfigError` for anything else.
+    Raises `ConfigError` for any other value.
     """
     said = os.environ.get(PRECISION) or "auto"
     if said not in get_args(Precision):
@@ -122,15 +125,15 @@ def precision_of_environment() -> Precision:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Return whether bfloat16 is computed natively there, and so is faster than float32."""
+    """Return whether the device computes bfloat16 natively, and therefore faster than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and _cpu_has_bf16()
 
 
 def memory_peak(device: torch.device) -> int:
-    """Return peak memory in bytes: of the device since the last reset on a GPU, of the process on a
-    CPU.
+    """Return the peak memory in bytes: on a GPU, of the device since the last reset; on a CPU, of
+    the process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -162,10 +165,9 @@ def visible_gpus(device: str) -> tuple[str, ...]:
 @cache
 def keep_blocks_in_heap() -> bool:
     """Ask glibc to keep large freed blocks instead of returning them to the kernel after every
-    step.
+    step, and return whether it does. It returns False where there is no glibc.
 
-    The page faults of getting them back cost a fifth of a training step on a CPU. False where there
-    is no glibc.
+    Page faults for blocks that are taken back cost a fifth of a training step on a CPU.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -201,7 +203,9 @@ def _device(name: str) -> torch.device:
 
 @contextmanager
 def use_threads(count: int | None) -> Iterator[None]:
-    """Compute with `count` cores inside, with as many as before after; None changes nothing."""
+    """Compute with `count` cores inside, and with the earlier number after it; None changes
+    nothing.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

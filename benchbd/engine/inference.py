@@ -1,4 +1,6 @@
-"""Predictions, logits and features of whole image sets, in large batches without gradients."""
+"""Predictions, logits and features of whole image sets, computed in large batches without
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ EVAL_BATCH = 256
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put `model` into eval mode inside the `with` block, and give each of its modules its own mode
-    again afterwards.
+    """Put `model` into eval mode inside the `with` block, and restore the mode of each of its
+    modules afterwards.
 
     >>> _ = model.train()
     >>> with eval_mode(model):
@@ -46,12 +48,12 @@ def batched(
     precision: Precision = "auto",
     what: str = "",
 ) -> Tensor:
-    """Call `function` on images (B, C, H, W) in [0, 1], a batch after the other, without gradients.
-    Returns all results joined, float32 on the CPU.
+    """Call `function` on images (B, C, H, W) in [0, 1], one batch after the other, without
+    gradients. Returns all results joined, float32 on the CPU.
 
-    images: uint8 (N, C, H, W), wherever they lie. device: where `function` wants its batches.
-    batch: the largest B. precision: as for `hardware`. what: a name under which progress is shown;
-    empty for none.
+    images: uint8 (N, C, H, W), on any device. device: where `function` wants its batches. batch:
+    the largest B. precision: as for `hardware`. what: a name under which progress is shown; empty
+    for none.
 
     >>> def brightness(images):
     ...     return images.mean((1, 2, 3))
@@ -65,16 +67,16 @@ def batched(
         part = to_float(images[start : start + batch].to(device, non_blocking=machine.non_blocking))
         with torch.inference_mode(), machine.autocast(part):
             parts.append(function(part).float())
-    return torch.cat(
-        parts
-    ).cpu()  # outside, so that what comes back may take part in a method's own gradients
+    return (
+        torch.cat(parts).cpu()
+    )  # outside of inference mode, so that the result may be used where gradients are recorded
 
 
 def logits(
     model: nn.Module, images: Tensor, *, precision: Precision = "auto", what: str = ""
 ) -> Tensor:
-    """Return the logits (N, K) of uint8 images (N, C, H, W), float32 on the CPU. The model is asked
-    in eval mode, a batch after the other.
+    """Return the logits (N, K) of uint8 images (N, C, H, W), float32 on the CPU. The model runs in
+    eval mode, one batch after the other.
 
     precision: as for `hardware`. what: a name under which progress is shown; empty for none.
 
@@ -87,7 +89,7 @@ def logits(
 
 def features(model: nn.Module, images: Tensor, *, precision: Precision = "auto") -> Tensor:
     """Return the penultimate features (N, D) of uint8 images (N, C, H, W), float32 on the CPU. The
-    model is asked in eval mode, a batch after the other.
+    model runs in eval mode, one batch after the other.
 
     >>> features(model, test.images).shape
     torch.Size([100, 16])
@@ -115,7 +117,7 @@ def accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, *, precision: Precision = "auto"
 ) -> float:
     """Return the share, from 0 to 1, of uint8 images (N, C, H, W) that are predicted as their label
-    (N,). A method asks it of its validation images, to choose on.
+    (N,). Methods call it on their validation images to choose between models.
 
     >>> accuracy(model, test.images, labels=predict(model, test.images))
     1.0

@@ -1,5 +1,5 @@
-"""Weights that are drawn back to their own moving average while they are trained (Zhang et al.
-2019, 1907.08610), the more the longer (Jordan 2024, 2404.00498).
+"""Lookahead: during training the weights are drawn back to their own moving average (Zhang et al.
+2019, 1907.08610). Later pulls are weaker (Jordan 2024, 2404.00498).
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ KEPT = 0.95**EVERY
 
 
 class Lookahead:
-    """Call `step` after every step of the optimizer. Running statistics of normalisation layers are
-    averaged with the weights.
+    """The moving average of a model's weights. Running statistics of normalisation layers are
+    averaged with the weights. Call `step` after every step of the optimizer.
     """
 
     def __init__(self, model: nn.Module, steps: int) -> None:
-        """steps: those of the whole training; after the last one the model is the average."""
+        """Start the average at the model's weights. steps: the steps of the whole training; after
+        the last one the model is the average.
+        """
         self.model, self.steps, self.done = model, steps, 0
         self.slow = {
             name: value.clone()
@@ -30,6 +32,7 @@ class Lookahead:
 
     @torch.no_grad()
     def step(self) -> None:
+        """Count a step of the optimizer, and pull the weights when it is time to."""
         self.done += 1
         if self.done % EVERY == 0 and self.done < self.steps:
             self._pull(KEPT * (self.done / self.steps) ** 3)
@@ -37,7 +40,9 @@ class Lookahead:
             self._pull(1.0)
 
     def _pull(self, kept: float) -> None:
-        """The average keeps the share `kept` of itself, and the model becomes the average."""
+        """Move the average towards the weights, so that it keeps the share `kept` of itself, and
+        set the weights to it.
+        """
         state = self.model.state_dict()
         for name, slow in self.slow.items():
             state[name].copy_(slow.lerp_(state[name], 1 - kept))

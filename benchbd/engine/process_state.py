@@ -1,6 +1,8 @@
-"""The state of a process that plugins share: settings, generators, environment, functions.
+"""The state of a process that plugins share: settings, random generators, environment variables and
+functions.
 
-What one plugin leaves otherwise than it found it would change the numbers of the next one.
+If a plugin left it changed, the numbers of the next plugin would change too, so it is recorded
+before a plugin runs and restored after it.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ import torch
 from benchbd.engine.functions import Functions
 
 ProcessSetting = tuple[Callable[[], Any], Callable[[Any], object]]
-"""How it is read, how it is put back."""
+"""The function that reads a setting, and the one that restores it."""
 
 Filter = tuple[Any, ...]
 
 MOST_TOLD = 5
-"""Changes that are told of one plugin."""
+"""Changes that a warning lists for one plugin."""
 
 AUTOCAST_DEVICES = ("cpu", "cuda")
 _PRECISIONS: dict[str, Any] = {
@@ -37,8 +39,8 @@ _PRECISIONS: dict[str, Any] = {
     },
     "cuda.matmul": torch.backends.cuda.matmul,
 }
-"""Who may be told a precision of float32 of its own; one that was told none follows the one before
-it in its name.
+"""The places where PyTorch takes a float32 precision. A place for which none is set follows the
+place before it in its name.
 """
 
 VARIABLES = (
@@ -49,8 +51,8 @@ VARIABLES = (
     "OMP_NUM_THREADS",
     "PYTHONHASHSEED",
 )
-"""Of the environment, what steers this package, Python and torch; libraries set others when they
-are imported.
+"""The environment variables that steer this package, Python and torch. Others are not compared,
+because libraries set some when they are imported.
 """
 HOOK_TABLES: tuple[dict[int, Any], ...] = tuple(
     getattr(module, name)
@@ -71,15 +73,19 @@ HOOK_TABLES: tuple[dict[int, Any], ...] = tuple(
     )
     for name in names
 )
-"""What PyTorch calls at every layer and at every step of an optimizer; it has no public name."""
+"""The tables of functions that PyTorch calls at every layer and at every step of an optimizer. They
+have no public name.
+"""
 
 _inference_modes: list[torch.inference_mode] = []
-"""Those that were entered to leave other ones; the mode ends with the object."""
+"""The modes that were entered to replace others. A mode ends when its object is deleted, so they
+are held here.
+"""
 
 
 def _default_device(device: torch.device) -> None:
-    """None is not the same as the CPU: it leaves nothing behind that every later call would have to
-    pass.
+    """Set the default device. None is not the same as the CPU: with None, later calls do not have
+    to pass through a torch function mode.
     """
     torch.set_default_device(None)
     if torch.get_default_device() != device:
@@ -87,8 +93,8 @@ def _default_device(device: torch.device) -> None:
 
 
 def _blanket_filters() -> list[Filter]:
-    """Return what is done with warnings of all kinds. Filters of one kind are left out: libraries
-    add them when they are imported.
+    """Return the filters for warnings of all kinds. Filters of one kind are left out, because
+    libraries add them when they are imported.
     """
     return [
         (action, text, kind, module, line)
@@ -107,8 +113,8 @@ def _variable(name: str) -> ProcessSetting:
 
 
 def _put_filters(before: list[Filter]) -> None:
-    """Those that were added are taken away, those that were taken away come last."""
-    with warnings.catch_warnings():  # at its end Python takes notice of the other filters
+    """Remove the filters that were added, and append those that were removed."""
+    with warnings.catch_warnings():  # Python rereads the filters when this block ends
         pass
     now = _blanket_filters()
     warnings.filters[:] = [  # type: ignore[index]
@@ -120,14 +126,16 @@ def _put_filters(before: list[Filter]) -> None:
 
 
 def _put_inference_mode(mode: bool) -> None:
-    """A mode that was entered and never left cannot be left from here; another one is entered."""
+    """Enter the inference mode anew. A mode that was entered elsewhere and never left cannot be
+    left from here.
+    """
     _inference_modes.append(torch.inference_mode(mode))
     _inference_modes[-1].__enter__()
 
 
 def _float32_precisions() -> dict[str, str]:
-    """Of products, in words of PyTorch's older and newer switches; they can contradict each other,
-    and then PyTorch does not answer.
+    """Return the precision of float32 products, in the terms of PyTorch's older and newer switches.
+    When these contradict each other, PyTorch raises an error instead of an answer.
     """
     found = {name: owner.fp32_precision for name, owner in _PRECISIONS.items()}
     try:
@@ -137,7 +145,9 @@ def _float32_precisions() -> dict[str, str]:
 
 
 def _put_float32_precisions(before: dict[str, str]) -> None:
-    """The older switch moves the newer ones, so these come last, each after the one it follows."""
+    """Restore the precision of float32 products. The older switch moves the newer ones, so the
+    newer ones are set last, each after the one it follows.
+    """
     if before["matmul"] != "contradictory":
         torch.set_float32_matmul_precision(before["matmul"])
     for name, owner in _PRECISIONS.items():
@@ -145,8 +155,8 @@ def _put_float32_precisions(before: dict[str, str]) -> None:
 
 
 def _nesting() -> int:
-    """Return how many contexts of autocast are open; PyTorch tells it on the way in and out
-    alone.
+    """Return how many contexts of autocast are open. PyTorch reports the number only when it is
+    changed.
     """
     torch.autocast_increment_nesting()
     return int(torch.autocast_decrement_nesting())
@@ -161,7 +171,9 @@ def _autocast() -> tuple[Any, ...]:
 
 
 def _put_autocast(before: tuple[Any, ...]) -> None:
-    """A context that was never left also keeps copies of weights, which are soon out of date."""
+    """Restore autocast. A context that was never left also keeps copies of weights, which are out
+    of date soon, so they are deleted.
+    """
     nesting, cache, *of_devices = before
     while _nesting() > nesting:
         torch.autocast_decrement_nesting()
@@ -173,12 +185,16 @@ def _put_autocast(before: tuple[Any, ...]) -> None:
 
 
 def _flushes_denormals() -> bool:
-    """PyTorch sets it and cannot tell it."""
+    """Return whether denormal numbers are flushed to zero. PyTorch can set this but not
+    report it.
+    """
     return sys.float_info.min / 2 == 0.0
 
 
 def _deterministic() -> tuple[bool, bool]:
-    """Return whether only such algorithms are used, and whether others only bring a warning."""
+    """Return whether only deterministic algorithms are used, and whether others only give a
+    warning.
+    """
     return (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -186,7 +202,7 @@ def _deterministic() -> tuple[bool, bool]:
 
 
 def _folder() -> Path | None:
-    """None where it has been removed."""
+    """Return the working directory, or None where it was removed."""
     with suppress(OSError):
         return Path.cwd()
     return None
@@ -241,16 +257,18 @@ SETTINGS: dict[str, ProcessSetting] = {
     "umask": (_umask, os.umask),
     **{name: _variable(name) for name in VARIABLES},
 }
-"""What is set for the whole process and must be as before when a plugin returns."""
+"""The settings of the whole process that must be as before when a plugin returns."""
 
 
 def settings() -> dict[str, Any]:
-    """Return what is set now."""
+    """Return the present value of every setting."""
     return {name: read() for name, (read, _) in SETTINGS.items()}
 
 
 def restore(before: dict[str, Any]) -> None:
-    """Put back what differs, so that one plugin's fault is not the next one's."""
+    """Restore every setting that differs from `before`, so that one plugin's fault does not become
+    the next one's.
+    """
     for name, (read, put) in SETTINGS.items():
         if read() != before[name]:
             put(before[name])
@@ -258,8 +276,9 @@ def restore(before: dict[str, Any]) -> None:
 
 @contextmanager
 def kept_settings() -> Iterator[None]:
-    """Afterwards all is set as it was, say by plugins that set something when they are imported.
-    Functions stay: a library that replaces some when it is imported counts on them.
+    """Restore all settings after the block, for plugins that change some when they are imported.
+
+    Functions stay as they are: a library that replaces some when it is imported relies on them.
     """
     before = settings()
     try:
@@ -269,7 +288,7 @@ def kept_settings() -> Iterator[None]:
 
 
 def generators() -> dict[str, Any]:
-    """Return the states of the process-wide generators."""
+    """Return the states of the process-wide random generators."""
     return {
         "random": random.getstate(),
         "numpy.random": tuple(map(str, numpy.random.get_state())),
@@ -284,8 +303,9 @@ def _put_generators(python: Any, legacy: Any, torchs: torch.Tensor) -> None:
 
 
 class KeptProcess:
-    """The state of the process when this was made. changed: the names of what was otherwise when it
-    was put back.
+    """The state of the process when this object was made.
+
+    changed: the names of what differed when the state was restored.
     """
 
     def __init__(self) -> None:
@@ -296,8 +316,8 @@ class KeptProcess:
         self._drawn = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
 
     def put_back(self) -> None:
-        """Make the process what it was. Functions come first, since the others are put back by
-        calling some.
+        """Restore the process. Functions come first, because the rest is restored by calling some
+        of them.
         """
         self.changed += self._functions.put_back()
         now = settings()
@@ -307,8 +327,8 @@ class KeptProcess:
         _put_generators(*self._drawn)
 
     def _put_environment(self) -> list[str]:
-        """Put variables back, and tell of those that were there before: libraries add others when
-        they are imported.
+        """Restore the environment variables, and return the names of those that existed before and
+        were changed. Added ones are not named, because libraries add some when they are imported.
         """
         before, now = self._environment, dict(os.environ)
         if now == before:
@@ -321,9 +341,9 @@ class KeptProcess:
 
 @contextmanager
 def kept_process(who: str) -> Iterator[KeptProcess]:
-    """Inside, `who` may do to the process what it likes; afterwards the process is as it was.
+    """Restore the process after the block, in which `who` may change it.
 
-    It can be put back in between, too. What was changed is told in a warning.
+    It may also be restored inside the block. A warning names what was changed.
     """
     process = KeptProcess()
     try:
@@ -335,7 +355,7 @@ def kept_process(who: str) -> Iterator[KeptProcess]:
 
 
 def left_changed(who: str, changed: Sequence[str]) -> str:
-    """Return a sentence about what `who` left otherwise than it was."""
+    """Return a sentence that names what `who` left changed."""
     return (
         f"{who} left the process otherwise than it was ({', '.join(changed[:MOST_TOLD])}"
         f"{', ...' if len(changed) > MOST_TOLD else ''}); it was put back, and its own numbers may "

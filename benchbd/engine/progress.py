@@ -1,5 +1,5 @@
-"""Progress and measurements along the way, reported to whoever watches; the work does not know who
-does.
+"""Progress and measurements during a piece of work, reported to whoever has registered. The work
+itself does not know who that is.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import TypeVar
 from torch import nn
 
 Report = Callable[[str, int, int], None]
-"""(what, done, total): called a few times a second."""
+"""A function (what, done, total) that is called a few times a second."""
 
 AfterEpoch = Callable[[nn.Module, int], None]
-"""(model, epochs done): measures a model on the way; what it finds never returns to the method."""
+"""A function (model, epochs done) that measures a model during training. Its findings never return
+to the method.
+"""
 
 T = TypeVar("T")
 _report: ContextVar[Report | None] = ContextVar("report", default=None)
@@ -25,7 +27,7 @@ _PAUSE = 0.1
 
 
 def track(steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Pass through `steps`, and show how many of them are done under the name `what`.
+    """Yield the `steps`, and report how many of them are done under the name `what`.
 
     total: the number of steps, where `steps` has no length.
 
@@ -50,8 +52,10 @@ def track(steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T
 
 
 def epoch_done(model: nn.Module, epochs: int) -> None:
-    """Say that `model` has been trained for so many epochs, so that it can be measured on the way.
-    `fit` says so itself; a training loop of a method's own calls this after each epoch.
+    """Report that `model` has been trained for so many epochs, so that it can be measured during
+    training.
+
+    `fit` does so itself; a training loop of a method's own calls this after each epoch.
 
     >>> for epoch in range(2):
     ...     epoch_done(model, epoch + 1)
@@ -63,7 +67,7 @@ def epoch_done(model: nn.Module, epochs: int) -> None:
 
 @contextmanager
 def reporting(report: Report | None) -> Iterator[None]:
-    """Inside, what `track` passes through is reported to `report`; None reports to nobody."""
+    """Pass the progress of `track` inside the block to `report`; None passes it to nobody."""
     token = _report.set(report)
     try:
         yield
@@ -73,8 +77,8 @@ def reporting(report: Report | None) -> Iterator[None]:
 
 @contextmanager
 def watching(after_epoch: AfterEpoch | None) -> Iterator[None]:
-    """Inside, `after_epoch` is called whenever a model has been trained for an epoch; None watches
-    nothing.
+    """Call `after_epoch` inside the block whenever a model has been trained for an epoch; None
+    calls nothing.
     """
     token = _after_epoch.set(after_epoch)
     try:

@@ -1,4 +1,6 @@
-"""Training options: what a recipe can say, and the optimizer and schedule that it means."""
+"""Training options: what a recipe can set, and the optimizer and the schedule that follow
+from it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from benchbd.plugin.declared import Declared, param
 from benchbd.plugin.plugin import Plugin
 
-if TYPE_CHECKING:  # a protocol holds a recipe, and is read where nothing is trained
+if TYPE_CHECKING:  # protocols hold a recipe and are read without torch, which is slow to import
     import torch
     from torch import nn
 
@@ -21,9 +23,8 @@ class Recipe(Plugin):
     """How a model is trained. `fit` takes one.
 
     The learning rate moves once per step along its schedule, which spans the whole training.
-
-    `later` are options that came after results were stored: they are told only where they differ
-    from their default, so that those results keep their keys.
+    `later` names the options that were added after results had been stored: they are recorded only
+    where they differ from their default, so that those results keep their keys.
 
     >>> short = Recipe(epochs=5, lr=0.01, optimizer="adam")
     >>> short.epochs, short.batch_size
@@ -63,22 +64,22 @@ class Recipe(Plugin):
 
     @property
     def params(self) -> dict[str, Any]:
-        """All options as plain JSON values, without those of `later` that are unset."""
+        """All options as plain JSON values, without those of `later` that have their default."""
         fields = type(self).model_fields
         unset = {name for name in self.later if getattr(self, name) == fields[name].default}
         return {name: value for name, value in super().params.items() if name not in unset}
 
     @classmethod
     def of(cls, plugin: Plugin) -> Self:
-        """Return the recipe that the parameters of `plugin` describe. What it has no parameter for
-        stays at the default of a recipe.
+        """Return the recipe that the parameters of `plugin` describe. An option for which it has no
+        parameter keeps the default of a recipe.
         """
         return cls(
             **{name: value for name, value in plugin.params.items() if name in cls.model_fields}
         )
 
     def beginning(self, epochs: int) -> Self:
-        """Return the first `epochs` of this recipe. The schedule is broken off there; where it
+        """Return the recipe of the first `epochs` of this one. The schedule is cut off there; if it
         spans fewer epochs, it is stretched to them.
         """
         return self.model_copy(
@@ -88,7 +89,7 @@ class Recipe(Plugin):
     def build_optimizer(
         self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
     ) -> torch.optim.Optimizer:
-        """Return the optimizer of this recipe over `parameters`, which may stand in groups as in
+        """Return the optimizer of this recipe over `parameters`, which may be given in groups as in
         torch.
         """
         import torch
@@ -118,8 +119,9 @@ class Recipe(Plugin):
 
 
 def linear(progress: float, rise: float = 0.23, start: float = 0.2, end: float = 0.07) -> float:
-    """Straight from `start` up to 1 at `rise` of the way, then straight down to `end` (Jordan 2024,
-    2404.00498).
+    """Return a value that rises in a straight line from `start` to 1 at the share `rise` of the
+    training, then falls in a straight line to `end` (Jordan 2024, 2404.00498). progress: from 0 to
+    1.
     """
     if progress < rise:
         return start + (1 - start) * progress / rise
@@ -127,7 +129,8 @@ def linear(progress: float, rise: float = 0.23, start: float = 0.2, end: float =
 
 
 class Augmentation(Declared):
-    """The parameters of a method that varies the images it trains on; a base beside its family.
+    """The parameters of a method that varies the images it trains on. It is a second base class
+    beside the family.
 
     >>> class Steady(Augmentation, Repair):
     ...     api = 1
@@ -143,7 +146,7 @@ class Augmentation(Declared):
 
 
 class Descent(Augmentation):
-    """Those of a method that trains by SGD at learning rates of its own.
+    """The parameters of a method that trains by SGD at learning rates of its own.
 
     >>> class Patient(Descent, Repair):
     ...     api = 1
@@ -160,8 +163,8 @@ class Descent(Augmentation):
 
 
 class FineTuning(Descent):
-    """Those of a method that fine-tunes a model on the clean images. `Recipe.of` makes the recipe
-    of them; a class declares those anew whose default is another one.
+    """The parameters of a method that fine-tunes a model on the clean images. `Recipe.of` turns
+    them into a recipe. A class declares those again whose default it changes.
 
     >>> class Tuned(FineTuning, Repair):
     ...     api = 1
@@ -183,8 +186,8 @@ class FineTuning(Descent):
 def one_cycle(
     progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4
 ) -> float:
-    """Cosine from `start` up to 1 at `rise` of the way, then down to `end` (Smith 2018,
-    1803.09820).
+    """Return a value that rises along a cosine from `start` to 1 at the share `rise` of the
+    training, then falls along a cosine to `end` (Smith 2018, 1803.09820). progress: from 0 to 1.
     """
     if progress < rise:
         return start + (1 - start) * 0.5 * (1 - math.cos(math.pi * progress / rise))

@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 SAFE_CHANNELS = 32
-"""Output channels from which on the damage was not seen."""
+"""Number of output channels from which on the damage was not seen."""
 
 Sizes = int | Sequence[int]
-"""One number for each dimension of a map, or one for all of them."""
+"""One number for each dimension of a map, or one number for all of them."""
 
 
 class SubsampledConv2d(nn.Conv2d):
-    """A strided 1x1 convolution that reads only the pixels it needs; weights and their names are
-    those of `nn.Conv2d`.
+    """A strided 1x1 convolution that reads only the pixels it needs. Its weights and their names
+    are those of `nn.Conv2d`.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
@@ -40,7 +40,7 @@ class SubsampledConv2d(nn.Conv2d):
 
 
 def make_safe(network: nn.Module) -> None:
-    """Let the narrow strided 1x1 convolutions of a network be `SubsampledConv2d`, in place."""
+    """Turn the narrow strided 1x1 convolutions of a network into `SubsampledConv2d`, in place."""
     for module in network.modules():
         narrow = (
             type(module) is nn.Conv2d
@@ -52,7 +52,7 @@ def make_safe(network: nn.Module) -> None:
 
 
 class RoomyConvolutions(TorchFunctionMode):
-    """Inside, every strided convolution whose result is a single pixel in some dimension is
+    """A mode in which every strided convolution whose result is a single pixel in some dimension is
     computed with room for a second one, whatever network it belongs to.
     """
 
@@ -75,7 +75,7 @@ def _convolution(
     """Return a convolution over maps (..., C, *sides)."""
     taps = weight.shape[2:]
     steps, dilations = _each(stride, taps), _each(dilation, taps)
-    if set(steps) == {1} or padding == "same":  # which torch has without stride alone
+    if set(steps) == {1} or padding == "same":  # torch allows "same" only without stride
         return plain(input, weight, bias, stride, padding, dilation, groups)
     zeros = (0,) * len(taps) if padding == "valid" else _each(padding, taps)
     places = [
@@ -104,8 +104,8 @@ def _transposed(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> Tensor:
-    """Return a transposed convolution over maps (..., C, *sides): what is cut off its border is
-    computed first, too.
+    """Return a transposed convolution over maps (..., C, *sides). What padding cuts off the border
+    is computed first and then cut off.
     """
     taps = weight.shape[2:]
     steps, cuts, sides = _each(stride, taps), _each(padding, taps), input.shape[-len(taps) :]
@@ -119,20 +119,22 @@ def _transposed(
 
 
 def _padded(maps: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-    """Return maps with zeros around them; torch wants to be told of the last dimension first."""
+    """Return the maps with zeros around them. torch takes the widths of the last dimension
+    first.
+    """
     pairs = zip(reversed(before), reversed(after), strict=True)
     return F.pad(maps, [int(count) for pair in pairs for count in pair])
 
 
 def _cropped(maps: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-    """Return maps without so many pixels at their borders."""
+    """Return the maps without this many pixels at their borders."""
     for dimension, (first, last) in enumerate(zip(before, after, strict=True), start=-len(before)):
         maps = maps.narrow(dimension, first, maps.shape[dimension] - first - last)
     return maps
 
 
 def _each(sizes: Any, taps: Sequence[int]) -> tuple[int, ...]:
-    """Return one number for each dimension, however torch was told."""
+    """Return one number for each dimension, in whichever form they were given to torch."""
     told = (sizes,) if isinstance(sizes, int) else tuple(sizes)
     return told * len(taps) if len(told) == 1 else told
 

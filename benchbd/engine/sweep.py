@@ -1,8 +1,8 @@
-"""Predictions of every step of a pruning path, without running the whole network for every step.
+"""Predictions at every step of a pruning path, without running the whole network at every step.
 
-The network is followed as a graph, a batch at a time. From one step to the next only what lies
-behind a layer in which a channel was pruned is computed again; steps that prune nothing new repeat
-the row before. Values are held exactly as long as a later step reads them.
+The network is run as a graph, one batch at a time. From one step to the next, only the nodes behind
+a newly pruned layer are computed again; steps that prune nothing new repeat the row before. Values
+are held exactly as long as a later step reads them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class ModelPath:
     """Models along an axis, such as the points of a curve between two networks, for a `Sweep` that
     prunes nothing.
 
-    axis: the name of what grows. values: how far each of the S steps is. build: gives the model of
-    a step, in eval mode.
+    axis: the name of what grows. values: the place of each of the S steps on the axis. build:
+    returns the model of a step, in eval mode.
 
     >>> path = ModelPath("share", (0.0, 1.0), build=lambda step: model)
     >>> len(path)
@@ -49,13 +49,11 @@ class ModelPath:
         return len(self.values)
 
     def units_at(self, step: int) -> int | None:
-        """None: nothing is pruned along such a path."""
+        """Return None, because nothing is pruned along such a path."""
         return None
 
     def at(self, model: nn.Module, step: int) -> nn.Module:
-        """Return the model of a step. The model that the path was made from is not needed
-        for it.
-        """
+        """Return the model of a step. `model`, from which the path starts, is not needed for it."""
         return self.build(step)
 
 
@@ -74,10 +72,11 @@ def sweep_predictions(
     precision: Precision = "auto",
     what: str = "",
 ) -> Tensor:
-    """Return predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of `path`.
+    """Return the predicted classes (S, N) int64 of uint8 `images` (N, C, H, W) at every step of
+    `path`.
 
-    unpruned: predicted classes (N,) of `model` as it is, where they are known; steps that prune
-    nothing take them.
+    unpruned: the predicted classes (N,) of `model` as it is, if they are known; they are used for
+    the steps that prune nothing.
     """
     if not len(images):
         return torch.zeros(len(path), 0, dtype=torch.int64)
@@ -111,9 +110,9 @@ def sweep_predictions(
 def sweep_accuracies(
     model: nn.Module, path: SweepPath, labelled: ImageSet, what: str = ""
 ) -> tuple[float, ...]:
-    """Return the accuracy of every step of `path`, S shares from 0 to 1, on the labelled images.
+    """Return the accuracy at every step of `path`, S shares from 0 to 1, on the labelled images.
 
-    Only what lies behind a pruned layer is computed again from one step to the next. what: a name
+    From one step to the next, only what lies behind a pruned layer is computed again. what: a name
     under which progress is shown; empty for none.
 
     >>> worth = {"network.body.0.bn1": model.network.body[0].bn1.weight.detach().abs()}
@@ -126,8 +125,8 @@ def sweep_accuracies(
 
 
 def last_within(accuracies: Sequence[float], allowed: float) -> int:
-    """Return the last step before accuracy first falls below `allowed`; step 0 when it is below
-    from the start.
+    """Return the last step before the accuracy first falls below `allowed`, or step 0 when it is
+    below from the start.
 
     >>> last_within([0.95, 0.93, 0.80, 0.94], allowed=0.90)
     1
@@ -142,8 +141,8 @@ def last_within(accuracies: Sequence[float], allowed: float) -> int:
 def _one_by_one(
     model: nn.Module, path: PruningPath, images: Tensor, precision: Precision, what: str
 ) -> Tensor:
-    """Return the plain way, for networks that cannot be followed: all of the network at
-    every step.
+    """Return the predictions by the plain way, for networks that cannot be traced: it runs the
+    whole network at every step.
     """
     pruned = copy.deepcopy(model)
     rows: list[Tensor] = []
@@ -166,8 +165,8 @@ def _by_graph(walk: _Walk, images: Tensor, machine: Hardware, what: str) -> Tens
 
 
 def _follow(model: nn.Module, path: PruningPath, image: Tensor, machine: Hardware) -> _Walk | None:
-    """Return the walk along `path`; None where the network, or a layer of the path, cannot be
-    followed.
+    """Return the walk along `path`, or None where the network or a layer of the path cannot be
+    traced.
     """
     graph = trace(model)
     if graph is None or any(node_of(graph, layer) is None for layer in path.layers):
@@ -181,10 +180,10 @@ def _follow(model: nn.Module, path: PruningPath, image: Tensor, machine: Hardwar
 
 
 class _Walk(fx.Interpreter):
-    """Runs a batch through the graph step after step.
+    """An interpreter that runs a batch through the graph for one step after the other.
 
-    places: the modules to prune, by layer of the path; they are the graph's own, not layers of the
-    model.
+    places: the modules to prune, by layer of the path. They belong to the graph and are not layers
+    of the model.
     """
 
     def __init__(
@@ -219,7 +218,7 @@ class _Walk(fx.Interpreter):
             yield row
 
     def _run(self, work: Work) -> Tensor:
-        """Return the value of the last node."""
+        """Run the nodes and return the value of the last one."""
         value = None
         for node, spent in work:
             self.env[node] = value = self.run_node(node)
@@ -229,8 +228,8 @@ class _Walk(fx.Interpreter):
         return value
 
     def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
-        """Return what is held for a later step must not change under it, so what a node overwrites
-        is a copy.
+        """Return the arguments of a node. A value that it overwrites is handed over as a copy,
+        because a later step may read it.
         """
         overwritten = self.overwritten.get(n, set())
         return fx.node.map_arg(
@@ -240,8 +239,8 @@ class _Walk(fx.Interpreter):
 
 
 def _prunable(graph: fx.GraphModule, layer: str, path: PruningPath) -> str:
-    """Return the module to prune in place of `layer`: a copy of it or, behind a convolution, a
-    gate.
+    """Return the name of the module to prune in place of `layer`: a copy of it or, behind a
+    convolution, a gate.
     """
     module = graph.get_submodule(layer)
     if isinstance(module, nn.Conv2d) and path.where == "output":
@@ -261,8 +260,8 @@ def _with_gate(graph: fx.GraphModule, layer: str, count: int) -> str:
 
 
 class _Gate(nn.Module):
-    """Passes or zeroes each channel of (N, C, H, W), so that the convolution before it need not run
-    again.
+    """A layer that passes or zeroes each channel of (N, C, H, W), so that the convolution before it
+    need not run again.
     """
 
     bias = None
@@ -276,8 +275,8 @@ class _Gate(nn.Module):
 
 
 def _work(graph: fx.GraphModule, fresh: list[set[str]]) -> list[Work]:
-    """Return what to run at each step, given the modules that were pruned there; everything at the
-    first.
+    """Return what to run at each step, given the modules that were pruned there. At the first step
+    it is everything.
     """
     nodes = list(graph.graph.nodes)
     again = [set(nodes), *(_behind(nodes, modules) for modules in fresh[1:])]
@@ -300,8 +299,8 @@ def _work(graph: fx.GraphModule, fresh: list[set[str]]) -> list[Work]:
 
 
 def _behind(nodes: list[fx.Node], modules: set[str]) -> set[fx.Node]:
-    """Return the nodes that call one of `modules`, and all that depend on one of those; none if the
-    output does not.
+    """Return the nodes that call one of `modules`, and all nodes that depend on them. The set is
+    empty if the output does not depend on them.
     """
     reached: set[fx.Node] = set()
     for node in nodes:

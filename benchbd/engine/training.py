@@ -1,5 +1,5 @@
-"""The one training loop: uint8 images on the device, whole-batch augmentation, bf16
-where it pays.
+"""The one training loop: uint8 images on the device, augmentation of whole batches, and bf16 where
+it is faster.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from benchbd.errors import ConfigError, Diverged
 from benchbd.seeds import draw_seed, fork, global_random_state
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""(model, images (B, C, H, W) in [0, 1], labels (B,)) -> the loss to descend, a scalar."""
+"""A function (model, images (B, C, H, W) in [0, 1], labels (B,)) that returns the loss to minimise,
+a scalar.
+"""
 
 Course = Callable[[int, int], float]
-"""(steps done, steps of an epoch) -> the learning rate as a share of the recipe's `lr`; for
-schedules of a method's own.
+"""A function (steps done, steps of an epoch) that returns the learning rate as a share of the
+recipe's `lr`, for schedules of a method's own.
 """
 
 AfterStep = Callable[[nn.Module], None]
-"""Called with the model after every step of the optimizer, to hold its weights to a rule."""
+"""A function that is called with the model after every step of the optimizer, to keep its weights
+within a rule.
+"""
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -72,12 +76,12 @@ def fit(
     `ConfigError` for an empty set, and `Diverged` at the end of an epoch in which the loss was not
     a number.
 
-    loss: a function of the model, images (B, C, H, W) in [0, 1] and labels (B,) that gives the
-    scalar to descend; without it, the cross-entropy. edit: a function of uint8 images (B, C, H, W)
-    and labels (B,) that gives the batch to train on instead, before it is cropped. course: a
-    function of the steps done and the steps of an epoch that gives the learning rate as a share of
-    `recipe.lr`; without it, the schedule of the recipe. after_step: called with the model after
-    each step, to hold its weights to a rule. what: the name under which progress is shown.
+    loss: a function of the model, images (B, C, H, W) in [0, 1] and labels (B,) that returns the
+    scalar to minimise; without it, the cross-entropy. edit: a function of uint8 images (B, C, H, W)
+    and labels (B,) that returns the batch to train on instead, before it is cropped. course: a
+    function of the steps done and the steps of an epoch that returns the learning rate as a share
+    of `recipe.lr`; without it, the schedule of the recipe. after_step: called with the model after
+    each step, to keep its weights within a rule. what: the name under which progress is shown.
 
     >>> def cautious(model, images, labels):
     ...     return F.cross_entropy(model(images), labels) + 1e-3 * model.head.weight.square().sum()
@@ -124,7 +128,7 @@ def fit(
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the weights to train, for an optimizer. Shifts of normalisation layers learn
+    """Return the weights to train, in groups for an optimizer. Shifts of normalisation layers learn
     `shift_rate` times as fast as the others, and decay as fast as they do (Jordan 2024,
     2404.00498).
     """

@@ -34,7 +34,7 @@ _Part = tuple[slice | list[int], ...]
 
 @dataclass(frozen=True)
 class Unit:
-    """Channel `channel` of the module called `layer`."""
+    """The channel `channel` of the module called `layer`."""
 
     layer: str
     channel: int
@@ -83,10 +83,10 @@ def channels(layer: nn.Module, where: PrunedPart) -> int:
 
 
 def named_layer(model: nn.Module, name: str) -> str:
-    """Return the full name of the layer that a person calls `name`: the same without `network.` in
-    front, or an end that no other layer shares.
+    """Return the full name of the layer that a person calls `name`. They may leave out `network.`
+    in front, or give an end of the name that no other layer shares.
 
-    Raises `ConfigError` when no layer or several are meant.
+    Raises `ConfigError` when `name` fits no layer or several.
 
     >>> named_layer(model, "body.0.conv1"), named_layer(model, "head")
     ('network.body.0.conv1', 'network.head')
@@ -110,10 +110,11 @@ class PruningPath:
     """Channels that are pruned one step after the other, for a `Sweep`. `path_by_threshold` and
     `path_by_number` make one.
 
-    axis: the name of what grows, such as "threshold". values: how far each of the S steps is. cuts:
-    step s prunes the first `cuts[s]` of `units`, so they ascend. units: the channels, least worth
-    first. where: what pruning means, `"scale"` or `"output"` of the layer itself, or `"input"` of
-    the linear layer that reads the channel. Raises `ValueError` when `cuts` does not fit.
+    axis: the name of what grows, such as "threshold". values: the place of each of the S steps on
+    the axis. cuts: step s prunes the first `cuts[s]` of `units`, so they ascend. units: the
+    channels, in ascending order of worth. where: what pruning means, `"scale"` or `"output"` of the
+    layer itself, or `"input"` of the linear layer that reads the channel. Raises `ValueError` when
+    `cuts` does not fit.
 
     >>> worth = {"network.body.0.bn1": torch.tensor([0.3, 0.1, 0.9, 0.5, 0.7, 0.2, 0.8, 0.6])}
     >>> path = path_by_number(worth, numbers=[0, 2], where="scale")
@@ -164,8 +165,8 @@ def path_by_threshold(
     """Return a path along which every channel is pruned whose worth lies below the threshold of the
     step.
 
-    worth: (C,) for each layer, by name; none of it is negative. thresholds: ascending; at 0 nothing
-    is pruned. where: as for `PruningPath`.
+    worth: (C,) for each layer, by name, without negative values. thresholds: ascending; at 0
+    nothing is pruned. where: as for `PruningPath`.
 
     >>> path = path_by_threshold({"bn": torch.tensor([0.3, 0.1, 0.9])}, [0.0, 0.2, 0.5], "scale")
     >>> path.cuts
@@ -179,8 +180,8 @@ def path_by_threshold(
 def path_by_number(
     worth: dict[str, Tensor], numbers: Sequence[int], where: PrunedPart, axis: str = "number"
 ) -> PruningPath:
-    """Return a path along which a fixed number of channels is pruned at each step, least worth
-    first.
+    """Return a path along which a fixed number of channels is pruned at each step, those of least
+    worth first.
 
     worth: (C,) for each layer, by name. numbers: ascending. where: as for `PruningPath`. axis:
     "number", or "fraction pruned" for values that are shares of all channels.
@@ -200,8 +201,8 @@ def path_by_number(
 
 
 def ranked(worth: dict[str, Tensor]) -> tuple[tuple[Unit, ...], Tensor]:
-    """Return all units in ascending order of worth, and their worth (U,) float64; equal ones stay
-    in network order.
+    """Return all units in ascending order of worth, and their worth (U,) float64. Units of equal
+    worth stay in the order of the network.
     """
     units = [
         Unit(layer, channel) for layer, values in worth.items() for channel in range(len(values))
@@ -229,10 +230,10 @@ def prune(model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart) -> 
 def staying_pruned(
     model: nn.Module, pruned: dict[str, list[int]], where: PrunedPart
 ) -> Iterator[None]:
-    """Inside the `with` block, training by SGD leaves the pruned channels at zero, since no
+    """Keep the pruned channels at zero while a model is trained by SGD inside the `with` block: no
     gradient reaches them.
 
-    pruned: channels by the name of their layer, such as `PruningPath.pruned` gives. where: as for
+    pruned: channels by the name of their layer, as `PruningPath.pruned` returns them. where: as for
     `PruningPath`.
 
     >>> path = path_by_number({"network.body.0.bn1": torch.arange(8.0)}, [0, 2], "scale")

@@ -1,4 +1,6 @@
-"""ACC, ASR and RC along a training, measured between its epochs at no cost to it."""
+"""Measurements of ACC, ASR and RC between the epochs of a training, which do not count as
+its cost.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ from benchbd.measure.shares import CurvePoint, Metrics
 
 @dataclass
 class Along:
-    """What was measured along a training: points of a curve, and the predictions of the model that
-    was looked at last.
+    """The measurements during a training: the points of a curve, and the predictions of the model
+    that was measured last.
     """
 
     points: list[CurvePoint] = field(default_factory=list)
@@ -46,8 +48,8 @@ class Along:
         self._last = model, look(model), clean, attacked
 
     def predictions_of(self, model: nn.Module) -> tuple[Tensor, Tensor] | None:
-        """Return predicted classes of the clean and the triggered images if `model` is what was
-        looked at last, unchanged since.
+        """Return the predicted classes of the clean and the triggered images if `model` is the one
+        that was measured last and has not changed since; else None.
         """
         if self._last is None or self._last[0] is not model or self._last[1] != look(model):
             return None
@@ -58,8 +60,8 @@ class Along:
 def along_training(
     test: ImageSet, triggered: Callable[[], TriggeredSet], every: int, precision: Precision = "auto"
 ) -> Iterator[Along]:
-    """Measure models every `every` epochs of the training inside, at no cost to it; never when it
-    is 0.
+    """Measure the models that are trained inside the block after every `every` epochs; 0 measures
+    none. The time for it is not counted as cost.
     """
     along = Along()
 

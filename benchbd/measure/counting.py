@@ -1,4 +1,4 @@
-"""From predicted classes to the counts behind ACC, ASR and RC."""
+"""The step from predicted classes to the counts behind ACC, ASR and RC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def count(
     test: ImageSet,
     triggered: TriggeredSet,
 ) -> Counts:
-    """Return counts from predicted classes (N,) of the clean and (M,) of the triggered test
+    """Return the counts for the predicted classes (N,) of the clean and (M,) of the triggered test
     images.
     """
     scored, attacked = triggered.scored, triggered_predictions == triggered.attacked_labels

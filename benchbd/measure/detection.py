@@ -1,5 +1,5 @@
-"""How well a score tells bad samples from good ones: AUROC, TPR at fixed FPR, precision
-and recall.
+"""How well a score separates bad samples from good ones: AUROC, TPR at fixed FPR, precision and
+recall.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ FPR_POINTS = (0.01, 0.05, 0.10)
 
 
 def separation(good: Tensor, bad: Tensor) -> dict[str, float | None]:
-    """Return AUROC and TPR at 1, 5 and 10 % FPR of suspicion scores (N,) of good and (M,) of bad
-    samples.
-
-    Higher means more suspicious; all None when one side is empty.
+    """Return AUROC and TPR at 1, 5 and 10 % FPR for the suspicion scores (N,) of good and (M,) of
+    bad samples. Higher scores mean more suspicious. All are None when one side is empty.
     """
     from sklearn.metrics import (  # seconds to import, and few cells have scores
         roc_auc_score,

@@ -1,8 +1,8 @@
-"""Is a result plausible? Sentences on what most often means that something went wrong, never a
-verdict.
+"""Doubts about a result: sentences about what most often means that something went wrong. They are
+never a verdict.
 
-Compared with chance by the normal approximation of the binomial distribution: a share is near an
-expected one when it lies within three standard deviations of it.
+Shares are compared with chance by the normal approximation of the binomial distribution: a share is
+near an expected one when it lies within three standard deviations of it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from benchbd.measure.shares import Counts, Metrics, percent
 
 PLAUSIBLE_DEVIATIONS = 3.0
 HIGH_ASR = 0.2
-"""ASR of a model that nobody attacked beyond which its mistakes are no longer ordinary ones."""
+"""ASR above which the mistakes of a model that nobody attacked are no longer ordinary ones."""
 
 ONE_CLASS = 0.95
-"""Share of one class among the predictions beyond which a model is said to predict nothing else."""
+"""Share of one class among the predictions above which a model is said to predict nothing else."""
 
 
 def doubts(
@@ -31,10 +31,11 @@ def doubts(
     attacked: bool,
     predictions: Tensor,
 ) -> tuple[str, ...]:
-    """Return what is strange about a defended model, and about the one that it was made from.
+    """Return the doubts about a defended model, and about the undefended model that it was made
+    from.
 
-    baseline: of the undefended model. attacked: whether anything was poisoned. predictions (N,): of
-    the clean test images.
+    baseline: the metrics of the undefended model. attacked: whether anything was poisoned.
+    predictions: the predicted classes (N,) of the clean test images.
     """
     found = [
         *_of_attack(baseline, counts, num_classes, attacked),

@@ -3,8 +3,8 @@ images.
 
 PSNR = 10 log10(255^2 / MSE), of all pixels together, in decibels. SSIM (Wang, Bovik, Sheikh,
 Simoncelli 2004): a Gaussian window of 11 pixels and sigma 1.5, k1 = 0.01, k2 = 0.03, mean over
-channels, places inside of the image and images; the window is smaller where the image is. LPIPS
-(Zhang et al. 2018, 1801.03924) where the package `lpips` and its weights are installed.
+channels, places inside of the image, and images; the window is smaller if the image is. LPIPS
+(Zhang et al. 2018, 1801.03924) is computed where the package `lpips` and its weights are installed.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PAIRS = 1000
-"""Pairs that are looked at, evenly spread."""
+"""Pairs that are compared, evenly spread over all of them."""
 
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 
 
 def image_quality(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
-    """Return figures for uint8 images (N, C, H, W) and their changed versions; None where there are
-    none, or nothing to say.
+    """Return the figures for uint8 images (N, C, H, W) and their changed versions.
 
-    `psnr` in decibels, None for images that are all unchanged; `ssim` up to 1; `linf` in levels of
-    255; `lpips` or None.
+    `psnr` in decibels, None if all images are unchanged; `ssim` up to 1; `linf` in levels of 255;
+    `lpips` or None. All are None if there are no images.
     """
     if not len(clean):
         return {"psnr": None, "ssim": None, "linf": None, "lpips": None}
@@ -43,7 +42,7 @@ def image_quality(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
 
 
 def ssim(first: Tensor, second: Tensor) -> float:
-    """Return mean structural similarity of images (N, C, H, W) on the scale to 255."""
+    """Return the mean structural similarity of images (N, C, H, W) on the scale from 0 to 255."""
     channels, size = first.shape[1], min(WINDOW, *first.shape[2:])
     offsets = torch.arange(size) - (size - 1) / 2
     line = torch.exp(-offsets.square() / (2 * SIGMA**2))
@@ -69,7 +68,9 @@ def ssim(first: Tensor, second: Tensor) -> float:
 
 
 def _lpips(first: Tensor, second: Tensor) -> float | None:
-    """With AlexNet, on the scale from -1 to 1; grey images stand in all three channels."""
+    """Return LPIPS with AlexNet, or None where it is not installed. It takes images on the scale
+    from -1 to 1; grey images are repeated in three channels.
+    """
     if importlib.util.find_spec("lpips") is None:
         return None
     import lpips

@@ -1,5 +1,5 @@
-"""ACC, ASR, RC and DER as shares, with the counts behind them, and curves of them: what results
-store.
+"""ACC, ASR, RC and DER as shares, with the counts behind them, and curves of them, in the form that
+results store.
 
 ACC: share of clean test images classified as their label. ASR: share of triggered images, none of
 them of the attacked label, classified as the attacked label. RC: share of those same images
@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Counts(BaseModel):
-    """How many images were asked, and how many answered as the metric counts; None where nobody
-    knows the true labels.
+    """How many images were classified, and for how many of them the answer counts for the metric.
+    `true_hits` is None where the true labels are not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,8 +30,8 @@ class Counts(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Shares in [0, 1]; None where there is no image to ask. `false_activation`: of source-specific
-    attacks alone.
+    """Shares in [0, 1]; None where there is no image to classify. `false_activation` exists only
+    for source-specific attacks.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,8 +44,8 @@ class Metrics(BaseModel):
 
     @classmethod
     def from_counts(cls, counts: Counts, baseline: Metrics | None = None) -> Metrics:
-        """Return the shares that the counts give; DER only beside a `baseline`, the undefended
-        model.
+        """Return the shares that follow from the counts. DER needs a `baseline`, the metrics of the
+        undefended model.
         """
         assert counts.attack_hits + (counts.true_hits or 0) <= counts.triggered, (
             "ASR + RC cannot exceed 1"
@@ -68,7 +68,7 @@ class Metrics(BaseModel):
 
 
 def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | None) -> float | None:
-    """Return DER against the undefended model; None without a baseline or without triggered
+    """Return DER against the undefended model, or None without a baseline or without triggered
     images.
     """
     if baseline is None or baseline.asr is None or asr is None:
@@ -77,12 +77,14 @@ def defense_effectiveness(baseline: Metrics | None, acc: float, asr: float | Non
 
 
 def percent(share: float | None) -> str:
-    """Return `97.2` for 0.9722; a dash for what could not be measured."""
+    """Return `97.2` for 0.9722, and a dash for what could not be measured."""
     return "-" if share is None else f"{100 * share:.1f}"
 
 
 class CurvePoint(BaseModel):
-    """One step of a sweep: `value` along the axis, pruned units if any, shares measured there."""
+    """One step of a sweep: its `value` on the axis, the number of pruned units if there are any,
+    and the shares measured there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -95,7 +97,7 @@ class CurvePoint(BaseModel):
 
 
 class Curve(BaseModel):
-    """A sweep measured by the core after the fact; `chosen` is the place of the step that was
+    """A sweep that the core measured afterwards; `chosen` is the place of the step that was
     reported.
     """
 
@@ -109,7 +111,7 @@ class Curve(BaseModel):
 
 
 class OperatingPoint(BaseModel):
-    """A model kept beside the reported one, such as the last inside a tolerance."""
+    """A model that is stored beside the reported one, such as the last one within a tolerance."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

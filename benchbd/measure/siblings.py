@@ -1,5 +1,5 @@
-"""Seeds that disagree with the others of their cell. Without torch, so that a listing of thousands
-answers at once.
+"""A search for seeds that disagree with the other seeds of their cell. It works without torch, so
+that a listing of thousands of cells is quick.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ FAR = 0.1
 OUTLIER_DEVIATIONS = 3.0
 
 COMPARED = ("acc", "asr", "rc")
-"""The metrics in which seeds are held against each other."""
+"""The metrics by which seeds are compared."""
 
 
 def stray_doubts(shares: Mapping[int, Mapping[str, float | None]]) -> Iterator[tuple[int, str]]:
-    """Yield seeds that lie far from their siblings, with the sentence that says so. shares: of each
-    seed, by metric, in [0, 1]; None where there was no image to ask.
+    """Yield the seeds that lie far from their siblings, with the sentence that says so. shares: for
+    each seed, the shares in [0, 1] by metric; None where there was no image to classify.
     """
     for name in COMPARED:
         values = {
@@ -32,8 +32,8 @@ def stray_doubts(shares: Mapping[int, Mapping[str, float | None]]) -> Iterator[t
 
 
 def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
-    """Return seeds whose value lies far from their siblings': beyond `FAR`, and three deviations
-    (from the MAD), of the median.
+    """Return the seeds whose value lies far from those of their siblings: farther from the median
+    than `FAR` and than three standard deviations, estimated from the median absolute deviation.
     """
     if len(values) < 3:
         return ()
