@@ -1,4 +1,6 @@
-"""Random crops and flips of whole batches, cut straight out of the resident uint8 images."""
+"""Random crops and flips of whole batches, which are cut directly out of the uint8 images in
+memory.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,13 @@ from torch import Tensor
 from benchbd.errors import ConfigError
 
 _PACKED = 4
-"""Pixels of two to four channels travel as one 32-bit word, so that a crop is one gather."""
+"""Pixels of two to four channels are packed into one 32-bit word, so that a crop is one gather
+operation.
+"""
 
 
 class Batches:
-    """Batches of images, cropped at random and mirrored on the way.
+    """Batches of images that are cropped at random and mirrored as they are taken.
 
     images: uint8 (N, C, H, W) with at most four channels, on the device where the batches are
     wanted, with labels (N,). shift: pixels of border around an image, from which a crop of the old
@@ -64,7 +68,7 @@ class Batches:
         return _unpack(torch.take(self.flat, position), self.channels), self.labels[places]
 
     def _draw(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return rows (B, H) and columns (B, W) of the bordered image that each crop shows."""
+        """Return the rows (B, H) and columns (B, W) of the bordered image that each crop shows."""
         rows, columns = torch.arange(self.height)[None], torch.arange(self.width)[None]
         if self.flip:
             mirrored = torch.rand(count, 1, generator=rng) < 0.5
@@ -80,7 +84,9 @@ def _zeros_around(images: Tensor, width: int) -> Tensor:
 
 
 def _mirrored(images: Tensor, width: int) -> Tensor:
-    """With a border that shows the image again; torch's own does not take uint8."""
+    """Return the images with a border that mirrors them. torch's own function does not take
+    uint8.
+    """
     if width >= min(images.shape[2:]):
         raise ConfigError(
             f"a mirrored border of {width} pixels needs larger images than "
@@ -91,13 +97,17 @@ def _mirrored(images: Tensor, width: int) -> Tensor:
 
 
 def _reflected(side: int, width: int) -> Tensor:
-    """For each place of a bordered row, (side + 2 width,), the pixel that it shows."""
+    """Return, for each place of a bordered row, (side + 2 width,), the place of the pixel that it
+    shows.
+    """
     places = torch.arange(-width, side + width).abs()
     return torch.where(places < side, places, 2 * (side - 1) - places)
 
 
 def _pack(images: Tensor) -> Tensor:
-    """Return (N, C, H, W) uint8 to one word per pixel, flat; a single channel stays as it is."""
+    """Return images (N, C, H, W) uint8 as one word per pixel, flat. A single channel stays as it
+    is.
+    """
     count, channels, height, width = images.shape
     if channels == 1:
         return images.reshape(-1)
@@ -109,7 +119,7 @@ def _pack(images: Tensor) -> Tensor:
 
 
 def _unpack(words: Tensor, channels: int) -> Tensor:
-    """Return (B, H, W) words to (B, C, H, W) uint8 in channels-last memory."""
+    """Return words (B, H, W) as images (B, C, H, W) uint8 in channels-last memory."""
     if channels == 1:
         return words[:, None]
     return words[..., None].view(torch.uint8)[..., :channels].permute(0, 3, 1, 2)

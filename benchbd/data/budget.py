@@ -1,5 +1,5 @@
-"""The defender's clean budget: a small stratified draw from training images that were
-not poisoned.
+"""The defender's clean budget: a small stratified draw from training images that were not
+poisoned.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from benchbd.data.images import ImageSet
 from benchbd.errors import ConfigError
 
 VALIDATION_SHARE = 0.2
-"""Share of the budget on which thresholds and epochs are chosen."""
+"""Share of the budget that is held back for choosing thresholds and epochs."""
 
 
 @dataclass(frozen=True, eq=False)
 class CleanSet:
-    """The clean images that a defender holds: `train` to learn from, `validation` to choose
-    thresholds and epochs on.
+    """The clean images that a defender holds: `train` to learn from, and `validation` to choose
+    thresholds and epochs with.
 
-    Both are training images that the attacker left alone, and lie on the device of the run. `len()`
-    is the number of images in both.
+    Both are training images that the attacker did not change, and lie on the device of the run.
+    `len()` is the number of images in both.
 
     >>> len(clean), len(clean.train), len(clean.validation)
     (40, 32, 8)
@@ -54,11 +54,11 @@ def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Gen
     """Draw `ratio` of the training set, the same share of every class, and split off the validation
     part.
 
-    `untouched` (M,) are the places in `clean` that the attacker left alone; they come first. Only
-    where the attacker left too few of a class (clean-label attacks can take all of one) originals
-    of poisoned images fill up. One permutation per class is drawn and cut, so a smaller budget of
-    the same stream is a part of a larger one. Raises `ConfigError` when a class would give fewer
-    than two images (one to learn from, one to choose on).
+    `untouched` (M,) are the places in `clean` that the attacker did not change; they are drawn
+    first. Where too few of a class are left (clean-label attacks can poison all of one), the clean
+    originals of poisoned images are added. One permutation per class is drawn and cut, so a smaller
+    budget of the same random stream is a part of a larger one. Raises `ConfigError` when a class
+    would give fewer than two images (one to learn from, one to choose with).
     """
     train, validation = [], []
     left_alone = torch.zeros(len(clean), dtype=torch.bool)
@@ -84,8 +84,8 @@ def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Gen
 
 
 def budget_from_file(clean: ImageSet, path: Path, rng: torch.Generator) -> CleanSet:
-    """Return a budget of named samples: a text file of training indices, one a line. The split is
-    drawn by `rng`.
+    """Return the clean budget that a text file lists, one training index a line. `rng` draws the
+    split. Raises `ConfigError` for a file that cannot be read, or with indices that do not fit.
     """
     try:
         indices = torch.tensor(

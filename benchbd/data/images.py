@@ -11,7 +11,7 @@ from torch import Tensor
 from benchbd.errors import DataError
 
 _PART = 16_384
-"""Images that are looked at together where all of them might not fit into memory."""
+"""Images that are processed at a time, because all of them together might not fit into memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,8 @@ class ImageSet:
         return ImageSet(self.images.to(device), self.labels.to(device), self.class_names)
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and standard deviation of every channel over all images, on the scale from 0
-        to 1. A deviation is at least 1/255.
+        """Return the mean and the standard deviation of every channel over all images, on the scale
+        from 0 to 1. A deviation is at least 1/255.
         """
         counts = torch.zeros(self.images.shape[1], 256, dtype=torch.float64)
         for part in self.images.split(_PART):

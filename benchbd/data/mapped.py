@@ -1,8 +1,8 @@
-"""Images larger than memory: uint8 tensors whose pages are read from a file when they are touched.
+"""Images larger than memory: uint8 tensors whose pages are read from a file when they are accessed.
 
 The file lies in the folder for temporary files (`TMPDIR`; choose one on a disk), has no name, and
-is gone with the process however that ends. Everything that takes such a tensor slice by slice works
-on it as on any other; what would copy all of it has a way of its own here.
+is gone when the process ends, however it ends. Code that takes such a tensor slice by slice works
+on it as on any other. For code that would copy all of it, this module has functions of its own.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import torch
 from torch import Tensor
 
 RESIDENT_SHARE = 0.5
-"""Images that would fill more than this share of the memory that is free are mapped."""
+"""Images that would fill more than this share of the free memory are mapped."""
 
 _files: dict[int, int | None] = {}
-"""Open files of the mapped tensors of this process, by the address of their storage; None for a
-copy, which is no longer what its file holds.
+"""Open files of the mapped tensors of this process, by the address of their storage. It is None for
+a copy, whose content differs from its file.
 """
 
 
 def room_for(shape: tuple[int, ...]) -> Tensor:
     """Return an unfilled uint8 tensor of that shape, for the images of a data set.
 
-    It lies in memory where it takes at most half of what is free, and otherwise in a file without a
-    name whose pages are read when they are touched. It is used like any other tensor.
+    It lies in memory if it takes at most half of the free memory, and otherwise in a file without a
+    name whose pages are read when they are accessed. It is used like any other tensor.
 
     >>> images = room_for((100, 3, 8, 8))
     >>> images[:] = 7
@@ -55,10 +55,10 @@ def is_mapped(images: Tensor) -> bool:
 
 
 def writable_copy(images: Tensor) -> Tensor:
-    """Return a copy to write to.
+    """Return a copy that may be written to.
 
-    Of a mapped tensor, whole and laid out as in its file, only the pages that are written take
-    memory; the file stays as it is.
+    Of a whole mapped tensor, laid out as in its file, only the pages that are written take memory;
+    the file stays as it is.
     """
     storage = images.untyped_storage()
     file = _files.get(storage.data_ptr()) if is_mapped(images) else None
@@ -68,7 +68,7 @@ def writable_copy(images: Tensor) -> Tensor:
 
 
 def _view(file: int, shape: tuple[int, ...], access: int) -> Tensor:
-    """Return the content of an open file."""
+    """Return the content of an open file as a tensor."""
     size = math.prod(shape)
     pages = mmap.mmap(file, max(1, size), access=access)
     images = torch.frombuffer(pages, dtype=torch.uint8)[:size].view(shape)

@@ -1,9 +1,10 @@
-"""Image files of strangers, read in one place: from a short list of formats, upright, 8 bits a
-channel.
+"""The one reader of image files from strangers. It accepts a short list of formats and returns
+upright images with 8 bits a channel.
 
 Pillow tells formats by content and knows dozens of them; for some it starts other programs
-(Ghostscript for PostScript). So nothing else here opens an image with Pillow, and what is not of
-the formats below is refused whatever it is called. The first frame counts where there are several.
+(Ghostscript for PostScript). So nothing else in this package opens an image with Pillow, and a file
+of any other format is refused, whatever its name. Of a file with several frames, the first one is
+read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from PIL import Image, UnidentifiedImageError
 from benchbd.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "WEBP")
-"""As Pillow calls them; PPM stands for PBM, PGM and PNM as well, and JPEG for MPO."""
+"""The names that Pillow gives the formats. PPM stands for PBM, PGM and PNM as well, and JPEG for
+MPO.
+"""
 
 PICTURE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm"}
@@ -27,7 +30,7 @@ PICTURE_SUFFIXES = frozenset(
 """Endings in small letters, by which folders are searched for images of these formats."""
 
 MOST_PIXELS = 2**26
-"""Pixels of one image; a file of a few bytes can claim any number of them."""
+"""Most pixels of one image. A file of a few bytes can claim any number of them."""
 
 PixelMode = Literal["L", "LA", "RGB", "RGBA"]
 """The channels of an image that is read: `"L"` for grey or `"RGB"` for red, green and blue; `"LA"`
@@ -46,12 +49,14 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings an image upright, by its orientation in EXIF 2.32, section 4.6.4; 1 is upright."""
+"""The operation that turns an image upright, by its orientation in EXIF 2.32, section 4.6.4; 1 is
+upright.
+"""
 
 
 def is_picture_file(path: Path) -> bool:
-    """Return whether the name of a file ends like that of an image that can be read. A link to
-    nothing is such a file too, so that it is told of when it is read; a folder is not.
+    """Return whether the name of a file ends like that of an image that can be read. A broken link
+    counts as such a file, so that reading it reports the fault. A folder does not.
 
     >>> is_picture_file(Path("cat.JPG")), is_picture_file(Path("notes.txt"))
     (True, False)
@@ -62,9 +67,10 @@ def is_picture_file(path: Path) -> bool:
 def read_picture(source: Path | bytes, mode: PixelMode, called: str = "") -> Image.Image:
     """Return the image in a file, or in the bytes of one, turned upright, with pixels of `mode`.
 
-    16 bits a channel are scaled to 8. A mode without A takes colours as they stand in the file,
-    those of transparent parts too. called: what an error calls the image; without it, the path.
-    Raises `DataError` for what cannot be read, is of another format or has more than 2**26 pixels.
+    16 bits a channel are scaled to 8. A mode without A takes the colours as they stand in the file,
+    also those of transparent parts. called: what an error calls the image; without it, the path.
+    Raises `DataError` for a file that cannot be read, is of another format or has more than 2**26
+    pixels.
 
     >>> pixels = b"P5 2 1 255 " + bytes([0, 255])
     >>> list(read_picture(pixels, "L").tobytes())
@@ -74,7 +80,7 @@ def read_picture(source: Path | bytes, mode: PixelMode, called: str = "") -> Ima
     try:
         with _opened(source) as file:
             return _decoded(file, mode)
-    except Exception as error:  # broken bytes surface as any error, by format
+    except Exception as error:  # Pillow raises many kinds of errors for broken files
         raise DataError(
             f"cannot read {name}: {_reason(error)}; replace it or take it away"
         ) from None
@@ -83,7 +89,7 @@ def read_picture(source: Path | bytes, mode: PixelMode, called: str = "") -> Ima
 def _opened(source: Path | bytes) -> IO[bytes]:
     if not isinstance(source, Path):
         return BytesIO(source)
-    if source.exists() and not source.is_file():  # a pipe would be waited for without end
+    if source.exists() and not source.is_file():  # reading a pipe might never end
         raise ValueError("expected a file, got a folder or a device")
     return source.open("rb")
 
@@ -111,11 +117,11 @@ def _decoded(file: IO[bytes], mode: PixelMode) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Return the image with at most 8 bits a channel. Colours of 16 bits come from Pillow
-    with 8.
+    """Return the image with at most 8 bits a channel. Pillow itself reduces colours of 16 bits to
+    8.
     """
     if picture.mode[0] not in "IF":
-        # A palette whose entries are transparent to different degrees cannot lose that in one step.
+        # A palette with entries of different transparency has to be converted in two steps.
         return picture.convert("RGBA") if "transparency" in picture.info else picture
     if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
         raise ValueError(
@@ -129,7 +135,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 def _orientation(picture: Image.Image) -> int:
     try:
         return int(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # EXIF that is broken in any way says nothing; the pixels are whole
+    except Exception:  # broken EXIF data is ignored, because the pixels are intact
         return 1
 
 

@@ -1,4 +1,6 @@
-"""Poisoned training sets and triggered test sets, each kept as a delta over the clean set."""
+"""Poisoned training sets and triggered test sets, each stored as the difference from the
+clean set.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,11 @@ def _require_between(what: str, values: Tensor, lowest: int, highest: int) -> No
 
 @dataclass(frozen=True, eq=False)
 class PoisonedSet:
-    """A clean training set and the few samples in which the attacker's version differs from it.
+    """A clean training set and the samples that the attacker changed.
 
     `indices` (K,) int64 are places in `clean`, ascending; `images` (K, C, H, W) uint8, `labels`
-    (K,) int64 and `states` (K,) uint8 (`State`) stand there instead of the clean ones.
+    (K,) int64 and `states` (K,) uint8 (`State`) replace the clean ones there. Raises `DataError`
+    when these do not fit together.
     """
 
     clean: ImageSet
@@ -81,8 +84,8 @@ class PoisonedSet:
         return len(self.clean)
 
     def as_seen(self) -> ImageSet:
-        """Return the training set that the victim sees: images and labels, nothing said about which
-        are poisoned.
+        """Return the training set that the victim sees: images and labels, without the information
+        which of them are poisoned.
         """
         images, labels = writable_copy(self.clean.images), self.clean.labels.clone()
         images[self.indices], labels[self.indices] = self.images, self.labels
@@ -95,28 +98,29 @@ class PoisonedSet:
         return state
 
     def untouched(self) -> Tensor:
-        """Return indices of the samples that the attacker left as they were, ascending."""
+        """Return the indices of the samples that the attacker did not change, ascending."""
         return torch.nonzero(self.state() == State.CLEAN)[:, 0]
 
     def count(self, state: State) -> int:
-        """Return the number of samples to which that was done."""
+        """Return the number of samples in that state."""
         return int((self.states == state).sum())
 
 
 UNKNOWN_LABEL = -1
-"""The true label of a triggered image of which nobody said what it shows, or its place where the
-clean one is not there.
+"""Stands for the true label of a triggered image if nobody knows it, and for its place in the test
+set if its clean version is not there.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class TriggeredSet:
-    """Test images with the trigger, only those whose true label is not already the attacked one.
+    """Test images with the trigger, without those whose true label is already the attacked one.
 
-    `indices` (M,) are places in the clean test set or `UNKNOWN_LABEL`, `images` (M, C, H, W) uint8,
-    `true_labels` or `UNKNOWN_LABEL` and `attacked_labels` (M,) int64. `bystander` (M,) bool: those
-    for which the trigger is not meant (of a source-specific attack), which count for neither ASR
-    nor RC; empty where there are none.
+    `indices` (M,) int64 are places in the clean test set or `UNKNOWN_LABEL`, `images` are (M, C, H,
+    W) uint8, `true_labels` (M,) int64 may be `UNKNOWN_LABEL`, and `attacked_labels` are (M,) int64.
+    `bystander` (M,) bool marks the images for which the trigger of a source-specific attack is not
+    meant; they count for neither ASR nor RC. It is empty where there are none. Raises `DataError`
+    when these do not fit together.
     """
 
     indices: Tensor
@@ -161,7 +165,7 @@ class TriggeredSet:
             )
 
     def require_of(self, test: ImageSet) -> None:
-        """Raise `DataError` unless these may be images of that test set."""
+        """Raise `DataError` unless these may be images of the test set `test`."""
         if self.images.shape[1:] != test.images.shape[1:]:
             raise DataError(
                 f"expected triggered images like the test images {test.image_shape}, got "
@@ -175,14 +179,12 @@ class TriggeredSet:
 
     @property
     def is_true_known(self) -> bool:
-        """Whether it is known of every image what it shows; where it is not, RC cannot
-        be measured.
-        """
+        """Whether the true label of every image is known. Otherwise RC cannot be measured."""
         return not bool((self.true_labels == UNKNOWN_LABEL).any())
 
     @property
     def paired(self) -> Tensor:
-        """Which images (M,) bool have their clean counterpart in the test set."""
+        """Which images, (M,) bool, have their clean version in the test set."""
         return self.indices != UNKNOWN_LABEL
 
     def __len__(self) -> int:
@@ -190,5 +192,5 @@ class TriggeredSet:
 
     @property
     def scored(self) -> Tensor:
-        """Which images (M,) bool count for ASR and RC."""
+        """Which images, (M,) bool, count for ASR and RC."""
         return ~self.bystander if len(self.bystander) else torch.ones(len(self), dtype=torch.bool)

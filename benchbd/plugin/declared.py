@@ -1,7 +1,7 @@
 """Values that are declared once, each with its name, type, default, range and meaning.
 
-The constructor, the command line, files of options and pages of documentation all read the one
-declaration. A plugin declares its hyper-parameters so, a command its options.
+The constructor, the command line, files of options and pages of documentation all read that one
+declaration. A plugin declares its hyper-parameters in this way, and a command its options.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ def param(default: Any, meaning: str, **limits: Any) -> Any:
 
 
 OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
-"""What pydantic calls a value that the limits of `param` do not allow."""
+"""The names that pydantic gives to errors of values outside of the limits of `param`."""
 
 
 class Declared(BaseModel):
-    """Base of what is declared once: a frozen set of values that are checked when it is built."""
+    """A frozen set of declared values that are checked when it is built. Raises `ConfigError` for a
+    value that does not fit.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
@@ -50,7 +52,7 @@ class Declared(BaseModel):
 
     @classmethod
     def who(cls) -> str:
-        """Return whose values they are, as errors say it."""
+        """Return the name of the owner of the values, for messages of errors."""
         return cls.__name__
 
     def __init__(self, /, **values: Any) -> None:
@@ -62,7 +64,9 @@ class Declared(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_yes_and_no(cls, values: Any) -> Any:
-        """YAML reads `no` and `off` as false; a number or a text must not become one in silence."""
+        """Refuse a yes or no where a number or a text is declared, because YAML reads `no` and
+        `off` as false.
+        """
         for given, value in values.items() if isinstance(values, dict) else ():
             name = cls.declared_name(given)
             field = cls.model_fields.get(name)
@@ -75,16 +79,14 @@ class Declared(BaseModel):
 
     @classmethod
     def declared_name(cls, given: str) -> str:
-        """Return the name of the value that goes by `given`, which may be its spelling
-        elsewhere.
-        """
+        """Return the name of the value that is spelled `given`, which may be its alias."""
         return next(
             (name for name, field in cls.model_fields.items() if field.alias == given), given
         )
 
     @classmethod
     def unknown(cls, name: str) -> str:
-        """Return what to tell somebody who gives a value that is not declared."""
+        """Return the message for somebody who gives a value that is not declared."""
         return f"{cls.who()} has no value {name!r}{nearest(name, spellings(cls))}"
 
 
@@ -124,7 +126,7 @@ def limits(field: FieldInfo) -> str:
 
 
 def allows(field: FieldInfo, wanted: type) -> bool:
-    """Return whether a value of the type `wanted` may stand in a field."""
+    """Return whether a field takes values of the type `wanted`."""
     annotation = field.annotation
     return annotation is wanted or annotation is Any or wanted in get_args(annotation)
 

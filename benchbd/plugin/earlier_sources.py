@@ -1,4 +1,5 @@
-"""Earlier sources that give the results of today's: a package lists them in `earlier_sources.yaml`.
+"""Earlier versions of source files that give the same results as today's. A package lists them in
+`earlier_sources.yaml`.
 
 A stored result names the digest of every source file that it was made with, and counts as stale
 once a file has another digest. A change of layout, names or comments gives the same results. Its
@@ -37,11 +38,11 @@ Modules = dict[str, dict[str, Any]]
 
 
 def changed_sources(today: Iterable[PluginSources], provenance: Mapping[str, Any]) -> str:
-    """Return which sources of plugins are not those with which something was made that is stored;
-    empty for none.
+    """Return a sentence that names the sources of plugins that changed since a stored result was
+    made; it is empty if there are none.
 
-    Of what a result does not name nothing is known; those made before helpers were noted name the
-    plugins' own files alone.
+    A source that the result does not name counts as unchanged: older results name only the plugins'
+    own files.
     """
     then: Mapping[str, str] = provenance.get("sources", {})
     found = (name for each in today for name in changed_sources_of(each, then))
@@ -50,10 +51,8 @@ def changed_sources(today: Iterable[PluginSources], provenance: Mapping[str, Any
 
 
 def changed_sources_of(today: PluginSources, then: Mapping[str, str]) -> list[str]:
-    """Return the sources of a plugin that differ from those of `then`, digests by name, in what
-    they give.
-
-    A source that `then` does not name counts as unchanged, since nothing is known of it.
+    """Return the names of those sources of a plugin that differ from `then`, digests by name, and
+    may give other results. A source that `then` does not name counts as unchanged.
     """
     earlier = earlier_sources(today.module.partition(".")[0])
     return [name for name in today.digests if not _is_known(name, today, then, earlier)]
@@ -68,8 +67,8 @@ def _is_known(name: str, today: PluginSources, then: Mapping[str, str], earlier:
 
 @cache
 def earlier_sources(package: str) -> Modules:
-    """Return what a package says of its earlier sources, by module; nothing where it has no such
-    file. Raises `ConfigError` for a file that says something else.
+    """Return what a package says about its earlier sources, by module. It is empty where the
+    package has no such file. Raises `ConfigError` for a file in another form.
     """
     path = package_file(package, EARLIER_SOURCES_FILE)
     content = load_yaml(path) if path else {}
@@ -83,7 +82,9 @@ def earlier_sources(package: str) -> Modules:
 
 
 def record(package: str, commit: str) -> Path:
-    """Add the sources of a package as they were at `commit` to its file, which is returned."""
+    """Add the sources of a package as they were at `commit` to its file, and return the path of the
+    file.
+    """
     home = package_file(package, "__init__.py")
     if home is None:
         raise SystemExit(f"no package {package!r} is installed here")
@@ -99,7 +100,9 @@ def record(package: str, commit: str) -> Path:
 
 
 def _sources_at(commit: str, folder: Path) -> Iterator[tuple[str, str, str]]:
-    """Of each file that has changed since: its module, its module then, its digest then."""
+    """Yield, for each file that has changed since, its module now, its module then, and its digest
+    then.
+    """
     root = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
     changes = _git(folder, "diff", "-M30%", "--diff-filter=MR", "--name-status", commit, "--", ".")
     for line in changes.decode().splitlines():

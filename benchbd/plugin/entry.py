@@ -1,4 +1,4 @@
-"""What is known of a plugin without importing it."""
+"""What is known about a plugin without importing it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ KINDS = ("attack", "defense", "model", "dataset", "executor")
 """The kinds of plugins; each has the entry-point group `benchbd.<kind>`."""
 
 FILE_MODULE_PREFIX = "benchbd_file_"
-"""How the name begins under which the module of a file that nobody has packaged is imported."""
+"""First part of the name under which an unpackaged file is imported as a module."""
 
 
 @dataclass(frozen=True)
 class PluginEntry:
-    """One registered plugin, known from metadata alone."""
+    """One registered plugin, as far as metadata alone describe it."""
 
     kind: str
     name: str
@@ -25,10 +25,10 @@ class PluginEntry:
 
     @property
     def summary(self) -> str:
-        """What it is in one line, from its card."""
+        """The description of the plugin in one line, from its card."""
         return str(self.card.get("summary", ""))
 
     @property
     def family(self) -> str:
-        """Its family, from its card."""
+        """The family of the plugin, from its card."""
         return str(self.card.get("family", ""))

@@ -1,8 +1,8 @@
-"""Observers: plugins that watch a run. They are called one at a time; one that raises is switched
-off and reported.
+"""Observers: plugins that watch a run. They are called one after the other; one that raises is
+switched off and reported.
 
 An entry point of the group `benchbd.hooks` leads to a callable without arguments, such as a class.
-It gives an object with methods marked `@hookimpl`, or None when there is nothing for it to watch.
+It returns an object with methods marked `@hookimpl`, or None when there is nothing for it to watch.
 """
 
 from __future__ import annotations
@@ -37,23 +37,25 @@ GROUP = "benchbd.hooks"
 
 
 class Hooks:
-    """What an observer may implement; arguments it does not need may be left out."""
+    """The methods that an observer may implement. It may leave out arguments that it does
+    not need.
+    """
 
     @hookspec
     def cell_started(self, attack: str, defense: str, seed: int) -> None:
-        """A cell is about to run."""
+        """Called before a cell runs."""
 
     @hookspec
     def stage_progress(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `what` are finished; called a few times a second."""
+        """Called a few times a second with how many of the `total` steps of `what` are done."""
 
     @hookspec
     def cell_finished(self, cell: dict[str, Any]) -> None:
-        """A cell has ended, well or not; `cell` is its JSON."""
+        """Called after a cell has ended, whether or not it succeeded; `cell` is its JSON."""
 
     @hookspec
     def file_written(self, path: str) -> None:
-        """A file has appeared at `path`."""
+        """Called after a file has appeared at `path`."""
 
 
 class Observers:
@@ -69,7 +71,7 @@ class Observers:
 
     @classmethod
     def installed(cls) -> Observers:
-        """With all observers that packages register; one that cannot be had is switched off from
+        """Return the observers that packages register. One that cannot be made is switched off from
         the start.
         """
         observers = cls()
@@ -81,8 +83,8 @@ class Observers:
         return observers
 
     def add(self, observer: object | None, name: str | None = None) -> None:
-        """Register an observer. Raises `ContractBroken` for one whose arguments do not fit, with
-        both signatures.
+        """Register an observer. Raises `ContractBroken`, with both signatures, if its arguments do
+        not fit.
         """
         if observer is None:
             return
@@ -97,7 +99,9 @@ class Observers:
             ) from error
 
     def tell(self, hook: str, **facts: Any) -> None:
-        """Call `hook` of every observer, one after the other."""
+        """Call `hook` of every observer, one after the other. An observer that raises is switched
+        off.
+        """
         for implementation in list(getattr(self._manager.hook, hook).get_hookimpls()):
             wanted = {name: facts[name] for name in implementation.argnames}
             try:
@@ -115,7 +119,7 @@ class Observers:
 
 
 def observer_entries() -> list[PluginEntry]:
-    """Return all observers that packages register."""
+    """Return the entries of all observers that packages register."""
     return [
         PluginEntry("hooks", point.name, point.provider, point.version, point.value)
         for point in points().get(GROUP, ())
@@ -123,7 +127,7 @@ def observer_entries() -> list[PluginEntry]:
 
 
 def observer_fault(entry: PluginEntry) -> Broken | None:
-    """Make an observer and say why it cannot be had; None when it can."""
+    """Make an observer and return why it cannot be used, or None when it can."""
     try:
         Observers().add(
             _made(DeclaredPoint(GROUP, entry.name, entry.target, entry.provider, entry.version)),

@@ -1,8 +1,8 @@
-"""Plugins from a file that nobody has packaged: `./my_defense.py`, or `./my_defense.py:MyDefense`
-where it holds several.
+"""Plugins from a file that is not part of a package: `./my_defense.py`, or
+`./my_defense.py:MyDefense` if it holds several.
 
 The file is imported once per content under a name of its own, with its folder as its package: `from
-.part import ...` finds the file beside it, and two files of one name do not meet.
+.part import ...` finds the file beside it, and two files of the same name do not collide.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 LOCAL_FILE = "local file"
 VERSION_DIGITS = 12
-"""Digits of a file's digest where it stands for a version."""
+"""Digits of a file's digest that serve as its version."""
 
 
 def file_entry(kind: str, name: str) -> PluginEntry:
-    """Return what is known of a plugin in a file without importing it. Raises `PluginNotFound` when
+    """Return the entry of a plugin in a file, without importing it. Raises `PluginNotFound` when
     there is no such file.
     """
     path, class_name = path_of(name)
@@ -38,7 +38,7 @@ def file_entry(kind: str, name: str) -> PluginEntry:
 
 
 def load_file(kind: str, name: str) -> type[Plugin]:
-    """Return the one class of that kind in the file, or the one named after the colon. Raises
+    """Return the only class of that kind in the file, or the one named after the colon. Raises
     `PluginError`.
     """
     path, class_name = path_of(name)
@@ -64,7 +64,7 @@ def load_file(kind: str, name: str) -> type[Plugin]:
 
 
 def named_in(name: str) -> type[Plugin]:
-    """Return the one class of a file, of whatever kind, or the one named after the colon. Raises
+    """Return the only plugin class of a file, of any kind, or the one named after the colon. Raises
     `PluginError`.
     """
     path, class_name = path_of(name)
@@ -79,15 +79,15 @@ def named_in(name: str) -> type[Plugin]:
 
 
 def file_meant(name: str) -> str:
-    """Return the end of a message about an unknown name, when a file of that name lies in the
-    current folder; else empty.
+    """Return the end of a message about an unknown name: a hint at a file of that name in the
+    current folder, or nothing where there is none.
     """
     there = "/" not in name and Path(f"{name}.py").is_file()
     return f"; did you mean the file ./{name}.py? A file is named by its path" if there else ""
 
 
 def _held(path: Path, class_name: str) -> str:
-    """Return the end of a message: which plugins a file does hold."""
+    """Return the end of a message: which plugins the file does hold."""
     held = [f"{cls.__qualname__} ({cls.kind})" for cls in classes_in(path)]
     if not held:
         return "; write a class that derives from a family of benchbd.api"
@@ -117,8 +117,8 @@ def classes_in(path: Path) -> list[type[Plugin]]:
 
 
 def place_of(cls: type[Plugin]) -> str:
-    """Return the name under which a class that no package registers is found again, `file:class`;
-    empty when it has no file.
+    """Return the name `file:class` by which an unregistered class is found again; empty when it has
+    no file.
     """
     try:
         path = Path(inspect.getfile(cls)).resolve()
@@ -130,21 +130,19 @@ def place_of(cls: type[Plugin]) -> str:
 
 
 def is_imported(name: str) -> bool:
-    """Return whether the file, with the content that it has now, was imported here because somebody
-    named or imported it.
-    """
+    """Return whether the file, with its present content, was imported in this process."""
     path = path_of(name)[0]
     return _package(path) in sys.modules or _ordinary(path) is not None
 
 
 def digest(content: bytes) -> str:
-    """Return the digits that stand for the version of a file."""
+    """Return the digits that serve as the version of a file with this content."""
     return hashlib.sha256(content).hexdigest()[:VERSION_DIGITS]
 
 
 def path_of(name: str) -> tuple[Path, str]:
-    """Return the file and the class that a name means. Raises `PluginNotFound` when there is no
-    such file.
+    """Return the file and the class that a name stands for. Raises `PluginNotFound` when there is
+    no such file.
     """
     file, colon, class_name = name.partition(".py:")
     path = Path(file + ".py" if colon else name).expanduser().resolve()
@@ -174,8 +172,8 @@ def _import(path: Path) -> ModuleType:
 
 
 def import_fault(error: BaseException) -> str:
-    """Return what a module raised when it was imported; a parameter without a type in words of our
-    own.
+    """Return what a module raised when it was imported. For a parameter without a type, the message
+    says how to write it.
     """
     if getattr(error, "code", None) == "model-field-missing-annotation" and (
         named := re.search(r"'(\w+)'", str(error))
@@ -193,7 +191,7 @@ def _package(path: Path) -> str:
 
 def _ordinary(path: Path) -> ModuleType | None:
     """Return the module that an ordinary import has made of this file, or the script that is
-    running.
+    running; None if there is neither.
     """
     for name, module in list(sys.modules.items()):
         if getattr(module, "__file__", None) == str(path) and not name.startswith(

@@ -1,6 +1,4 @@
-"""The page of a plugin in Markdown: what it is, how it works, what it needs, what it
-can be told.
-"""
+"""The page of a plugin in Markdown: what it is, how it works, what it needs, and its parameters."""
 
 from __future__ import annotations
 
@@ -34,7 +32,9 @@ EXAMPLE_COMMANDS = {
 
 
 def pages(provider: str) -> dict[str, str]:
-    """Return pages by file name, `attack/NAME.md`, and `index.md`, of all plugins of a package."""
+    """Return the pages of all plugins of a package by file name, `attack/NAME.md` and
+    `index.md`.
+    """
     mine = {
         kind: [entry for entry in entries(kind) if entry.provider == provider] for kind in KINDS
     }
@@ -62,7 +62,9 @@ def page(entry: PluginEntry) -> str:
 
 
 def _command(entry: PluginEntry) -> str:
-    """Return how to use it; nothing for what only stands for something that was imported."""
+    """Return the command that uses the plugin; empty for a plugin that only stands for something
+    imported.
+    """
     if entry.card.get("role") == "imported":
         return ""
     given = " --set dataset.path=FOLDER" if "path" in entry.card.get("needs", ()) else ""

@@ -1,8 +1,9 @@
-"""What every plugin is: a frozen set of hyper-parameters with a name, an api number and a version.
+"""The base of every plugin: a frozen set of hyper-parameters with a name, an api number and a
+version.
 
 The fields of the class are its hyper-parameters, declared once with type, default, range and
-meaning. Constructor, YAML, `--set`, `add_arguments`, `benchbd info` and the key of a result read
-that declaration.
+meaning. The constructor, YAML, `--set`, `add_arguments`, `benchbd info` and the key of a result all
+read that declaration.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from benchbd.plugin.entry import FILE_MODULE_PREFIX
 from benchbd.plugin.signature import missing_verbs, require_signatures
 
 API = 1
-"""The contract that this version of benchbd speaks; plugins of this number and the one before are
-accepted.
+"""The number of the contract of this version of benchbd. It accepts plugins of this number and of
+the one before.
 """
 
 
@@ -73,15 +74,16 @@ class Plugin(Declared):
 
     @classmethod
     def from_text(cls, **texts: str) -> Self:
-        """Build a plugin from texts as a person types them, each read by the type of its parameter.
-        Raises `ConfigError` for one that does not fit.
+        """Return a plugin built from texts as a person types them; each is read by the type of its
+        parameter. Raises `ConfigError` for one that does not fit.
         """
         return cls(**{name: cls.parse(name, text) for name, text in texts.items()})
 
     @classmethod
     def parse(cls, name: str, text: str) -> Any:
-        """Read the text of one parameter: what begins with a bracket as YAML, `none` as unset, the
-        rest by the type of the parameter. Raises `ConfigError` for an unknown name.
+        """Return the value of one parameter from its text: a text that begins with a bracket is
+        read as YAML, `none` as unset, and any other by the type of the parameter. Raises
+        `ConfigError` for an unknown name.
         """
         field = cls.model_fields.get(name)
         if field is None:
@@ -115,8 +117,8 @@ class Plugin(Declared):
 
     @classmethod
     def require_contract(cls) -> None:
-        """Raise `ContractBroken` unless the class states an api number that is spoken here and
-        writes all its verbs with the parameters that they are given.
+        """Raise `ContractBroken` unless the class states an api number that this version accepts,
+        and writes all its verbs with the expected parameters.
         """
         stated = cls.__dict__.get("api")
         if not isinstance(stated, int):
@@ -145,8 +147,8 @@ class Plugin(Declared):
 
 
 def _called(cls: type[Plugin]) -> str:
-    """Return the name by which a person at the command line means a class: its own, or the file
-    that it was read from.
+    """Return the name by which a person calls a class at the command line: its own, or that of its
+    file.
     """
     if not cls.__module__.startswith(FILE_MODULE_PREFIX):
         return cls.name

@@ -1,7 +1,7 @@
-"""The entry points of benchbd, from one guarded look at the metadata of what is installed.
+"""The entry points of benchbd, read from the metadata of all installed packages.
 
-`importlib.metadata.entry_points` stops at the first distribution whose file of entry points cannot
-be read.
+`importlib.metadata.entry_points` is not used, because it stops at the first package whose file of
+entry points cannot be read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ GROUP_PREFIX = "benchbd."
 
 
 class TooSlow(BaseException):
-    """An import that takes too long. No `except Exception` in it may stop this."""
+    """Raised when an import takes too long. It is no `Exception`, so that no `except Exception` in
+    the imported code can catch it.
+    """
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class DeclaredPoint:
 
     @property
     def names(self) -> set[str]:
-        """All that it may be called where plugins are switched off."""
+        """All names by which the entry point may be switched off."""
         return {
             self.name,
             f"{self.group.removeprefix(GROUP_PREFIX)}.{self.name}",
@@ -46,11 +48,10 @@ class DeclaredPoint:
 
 @cache
 def points() -> dict[str, tuple[DeclaredPoint, ...]]:
-    """Return all entry points in groups of benchbd, by group; those that are switched off are left
-    out.
+    """Return all entry points in groups of benchbd, by group, without those that are switched off.
 
-    `BENCHBD_DISABLE_PLUGINS=1` leaves the bundled ones alone, `BENCHBD_NO_PLUGIN` names some,
-    separated by commas: by name, by kind.name, or by distribution.
+    `BENCHBD_DISABLE_PLUGINS=1` keeps only the bundled ones. `BENCHBD_NO_PLUGIN` lists ones to leave
+    out, separated by commas: by name, by kind.name, or by distribution.
     """
     unwanted = set(filter(None, os.environ.get("BENCHBD_NO_PLUGIN", "").split(",")))
     bundled_only = os.environ.get("BENCHBD_DISABLE_PLUGINS") == "1"
@@ -62,14 +63,14 @@ def points() -> dict[str, tuple[DeclaredPoint, ...]]:
 
 
 def known_names() -> list[str]:
-    """Return all names by which something can be switched off, of what is switched off, too."""
+    """Return all names by which something can be switched off, also of what is switched off."""
     return sorted(set().union(*(point.names for point in _all())))
 
 
 @contextmanager
 def in_time(seconds: float) -> Iterator[None]:
-    """Raise `TooSlow` inside after so many seconds; without effect where there is no alarm, or off
-    the main thread.
+    """Raise `TooSlow` inside the block after so many seconds. It has no effect on systems without
+    SIGALRM, and outside of the main thread.
     """
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
@@ -90,7 +91,7 @@ def in_time(seconds: float) -> Iterator[None]:
 
 
 def import_seconds() -> float:
-    """Return how long the import of a plugin may take."""
+    """Return the number of seconds that the import of a plugin may take."""
     with suppress(ValueError):
         return (
             float(os.environ["BENCHBD_IMPORT_SECONDS"])
@@ -101,8 +102,8 @@ def import_seconds() -> float:
 
 
 def _all() -> Iterator[DeclaredPoint]:
-    """Yield a distribution that is found twice counts once, as for an import: the first on the
-    path.
+    """Yield all entry points. A distribution that is found twice counts once, as for an import: the
+    first on the path.
     """
     seen: set[str] = set()
     for distribution in distributions():
@@ -113,7 +114,9 @@ def _all() -> Iterator[DeclaredPoint]:
 
 
 def _declared(distribution: Distribution) -> list[DeclaredPoint]:
-    """Its entry points in groups of benchbd; none when its metadata cannot be read."""
+    """Return the entry points of a distribution in groups of benchbd; none when its metadata cannot
+    be read.
+    """
     try:
         if GROUP_PREFIX not in (distribution.read_text("entry_points.txt") or ""):
             return []

@@ -1,7 +1,7 @@
-"""Which plugins cannot be used, and why: every one is imported, in a process apart.
+"""A check of which plugins cannot be used, and why. It imports every one in a separate process.
 
-A plugin whose import ends the process, by `os._exit` or by a crash in compiled code, is found by
-having been the last that was tried; another process goes on behind it.
+An import may end the process, by `os._exit` or by a crash in compiled code. The last plugin that
+was tried is then at fault, and another process continues after it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _trials() -> Iterator[ImportTrial]:
 
 
 _MARK = "benchbd probe: "
-"""Before each answer, since a plugin may print."""
+"""Stands before each answer, because a plugin may print lines of its own."""
 
 
 def _answer(line: str) -> dict[str, str] | None:
@@ -65,8 +65,8 @@ def _culprit(entry: PluginEntry, child: subprocess.CompletedProcess[str]) -> Bro
 
 
 def main() -> None:
-    """Try all plugins from the one whose number is the first argument, and say of each on a line
-    what is wrong with it.
+    """Try all plugins from the one whose number is the first argument, and print a line for each
+    that says what is wrong with it.
     """
     for _, trial in list(_trials())[int(sys.argv[1]) :]:
         found = trial()

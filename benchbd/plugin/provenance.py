@@ -1,5 +1,5 @@
-"""Who provides a plugin, in which version, under which name it is found again, and digests of its
-sources.
+"""The provenance of a plugin: its distribution and version, the name under which it is found again,
+and the digests of its sources.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def entry_of(plugin: type[Plugin]) -> PluginEntry | None:
 
 
 def provider_of(plugin: type[Plugin]) -> tuple[str, str]:
-    """Distribution and version; for a class from a loose file that, and the first digits of the
-    file's digest.
+    """Return the distribution and its version. For a class from a loose file they are `LOCAL_FILE`
+    and the first digits of the file's digest.
     """
     entry = entry_of(plugin)
     if entry is not None:
@@ -40,8 +40,8 @@ def provider_of(plugin: type[Plugin]) -> tuple[str, str]:
 
 
 def name_for(plugin: type[Plugin]) -> str:
-    """Return the name by which another process finds this very class: its name, `distribution/name`
-    where that is not unique, or its file.
+    """Return the name by which another process finds this very class: its name, or
+    `distribution/name` where that is not unique, or its file.
     """
     entry = entry_of(plugin)
     if entry is None:
@@ -57,8 +57,9 @@ def name_of(entry: PluginEntry) -> str:
 
 @dataclass(frozen=True)
 class PluginSources:
-    """All that a plugin is written in: digests of its own file under its kind and name, and under
-    their own names of the modules of its package that it is built on. module: that of its own file.
+    """The digests of all source files of a plugin: that of its own file under its kind and name,
+    and those of the modules of its package that it uses under their own names. module: the module
+    of its own file.
     """
 
     own: str
@@ -68,7 +69,7 @@ class PluginSources:
 
 @cache
 def sources(plugin: type[Plugin]) -> PluginSources:
-    """Return what a plugin is written in today."""
+    """Return the sources of a plugin as they are today."""
     files: dict[str, Path] = {}
     _collect(plugin.__module__, files)
     helpers = {
@@ -80,7 +81,9 @@ def sources(plugin: type[Plugin]) -> PluginSources:
 
 @cache
 def source_digest(plugin: type[Plugin]) -> str:
-    """Return sha256 of the file in which the class is written; empty when there is no such file."""
+    """Return the sha256 of the file in which the class is written; empty when there is no such
+    file.
+    """
     try:
         return file_digest(Path(inspect.getfile(plugin)))
     except TypeError:
@@ -88,9 +91,7 @@ def source_digest(plugin: type[Plugin]) -> str:
 
 
 def _collect(module: str, files: dict[str, Path]) -> None:
-    """Add to `files` a module, and all of its package that is imported from there, directly or not,
-    now or later.
-    """
+    """Add a module to `files`, with all modules of its package that it imports, directly or not."""
     file = _file_of(module)
     if file is None or module in files:
         return
@@ -101,8 +102,8 @@ def _collect(module: str, files: dict[str, Path]) -> None:
 
 
 def _imported(module: str, file: Path) -> Iterator[str]:
-    """Yield what a module imports, wherever in it that is written: names of modules, and of what
-    may be one.
+    """Yield the names of the modules that a module imports anywhere in its code. Some of the names
+    may not be modules but members of one.
     """
     try:
         tree = ast.parse(file.read_bytes())
@@ -123,8 +124,8 @@ def _imported(module: str, file: Path) -> Iterator[str]:
 
 
 def _file_of(module: str) -> Path | None:
-    """Return the file of a module, which need not be loaded; None for what is no module, or has no
-    file of Python.
+    """Return the file of a module, which need not be loaded; None for a name that is no module, or
+    has no file of Python.
     """
     try:
         spec = importlib.util.find_spec(module)
@@ -138,7 +139,7 @@ def _file_of(module: str) -> Path | None:
 
 
 def file_digest(file: Path) -> str:
-    """Return sha256 of a file; empty when it cannot be read."""
+    """Return the sha256 of a file; empty when it cannot be read."""
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:

@@ -1,8 +1,8 @@
-"""Find plugins through entry points, one guarded load at a time.
+"""The search for plugins through entry points, which loads them one at a time.
 
 Listing imports no plugin: names come from package metadata, descriptions from registry files. A
-plugin that cannot be loaded is reported with its reason and its traceback, and everything else goes
-on.
+plugin that cannot be loaded is reported with its reason and its traceback, and the others are not
+affected.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Family = TypeVar("Family", bound="Plugin")
 CATALOGUE = "registry.yaml"
 
 CARD_SHAPES = {"paper": dict, "reference": dict, "needs": list, "tags": list, "trains": list}
-"""Words of a card that hold a list or a table; all others hold a text or a number."""
+"""Keys of a card that hold a list or a table. All others hold a text or a number."""
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin that could not be loaded: `import-error`, `api-too-new`, `contract` or
+    """A plugin that could not be loaded. reason: `import-error`, `api-too-new`, `contract` or
     `name-clash`.
     """
 
@@ -55,7 +55,7 @@ class Broken:
 
 @cache
 def entries(kind: str) -> tuple[PluginEntry, ...]:
-    """Return all registered plugins of a kind, by name; nothing of them is imported."""
+    """Return all registered plugins of a kind, by name. None of them is imported."""
     return tuple(
         sorted(
             (_entry(kind, p) for p in points().get(f"benchbd.{kind}", ())),
@@ -65,17 +65,17 @@ def entries(kind: str) -> tuple[PluginEntry, ...]:
 
 
 def forget() -> None:
-    """Look again at what is installed; what was found before is remembered otherwise."""
+    """Clear the caches, so that newly installed plugins are found."""
     for remembered in (points, entries, catalogue):
         remembered.cache_clear()
 
 
 def find(kind: str, name: str) -> PluginEntry:
-    """Return the entry called `name`, `distribution/name`, or that provides the prefix of
-    `prefix:rest`; or the file of that path.
+    """Return the entry called `name` or `distribution/name`, or that provides the prefix of
+    `prefix:rest`, or the file of that path.
 
     Raises `PluginNotFound` with the nearest name, and `PluginError` when two distributions claim
-    one name.
+    the same name.
     """
     if is_file(name):
         return file_entry(kind, name)
@@ -101,8 +101,8 @@ def load(kind: str, name: str) -> type[Plugin]: ...
 
 
 def load(kind: type[Plugin] | str, name: str) -> type[Plugin]:
-    """Import the plugin class called `name`. kind: the base class of its kind, such as `Attack`;
-    or the name of the kind, where only that is known.
+    """Import the plugin class called `name` and return it. kind: the base class of its kind, such
+    as `Attack`; or the name of the kind, where only that is known.
 
     Raises `PluginNotFound`, `PluginError` or `ContractBroken`.
     """
@@ -124,13 +124,13 @@ def create(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Plu
 
 
 def create(kind: type[Plugin] | str, name: str, params: Mapping[str, Any] | None = None) -> Plugin:
-    """Build the plugin `name`, of any package, with `params`.
+    """Build the plugin `name`, of any package, with `params`, and return it.
 
-    kind: the base class of its kind, such as `Attack`, of which the plugin then is; or the name of
-    the kind, where only that is known. name: its name, or the path of a file; the part behind a
-    colon, as in `timm:resnet18`, goes to its parameter `variant`. Raises `PluginNotFound` with the
-    nearest name, another `PluginError` for a plugin that cannot be used, and `ConfigError` for a
-    parameter that it does not take.
+    kind: the base class of its kind, such as `Attack`, which then is the type of the result; or the
+    name of the kind, where only that is known. name: its name, or the path of a file; the part
+    after a colon, as in `timm:resnet18`, goes to its parameter `variant`. Raises `PluginNotFound`
+    with the nearest name, another `PluginError` for a plugin that cannot be used, and `ConfigError`
+    for a parameter that it does not take.
 
     >>> create(DataSet, "digits", {"size": 8}).size
     8
@@ -145,7 +145,7 @@ def create(kind: type[Plugin] | str, name: str, params: Mapping[str, Any] | None
 
 
 def fault(entry: PluginEntry) -> Broken | None:
-    """Import a plugin and say why it cannot be used; None when it can."""
+    """Import a plugin and return why it cannot be used, or None when it can."""
     try:
         _import(entry)
     except PluginError as error:
@@ -155,7 +155,7 @@ def fault(entry: PluginEntry) -> Broken | None:
 
 
 def clashes(kind: str) -> list[Broken]:
-    """Return names that several packages claim."""
+    """Return the names that several packages claim."""
     by_name: dict[str, list[PluginEntry]] = defaultdict(list)
     for entry in entries(kind):
         by_name[entry.name].append(entry)
@@ -211,18 +211,17 @@ def _entry(kind: str, point: DeclaredPoint) -> PluginEntry:
 
 @cache
 def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return what a package's registry.yaml says of its plugins: kind -> name -> card. The package
-    is not run.
+    """Return what the registry.yaml of a package says about its plugins: kind -> name -> card. The
+    package is not imported.
 
-    A registry file that cannot be read counts as absent; `benchbd check` is where its author hears
-    of it.
+    A registry file that cannot be read counts as absent; `benchbd check` tells its author about it.
     """
     path = package_file(package, CATALOGUE)
     return _read_catalogue(path) if path else {}
 
 
 def package_file(package: str, name: str) -> Path | None:
-    """Return the file of that name in a package's folder, or None; the package is not run."""
+    """Return the file of that name in a package's folder, or None. The package is not imported."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -233,8 +232,8 @@ def package_file(package: str, name: str) -> Path | None:
 
 
 def catalogue_fault(package: str) -> str:
-    """Return why the registry.yaml of a package, or a part of it, cannot be read; empty when it
-    can, or when there is none.
+    """Return why the registry.yaml of a package, or a part of it, cannot be read; empty when it can
+    be read or does not exist.
     """
     path = package_file(package, CATALOGUE)
     content = _content(path) if path else {}
@@ -244,7 +243,7 @@ def catalogue_fault(package: str) -> str:
 
 
 def _content(path: Path) -> dict[str, Any] | str:
-    """Return what a registry file holds, or why it cannot be read."""
+    """Return the content of a registry file, or a text that says why it cannot be read."""
     try:
         content = load_yaml(path)
     except ConfigError as error:
@@ -268,7 +267,9 @@ def _read_catalogue(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _card(content: dict[Any, Any]) -> dict[str, Any]:
-    """Return the words of a card that are of their shape; `catalogue_fault` tells of the others."""
+    """Return the entries of a card that have the right shape; `catalogue_fault` reports the
+    others.
+    """
     return {word: value for word, value in content.items() if _has_shape(word, value)}
 
 

@@ -1,5 +1,5 @@
-"""Do the methods of a plugin take what the core will hand them? Asked when a plugin is loaded, not
-when a run is half done.
+"""A check that the methods of a plugin take the arguments that the core passes. It runs when a
+plugin is loaded, so that a run does not fail halfway.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ CORE_PREFIX = "benchbd."
 
 
 def require_signatures(cls: type[Any]) -> None:
-    """Raise `ContractBroken` for the first method whose parameters are not those of the method that
-    it stands for.
+    """Raise `ContractBroken` for the first method whose parameters differ from those of the method
+    that it overrides.
     """
     for name, found, expected in _overridden(cls):
         fault = _fault(inspect.signature(found), inspect.signature(expected))
@@ -30,7 +30,7 @@ def require_signatures(cls: type[Any]) -> None:
 
 
 def missing_verbs(cls: type[Any], names: list[str]) -> str:
-    """Return what to write for verbs that a class lacks, with the nearest name that it does
+    """Return what to write for the verbs that a class lacks, with the nearest name that it does
     have.
     """
     wanted = ", ".join(f"`def {name}{_names(getattr(cls, name))}:`" for name in names)
@@ -40,7 +40,7 @@ def missing_verbs(cls: type[Any], names: list[str]) -> str:
 
 
 def _overridden(cls: type[Any]) -> Iterator[tuple[str, Callable[..., Any], Callable[..., Any]]]:
-    """Yield name, method of the plugin, method of the core that it stands for."""
+    """Yield the name, the method of the plugin, and the method of the core that it overrides."""
     core = [base for base in cls.__mro__ if base.__module__.startswith(CORE_PREFIX)]
     names = {
         name
@@ -58,7 +58,7 @@ def _overridden(cls: type[Any]) -> Iterator[tuple[str, Callable[..., Any], Calla
 
 def _fault(found: inspect.Signature, expected: inspect.Signature) -> str:
     """Return what is wrong with the parameters, in words. A name that begins with an underscore
-    says that it is not used.
+    stands for an unused parameter.
     """
     given = list(found.parameters.values())
     if any(p.kind is p.VAR_POSITIONAL for p in given):

@@ -12,7 +12,7 @@ from benchbd.errors import DataError
 from benchbd.plugin.plugin import Plugin
 
 Split = Literal["train", "test"]
-"""Which half of a data set is meant: `"train"` or `"test"`.
+"""Which part of a data set is meant: `"train"` or `"test"`.
 
 >>> split: Split = "train"
 """
@@ -39,21 +39,21 @@ class DataSet(Plugin, ABC):
     @abstractmethod
     def load(self, split: Split) -> ImageSet:
         """Return one split: images uint8 (N, C, H, W), labels (N,) and the names of the classes.
-        Two calls give the same images.
+        Two calls return the same images.
 
         A data set that is missing or broken raises `DataError` with what to do.
         """
 
     def beside(self, folder: Path) -> Self:
-        """Return this data set as it is for the result in `folder`. It is of concern only to a data
-        set whose images lie with the result; all others return themselves.
+        """Return this data set for use with the result in `folder`. Only a data set whose images
+        lie with the result overrides this; all others return themselves.
         """
         return self
 
 
 def data_dir() -> Path:
-    """Return the folder in which data sets lie: what the environment variable `BENCHBD_DATA` names,
-    or `data` in the current folder.
+    """Return the folder in which data sets lie: the one that the environment variable
+    `BENCHBD_DATA` names, or `data` in the current folder.
 
     >>> data_dir().name
     'data'
@@ -62,8 +62,8 @@ def data_dir() -> Path:
 
 
 def require_folder(path: Path, who: str, remedy: str) -> Path:
-    """`path`, if it is a folder. Otherwise raises a `DataError` that names `who` asked, where was
-    looked, and the `remedy`.
+    """Return `path` if it is a folder. Otherwise raise a `DataError` that says `who` needs it,
+    where the folder was expected, and the `remedy`.
 
     >>> require_folder(Path("nowhere"), "grey", "set BENCHBD_DATA to where the images lie")
     Traceback (most recent call last):

@@ -24,12 +24,12 @@ ImageShape = tuple[int, int, int]
 
 
 class Model(Plugin, ABC):
-    """An architecture. It writes `build`, which gives a network with a method `features` and a
+    """An architecture. It writes `build`, which returns a network with a method `features` and a
     linear layer `head`.
 
     The core adds the normalisation, so the network sees normalised images. Models that other tools
     have as well may override `recognise`, `foreign_name`, `fitted`, `foreign_names` and
-    `flattened`, by which weights are imported and exported.
+    `flattened`, which are used to import and export weights.
 
     >>> class Network(nn.Module):
     ...     def __init__(self, inputs, classes):
@@ -55,40 +55,40 @@ class Model(Plugin, ABC):
     @abstractmethod
     def build(self, num_classes: int, image_shape: ImageShape) -> nn.Module:
         """Return a fresh network for images of `image_shape` (C, H, W). Its method
-        `features(images)` takes normalised images (N, C, H, W) and gives (N, D), and its `head` is
-        a `torch.nn.Linear` from D to `num_classes`.
+        `features(images)` takes normalised images (N, C, H, W) and returns (N, D), and its `head`
+        is a `torch.nn.Linear` from D to `num_classes`.
 
         Raises `NotApplicable` for a shape that the architecture cannot take.
         """
 
     @classmethod
     def recognise(cls, name: str) -> Self | None:
-        """Return this architecture, if `name` is what another tool calls it; None for the name of
-        anything else.
+        """Return this architecture if `name` is what another tool calls it; None for any other
+        name.
         """
         return None
 
     @property
     def foreign_name(self) -> str | None:
-        """What other tools call this architecture, in a form that `recognise` knows; None where
-        they do not have it.
+        """The name of this architecture in other tools, in a form that `recognise` knows; None
+        where they do not have it.
         """
         return None
 
     def fitted(self, state: Mapping[str, Tensor]) -> Self:
-        """Return this model with those parameters that fit the shapes of the tensors in `state`,
-        the weights of another implementation.
+        """Return this model with the parameters that fit the shapes of the tensors in `state`, the
+        weights of another implementation.
         """
         return self
 
     def foreign_names(self, network: nn.Module) -> dict[str, str]:
-        """For every parameter and buffer of `network`, which `build` gave: its name in the usual
-        implementation elsewhere.
+        """Return, for every parameter and buffer of `network`, which `build` returned, its name in
+        the usual implementation elsewhere.
         """
         return {name: name for name in network.state_dict()}
 
     def flattened(self, image_shape: ImageShape) -> dict[str, ImageShape]:
-        """Return the linear layers that read a flattened map, by name, and the shape (C, H, W) of
+        """Return the linear layers that read a flattened map, by name, with the shape (C, H, W) of
         that map.
         """
         return {}
@@ -106,10 +106,10 @@ class Model(Plugin, ABC):
         return model
 
     def adapt(self, model: Classifier, train: ImageSet) -> None:
-        """Set, in place, those initial weights of a fresh `model` that the training images decide;
-        none in most architectures.
+        """Set, in place, those initial weights of a fresh `model` that depend on the training
+        images. Most architectures have none.
 
-        Draws no number. A model that is restored is not adapted: its weights are the stored ones.
+        It draws no random number. A restored model is not adapted: its weights are the stored ones.
         """
         return
 
@@ -121,9 +121,9 @@ class Model(Plugin, ABC):
         std: tuple[float, ...],
         seed: int = 0,
     ) -> Classifier:
-        """Return a classifier for that many classes and that shape, normalised by `mean` and `std`
-        per channel. Its weights are drawn from `seed`; `load_state_dict` replaces them by what was
-        stored.
+        """Return a classifier for that number of classes and that shape, normalised by `mean` and
+        `std` per channel. Its weights are drawn from `seed`; `load_state_dict` replaces them by the
+        stored ones.
 
         Raises `ContractBroken` when the network lacks `features` or `head`.
         """

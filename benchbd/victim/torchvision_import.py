@@ -28,8 +28,8 @@ NMS_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 @cache
 def prepare_torchvision() -> str:
-    """Make `import torchvision` and `import timm` work beside a torch without CUDA; call it before
-    them.
+    """Make `import torchvision` and `import timm` work beside a torch without CUDA. Call it before
+    importing them.
 
     It does nothing where the compiled part of torchvision can be loaded. It returns what it found,
     "native" or "schemas declared", and raises `PluginError` when torchvision is not installed.
@@ -52,7 +52,9 @@ def prepare_torchvision() -> str:
 
 
 def _extension_loads(package: Path) -> bool:
-    """Load the compiled part as torchvision itself does; loading it again is harmless."""
+    """Return whether the compiled part loads, and load it as torchvision itself does. Loading it
+    again is harmless.
+    """
     found = FileFinder(str(package), (ExtensionFileLoader, EXTENSION_SUFFIXES)).find_spec("_C")
     if found is None or found.origin is None:
         return False
