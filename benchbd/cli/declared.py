@@ -37,8 +37,9 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+    form = next((each.form for each in field.metadata if isinstance(each, Written)), None)
     if field.is_required():
-        return click.argument(name)
+        return click.argument(name, metavar=form)
     spelling = f"--{(field.alias or name).replace('_', '-')}"
     if field.annotation is bool:
         return click.option(spelling, name, is_flag=True, default=None, help=_help(field))
@@ -48,7 +49,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
         name,
         multiple=True,
         type=_click_type(field.annotation, field.metadata),
-        metavar=next((each.form for each in field.metadata if isinstance(each, Written)), None),
+        metavar=form,
         callback={dict: _settings, tuple: None}.get(shape, _only),
         help=_help(field),
     )

@@ -1,16 +1,16 @@
-"""`benchbd sensitivity`: how much a defense's numbers hang on its hyper-parameters."""
+"""`benchbd sensitivity`: how much the results of a defense depend on its hyper-parameters."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchbd.cli.seed import SEED
-from benchbd.running.options import PROTOCOL
+from benchbd.cli.declared import declared, given
+from benchbd.matrices.options import SensitivityOptions
 
 if TYPE_CHECKING:
     from benchbd.matrices.sensitivity import Stability
@@ -18,45 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("defense", metavar="defense.NAME")
-@click.option(
-    "--attack",
-    default=None,
-    help="The attack that it meets.  [default: the protocol's first that poisons]",
-)
-@click.option(
-    "--protocol",
-    default=PROTOCOL,
-    show_default=True,
-    help="Where data, model, recipe and budget come from.",
-)
-@click.option(
-    "--seed",
-    "seeds",
-    multiple=True,
-    type=SEED,
-    default=(0,),
-    show_default=True,
-    help="May be given several times.",
-)
-@click.option("--executor", default="local", show_default=True, help="Where stages run.")
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("sensitivity"),
-    show_default=True,
-    help="Folder.",
-)
+@declared(SensitivityOptions)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    defense: str,
-    attack: str | None,
-    protocol: str,
-    seeds: tuple[int, ...],
-    executor: str,
-    results: Path,
-    as_json: bool,
-) -> None:
+def command(as_json: bool, **options: Any) -> None:
     """Vary each hyper-parameter of a defense over its declared range, the others kept, and score
     how much it matters.
 
@@ -70,10 +34,13 @@ def command(
     from benchbd.plugin.registry import create
     from benchbd.running.protocol import load_protocol
 
-    base, name = load_protocol(protocol), defense.removeprefix("defense.")
-    studied = study(base, attack or _first_attack(base), name).model_copy(update={"seeds": seeds})
-    matrix = Matrix(studied, results=results)
-    with LiveView() as view, open_executor(executor, {}, matrix.limits(None, None)) as session:
+    asked = SensitivityOptions(**given(options))
+    base, name = load_protocol(asked.protocol), asked.defense.removeprefix("defense.")
+    studied = study(base, asked.attack or _first_attack(base), name)
+    studied = studied.model_copy(update={"seeds": asked.seeds})
+    matrix = Matrix(studied, results=asked.results)
+    limits = matrix.limits(None, None)
+    with LiveView() as view, open_executor(asked.executor, {}, limits) as session:
         matrix.run(session, view.update)
     found = stabilities(matrix.cells(), create("defense", name, base.params_of("defense", name)))
     if as_json:
@@ -81,7 +48,7 @@ def command(
 
         click.echo(json.dumps({"defense": name, "parameters": [asdict(each) for each in found]}))
         return
-    _show(name, studied.attacks[0].name, found, results)
+    _show(name, studied.attacks[0].name, found, asked.results)
 
 
 def _first_attack(protocol: Protocol) -> str:

@@ -1,5 +1,6 @@
-"""The options of `benchbd matrix`, and those of `benchbd plan`, which chooses the same part of a
-protocol.
+"""The declarations of the options of `benchbd plan`, `benchbd matrix` and `benchbd sensitivity`.
+
+The command line and the functions of `benchbd` both read them.
 """
 
 from __future__ import annotations
@@ -7,11 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from benchbd.arguments import Options, PluginNames, SeedNumbers, Settings, Words, Written
+from benchbd.arguments import (
+    Options,
+    PluginName,
+    PluginNames,
+    SeedNumbers,
+    Settings,
+    Words,
+    Written,
+)
 from benchbd.errors import ConfigError
 from benchbd.matrices.rerun import RERUN
 from benchbd.plugin.declared import param
 from benchbd.record.cells import RESULTS
+from benchbd.running.options import PROTOCOL
 
 EXECUTOR = "executor."
 """With what the names of an executor's parameters begin."""
@@ -73,3 +83,18 @@ class MatrixOptions(PlanOptions):
         if twice := self.settings.keys() & named.keys():
             raise ConfigError(f"{twice.pop()} is given twice, once by an option of its own")
         return {name: str(value) for name, value in (self.settings | named).items()}
+
+
+class SensitivityOptions(Options):
+    """The study of one defense: what it meets, and where the study runs and is stored."""
+
+    command: ClassVar[str] = "sensitivity"
+
+    defense: Annotated[PluginName, Written("defense.NAME")] = param(..., "defense to study")
+    attack: PluginName | None = param(
+        None, "attack that it meets; default: the protocol's first that poisons"
+    )
+    protocol: str | Path = param(PROTOCOL, "where data, model, recipe and budget come from")
+    seeds: SeedNumbers = param((0,), "seed to study it at", alias="seed")
+    executor: str = param("local", "where stages run")
+    results: Path = param(Path("sensitivity"), "folder of the results")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from benchbd.cli import sensitivity
 from benchbd.errors import ConfigError
@@ -55,3 +56,25 @@ def test_every_value_has_its_row_and_there_is_a_picture(
     ]
     assert lines[-1] == f"written: {tmp_path / 'my.png'}"
     assert (tmp_path / "my.png").is_file()
+
+
+def test_the_help_names_every_option_with_its_default() -> None:
+    text = " ".join(CliRunner().invoke(sensitivity.command, ["--help"]).output.split())
+    for part in (
+        "defense.NAME",
+        "--attack TEXT",
+        "default: the protocol's first that poisons",
+        "[default: digits-quick]",
+        "may be given several times. [default: 0]",
+        "[default: local]",
+        "[default: sensitivity]",
+        "--json",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("seed", ["x", "-1", str(2**32)])
+def test_what_is_no_seed_is_refused_before_anything_runs(seed: str) -> None:
+    refused = CliRunner().invoke(sensitivity.command, ["defense.some", "--seed", seed])
+    assert refused.exit_code == 2
+    assert "Invalid value for '--seed'" in refused.output
