@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from annotated_types import Ge, Gt
 
@@ -18,6 +18,8 @@ from benchbd.plugin.provenance import entry_of
 from benchbd.testing.result import CheckLevel, NotSeen
 from benchbd.testing.tiny_data import ARCHITECTURES
 from benchbd.testing.trial import Trial, VerbInputs, hand_over, try_verb
+
+Family = TypeVar("Family", bound=Plugin)
 
 COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
 """Parameters that say how long a method works."""
@@ -49,6 +51,12 @@ class Subject:
             return self.cls(**(quick(self.cls) if self.level != "full" else {}) | self.settings)
         except Exception as error:
             raise NotSeen(f"it could not be built ({error}); see defaults_construct") from None
+
+    def plugin_as(self, family: type[Family]) -> Family:
+        """Return `plugin`, which is of `family` because the check was registered for it."""
+        plugin = self.plugin
+        assert isinstance(plugin, family)
+        return plugin
 
     @cached_property
     def unfit(self) -> str:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -265,7 +265,7 @@ def same(first: Any, second: Any) -> bool:
         alike = first.shape == second.shape and first.dtype == second.dtype
         return alike and bool(torch.isclose(first, second, rtol=0, atol=0, equal_nan=True).all())
     if isinstance(first, nn.Module):
-        return same(first.state_dict(), cast(nn.Module, second).state_dict())
+        return isinstance(second, nn.Module) and same(first.state_dict(), second.state_dict())
     if isinstance(first, dict):
         return first.keys() == second.keys() and all(
             same(value, second[key]) for key, value in first.items()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,13 +21,13 @@ from benchbd.seeds import Seeds
 from benchbd.testing import tiny_data
 from benchbd.testing.check import check, require
 from benchbd.testing.subject import Subject
-from benchbd.testing.trial import prepared
+from benchbd.testing.trial import SomeAttack, prepared
 
 
 @check("smoke", PoisoningAttack)
 def poisons_the_exact_number(subject: Subject) -> None:
     """It poisons as many samples as its ratio says, each once."""
-    attack = cast(PoisoningAttack, _ready(subject))
+    attack = _ready(subject, PoisoningAttack)
     clean = tiny_data.images()
     found = _poisoned(attack).count(State.POISONED)
     pool = int(attack.may_poison(clean.labels, clean.num_classes).sum())
@@ -39,9 +39,7 @@ def poisons_the_exact_number(subject: Subject) -> None:
 @check("smoke", PoisoningAttack)
 def same_seed_same_bytes(subject: Subject) -> None:
     """The same seed gives the same poisoned set, byte for byte."""
-    first, second = (
-        _poisoned(cast(PoisoningAttack, _ready(subject, fresh=True))) for _ in range(2)
-    )
+    first, second = (_poisoned(_ready(subject, PoisoningAttack, fresh=True)) for _ in range(2))
     alike = torch.equal(first.indices, second.indices) and torch.equal(first.images, second.images)
     require(
         alike,
@@ -53,7 +51,7 @@ def same_seed_same_bytes(subject: Subject) -> None:
 @check("smoke", PoisoningAttack, but=lambda cls: cls.model_fields["poison_ratio"].default == 0)
 def another_seed_another_draw(subject: Subject) -> None:
     """Another seed poisons other samples."""
-    attack = cast(PoisoningAttack, _ready(subject))
+    attack = _ready(subject, PoisoningAttack)
     draws = [_poisoned(attack, seed).indices for seed in range(4)]
     require(
         any(not torch.equal(draws[0], other) for other in draws[1:]),
@@ -66,7 +64,7 @@ def labels_follow_the_map(subject: Subject) -> None:
     """Poisoned samples get the label that `attacked_labels` declares; a clean-label attack and
     cover samples keep theirs.
     """
-    attack = cast(PoisoningAttack, _ready(subject))
+    attack = _ready(subject, PoisoningAttack)
     poisoned, clean = _poisoned(attack), tiny_data.images()
     true = clean.labels[poisoned.indices]
     changes = (poisoned.states == State.POISONED) & (not attack.clean_label)
@@ -81,7 +79,7 @@ def labels_follow_the_map(subject: Subject) -> None:
 @check("smoke", Attack)
 def attacked_labels_are_classes(subject: Subject) -> None:
     """`attacked_labels` gives one class for each label."""
-    attack, clean = _ready(subject), tiny_data.images("test")
+    attack, clean = _ready(subject, Attack), tiny_data.images("test")
     labels = attack.attacked_labels(clean.labels, clean.num_classes)
     fits = labels.shape == clean.labels.shape and labels.dtype == torch.int64
     require(
@@ -124,7 +122,7 @@ def stamp_keeps_shape_and_scale(subject: Subject) -> None:
 @check("smoke", Attack, but=lambda cls: cls.model_fields["poison_ratio"].default == 0)
 def trigger_changes_images(subject: Subject) -> None:
     """The trigger can be seen: nearly every stamped image differs from the original."""
-    images, stamped = tiny_data.images("test").images, to_uint8(_stamped(_ready(subject)))
+    images, stamped = tiny_data.images("test").images, to_uint8(_stamped(_ready(subject, Attack)))
     untouched = int((stamped == images).flatten(1).all(1).sum())
     require(
         untouched < 0.5 * len(images),
@@ -135,7 +133,7 @@ def trigger_changes_images(subject: Subject) -> None:
 @check("smoke", Attack)
 def trigger_knows_no_neighbours(subject: Subject) -> None:
     """An image is stamped in the same way whatever else is in its batch, and in whatever order."""
-    attack, test = _ready(subject), tiny_data.images("test")
+    attack, test = _ready(subject, Attack), tiny_data.images("test")
     whole = to_uint8(_stamped(attack))
     halves = [
         attack.stamp(i, y, _rng())
@@ -174,7 +172,7 @@ def stored_result_reloads(subject: Subject) -> None:
     """Its stored result, read again, gives the same predictions, and its stored trigger stamps the
     same images.
     """
-    attack, model = cast(Attack, subject.plugin), tiny_data.ARCHITECTURES[subject.architecture]()
+    attack, model = subject.plugin_as(Attack), tiny_data.ARCHITECTURES[subject.architecture]()
     recipe = Recipe(epochs=2, batch_size=50, lr=0.02, shift=0, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
         made = make(AttackJob(tiny_data.Planted(), model, attack, recipe, 0, "cpu"), Path(folder))
@@ -189,14 +187,15 @@ def stored_result_reloads(subject: Subject) -> None:
     require(alike, "the stored trigger stamps otherwise; return all of it from `prepare`")
 
 
-def _ready(subject: Subject, fresh: bool = False) -> Attack:
+def _ready(subject: Subject, family: type[SomeAttack], fresh: bool = False) -> SomeAttack:
     """Return the attack with its trigger, made once per plugin unless a fresh one is wanted."""
     subject.trial  # noqa: B018 - raises where there is nothing to look at
     if fresh or "ready" not in subject.notes:
-        subject.notes["ready"] = prepared(
-            cast(Attack, subject.plugin), subject.hand_over(poison_ratio=0)
-        )
-    return cast(Attack, subject.notes["ready"])
+        handed = subject.hand_over(poison_ratio=0)
+        subject.notes["ready"] = prepared(subject.plugin_as(family), handed)
+    attack = subject.notes["ready"]
+    assert isinstance(attack, family)
+    return attack
 
 
 def _poisoned(attack: PoisoningAttack, seed: int = 0) -> PoisonedSet:

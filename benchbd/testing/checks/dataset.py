@@ -4,8 +4,6 @@ images.
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 
 from benchbd.api import DataSet, ImageSet, Split
@@ -54,7 +52,7 @@ def test_is_not_train(subject: Subject) -> None:
 
 
 def _load(subject: Subject, split: Split) -> ImageSet:
-    return load_split(cast(DataSet, subject.plugin), split)
+    return load_split(subject.plugin_as(DataSet), split)
 
 
 def _rows(images: torch.Tensor) -> set[bytes]:

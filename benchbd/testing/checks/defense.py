@@ -4,7 +4,7 @@ do no harm.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -71,7 +71,7 @@ def rerun_is_identical(subject: Subject) -> None:
 def clean_samples_within_budget(subject: Subject) -> None:
     """It takes no more clean samples than its budget, and says how many it took."""
     case, reported = _responded(subject)
-    plugin = cast(CleanDataDefense, subject.plugin)
+    plugin = subject.plugin_as(CleanDataDefense)
     allowed = len(
         Case(case.result, case.machine, plugin.name, tiny_data.BUDGET).clean(
             plugin.ratio, plugin.index
@@ -176,7 +176,7 @@ def _responded(subject: Subject) -> tuple[GuardedCase, int]:
         )
         try:
             with global_random_state(0), torch.random.fork_rng():
-                outcome = cast(Defense, subject.plugin).respond(case)
+                outcome = subject.plugin_as(Defense).respond(case)
         except ContractBroken as error:
             raise NotSeen(
                 f"the core refused its answer ({error}); another check names the rule"

@@ -5,7 +5,7 @@ one.
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,14 +114,15 @@ def _separation(subject: Subject) -> float | None:
         bad = attack.train.state() == State.POISONED
         found = separation(scores[~bad], scores[bad])
     else:
-        scorer = cast(InputDetector, plugin).fit(handed.model, handed.clean, handed.rng)
+        assert isinstance(plugin, InputDetector)
+        scorer = plugin.fit(handed.model, handed.clean, handed.rng)
         found = separation(scorer.score(attack.test.images), scorer.score(attack.triggered.images))
     return found["auroc"]
 
 
 def _scorer(subject: Subject) -> Scorer:
     handed = subject.hand_over()
-    return cast(InputDetector, subject.plugin).fit(handed.model, handed.clean, handed.rng)
+    return subject.plugin_as(InputDetector).fit(handed.model, handed.clean, handed.rng)
 
 
 def _alike(first: Tensor, second: Tensor) -> bool:

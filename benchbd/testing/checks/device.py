@@ -6,7 +6,6 @@ import json
 import tempfile
 import traceback
 from pathlib import Path
-from typing import cast
 
 import torch
 
@@ -122,9 +121,10 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
                 Path(folder),
             )
     else:
+        assert isinstance(plugin, Model)
         images = tiny_data.images().subset(torch.arange(100))
         model = fit(
-            cast(Model, plugin).classifier(images, 0).to(device),
+            plugin.classifier(images, 0).to(device),
             images,
             BRIEF,
             Seeds(0).generator("shuffle"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 
 from benchbd.api import ImageShape, Model, logits
@@ -99,7 +97,7 @@ def _takes(subject: Subject, shape: ImageShape) -> bool:
 def _built(subject: Subject, shape: ImageShape, seed: int = 0) -> Classifier:
     channels = shape[0]
     try:
-        return cast(Model, subject.plugin).restore(
+        return subject.plugin_as(Model).restore(
             7, shape, (0.5,) * channels, (0.25,) * channels, seed
         )
     except ContractBroken as error:
