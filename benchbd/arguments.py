@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from benchbd.errors import ConfigError, nearest
 from benchbd.options import read_yaml
-from benchbd.plugin.declared import Declared, limits, spellings
+from benchbd.plugin.declared import Configurable, limits, spellings
 
 MAX_SEED = 2**32 - 1
 """The largest number that every generator of random numbers can be started from."""
@@ -25,7 +25,7 @@ MAX_SEED = 2**32 - 1
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Options(Declared):
+class Options(Configurable):
     """Base of the options of one command. An alias is what an option is called on the command line
     and in files where that is not its name in Python.
     """
@@ -58,7 +58,7 @@ class Options(Declared):
         return f"{cls.command} has no option {name!r}{nearest(name, spellings(cls))}"
 
 
-def documented(options: type[Options]) -> Callable[[Function], Function]:
+def document_options(options: type[Options]) -> Callable[[Function], Function]:
     """Tell in the docstring of a function, below its first paragraph, what its options mean."""
     rows = [_row(name, field) for name, field in options.model_fields.items()]
 
@@ -76,7 +76,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 @dataclass(frozen=True)
-class Written:
+class Notation:
     """How the value of an option is written on the command line, where its type does not say it."""
 
     form: str
@@ -92,7 +92,7 @@ def _one_name(value: Any) -> Any:
 
 
 def _names(value: Any) -> Any:
-    names = _listed(value)
+    names = _as_tuple(value)
     if all(isinstance(name, str) for name in names):
         return names
     raise ValueError(
@@ -102,7 +102,7 @@ def _names(value: Any) -> Any:
 
 
 def _words(value: Any) -> Any:
-    words = _listed(value)
+    words = _as_tuple(value)
     if all(isinstance(word, str) for word in words):
         return tuple(part for word in words for part in word.split(",") if part)
     raise ValueError(f"expected words, separated by commas or in a list, got {value!r:.80}")
@@ -115,7 +115,7 @@ def _seed(value: Any) -> int:
     raise ValueError(f"expected a seed from 0 to {MAX_SEED}, got {value!r:.80}")
 
 
-def _listed(value: Any) -> tuple[Any, ...]:
+def _as_tuple(value: Any) -> tuple[Any, ...]:
     """Return one value or several, as a tuple."""
     several = isinstance(value, Iterable) and not isinstance(value, str | dict)
     return tuple(value) if several else (value,)
@@ -138,5 +138,5 @@ PluginName = Annotated[str, BeforeValidator(_one_name)]
 PluginNames = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 SeedNumber = Annotated[int, BeforeValidator(_seed), Ge(0), Le(MAX_SEED)]
-SeedNumbers = Annotated[tuple[SeedNumber, ...], BeforeValidator(_listed)]
+SeedNumbers = Annotated[tuple[SeedNumber, ...], BeforeValidator(_as_tuple)]
 Settings = Annotated[dict[str, Any], BeforeValidator(_by_parameter)]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchbd.arguments import documented
+from benchbd.arguments import document_options
 from benchbd.matrices.options import MatrixOptions
 from benchbd.record.cells import RESULTS
 from benchbd.running.options import RunOptions
@@ -27,7 +27,7 @@ MATRIX = MatrixOptions(protocol="")
 """The same of a matrix, but for its protocol, which has no default."""
 
 
-@documented(RunOptions)
+@document_options(RunOptions)
 def run(
     attack: str | Sequence[str] | None = RUN.attack,
     defense: str | Sequence[str] = RUN.defense,
@@ -63,10 +63,10 @@ def run(
     from benchbd.running.preparing import prepare
     from benchbd.running.run import execute
 
-    return execute(prepare(options), Observers.installed())
+    return execute(prepare(options), Observers.from_packages())
 
 
-@documented(MatrixOptions)
+@document_options(MatrixOptions)
 def matrix(
     protocol: str | Path,
     *,
@@ -106,9 +106,9 @@ def matrix(
     """
     options = MatrixOptions(**locals())
     from benchbd.leaderboard.board.frame import labelled_frame
-    from benchbd.matrices.asked import runnable, session_of
+    from benchbd.matrices.opening import open_matrix, open_session
 
-    with runnable(options) as table, session_of(table, options) as session:
+    with open_matrix(options) as table, open_session(table, options) as session:
         table.run(session, fail_fast=options.fail_fast)
     return labelled_frame(table.cells())
 

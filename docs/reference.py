@@ -30,7 +30,7 @@ import benchbd.api
 import benchbd.api.executors
 from benchbd.defense.defense import CleanDataDefense, Defense
 from benchbd.markdown import markdown_table
-from benchbd.plugin.declared import Declared
+from benchbd.plugin.declared import Configurable
 from benchbd.plugin.hooks import Hooks
 from benchbd.plugin.page import parameter_table
 from benchbd.plugin.plugin import Plugin
@@ -282,7 +282,7 @@ def _described(text: str, names: Collection[str]) -> Iterator[str]:
 def _class(thing: type[Any]) -> Iterator[str]:
     yield _fenced(_head(thing))
     yield from _described(inspect.cleandoc(thing.__doc__ or ""), _names(thing))
-    if issubclass(thing, Declared) and thing.model_fields:
+    if issubclass(thing, Configurable) and thing.model_fields:
         yield f"Its parameters:\n\n{parameter_table(thing)}"
     for name, member in vars(thing).items():
         if name[0] != "_" and name not in UNSAID:
@@ -303,7 +303,7 @@ def _member(name: str, member: Any) -> Iterator[str]:
 def _is_made(thing: type[Any]) -> bool:
     """Whether authors make objects of a class, rather than derive from it or raise it."""
     has_init = "__init__" in vars(thing) or issubclass(thing, BaseModel)
-    return has_init and not issubclass(thing, Declared | Exception)
+    return has_init and not issubclass(thing, Configurable | Exception)
 
 
 def _is_function(thing: Any) -> bool:

@@ -14,7 +14,7 @@ from benchbd.arguments import (
     SeedNumbers,
     Settings,
     Words,
-    documented,
+    document_options,
 )
 from benchbd.errors import ConfigError
 from benchbd.plugin.declared import param
@@ -75,7 +75,7 @@ def test_slips_are_named_with_the_file(tmp_path: Path, text: str, message: str) 
 
 
 def test_a_function_tells_its_options() -> None:
-    @documented(Baking)
+    @document_options(Baking)
     def bake(**options: Any) -> None:
         """Bake some cakes.
 

@@ -75,7 +75,7 @@ class TrainingControlledAttack(Attack):
         """
 
 
-def nothing_poisoned(clean: ImageSet) -> PoisonedSet:
+def unpoisoned_set(clean: ImageSet) -> PoisonedSet:
     """Return the training set of an attack that poisons batches instead of samples."""
     none = torch.zeros(0, dtype=torch.int64)
     return PoisonedSet(

@@ -14,7 +14,7 @@ import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
 from benchbd.plugin.entry import KINDS, PluginEntry
-from benchbd.plugin.loose import classes_in, file_meant, named_in, path_of
+from benchbd.plugin.loose import classes_in, file_hint, load_only_plugin, path_of
 from benchbd.plugin.registry import entries, is_file, load
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
             yield error, Path(file).name
             return
         if not found:
-            named_in(target)  # says what the file does hold
+            load_only_plugin(target)  # says what the file does hold
         yield from ((cls, f"{Path(file).name}:{cls.__qualname__}") for cls in found)
         return
     for entry in _entries(target):
@@ -121,7 +121,7 @@ def _entries(target: str) -> list[PluginEntry]:
     found = found or [e for e in known if e.provider == target]
     if not found:
         names = [f"{e.kind}.{e.name}" for e in known] + [e.provider for e in known]
-        guess = file_meant(target) or nearest(target, names, "`benchbd list` shows all")
+        guess = file_hint(target) or nearest(target, names, "`benchbd list` shows all")
         raise PluginNotFound(f"no plugin, file or distribution named {target!r}{guess}")
     return found
 

@@ -63,7 +63,7 @@ def command(
 def _leftovers(protocols: tuple[str, ...], with_records: bool, results: Path) -> Iterator[Leftover]:
     from benchbd.matrices.leftovers import (
         KnownWork,
-        left_by_the_dead,
+        leftovers_of_dead_processes,
         remembered_work,
         unknown_records,
     )
@@ -72,7 +72,7 @@ def _leftovers(protocols: tuple[str, ...], with_records: bool, results: Path) ->
 
     records = record_dir()
     loaded = [load_protocol(name) for name in protocols]  # a slip is told before anything is shown
-    yield from left_by_the_dead(records, results)
+    yield from leftovers_of_dead_processes(records, results)
     yield from remembered_work(records)
     if with_records:
         loaded += [load_protocol(name) for name in known_protocols()]

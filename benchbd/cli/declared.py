@@ -10,17 +10,17 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from benchbd.arguments import Options, Written
+from benchbd.arguments import Notation, Options
 from benchbd.cli.settings import read_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def declared(options: type[Options]) -> Callable[[Command], Command]:
+def add_options(options: type[Options]) -> Callable[[Command], Command]:
     """Give a command all options of a declaration; what has no default is its argument.
 
     The command is called with a value for each, by its name in Python: None, or an empty tuple, for
-    what was not given. `given` leaves those out.
+    what was not given. `given_options` leaves those out.
     """
 
     def add(command: Command) -> Command:
@@ -31,13 +31,13 @@ def declared(options: type[Options]) -> Callable[[Command], Command]:
     return add
 
 
-def given(values: dict[str, Any]) -> dict[str, Any]:
+def given_options(values: dict[str, Any]) -> dict[str, Any]:
     """Return what a person has typed of all the options of a command."""
     return {name: value for name, value in values.items() if value not in (None, (), {})}
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
-    form = next((each.form for each in field.metadata if isinstance(each, Written)), None)
+    form = next((each.form for each in field.metadata if isinstance(each, Notation)), None)
     if field.is_required():
         return click.argument(name, metavar=form)
     spelling = f"--{(field.alias or name).replace('_', '-')}"
@@ -50,7 +50,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
         multiple=True,
         type=_click_type(field.annotation, field.metadata),
         metavar=form,
-        callback={dict: _settings, tuple: None}.get(shape, _only),
+        callback={dict: _settings, tuple: None}.get(shape, _single_value),
         help=_help(field),
     )
 
@@ -63,7 +63,7 @@ def _shape(annotation: Any) -> Any:
     return origin
 
 
-def _only(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
+def _single_value(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
     """Return the one value of an option that takes one: of several the last would win, and nobody
     would hear of the others.
     """

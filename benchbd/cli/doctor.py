@@ -76,10 +76,10 @@ def _convolutions() -> str:
     """Return whether those of small maps, of which some kernels make garbage, are computed
     right.
     """
-    from benchbd.engine.convolutions import conv_shapes, disagreeing
+    from benchbd.engine.convolutions import conv_shapes, find_disagreements
 
     shapes = list(conv_shapes(kernels=(1, 3), sides=(1, 2, 3)))
-    wrong = [f"{shape} in {p}" for p in ("fp32", "bf16") for shape in disagreeing(shapes, p)]
+    wrong = [f"{shape} in {p}" for p in ("fp32", "bf16") for shape in find_disagreements(shapes, p)]
     if not wrong:
         return f"{len(shapes)} shapes in fp32 and bf16 agree with float64"
     return f"{len(wrong)} of {2 * len(shapes)} are WRONG against float64: {'; '.join(wrong)}"

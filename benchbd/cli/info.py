@@ -15,7 +15,7 @@ import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
 from benchbd.plugin.entry import KINDS, PluginEntry
-from benchbd.plugin.loose import file_entry, file_meant, named_in
+from benchbd.plugin.loose import file_entry, file_hint, load_only_plugin
 from benchbd.plugin.registry import entries, is_file, load
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _find(name: str) -> PluginEntry:
     known = [entry for each in KINDS for entry in entries(each) if kind in ("", each)]
     found = [entry for entry in known if entry.name == bare.partition(":")[0]]
     if not found:
-        guess = file_meant(bare) or nearest(
+        guess = file_hint(bare) or nearest(
             bare, [*(e.name for e in known), RECIPE_WORD], "`benchbd list` shows all"
         )
         raise PluginNotFound(f"no plugin named {name!r}{guess}")
@@ -78,7 +78,7 @@ def _find(name: str) -> PluginEntry:
 
 def _in_file(name: str) -> PluginEntry:
     """Return the one plugin of a file."""
-    cls = named_in(name)
+    cls = load_only_plugin(name)
     path = name.partition(".py:")[0].removesuffix(".py")
     return replace(file_entry(cls.kind, f"{path}.py:{cls.__qualname__}"), card=_own_card(cls))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BOARD_FOLDER = Path("leaderboard")
 
 
-def reading(function: Callable[..., Any]) -> Callable[..., Any]:
+def results_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the options that say which results to read, shared by the commands."""
     place = click.Path(path_type=Path)
     options = [
@@ -42,7 +42,7 @@ def command() -> None:
 
 
 @command.command()
-@reading
+@results_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -93,7 +93,7 @@ def diff(before: Path, after: Path) -> None:
 
 
 @command.command()
-@reading
+@results_options
 @click.option(
     "--attack",
     "attacks",
@@ -140,7 +140,7 @@ def _require_attacks(board: Board, attacks: tuple[str, ...]) -> None:
 
 
 @command.command()
-@reading
+@results_options
 @click.argument("first")
 @click.argument("second")
 def compare(first: str, second: str, results: Path | None, trust: Path | None) -> None:
@@ -174,7 +174,7 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
 
 
 @command.command()
-@reading
+@results_options
 @click.option(
     "--format",
     "form",
@@ -207,7 +207,7 @@ def export(results: Path | None, trust: Path | None, form: str, out: Path | None
 
 
 @command.command()
-@reading
+@results_options
 @click.option(
     "--targets",
     type=click.Path(path_type=Path),

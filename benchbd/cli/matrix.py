@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from benchbd.cli.declared import declared, given
+from benchbd.cli.declared import add_options, given_options
 from benchbd.matrices.options import MatrixOptions
 
 
 @click.command()
-@declared(MatrixOptions)
+@add_options(MatrixOptions)
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option(
     "--json",
@@ -29,18 +29,18 @@ def command(dry_run: bool, as_json: bool, **options: Any) -> None:
     """
     from benchbd.cli.matrix_view import LiveView, print_broken, print_plan, print_summary
     from benchbd.executing.executor import executor_named
-    from benchbd.matrices.asked import planned, runnable, session_of
+    from benchbd.matrices.opening import open_matrix, open_plan, open_session
 
-    asked = MatrixOptions(**given(options))
+    asked = MatrixOptions(**given_options(options))
     if dry_run:
         # a slip is told as it would be in the run
         executor_named(asked.executor, asked.executor_settings())
-        with planned(asked) as listed:
+        with open_plan(asked) as listed:
             print_plan(listed, as_json)
         return
-    with runnable(asked) as matrix:
+    with open_matrix(asked) as matrix:
         print_broken(matrix)
-        with LiveView() as view, session_of(matrix, asked) as session:
+        with LiveView() as view, open_session(matrix, asked) as session:
             matrix.run(session, view.update, asked.fail_fast)
     for complaint in matrix.observers.complaints():
         click.echo(complaint, err=True)

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from benchbd.cli.declared import declared, given
+from benchbd.cli.declared import add_options, given_options
 from benchbd.matrices.options import PlanOptions
 
 
 @click.command()
-@declared(PlanOptions)
+@add_options(PlanOptions)
 @click.option(
     "--json",
     "as_json",
@@ -23,7 +23,7 @@ def command(as_json: bool, **options: Any) -> None:
     apply, and how long it takes.
     """
     from benchbd.cli.matrix_view import print_plan
-    from benchbd.matrices.asked import planned
+    from benchbd.matrices.opening import open_plan
 
-    with planned(PlanOptions(**given(options))) as matrix:
+    with open_plan(PlanOptions(**given_options(options))) as matrix:
         print_plan(matrix, as_json)

@@ -16,7 +16,7 @@ def command(verbose: bool) -> None:
     """Show the packages that provide plugins. Every plugin is imported, in a process apart, to see
     whether it can be used.
     """
-    from benchbd.plugin.probe import broken
+    from benchbd.plugin.probe import find_broken_plugins
 
     providers = Counter((e.provider, e.version, kind) for kind in KINDS for e in entries(kind))
     for provider, version in dict.fromkeys((p, v) for p, v, _ in providers):
@@ -26,7 +26,7 @@ def command(verbose: bool) -> None:
             if p == provider
         )
         click.echo(f"{click.style(provider, bold=True)} {version}: {counts}")
-    faults = broken()
+    faults = find_broken_plugins()
     for fault in faults:
         click.echo(
             f"{click.style('broken', fg='red')} {fault.entry.kind}.{fault.entry.name} "

@@ -77,7 +77,7 @@ def command(
     if (key is None) == (sample is None):
         raise click.UsageError("expected either KEY or --sample")
     paths = _chosen(key, sample, seed, results or RESULTS)
-    again = Again(device, tolerance, note, places)
+    again = Repetition(device, tolerance, note, places)
     if key is not None:
         sys.exit(0 if again.run(paths[0]) else 1)
     same = [_of_sample(again, path) for path in paths]
@@ -96,7 +96,7 @@ def _chosen(key: str | None, sample: int | None, seed: int | None, results: Path
     return draw(results, sample, drawn)
 
 
-def _of_sample(again: Again, path: Path) -> bool:
+def _of_sample(again: Repetition, path: Path) -> bool:
     """Return whether the cell came out the same. One that cannot be run does not, and the others go
     on.
     """
@@ -109,7 +109,7 @@ def _of_sample(again: Again, path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Again:
+class Repetition:
     """How cells are run again, what counts as the same, and where a success is noted."""
 
     device: str
@@ -132,13 +132,13 @@ class Again:
 
     def _made(self, path: Path) -> Reproduction:
         from benchbd.audit.reproduce import reproduce
-        from benchbd.cli.watching import Watching
-        from benchbd.engine.progress import reporting
+        from benchbd.cli.watching import ProgressView
+        from benchbd.engine.progress import report_progress
 
         with (
             tempfile.TemporaryDirectory() as folder,
-            Watching() as watching,
-            reporting(watching.stage_progress),
+            ProgressView() as watching,
+            report_progress(watching.stage_progress),
         ):
             return reproduce(path, Path(folder), self.device, self.places)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchbd.cli.declared import declared, given
+from benchbd.cli.declared import add_options, given_options
 from benchbd.running.options import RunOptions
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@declared(RunOptions)
+@add_options(RunOptions)
 @click.option(
     "--seeds",
     type=click.IntRange(1),
@@ -49,16 +49,16 @@ def command(
     and seeds are attack results of their own, each with all the defenses.
     """
     from benchbd.cli.run_view import show_run, show_table
-    from benchbd.cli.watching import Watching
+    from benchbd.cli.watching import ProgressView
     from benchbd.plugin.hooks import Observers
     from benchbd.running.preparing import prepare
     from benchbd.running.run import execute
 
     if quiet and verbose:
         raise click.UsageError("-q and -v: expected one of them")
-    prepared = prepare(_asked(config, options | _counted(seeds, options)))
-    observers = Observers.installed()
-    with Watching(silent=quiet, verbose=verbose) as watching:
+    prepared = prepare(_options_of(config, options | _seeds_option(seeds, options)))
+    observers = Observers.from_packages()
+    with ProgressView(silent=quiet, verbose=verbose) as watching:
         observers.add(watching)
         run = execute(prepared, observers, watching.say)
     if as_json:
@@ -72,7 +72,7 @@ def command(
     sys.exit(_exit_code(run))
 
 
-def _counted(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
+def _seeds_option(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
     """Return what --seeds means in the words of --seed."""
     if seeds is None:
         return {}
@@ -81,9 +81,9 @@ def _counted(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
     return {"seed": tuple(range(seeds))}
 
 
-def _asked(config: Path | None, options: dict[str, Any]) -> RunOptions:
+def _options_of(config: Path | None, options: dict[str, Any]) -> RunOptions:
     """Return what was asked for: the command line over the file over the protocol."""
-    told = given(options)
+    told = given_options(options)
     stored = RunOptions.from_file(config).given() if config else {}
     settings = stored.get("settings", {}) | told.get("settings", {})
     return RunOptions(**stored | told | {"settings": settings})

@@ -11,7 +11,7 @@ from rich.console import Console
 from benchbd.record.attack_files import record_dir
 from benchbd.record.cell import Cell
 from benchbd.report.table import cells_table, curve_table, detection_line, failure
-from benchbd.running.run import Attacked, Run
+from benchbd.running.run import AttackOutcome, Run
 
 
 def show_table(run: Run) -> None:
@@ -64,7 +64,7 @@ def _table(run: Run, console: Console) -> object:
     return cells_table(attacked, console.width)
 
 
-def _show_details(attacked: Attacked, console: Console, several: bool, verbose: bool) -> None:
+def _show_details(attacked: AttackOutcome, console: Console, several: bool, verbose: bool) -> None:
     """What a row does not tell. several: lines name the attack and the seed."""
     for note in attacked.undefended.notes if attacked.undefended else ():
         console.print(note, markup=False)

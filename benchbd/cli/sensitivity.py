@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchbd.cli.declared import declared, given
+from benchbd.cli.declared import add_options, given_options
 from benchbd.matrices.options import SensitivityOptions
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@declared(SensitivityOptions)
+@add_options(SensitivityOptions)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool, **options: Any) -> None:
     """Vary each hyper-parameter of a defense over its declared range, the others kept, and score
@@ -34,7 +34,7 @@ def command(as_json: bool, **options: Any) -> None:
     from benchbd.plugin.registry import create
     from benchbd.running.protocol import load_protocol
 
-    asked = SensitivityOptions(**given(options))
+    asked = SensitivityOptions(**given_options(options))
     base, name = load_protocol(asked.protocol), asked.defense.removeprefix("defense.")
     studied = study(base, asked.attack or _first_attack(base), name)
     studied = studied.model_copy(update={"seeds": asked.seeds})

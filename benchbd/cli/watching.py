@@ -35,7 +35,7 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "", style="dim")
 
 
-class Watching:
+class ProgressView:
     """An observer that shows progress on stderr and remembers which files were written."""
 
     def __init__(self, silent: bool = False, verbose: bool = False) -> None:

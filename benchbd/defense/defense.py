@@ -22,9 +22,9 @@ from benchbd.defense.case import CLEAN_BUDGET, Case
 from benchbd.defense.describe import DefenseRun, describe
 from benchbd.defense.evaluation import evaluate
 from benchbd.defense.outcome import Outcome
-from benchbd.engine.counting import Cost, measured
+from benchbd.engine.counting import Cost, measure_cost
 from benchbd.engine.hardware import default_precision, hardware
-from benchbd.engine.process_state import kept_process
+from benchbd.engine.process_state import preserve_process
 from benchbd.engine.structure import in_training
 from benchbd.errors import ConfigError, ContractBroken, NotApplicable
 from benchbd.measure.along_training import Along, along_training
@@ -130,7 +130,7 @@ class Defense(Plugin, ABC):
     ) -> DefenseResult:
         if self.needs_poisoned_set:
             require_poisoned_set(case, self)
-        with kept_process(self.name) as process:
+        with preserve_process(self.name) as process:
             outcome, along, cost = self._answered(case, evaluate_every)
             process.put_back()  # what follows is measured as it is for every other defense
             evaluation = evaluate(case, outcome, along)
@@ -149,16 +149,18 @@ class Defense(Plugin, ABC):
         )
         return describe(run)
 
-    def _answered(self, case: Case, evaluate_every: int) -> tuple[Outcome, Along, Cost]:
+    def _answered(
+        self, case: Case, evaluate_every: int
+    ) -> tuple[Outcome, TrainingMeasurements, Cost]:
         """Return the outcome of the family's verb, the measurements during its training, and its
         cost.
         """
         attack = case.attack
         with (
-            along_training(
+            measure_along_training(
                 attack.test, lambda: attack.triggered, evaluate_every, case.machine.precision
             ) as along,
-            measured(case.machine.device) as cost,
+            measure_cost(case.machine.device) as cost,
             global_random_state(case.seeds.seed("defense-chance", self.name)),
         ):
             outcome = self.respond(case)

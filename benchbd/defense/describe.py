@@ -12,7 +12,7 @@ from benchbd.defense.case import Case
 from benchbd.defense.evaluation import REJECTED, Evaluation
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import Cost
-from benchbd.engine.process_state import left_changed
+from benchbd.engine.process_state import describe_changes
 from benchbd.errors import ContractBroken
 from benchbd.measure.plausible import doubts
 from benchbd.measure.shares import Curve, CurvePoint
@@ -42,7 +42,7 @@ class DefenseRun:
     cost: Cost
     protocol: str
     started: str
-    left_changed: tuple[str, ...] = ()
+    describe_changes: tuple[str, ...] = ()
 
 
 def coordinates(defense: Plugin, case: Case) -> Coordinates:
@@ -107,7 +107,7 @@ def _doubts(run: DefenseRun) -> tuple[str, ...]:
         predictions=evaluation.clean_predictions[evaluation.clean_predictions != REJECTED],
     )
     changed = run.left_changed
-    return (*found, left_changed(run.defense.name, changed)) if changed else found
+    return (*found, describe_changes(run.defense.name, changed)) if changed else found
 
 
 def _plain(notes: dict[str, Any], who: str) -> dict[str, Any]:

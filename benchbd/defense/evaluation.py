@@ -15,7 +15,7 @@ from benchbd.defense.outcome import Outcome, Sweep
 from benchbd.engine.inference import predict
 from benchbd.engine.structure import hooks
 from benchbd.engine.sweep import sweep_predictions
-from benchbd.measure.along_training import Along
+from benchbd.measure.along_training import TrainingMeasurements
 from benchbd.measure.counting import count
 from benchbd.measure.shares import Counts, Curve, CurvePoint, Metrics, OperatingPoint
 
@@ -35,20 +35,20 @@ class Evaluation:
     seconds: float
 
 
-def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
+def evaluate(case: Case, outcome: Outcome, along: TrainingMeasurements) -> Evaluation:
     """Measure ACC, ASR and RC of the defended model. A rejected input counts as a hit for none of
     them.
     """
     start = time.perf_counter()
     attack = case.attack
     swept = measure_sweep(case, outcome.sweep) if outcome.sweep else None
-    clean, triggered = _known(case, outcome, along, swept) or tuple(
+    clean, triggered = _earlier_predictions(case, outcome, along, swept) or tuple(
         predict(outcome.model, images, precision=case.machine.precision, what="evaluating")
         for images in (attack.test.images, attack.triggered.images)
     )
     clean, triggered = (
-        _rejected(clean, outcome.clean_rejected),
-        _rejected(triggered, outcome.triggered_rejected),
+        _with_rejections(clean, outcome.clean_rejected),
+        _with_rejections(triggered, outcome.triggered_rejected),
     )
     counts = count(clean, triggered, attack.test, attack.triggered)
     curve = swept.curve if swept else None
@@ -65,8 +65,8 @@ def evaluate(case: Case, outcome: Outcome, along: Along) -> Evaluation:
     )
 
 
-def _known(
-    case: Case, outcome: Outcome, along: Along, swept: MeasuredSweep | None
+def _earlier_predictions(
+    case: Case, outcome: Outcome, along: TrainingMeasurements, swept: MeasuredSweep | None
 ) -> tuple[Tensor, Tensor] | None:
     """Return the predictions of the defended model if they were made before, at the end of its
     training or in its sweep; else None.
@@ -91,7 +91,7 @@ def _alike(first: nn.Module, second: nn.Module) -> bool:
     )
 
 
-def _rejected(predictions: Tensor, rejected: Tensor | None) -> Tensor:
+def _with_rejections(predictions: Tensor, rejected: Tensor | None) -> Tensor:
     """Return the predictions with `REJECTED` in the places of rejected inputs."""
     return predictions if rejected is None else torch.where(rejected, REJECTED, predictions)
 

@@ -73,7 +73,7 @@ def conv_shapes(
             yield ConvShape(kernel, stride, padding, side, *sizes)
 
 
-def disagreeing(shapes: Iterable[ConvShape], precision: Precision) -> list[ConvShape]:
+def find_disagreements(shapes: Iterable[ConvShape], precision: Precision) -> list[ConvShape]:
     """Return those of the shapes whose result in this number format disagrees with float64 on the
     CPU.
     """
@@ -91,9 +91,9 @@ def deviation(shape: ConvShape, precision: Precision) -> float:
     values = [torch.randn(p.shape, generator=rng) for p in shape.build().parameters()]
     given = [maps, above, *values]
     cast = Hardware(torch.device("cpu"), precision == "bf16").autocast(maps)
-    found = _passed(shape, given, cast)
-    exact = _passed(shape, [each.double() for each in given], nullcontext())
-    added = _passed(shape, [each.double().abs() for each in given], nullcontext())
+    found = _result_and_gradients(shape, given, cast)
+    exact = _result_and_gradients(shape, [each.double() for each in given], nullcontext())
+    added = _result_and_gradients(shape, [each.double().abs() for each in given], nullcontext())
     # Where there are no terms the right result is zero; the clamp lets any other count as an error.
     errors = [
         ((mine - right).abs() / most.clamp(min=1e-30)).max()
@@ -102,7 +102,7 @@ def deviation(shape: ConvShape, precision: Precision) -> float:
     return float(torch.stack(errors).max())
 
 
-def _passed(
+def _result_and_gradients(
     shape: ConvShape, given: Sequence[Tensor], context: AbstractContextManager[object]
 ) -> list[Tensor]:
     """Return the result and the gradients of maps, weights and bias. given: the maps, the gradient

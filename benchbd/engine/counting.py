@@ -29,24 +29,24 @@ _counter: ContextVar[Cost | None] = ContextVar("cost", default=None)
 
 
 @contextmanager
-def measured(device: torch.device) -> Iterator[Cost]:
+def measure_cost(device: torch.device) -> Iterator[Cost]:
     """Measure the cost of the work inside the `with` block. Nested measurements count only for the
     innermost one.
     """
     cost = Cost()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    start = _settled(device)
+    start = _time_when_idle(device)
     token = _counter.set(cost)
     try:
         yield cost
     finally:
         _counter.reset(token)
-        cost.seconds += _settled(device) - start
+        cost.seconds += _time_when_idle(device) - start
         cost.peak_bytes = memory_peak(device)
 
 
-def _settled(device: torch.device) -> float:
+def _time_when_idle(device: torch.device) -> float:
     """Return the time at which the device has finished all work that it was given so far."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -54,7 +54,7 @@ def _settled(device: torch.device) -> float:
 
 
 @contextmanager
-def uncounted() -> Iterator[None]:
+def exclude_from_cost() -> Iterator[None]:
     """Leave the work inside the `with` block out of the cost that is being measured."""
     cost, start = _counter.get(), time.perf_counter()
     token = _counter.set(None)

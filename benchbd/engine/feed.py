@@ -66,11 +66,11 @@ def feed_of(
 ) -> Feed:
     """Return the feed for a set of images. A set in memory moves to the device as a whole."""
     if is_mapped(train.images):
-        return FromFile(train, device, recipe, edit, crops)
-    return Resident(train.to(device), recipe, edit, crops)
+        return FileFeed(train, device, recipe, edit, crops)
+    return ResidentFeed(train.to(device), recipe, edit, crops)
 
 
-class Resident(Feed):
+class ResidentFeed(Feed):
     """The feed of a set that lies on the device."""
 
     def __init__(
@@ -95,7 +95,7 @@ class Resident(Feed):
         return Batches(images, labels, shift=recipe.shift, flip=recipe.flip, reflect=recipe.reflect)
 
 
-class FromFile(Feed):
+class FileFeed(Feed):
     """The feed of a memory-mapped set. While one pool of images is trained on, a thread reads the
     next.
     """
@@ -124,7 +124,7 @@ class FromFile(Feed):
                 pool = ahead.result()
                 if places is not None:
                     ahead = reader.submit(self._read, places)
-                resident = Resident(pool.to(self.device), self.recipe, self.edit, self.crops)
+                resident = ResidentFeed(pool.to(self.device), self.recipe, self.edit, self.crops)
                 yield from resident.batches(torch.arange(len(pool)), size)
 
     def _read(self, places: Tensor) -> ImageSet:

@@ -275,7 +275,7 @@ def restore(before: dict[str, Any]) -> None:
 
 
 @contextmanager
-def kept_settings() -> Iterator[None]:
+def preserve_settings() -> Iterator[None]:
     """Restore all settings after the block, for plugins that change some when they are imported.
 
     Functions stay as they are: a library that replaces some when it is imported relies on them.
@@ -302,7 +302,7 @@ def _put_generators(python: Any, legacy: Any, torchs: torch.Tensor) -> None:
     torch.set_rng_state(torchs)
 
 
-class KeptProcess:
+class ProcessSnapshot:
     """The state of the process when this object was made.
 
     changed: the names of what differed when the state was restored.
@@ -340,21 +340,21 @@ class KeptProcess:
 
 
 @contextmanager
-def kept_process(who: str) -> Iterator[KeptProcess]:
+def preserve_process(who: str) -> Iterator[ProcessSnapshot]:
     """Restore the process after the block, in which `who` may change it.
 
     It may also be restored inside the block. A warning names what was changed.
     """
-    process = KeptProcess()
+    process = ProcessSnapshot()
     try:
         yield process
     finally:
         process.put_back()
         if process.changed:
-            warnings.warn(left_changed(who, process.changed), stacklevel=3)
+            warnings.warn(describe_changes(who, process.changed), stacklevel=3)
 
 
-def left_changed(who: str, changed: Sequence[str]) -> str:
+def describe_changes(who: str, changed: Sequence[str]) -> str:
     """Return a sentence that names what `who` left changed."""
     return (
         f"{who} left the process otherwise than it was ({', '.join(changed[:MOST_TOLD])}"

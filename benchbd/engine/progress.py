@@ -66,7 +66,7 @@ def epoch_done(model: nn.Module, epochs: int) -> None:
 
 
 @contextmanager
-def reporting(report: Report | None) -> Iterator[None]:
+def report_progress(report: Report | None) -> Iterator[None]:
     """Pass the progress of `track` inside the block to `report`; None passes it to nobody."""
     token = _report.set(report)
     try:
@@ -76,7 +76,7 @@ def reporting(report: Report | None) -> Iterator[None]:
 
 
 @contextmanager
-def watching(after_epoch: AfterEpoch | None) -> Iterator[None]:
+def call_after_epochs(after_epoch: AfterEpoch | None) -> Iterator[None]:
     """Call `after_epoch` inside the block whenever a model has been trained for an epoch; None
     calls nothing.
     """

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from benchbd.plugin.declared import Declared, param
+from benchbd.plugin.declared import Configurable, param
 from benchbd.plugin.plugin import Plugin
 
 if TYPE_CHECKING:  # protocols hold a recipe and are read without torch, which is slow to import
@@ -128,7 +128,7 @@ def linear(progress: float, rise: float = 0.23, start: float = 0.2, end: float =
     return 1 + (end - 1) * (progress - rise) / (1 - rise)
 
 
-class Augmentation(Declared):
+class Augmentation(Configurable):
     """The parameters of a method that varies the images it trains on. It is a second base class
     beside the family.
 

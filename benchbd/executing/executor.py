@@ -1,5 +1,5 @@
-"""The contract of executors: start a stage from the path of its spec, say how it
-stands, stop it.
+"""The contract of executors: they start a stage from the path of its spec, say whether it has ended
+and how, and stop it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from benchbd.plugin.registry import load
 class Limits:
     """What a stage may use; None means no limit.
 
-    seconds: of time on the wall. memory: in bytes. threads: cores to compute with. device: that of
-    the run, over whose GPUs an executor may spread its stages; None where a stage uses what its
-    process is shown.
+    seconds: of wall-clock time. memory: in bytes. threads: cores to compute with. device: that of
+    the run, over whose GPUs an executor may spread its stages; None where a stage uses whatever its
+    process sees.
 
     >>> Limits(seconds=600, memory=4 * 2**30, threads=2).device is None
     True
@@ -36,7 +36,7 @@ class Limits:
 
 
 class Executor(Plugin, ABC):
-    """Runs the stages of a matrix somewhere. It writes `open`, which gives the `Session` of one
+    """Runs the stages of a matrix somewhere. It writes `open`, which returns the `Session` of one
     matrix.
 
     >>> class Here(Executor):
@@ -67,15 +67,17 @@ class Executor(Plugin, ABC):
 
     @abstractmethod
     def open(self, limits: Limits) -> Session:
-        """Return a session for one matrix. Raises `ConfigError` when what it needs is not there."""
+        """Return a session for one matrix. Raises `ConfigError` when something that it needs is
+        missing.
+        """
 
 
 class Session(ABC):
     """The stages of one matrix on one executor. It writes `capacity`, `start`, `ended` and `close`.
 
-    All stages that can be started are started before it is first asked how one stands, so a session
-    may gather what it is given and submit it at once. A stage that was killed from outside is
-    started again up to `retries` times.
+    All stages that can be started are started before the first call of `ended`, so a session may
+    gather stages and submit them together. A stage that was killed from outside is started again up
+    to `retries` times.
 
     >>> class OneByOne(Session):
     ...     capacity = 1
@@ -94,29 +96,29 @@ class Session(ABC):
     """
 
     retries: int = 1
-    """How often a stage is started again that was killed from outside."""
+    """How often a stage that was killed from outside is started again."""
 
     @property
     @abstractmethod
     def capacity(self) -> int:
-        """How many stages may run at a time. It is asked again and again, and may change."""
+        """How many stages may run at a time. It is read again and again, and may change."""
 
     @abstractmethod
     def start(self, spec: Path) -> Any:
         """Start the stage whose spec is the file `spec`. Returns a handle, at once or when the
-        stage is done. A handle may be anything; it is only given back to `ended`.
+        stage is done. A handle may be anything; it is only passed back to `ended`.
         """
 
     @abstractmethod
     def ended(self, handle: Any) -> Ended | None:
-        """Return how a stage ended; None while it runs. A stage that died or was stopped is
-        reported here, too.
+        """Return how a stage ended, or None while it runs. A stage that died or was stopped is
+        reported here too.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Stop what still runs and give everything back. It is called whatever happened before, and
-        may be called again.
+        """Stop the stages that still run and release everything. It is called whatever happened
+        before, and may be called again.
         """
 
 
@@ -130,8 +132,8 @@ def executor_named(name: str, settings: dict[str, str]) -> Executor:
 
 @contextmanager
 def open_executor(name: str, settings: dict[str, str], limits: Limits) -> Iterator[Session]:
-    """A session of the named executor, closed at the end whatever happens. `settings` are texts by
-    executor.PARAM.
+    """Give a session of the named executor, which is closed after the block in any case. `settings`
+    are texts by executor.PARAM.
     """
     session = executor_named(name, settings).open(limits)
     try:

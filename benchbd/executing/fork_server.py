@@ -33,8 +33,8 @@ PRELOADED = (
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
 )
-"""The stages, and what torch and the core import only when the first optimizer and the first
-picture are made.
+"""The stages, and the modules that torch and the core would import only for the first optimizer and
+the first picture.
 """
 
 
@@ -54,7 +54,9 @@ def main() -> None:
 
 
 def _serve_request(channel: socket.socket, workers: dict[int, int]) -> bool:
-    """Wait a moment for a request and fork a worker; False once the socket has closed."""
+    """Wait a moment for a request and fork a worker for it. Returns False once the socket has
+    closed.
+    """
     ready, _, _ = select.select([channel], [], [], FORK_POLL_SECONDS if workers else None)
     if not ready:
         return True
@@ -105,8 +107,8 @@ def _end_with(server: int) -> None:
 
 
 def _report_ended(workers: dict[int, int]) -> None:
-    """Report workers that have ended; what a worker has left running in its group is killed while
-    its number is held.
+    """Report workers that have ended. What a worker left running in its process group is killed
+    while the number of the group cannot be taken by another.
     """
     while (
         workers
@@ -133,4 +135,4 @@ def _report(reports: int, number: int) -> None:
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # taking down all that was imported takes a second, for nothing
+    os._exit(0)  # an ordinary exit spends a second on freeing the imported modules

@@ -1,5 +1,5 @@
-"""Stages that travel: where no folder is shared, what a stage needs goes with it, and what it has
-made comes home.
+"""Stages that run where no folder is shared: the files that a stage needs are sent with it, and the
+files that it makes are brought back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchbd.record.claim import claim, claim_path
 from benchbd.record.files import write_bytes, write_json
 
 Files = dict[str, bytes]
-"""The contents of files by name. The name of what a stage has made begins with `work/` or
+"""The contents of files by name. The name of a file that a stage has made begins with `work/` or
 `results/`.
 """
 
@@ -23,8 +23,8 @@ NOT_MADE = (".spec.json", ".ended.json")
 
 
 def attack_folder(spec: Path) -> Path | None:
-    """Return the folder of the attack result that the stage of `spec` starts from; None for a stage
-    that makes one.
+    """Return the folder of the attack result from which the stage of `spec` starts, or None for a
+    stage that makes one.
 
     Raises `RecordError` when there is no such spec.
 
@@ -36,7 +36,8 @@ def attack_folder(spec: Path) -> Path | None:
 
 
 def pack_attack(folder: Path) -> Files:
-    """Return the files of the attack result in `folder`, by name, to be sent to where a stage runs.
+    """Return the files of the attack result in `folder`, by name, so that they can be sent to where
+    a stage runs.
 
     >>> Path("folder").mkdir()
     >>> for name in ("attack_result.pt", "manifest.json"):
@@ -49,8 +50,8 @@ def pack_attack(folder: Path) -> Files:
 
 @contextmanager
 def claimed(spec: Path) -> Iterator[None]:
-    """Inside the `with` block, hold the claim on the work of the stage of `spec`, which runs where
-    it cannot take the claim itself. Raises `Busy` when another process is at that work.
+    """Hold the claim on the work of the stage of `spec` inside the `with` block, for a stage that
+    runs where it cannot take the claim itself. Raises `Busy` when another process does that work.
 
     >>> with claimed(spec):
     ...     with claimed(spec):
@@ -65,12 +66,12 @@ def claimed(spec: Path) -> Iterator[None]:
 
 
 def settle(place: Path, name: str, spec: bytes, attack: Files) -> Path:
-    """Write the spec of a stage so that the stage works in the folder `place` and nowhere else, and
-    return its new path. This is done where the stage runs, when that place shares no folder with
-    the one where it was planned.
+    """Write the spec of a stage so that the stage works only in the folder `place`, and return its
+    new path. This is done where the stage runs, if that place shares no folder with the one where
+    it was planned.
 
     name, spec: the name and the content of the file of the spec. attack: the files of the attack
-    result that the stage starts from, as `pack_attack` gives them; empty for a stage that makes
+    result from which the stage starts, as `pack_attack` returns them; empty for a stage that makes
     one.
 
     >>> settle(Path("elsewhere"), spec.name, spec.read_bytes(), {}).as_posix()
@@ -105,12 +106,11 @@ def files_made(place: Path) -> Files:
 
 
 def bring_home(spec: Path, files: Files) -> None:
-    """Write what a stage has made elsewhere into the folders that its `spec` names here. What says
-    that it is done is written last.
+    """Write the files that a stage has made elsewhere into the folders that its `spec` names here.
+    The file that marks the work as done is written last.
 
-    files: as `files_made` gives them. A file beside the results of several cells stays as the first
-    of them has left it. Raises `Unwritable`, and `RecordError` for a name that leads out of those
-    folders.
+    files: as `files_made` returns them. A file that several cells share stays as the first of them
+    left it. Raises `Unwritable`, and `RecordError` for a name that leads out of those folders.
 
     >>> bring_home(spec, {"work/attack_result.pt": b"content"})
     >>> spec.with_name("attack_result.pt").read_bytes()
@@ -130,7 +130,7 @@ def bring_home(spec: Path, files: Files) -> None:
 
 
 def _is_for_several(spec: AttackSpec | DefenseSpec, name: str) -> bool:
-    """Return whether a file is among the results and is not the cell's own."""
+    """Return whether a file lies among the results and is not the cell's own."""
     return isinstance(spec, DefenseSpec) and not name.startswith(
         ("work/", f"results/{spec.result.removesuffix('.json')}")
     )

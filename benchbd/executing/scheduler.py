@@ -1,7 +1,8 @@
-"""Keep an executor busy: stages in the order in which they become possible, until none is left.
+"""The scheduler, which keeps an executor busy: it starts stages as soon as they become possible,
+until none is left.
 
-The scheduler knows nothing of attacks and defenses. A stage has a spec to write, a test whether it
-is done already, one whether somebody else is at it, and what follows once it has ended.
+It knows nothing about attacks and defenses. A task tells it how to write the spec of a stage,
+whether the stage is done already, whether another process works on it, and which tasks follow.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ BUSY_PAUSE = 1.0
 
 @dataclass(eq=False)
 class Task:
-    """One stage. `spec` and `finished` are told of retries; the latter says which tasks have become
-    possible.
+    """One stage. `spec` and `finished` receive the number of retries; `finished` returns the tasks
+    that have become possible.
     """
 
     label: str
@@ -37,7 +38,7 @@ class Task:
 
 @dataclass
 class Tally:
-    """What is under way, for whoever watches."""
+    """The number of waiting stages and the labels of the running ones, for display."""
 
     waiting: int = 0
     running: tuple[str, ...] = ()
@@ -52,7 +53,7 @@ class _Running:
 
 @dataclass(eq=False)
 class Scheduler:
-    """Runs tasks on a session. `watch` is called whenever something has begun or ended."""
+    """Runs tasks on a session. `watch` is called whenever a stage has begun or ended."""
 
     session: Session
     watch: Callable[[Tally], None] = lambda _: None
@@ -61,8 +62,8 @@ class Scheduler:
     running: list[_Running] = field(default_factory=list)
 
     def run(self, tasks: Iterable[Task]) -> None:
-        """Until all tasks, and all that follow from them, have ended; or `stop` says so and what
-        runs has ended.
+        """Run all tasks, and all that follow from them, until they have ended; or until `stop`
+        returns True and the running ones have ended.
         """
         self.waiting.extend(tasks)
         while self.waiting or self.running:

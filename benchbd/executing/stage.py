@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from benchbd.attack.attack import Attack
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
-from benchbd.engine.process_state import kept_settings
+from benchbd.engine.process_state import preserve_settings
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import BenchbdError, NotApplicable, RecordError, Unwritable
 from benchbd.plugin.registry import create, load
@@ -284,7 +284,7 @@ def _run(path: Path) -> None:
     spec = read_spec(path)
     if spec.argv:
         sys.argv = list(spec.argv)  # of which the provenance of a result tells
-    with kept_settings(), use_threads(spec.threads):
+    with preserve_settings(), use_threads(spec.threads):
         spec.run()
 
 

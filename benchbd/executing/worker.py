@@ -1,5 +1,5 @@
-"""A worker: runs the stages whose specs it is told of, a path on each line, and keeps what they
-print.
+"""A worker: a process that reads the paths of specs, one a line, runs their stages, and stores what
+they print in log files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the stages that come in on the standard input until it ends."""
+    """Run the stages whose specs arrive on the standard input, until it ends."""
     lines = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -19,7 +19,9 @@ def main() -> None:
 
 
 def serve(specs: Iterable[str]) -> None:
-    """Run one stage after the other. What it prints is added to the log of its work, `log_path`."""
+    """Run one stage after the other. What it prints is appended to the log of its work,
+    `log_path`.
+    """
     from benchbd.executing.stage import log_path, run_stage
 
     for line in specs:

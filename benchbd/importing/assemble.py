@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchbd.attack.attack import Attack
-from benchbd.attack.training_controlled import TrainingControlledAttack, nothing_poisoned
+from benchbd.attack.training_controlled import TrainingControlledAttack, unpoisoned_set
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
 from benchbd.engine.classifier import Classifier
@@ -104,7 +104,7 @@ def only_model(train: ImageSet) -> PoisonedSet:
     """For a model whose training set is not known: the clean images of the defender, none of them
     changed.
     """
-    return nothing_poisoned(train)
+    return unpoisoned_set(train)
 
 
 def nothing_triggered(test: ImageSet) -> TriggeredSet:

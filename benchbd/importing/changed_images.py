@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchbd.attack.training_controlled import nothing_poisoned
+from benchbd.attack.training_controlled import unpoisoned_set
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
 from benchbd.errors import DataError, RecordError
@@ -125,7 +125,7 @@ def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: Triggered
     other images of its class. Raises `RecordError` for a list that cannot be used.
     """
     if part is None:
-        return nothing_poisoned(train)
+        return unpoisoned_set(train)
     try:
         listed = _listed(path, part, train, "bd_train_dataset")
     except (LookupError, TypeError, ValueError, AttributeError) as error:

@@ -1,10 +1,10 @@
-"""What plans have learnt of plugins, remembered beside the results, so that a listing imports none
-of them.
+"""What plans have learnt about plugins, stored beside the results, so that a later listing need not
+import any plugin.
 
-Keys of cells hang on the default parameters of plugins, which only their classes know, and to
-import those takes seconds. Once a plan has asked the classes, the next one has no need to. What is
-remembered counts while nothing has changed that it hangs on: what is installed, and the sources of
-benchbd and of every package that provides plugins. It names no file: where a result lies always
+Keys of cells depend on the default parameters of plugins. Only the classes know them, and importing
+the classes takes seconds. So a plan stores what the classes said, and the next one reads it. It is
+valid as long as its surroundings have not changed: the installed packages, and the sources of
+benchbd and of every package that provides plugins. It holds no path of a result: that always
 follows from the protocol and the keys. A file that is damaged or foreign counts as absent.
 """
 
@@ -31,17 +31,17 @@ from benchbd.record.part import StoredPart
 from benchbd.running.protocol import Choice
 
 KNOWN_FILE = ".known-plugins"
-"""Its name has no ending, so that no reader of results takes it for one."""
+"""The name has no ending, so that no reader of results mistakes the file for one."""
 
 KINDS_PLANNED = ("attack", "defense", "model", "dataset")
 SOURCE_ENDINGS = (".py", ".yaml", ".yml", ".json", ".toml")
-"""Code, and texts from which code may take a default."""
+"""Code, and other files from which code may read a default."""
 
 _PLANNED = TypeAdapter(PlannedPlugin)
 
 
 class _Stored(StoredPart):
-    """The content of the file. surroundings: the digest of all that the rest hangs on."""
+    """The content of the file. surroundings: the digest of everything that the rest depends on."""
 
     surroundings: str
     plugins: dict[str, dict[str, object]]
@@ -49,7 +49,9 @@ class _Stored(StoredPart):
 
 @contextmanager
 def known_plugins(results: Path) -> Iterator[KnownPlugins]:
-    """What is known beside these results; what is learnt inside is kept for the next time."""
+    """Give what is known beside these results, and store after the block what was learnt
+    inside it.
+    """
     known = KnownPlugins(results)
     try:
         yield known
@@ -58,14 +60,14 @@ def known_plugins(results: Path) -> Iterator[KnownPlugins]:
 
 
 class KnownPlugins:
-    """What earlier plans have learnt of plugins, and what this one learns."""
+    """What earlier plans have learnt about plugins, and what this one learns."""
 
     def __init__(self, results: Path) -> None:
         self._path = results / KNOWN_FILE
         self._learnt: dict[str, PlannedPlugin] = {}
 
     def recall(self, kind: str, choice: Choice) -> PlannedPlugin:
-        """Return what is known of a plugin, else what its class says. Raises `ConfigError` or
+        """Return what is known about a plugin, or else what its class says. Raises `ConfigError` or
         `PluginError`.
         """
         known = self._known.get(_key(kind, choice))
@@ -74,7 +76,9 @@ class KnownPlugins:
         return self.learn(kind, choice)
 
     def learn(self, kind: str, choice: Choice) -> PlannedPlugin:
-        """Return what the class of a plugin says. Raises `ConfigError` or `PluginError`."""
+        """Ask the class of a plugin and return what it says. Raises `ConfigError` or
+        `PluginError`.
+        """
         _ = self._surroundings  # as they are before the class is imported, not after
         plugin = create(kind, choice.name, choice.params)
         planned = PlannedPlugin.of(plugin)
@@ -83,8 +87,8 @@ class KnownPlugins:
         return planned
 
     def keep(self) -> None:
-        """Write what was learnt, where there are results; where nothing can be written the classes
-        are asked again.
+        """Write what was learnt, if there are results. If it cannot be written, the next plan asks
+        the classes again.
         """
         if not self._learnt or not self._path.parent.is_dir():
             return
@@ -110,7 +114,7 @@ class KnownPlugins:
 
     @cached_property
     def _surroundings(self) -> str:
-        """The digest of all that the declarations of plugins hang on."""
+        """The digest of everything that the declarations of plugins depend on."""
         return key_of("surroundings", sys.version, _installed(), _sources())
 
 
@@ -119,8 +123,8 @@ def _key(kind: str, choice: Choice) -> str:
 
 
 def _is_provided(known: PlannedPlugin, kind: str, choice: Choice) -> bool:
-    """Return whether it is what is installed today under this name. Raises what `create` would
-    raise for a name that nobody has, or several.
+    """Return whether the known plugin is the one that is installed today under this name. Raises
+    what `create` would raise for a name that nobody or more than one package has.
     """
     entry, record = find(kind, choice.name), known.record
     return (known.kind, known.found_as, known.sources.module) == (
@@ -135,8 +139,8 @@ def _is_provided(known: PlannedPlugin, kind: str, choice: Choice) -> bool:
 
 
 def _can_be_known(plugin: Plugin) -> bool:
-    """Return whether it is registered, and what a plan needs to know of it hangs on no other file,
-    such as one that a parameter names.
+    """Return whether the plugin is registered, and whether a plan can describe it without any other
+    file, such as one that a parameter names.
     """
     values = (
         getattr(plugin, name) for name in type(plugin).model_fields if name not in plugin.aside
@@ -166,7 +170,9 @@ def _sources() -> dict[str, str]:
 
 
 def _files(package: str) -> Iterator[Path]:
-    """Yield the sources of a package, or the file of a module without one; nothing of it is run."""
+    """Yield the source files of a package, or the file of a module without one. None of them is
+    run.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None:
         return

@@ -1,5 +1,5 @@
-"""What nobody needs any more: files of processes that have died, remembered work, and records that
-belong to no cell. Nothing that a claim holds is among it.
+"""Files that nobody needs any more: those of processes that have died, remembered work, and records
+that belong to no cell. Work on which a claim is held is never among them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from benchbd.running.protocol import Protocol
 LeftoverKind = Literal["claim", "spec", "temporary file", "remembered work", "record"]
 
 UNTOUCHED = 3600.0
-"""Seconds after which a temporary file counts as left whose writer cannot be seen from here."""
+"""Seconds after which a temporary file counts as left over if its writer cannot be checked from
+here.
+"""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file, or a folder of a record. size: its bytes, those of all files in it."""
+    """A file, or the folder of a record. size: the bytes of all its files."""
 
     kind: LeftoverKind
     path: Path
@@ -41,10 +43,13 @@ class Leftover:
 
     @classmethod
     def of(cls, kind: LeftoverKind, path: Path) -> Leftover:
+        """Return the leftover at `path`, with its size."""
         return cls(kind, path, sum(_size(file) for file in _files_in(path)))
 
     def remove(self) -> bool:
-        """Return whether it could be taken away; a record that is being worked on stays."""
+        """Remove it and return whether that was possible. A record on which somebody works
+        stays.
+        """
         try:
             if self.kind == "record":
                 with claim(claim_path(self.path)):
@@ -62,14 +67,18 @@ class Leftover:
 
 @dataclass(frozen=True)
 class KnownWork:
-    """The attacked models and the cells that protocols ask for or results stem from, by key."""
+    """The keys of the attacked models and cells that protocols ask for or that results stem
+    from.
+    """
 
     attacks: frozenset[str]
     cells: frozenset[str]
 
     @classmethod
     def of(cls, protocols: Iterable[Protocol], results: Path) -> KnownWork:
-        """Raises `ConfigError` or `PluginError` for a protocol that cannot be planned."""
+        """Return the known work of these protocols and results. Raises `ConfigError` or
+        `PluginError` for a protocol that cannot be planned.
+        """
         planned = [cell for protocol in protocols for cell in plan(protocol)]
         stored = list(ResultStore(results))
         return cls(
@@ -79,40 +88,43 @@ class KnownWork:
 
 
 @contextmanager
-def leading(records: Path, results: Path, controller: str) -> Iterator[None]:
-    """Be a controller inside: take away what dead ones have left, at the end with one's own specs.
-    By then stages of a controller have died, too, that was killed just before.
+def act_as_controller(records: Path, results: Path, controller: str) -> Iterator[None]:
+    """Be the controller of a matrix inside the block. Before it, what dead processes left is
+    removed. After it, the specs of this controller are removed too, and what was left by stages
+    that died with another controller in the meantime.
 
     Raises `Unwritable`, and `Busy` where another controller has that name.
     """
     with present(records, controller):
-        for left in left_by_the_dead(records, results):
+        for left in leftovers_of_dead_processes(records, results):
             left.remove()
         try:
             yield
         finally:
-            for left in left_by_the_dead(records, results, ending=controller):
+            for left in leftovers_of_dead_processes(records, results, ending=controller):
                 left.remove()
 
 
-def left_by_the_dead(records: Path, results: Path, ending: str = "") -> Iterator[Leftover]:
-    """Yield claims, specs and temporary files, which nobody who lives looks at; with the specs of
-    the controller that is `ending`.
+def leftovers_of_dead_processes(
+    records: Path, results: Path, ending: str = ""
+) -> Iterator[Leftover]:
+    """Yield claims, specs and temporary files of dead processes, and the specs of the controller
+    that is `ending`.
     """
     specs = stale_specs(records, ending)
     return chain(dead_claims(records), specs, dead_temporaries(records, results))
 
 
 def dead_claims(records: Path) -> Iterator[Leftover]:
-    """Yield claims on work whose owner has died, and of controllers that have."""
+    """Yield claims on work whose owner has died, and claims of dead controllers."""
     for path in chain(_named(records, ".claim"), presences(records)):
         if not is_held(path):
             yield Leftover.of("claim", path)
 
 
 def stale_specs(records: Path, ending: str = "") -> Iterator[Leftover]:
-    """Yield specs of controllers that are gone, unless their stage is still at work, and all of the
-    one that is `ending`.
+    """Yield specs of controllers that are gone, unless their stage is still running, and all specs
+    of the one that is `ending`.
     """
     for path in _named(records, "*.json"):
         controller = controller_of(path)
@@ -124,17 +136,15 @@ def stale_specs(records: Path, ending: str = "") -> Iterator[Leftover]:
 
 
 def dead_temporaries(*folders: Path) -> Iterator[Leftover]:
-    """Yield files that were not written to their end and whose writer is dead: seen to be, or
-    silent.
-    """
+    """Yield temporary files whose writer is known to be dead, or has been silent for too long."""
     for path in chain.from_iterable(map(_files_in, folders)):
         if is_temporary(path) and _is_dead(path):
             yield Leftover.of("temporary file", path)
 
 
 def remembered_work(records: Path) -> Iterator[Leftover]:
-    """Yield what is kept to be found again, such as surrogates; it is made anew where it is
-    missed.
+    """Yield stored work that is shared between results, such as surrogates. It is made again when
+    it is needed.
     """
     folder = records / REMEMBERED_FOLDER
     for path in sorted(folder.glob("*.pt")):
@@ -143,7 +153,9 @@ def remembered_work(records: Path) -> Iterator[Leftover]:
 
 
 def unknown_records(records: Path, known: KnownWork) -> Iterator[Leftover]:
-    """Yield attacked models, and defenses of those that are known, that belong to no known cell."""
+    """Yield attacked models that belong to no known cell, and such defenses of known attacked
+    models.
+    """
     for manifest in sorted(records.glob(f"*/{MANIFEST}")):
         if _key_in(manifest) not in known.attacks:
             yield from _unless_worked_on(manifest.parent)
@@ -159,7 +171,9 @@ def _unless_worked_on(folder: Path) -> Iterator[Leftover]:
 
 
 def _is_worked_on(folder: Path, beside: Path | None = None) -> bool:
-    """Return whether a claim is held in the folder or below it, `beside` one that is our own."""
+    """Return whether a claim is held in the folder or below it, other than `beside`, which is our
+    own.
+    """
     return any(is_held(path) for path in folder.rglob(".claim") if path != beside)
 
 
@@ -169,13 +183,13 @@ def _is_dead(path: Path) -> bool:
         return not lives
     try:
         silent = time.time() - path.lstat().st_mtime > UNTOUCHED
-    except OSError:  # it is gone, or in its place
+    except OSError:  # it was removed or moved to its final name
         return False
     return silent and not is_held(claim_path(path.parent))
 
 
 def _key_in(path: Path) -> str | None:
-    """Return the key in a manifest or a cell; None, which is no key, where it cannot be read."""
+    """Return the key in a manifest or a cell, or None where it cannot be read."""
     try:
         return str(read_json(path)["key"])
     except (RecordError, LookupError, TypeError):
@@ -183,13 +197,13 @@ def _key_in(path: Path) -> str | None:
 
 
 def _named(records: Path, pattern: str) -> Iterator[Path]:
-    """Yield files in the folders of attacked models and of their defenses."""
+    """Yield the files of that name in the folders of attacked models and of their defenses."""
     yield from records.glob(f"*/{pattern}")
     yield from records.glob(f"*/defense/*/{pattern}")
 
 
 def _files_in(path: Path) -> Iterator[Path]:
-    """Yield a file, or all files below a folder; links are not followed."""
+    """Yield a file, or all files below a folder. Links are not followed."""
     if not path.is_dir():
         yield path
     for place, _, names in os.walk(path):

@@ -1,7 +1,7 @@
-"""The run of a matrix: from what is missing to what has been done.
+"""The run of a matrix: missing cells become tasks, an executor runs them, and each cell ends as one
+result file, whether it succeeded or not.
 
-What is missing becomes tasks; an executor runs them; each cell ends as one result file, well or
-not. Nothing that is stored and whole is done again unless it is asked for.
+What is stored and complete is not run again unless somebody asks for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchbd.errors import Unwritable
 from benchbd.executing.executor import Limits, Session
 from benchbd.executing.scheduler import Scheduler, Tally, Task
 from benchbd.executing.stage import AttackSpec, DefenseSpec, Ended, write_spec
-from benchbd.matrices.leftovers import leading
+from benchbd.matrices.leftovers import act_as_controller
 from benchbd.matrices.plan import PlannedAttack, PlannedCell
 from benchbd.matrices.planned_matrix import PlannedMatrix
 from benchbd.matrices.stored_state import StoredState
@@ -41,7 +41,9 @@ class Matrix(PlannedMatrix):
     controller: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def limits(self, seconds: float | None, gib: float | None) -> Limits:
-        """Return what a stage may use: `seconds`, else what the protocol says; `gib` of memory."""
+        """Return what a stage may use. seconds: of time; None takes the limit of the protocol. gib:
+        of memory; None sets no limit.
+        """
         return Limits(
             seconds=self.protocol.time_limit if seconds is None else seconds,
             memory=None if gib is None else round(gib * 2**30),
@@ -55,9 +57,11 @@ class Matrix(PlannedMatrix):
         watch: Callable[[Progress], None] = lambda _: None,
         fail_fast: bool = False,
     ) -> None:
-        """Do what is missing. A failure is a row and cancels nothing else, unless `fail_fast`.
+        """Run what is missing. A failure becomes a row and cancels nothing else, unless `fail_fast`
+        is set.
 
-        Raises `Unwritable` when nothing can be stored any more; what was finished by then is whole.
+        Raises `Unwritable` when results can no longer be stored. The cells that were finished
+        before are complete.
         """
         progress = Progress(
             total=len(self.standings), reused=len(self.standings) - len(self.todo())
@@ -74,12 +78,12 @@ class Matrix(PlannedMatrix):
             watch(progress)
 
         scheduler = Scheduler(session, tell, lambda: fail_fast and progress.failures > 0)
-        with leading(self.records, self.results, self.controller):
+        with act_as_controller(self.records, self.results, self.controller):
             scheduler.run(self._tasks(progress))
 
     def _tasks(self, progress: Progress) -> list[Task]:
-        """Return one task per attacked model that something is missing of; its defenses follow from
-        it.
+        """Return one task for each attacked model with missing cells. The tasks of its defenses
+        follow from it.
         """
         wanted: dict[str, list[StoredState]] = defaultdict(list)
         for missing in self.todo():
@@ -138,8 +142,8 @@ class Matrix(PlannedMatrix):
     def _end(
         self, cell: StoredState, how: Ended, stage: str, retries: int, progress: Progress
     ) -> None:
-        """Store a failure as a row, unless numbers were stored before it came, here or by another
-        controller.
+        """Store a failure as a row, unless numbers of the cell were stored before, here or by
+        another controller.
         """
         failed = how.code != "ok" and not self._has(cell)
         if failed:
@@ -148,13 +152,13 @@ class Matrix(PlannedMatrix):
         self._announce(cell.planned)
 
     def _announce(self, cell: PlannedCell) -> None:
-        """Tell the observers what has been stored of a cell that has ended."""
+        """Tell the observers what is stored for a cell that has ended."""
         if self.observers and (stored := self.store.read(cell.result_name, cell.key)) is not None:
             self.observers.tell("cell_finished", cell=stored.to_json())
 
     def _settled(self, how: Ended) -> None:
-        """Raise `Unwritable` when a stage could not store what it had made: the next ones could
-        not, either.
+        """Raise `Unwritable` when a stage could not store its result, because the next stages could
+        not either.
         """
         if how.code == "unwritable":
             raise Unwritable(
@@ -208,7 +212,7 @@ class Matrix(PlannedMatrix):
         return self.store.has(cell.planned.result_name, cell.planned.key, _replaced(cell))
 
     def _write_failure(self, planned: PlannedCell, status: Status, retries: int = 0) -> None:
-        """The row of a cell that gave no numbers."""
+        """Write the row of a cell without numbers."""
         cell = Cell(
             schema=SCHEMA,
             key=planned.key,
@@ -223,8 +227,8 @@ class Matrix(PlannedMatrix):
 
 @dataclass
 class Progress:
-    """How far a matrix is: cells in all, those that were there, those that ended and how, what is
-    under way.
+    """The progress of a matrix: the number of its cells, how many were stored before, how many
+    ended in which way, and what is running.
     """
 
     total: int
@@ -234,7 +238,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Cells that are stored, whether they were there before or ended since."""
+        """The number of cells that are stored, whether before or since."""
         return self.reused + sum(self.ended.values())
 
     @property
@@ -244,5 +248,5 @@ class Progress:
 
 
 def _replaced(cell: StoredState) -> str:
-    """Return the digest of what is stored of a cell that is to be made again."""
+    """Return the digest of the stored result of a cell that is to be run again."""
     return cell.stored.digest if cell.state == "again" and cell.stored is not None else ""

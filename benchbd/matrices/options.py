@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from benchbd.arguments import (
+    Notation,
     Options,
     PluginName,
     PluginNames,
     SeedNumbers,
     Settings,
     Words,
-    Written,
 )
 from benchbd.errors import ConfigError
 from benchbd.matrices.rerun import RERUN
@@ -24,11 +24,11 @@ from benchbd.record.cells import RESULTS
 from benchbd.running.options import PROTOCOL
 
 EXECUTOR = "executor."
-"""With what the names of an executor's parameters begin."""
+"""First part of the names of an executor's parameters."""
 
 
 class PlanOptions(Options):
-    """Which part of a protocol, over which results."""
+    """Which part of a protocol is meant, and where its results lie."""
 
     command: ClassVar[str] = "plan"
 
@@ -48,7 +48,7 @@ class PlanOptions(Options):
 
 
 class MatrixOptions(PlanOptions):
-    """Where and within which limits what is missing is run."""
+    """Where missing stages run, and within which limits."""
 
     command: ClassVar[str] = "matrix"
 
@@ -56,7 +56,7 @@ class MatrixOptions(PlanOptions):
     workers: int | None = param(
         None, "stages at a time; default: as many as the machine carries", ge=1, strict=True
     )
-    settings: Annotated[Settings, Written("executor.PARAM=VALUE")] = param(
+    settings: Annotated[Settings, Notation("executor.PARAM=VALUE")] = param(
         {}, "set a parameter of the executor", alias="set"
     )
     time_limit: float | None = param(
@@ -69,9 +69,7 @@ class MatrixOptions(PlanOptions):
     fail_fast: bool = param(False, "start nothing more once a cell has failed")
 
     def executor_settings(self) -> dict[str, str]:
-        """Return all that the executor is told, by executor.PARAM, as text. Raises
-        `ConfigError`.
-        """
+        """Return all settings of the executor, by executor.PARAM, as text. Raises `ConfigError`."""
         for name in self.settings:
             if not name.startswith(EXECUTOR):
                 raise ConfigError(
@@ -90,7 +88,7 @@ class SensitivityOptions(Options):
 
     command: ClassVar[str] = "sensitivity"
 
-    defense: Annotated[PluginName, Written("defense.NAME")] = param(..., "defense to study")
+    defense: Annotated[PluginName, Notation("defense.NAME")] = param(..., "defense to study")
     attack: PluginName | None = param(
         None, "attack that it meets; default: the protocol's first that poisons"
     )

@@ -1,5 +1,5 @@
-"""The plan of a matrix: a pure function from protocol to cells and stages, with no file read and
-nothing run.
+"""The plan of a matrix: a pure function from a protocol to cells and stages, which reads no results
+and runs nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchbd.running.protocol import Choice, Protocol
 
 @dataclass(frozen=True, eq=False)
 class PlannedAttack:
-    """An attacked model that cells start from."""
+    """An attacked model from which cells start."""
 
     dataset: PlannedPlugin
     model: PlannedPlugin
@@ -54,14 +54,14 @@ class PlannedAttack:
 
     @property
     def found_as(self) -> dict[str, str]:
-        """The names by which another process finds its plugins, by kind."""
+        """The names, by kind, by which another process finds its plugins."""
         return {each.kind: each.found_as for each in (self.dataset, self.model, self.attack)}
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedCell:
-    """One cell: an attacked model, and the defense that starts from it. `excluded` says why it
-    cannot apply.
+    """One cell: an attacked model, and the defense that starts from it. `excluded` says why the
+    defense cannot apply; it is empty if it can.
     """
 
     job: PlannedAttack
@@ -84,17 +84,17 @@ class PlannedCell:
 
     @cached_property
     def result_name(self) -> str:
-        """Where its result stands under the results folder."""
+        """The place of its result under the results folder."""
         labels = (self.job.attack.label, self.defense.label)
         return result_name(self.protocol, *labels, self.job.seed, self.key)
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """A part of a protocol, named on the command line; empty means all.
+    """A part of a protocol, named on the command line. An empty field means all.
 
-    An attack or a defense that the protocol does not name takes part at its defaults: so a new
-    method runs a protocol.
+    An attack or a defense that the protocol does not name is added at its defaults, so that a new
+    method can run a protocol.
     """
 
     attacks: Sequence[str] = ()
@@ -105,7 +105,7 @@ class Selection:
 def plan(
     protocol: Protocol, selection: Selection | None = None, resolve: Resolve = by_class
 ) -> Iterator[PlannedCell]:
-    """Yield all wanted cells, each once, those that share an attacked model together. Raises
+    """Yield all wanted cells, each once, with those that share an attacked model together. Raises
     `ConfigError` or `PluginError`.
     """
     chosen = selection or Selection()
@@ -128,7 +128,7 @@ def plan(
 
 
 def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
-    """Return the protocol, joined by what was chosen and it does not name.
+    """Return the protocol with the chosen methods added that it does not name.
 
     Raises `ConfigError` for a name that no plugin has either, and for a seed that would have no
     cells.
@@ -154,7 +154,7 @@ def _with_newcomers(protocol: Protocol, chosen: Selection) -> Protocol:
 def _jobs(
     protocol: Protocol, chosen: Selection, resolve: Resolve
 ) -> Iterator[tuple[dict[str, Any], PlannedAttack]]:
-    """Yield every attacked model, with the coordinates by which rules speak of it."""
+    """Yield every attacked model, with the coordinates that rules use."""
     datasets = [(choice.called, resolve("dataset", choice)) for choice in protocol.datasets]
     models = [(choice.called, resolve("model", choice)) for choice in protocol.models]
     attacks = [
@@ -176,7 +176,7 @@ def _jobs(
 
 
 def _attacks(protocol: Protocol, choice: Choice, resolve: Resolve) -> Iterator[PlannedPlugin]:
-    """Yield an attack once, or once for each poison ratio of the protocol; an attack that poisons
+    """Yield an attack once, or once for each poison ratio of the protocol. An attack that poisons
     nothing stays as it is.
     """
     plain = resolve("attack", choice)
@@ -189,8 +189,8 @@ def _attacks(protocol: Protocol, choice: Choice, resolve: Resolve) -> Iterator[P
 
 
 def _excluded(job: PlannedAttack, defense: PlannedPlugin) -> str:
-    """Return why a defense cannot apply to an attack of that family; known without running
-    either.
+    """Return why a defense cannot apply to an attack of that family, or an empty text. It is known
+    without running either.
     """
     if defense.needs_poisoned_set and job.attack.controls_training:
         return (

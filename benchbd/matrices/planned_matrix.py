@@ -1,7 +1,8 @@
-"""A matrix as it is planned: every cell of a protocol, how it stands, and what is left to do.
+"""A planned matrix: every cell of a protocol, its state in the store of results, and the work that
+is left.
 
-The plan is compared with the store of results. Nothing is run here, and nothing imports torch
-unless a class of a plugin has to be asked, so that a listing answers at once.
+Nothing is run here, and torch is imported only if the class of a plugin has to be asked, so that a
+listing is quick.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from benchbd.running.protocol import Protocol
 
 @dataclass(frozen=True)
 class AttackState:
-    """How an attack result stands that cells to do start from. `reason` says what is wrong with one
-    that is there.
+    """The state of an attack result from which missing cells start. `reason` says what is wrong
+    with a stored one.
     """
 
     state: Literal["stored", "stale", "missing", "broken", "again"]
@@ -42,8 +43,8 @@ class AttackState:
 
 @dataclass(eq=False)
 class PlannedMatrix:
-    """A protocol, or a part of it, over a store of results. rerun: what to do again, of the words
-    in `RERUN`. resolve: whom to ask what a plan needs to know of a plugin.
+    """A protocol, or a part of it, over a store of results. rerun: what to run again, in words of
+    `RERUN`. resolve: the function that describes a plugin to the plan.
     """
 
     protocol: Protocol
@@ -62,7 +63,7 @@ class PlannedMatrix:
 
     @cached_property
     def standings(self) -> tuple[StoredState, ...]:
-        """How every cell of the plan stands, as of the first look."""
+        """The state of every cell of the plan, as found at the first access."""
         present = self.store.names(self.protocol.name)
         return tuple(
             stored_state(cell, self.store, present, self.rerun)
@@ -70,11 +71,12 @@ class PlannedMatrix:
         )
 
     def todo(self) -> list[StoredState]:
+        """Return the cells that are to run."""
         return [stored_state for stored_state in self.standings if stored_state.state in TO_RUN]
 
     @cached_property
     def attacked(self) -> dict[str, AttackState]:
-        """How the attack results stand that the cells to do start from, by the name of their
+        """The states of the attack results from which the missing cells start, by the name of their
         folder.
         """
         jobs = {s.planned.job.folder_name: s.planned.job for s in self.todo()}
@@ -87,14 +89,14 @@ class PlannedMatrix:
         return [cell for cell in stored if cell is not None]
 
     def estimate(self) -> Estimate:
-        """Return the work left, judging by stored results."""
+        """Return the work that is left, judging by stored results."""
         todo = [stored_state.planned for stored_state in self.todo()]
         jobs = {cell.job.folder_name: cell.job for cell in todo}
         to_attack = [jobs[name] for name, attacked in self.attacked.items() if attacked.to_make]
         return Timings.of(self.standings).estimate(to_attack, todo)
 
     def folder_of(self, job: PlannedAttack) -> Path:
-        """Return where the attacked model is stored, or will be."""
+        """Return the folder in which the attacked model is or will be stored."""
         return self.records.absolute() / job.folder_name
 
     def _attacked(self, job: PlannedAttack) -> AttackState:

@@ -1,5 +1,5 @@
-"""What a plan needs to know of a plugin with its parameters. Only the plugin's class knows it; once
-known, it can be told without the class.
+"""What a plan needs to know about a plugin with its parameters. The class of the plugin is the
+source; the plan can also take it from a store.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from benchbd.running.protocol import Choice
 
 @dataclass(frozen=True, eq=False)
 class PlannedPlugin:
-    """A plugin that stands in many cells. found_as: the name by which another process finds it.
-
-    poison_ratio, controls_training: of an attack. needs_poisoned_set, oracle: of a defense.
+    """A plugin of one or many cells. found_as: the name by which another process finds it.
+    poison_ratio, controls_training: facts about an attack. needs_poisoned_set, oracle: facts about
+    a defense.
     """
 
     kind: str
@@ -53,17 +53,17 @@ class PlannedPlugin:
 
 
 Resolve = Callable[[str, Choice], PlannedPlugin]
-"""From the kind of a plugin and what a protocol says of it to what a plan needs to know."""
+"""A function from the kind of a plugin and its choice in a protocol to the planned plugin."""
 
 
 def by_class(kind: str, choice: Choice) -> PlannedPlugin:
-    """Return what the plugin's class says. Raises `ConfigError` or `PluginError`."""
+    """Return what the class of the plugin says. Raises `ConfigError` or `PluginError`."""
     return PlannedPlugin.of(create(kind, choice.name, choice.params))
 
 
 def _traits(plugin: Plugin) -> dict[str, Any]:
-    """Return what decides with which other plugins it meets in a cell."""
-    # here, since these modules import torch, and what is known already is read without it
+    """Return the facts that decide with which other plugins it shares a cell."""
+    # imported here, because these modules import torch, which stored facts do not need
     from benchbd.attack.attack import Attack
     from benchbd.attack.training_controlled import TrainingControlledAttack
     from benchbd.defense.defense import Defense

@@ -1,4 +1,4 @@
-"""What can be done again although it is stored: cells by how they ended, and what is stale."""
+"""The words for what can be run again although it is stored: statuses of cells, and `stale`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ RERUN = ("failed", "timeout", "crashed", "oom", "diverged", "n/a", "ok", "stale"
 
 
 def require_rerun(words: Collection[str]) -> None:
-    """Raise `ConfigError` unless all of them are known: one with a slip in it would do nothing
-    again, and say nothing.
+    """Raise `ConfigError` unless all words are known. A misspelt word would otherwise run nothing
+    again, without a message.
     """
     if unknown := set(words) - set(RERUN):
         raise ConfigError(

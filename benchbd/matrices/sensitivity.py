@@ -1,10 +1,10 @@
-"""How much a defense's numbers hang on its hyper-parameters: each is varied alone, the others keep
-their values.
+"""Sensitivity studies: how much the results of a defense depend on its hyper-parameters. Each
+parameter is varied alone while the others keep their values.
 
-A study is a protocol with one attack and the defense many times over, so it runs as a matrix does:
-several at a time, resumed after a crash, nothing done twice. The stability score of a parameter is
-the mean absolute change of ACC and of ASR over its variations and seeds; 0 is a parameter that does
-not matter.
+A study is a protocol with one attack and many variations of the defense, so it runs like a matrix:
+several cells at a time, resumed after a crash, nothing run twice. The stability score of a
+parameter is the mean absolute change of ACC and of ASR over its variations and seeds; 0 means that
+the parameter does not matter.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from benchbd.record.cell import Cell
 from benchbd.running.protocol import Choice, Protocol
 
 FACTORS = (0.25, 0.5, 2.0, 4.0)
-"""What a default is multiplied by where the declared range is open at an end."""
+"""Factors for a default whose declared range is open at an end."""
 
 POINTS = 5
-"""Values over a declared range that is closed at both ends."""
+"""Number of values over a declared range that is closed at both ends."""
 
 WHERE_NOT_HOW = frozenset({"ratio", "index"})
-"""Parameters of every defense that say which clean data it gets, not how it works."""
+"""Parameters of every defense that choose its clean data and not its method."""
 
 
 def study(protocol: Protocol, attack: str, defense: str) -> Protocol:
-    """Return the protocol in which `defense` meets `attack` with every parameter varied in turn.
+    """Return the protocol in which `defense` meets `attack` with each parameter varied in turn.
     Raises `ConfigError`.
     """
     given = protocol.params_of("defense", defense)
@@ -57,7 +57,7 @@ def study(protocol: Protocol, attack: str, defense: str) -> Protocol:
 
 
 def variations(plugin: Plugin) -> Iterator[tuple[str, Any]]:
-    """Yield parameter and value, for every value but the plugin's own that the plugin accepts."""
+    """Yield a parameter and a value for every value that the plugin accepts, other than its own."""
     for name, field in type(plugin).model_fields.items():
         own = getattr(plugin, name)
         for value in () if name in WHERE_NOT_HOW else _values(own, field):
@@ -66,8 +66,8 @@ def variations(plugin: Plugin) -> Iterator[tuple[str, Any]]:
 
 
 def _values(own: Any, field: FieldInfo) -> Iterable[Any]:
-    """Return other values of a parameter, by its declared type and range; none of a kind that has
-    no neighbours.
+    """Return other values of a parameter, by its declared type and range. A text, for example, has
+    none.
     """
     if isinstance(own, bool):
         return (not own,)
@@ -101,7 +101,9 @@ def _accepted(plugin: Plugin, name: str, value: Any) -> bool:
 
 @dataclass(frozen=True)
 class SensitivityPoint:
-    """A parameter at a value: mean ACC and ASR over seeds, and how many seeds gave numbers."""
+    """One value of a parameter: mean ACC and ASR over the seeds, and the number of seeds with
+    numbers.
+    """
 
     parameter: str
     value: Any
@@ -112,8 +114,8 @@ class SensitivityPoint:
 
 @dataclass(frozen=True)
 class Stability:
-    """A parameter's points, its own value among them, and its score; None where nothing could be
-    compared.
+    """The points of a parameter, its own value among them, and its score, which is None where
+    nothing could be compared.
     """
 
     parameter: str
@@ -123,7 +125,9 @@ class Stability:
 
 
 def stabilities(cells: Sequence[Cell], defense: Plugin) -> list[Stability]:
-    """Return what the cells of a study say of each parameter, the one that matters most first."""
+    """Return what the cells of a study say about each parameter, starting with the one that matters
+    most.
+    """
     by_value: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     own, values = [], {}
     for cell in cells:
@@ -168,8 +172,8 @@ def _point(parameter: str, value: Any, cells: Sequence[Cell]) -> SensitivityPoin
 
 
 def _changes(cell: Cell, own: Sequence[Cell]) -> Iterator[float]:
-    """Yield absolute changes of ACC and ASR against the cell of the same seed with the plugin's own
-    values.
+    """Yield the absolute changes of ACC and ASR against the cell of the same seed with the plugin's
+    own values.
     """
     plain = next((other.metrics for other in own if other.cell.seed == cell.cell.seed), None)
     if cell.metrics is None or plain is None:

@@ -1,5 +1,5 @@
-"""Standings: what is stored of each planned cell, whether it can be believed, and whether it is to
-be done again.
+"""The state of each planned cell in the store of results: whether it is stored, whether the result
+can be believed, and whether it is to be run again.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ TO_RUN: tuple[StateName, ...] = ("missing", "broken", "again")
 
 @dataclass(frozen=True, eq=False)
 class StoredState:
-    """A planned cell and what is stored of it. `reason` says why a stored result is not believed or
-    used.
+    """A planned cell and its stored result. `reason` says why a stored result is not believed or
+    not used.
     """
 
     planned: PlannedCell
@@ -33,8 +33,8 @@ class StoredState:
 def stored_state(
     planned: PlannedCell, store: ResultStore, present: Collection[str], rerun: Collection[str] = ()
 ) -> StoredState:
-    """Return how a cell stands. present: names of all stored results; rerun: statuses to do again,
-    `stale` among them.
+    """Return the state of a cell. present: the names of all stored results. rerun: the statuses to
+    run again, which may include `stale`.
     """
     if planned.result_name not in present:
         return StoredState(

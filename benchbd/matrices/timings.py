@@ -1,4 +1,4 @@
-"""How long stages take, judging by those that are stored."""
+"""Estimates of how long stages take, from the stages that are stored."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from benchbd.matrices.planned_plugin import PlannedPlugin
 from benchbd.matrices.stored_state import StoredState
 
 TimingGroup = tuple[str, PlannedPlugin, PlannedPlugin] | str
-"""A plugin on one data set and model, or, where that has not been seen yet, anywhere."""
+"""A plugin on one data set and model, or a plugin anywhere, for data sets and models on which it
+has not run yet.
+"""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of work that is known of. unknown: how many stages there are of plugins of which
-    nothing is stored.
+    """Seconds of the work whose duration is known. unknown: the number of stages for each plugin of
+    which nothing is stored.
     """
 
     seconds: float
@@ -27,14 +29,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds that stored stages took, by attack or defense and by where."""
+    """Seconds that stored stages took, for attacks and for defenses, by group."""
 
     attacks: dict[TimingGroup, list[float]] = field(default_factory=lambda: defaultdict(list))
     defenses: dict[TimingGroup, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def of(cls, standings: Iterable[StoredState]) -> Timings:
-        """Return the seconds of all stages of a plan that are stored and ended well."""
+        """Return the seconds of all stored stages of a plan that succeeded."""
         known = cls()
         for job, defense, stored in (
             (s.planned.job, s.planned.defense, s.stored) for s in standings
@@ -50,7 +52,7 @@ class Timings:
         return known
 
     def estimate(self, attacks: Iterable[PlannedAttack], cells: Iterable[PlannedCell]) -> Estimate:
-        """Return how long these attacks and cells take."""
+        """Return how long these attacks and cells will take."""
         times: list[tuple[PlannedPlugin, float | None]]
         times = [(job.attack, _expected(self.attacks, job.attack, job)) for job in attacks]
         times += [

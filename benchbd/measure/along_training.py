@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
-from benchbd.engine.counting import uncounted
+from benchbd.engine.counting import exclude_from_cost
 from benchbd.engine.inference import predict
-from benchbd.engine.progress import watching
+from benchbd.engine.progress import call_after_epochs
 from benchbd.engine.recipe import Precision
 from benchbd.engine.structure import look
 from benchbd.measure.counting import count
@@ -22,7 +22,7 @@ from benchbd.measure.shares import CurvePoint, Metrics
 
 
 @dataclass
-class Along:
+class TrainingMeasurements:
     """The measurements during a training: the points of a curve, and the predictions of the model
     that was measured last.
     """
@@ -57,18 +57,18 @@ class Along:
 
 
 @contextmanager
-def along_training(
+def measure_along_training(
     test: ImageSet, triggered: Callable[[], TriggeredSet], every: int, precision: Precision = "auto"
-) -> Iterator[Along]:
+) -> Iterator[TrainingMeasurements]:
     """Measure the models that are trained inside the block after every `every` epochs; 0 measures
     none. The time for it is not counted as cost.
     """
-    along = Along()
+    along = TrainingMeasurements()
 
     def measure(model: nn.Module, epochs: int) -> None:
         if epochs % every == 0:
-            with uncounted():
+            with exclude_from_cost():
                 along.measure(model, test, triggered(), float(epochs), precision)
 
-    with watching(measure if every else None):
+    with call_after_epochs(measure if every else None):
         yield along

@@ -41,7 +41,7 @@ OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_eq
 """The names that pydantic gives to errors of values outside of the limits of `param`."""
 
 
-class Declared(BaseModel):
+class Configurable(BaseModel):
     """A frozen set of declared values that are checked when it is built. Raises `ConfigError` for a
     value that does not fit.
     """
@@ -90,7 +90,7 @@ class Declared(BaseModel):
         return f"{cls.who()} has no value {name!r}{nearest(name, spellings(cls))}"
 
 
-def spellings(cls: type[Declared]) -> list[str]:
+def spellings(cls: type[Configurable]) -> list[str]:
     """Return the names of all values as a person writes them."""
     return [field.alias or name for name, field in cls.model_fields.items()]
 
@@ -131,7 +131,7 @@ def allows(field: FieldInfo, wanted: type) -> bool:
     return annotation is wanted or annotation is Any or wanted in get_args(annotation)
 
 
-def _wanted(cls: type[Declared], name: str) -> str:
+def _wanted(cls: type[Configurable], name: str) -> str:
     field = cls.model_fields[name]
     span = limits(field)
     article = "an" if type_name(field.annotation)[:1] in "aeiou" else "a"
@@ -141,7 +141,7 @@ def _wanted(cls: type[Declared], name: str) -> str:
     )
 
 
-def _explain(cls: type[Declared], error: ValidationError, values: dict[str, Any]) -> str:
+def _explain(cls: type[Configurable], error: ValidationError, values: dict[str, Any]) -> str:
     first = error.errors()[0]
     if not first["loc"]:
         return f"{cls.who()}: {first['msg'].removeprefix('Value error, ')}"

@@ -15,8 +15,8 @@ import pluggy
 
 from benchbd.errors import ContractBroken, PluginError
 from benchbd.plugin.entry import PluginEntry
-from benchbd.plugin.points import DeclaredPoint, TooSlow, import_seconds, in_time, points
-from benchbd.plugin.registry import Broken
+from benchbd.plugin.points import DeclaredPoint, ImportTimeout, import_seconds, limit_time, points
+from benchbd.plugin.registry import BrokenPlugin
 
 hookspec = pluggy.HookspecMarker("benchbd")
 hookimpl = pluggy.HookimplMarker("benchbd")
@@ -70,7 +70,7 @@ class Observers:
         return bool(self._manager.get_plugins())
 
     @classmethod
-    def installed(cls) -> Observers:
+    def from_packages(cls) -> Observers:
         """Return the observers that packages register. One that cannot be made is switched off from
         the start.
         """
@@ -126,7 +126,7 @@ def observer_entries() -> list[PluginEntry]:
     ]
 
 
-def observer_fault(entry: PluginEntry) -> Broken | None:
+def observer_fault(entry: PluginEntry) -> BrokenPlugin | None:
     """Make an observer and return why it cannot be used, or None when it can."""
     try:
         Observers().add(
@@ -135,15 +135,15 @@ def observer_fault(entry: PluginEntry) -> Broken | None:
         )
     except PluginError as error:
         reason = "contract" if isinstance(error, ContractBroken) else "import-error"
-        return Broken(entry, reason, str(error), _trace(error))
+        return BrokenPlugin(entry, reason, str(error), _trace(error))
     return None
 
 
 def _made(point: DeclaredPoint) -> object | None:
     try:
-        with in_time(import_seconds()):
+        with limit_time(import_seconds()):
             made: object | None = EntryPoint(point.name, point.value, point.group).load()()
-    except (Exception, SystemExit, TooSlow) as error:
+    except (Exception, SystemExit, ImportTimeout) as error:
         raise PluginError(
             f"observer {point.name!r} of {point.provider}: {type(error).__name__}: {error}"
         ) from error

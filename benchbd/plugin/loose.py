@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
 from benchbd.plugin.entry import FILE_MODULE_PREFIX, KINDS, PluginEntry
-from benchbd.plugin.points import TooSlow, import_seconds, in_time
+from benchbd.plugin.points import ImportTimeout, import_seconds, limit_time
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
@@ -63,7 +63,7 @@ def load_file(kind: str, name: str) -> type[Plugin]:
     return named[0]
 
 
-def named_in(name: str) -> type[Plugin]:
+def load_only_plugin(name: str) -> type[Plugin]:
     """Return the only plugin class of a file, of any kind, or the one named after the colon. Raises
     `PluginError`.
     """
@@ -78,7 +78,7 @@ def named_in(name: str) -> type[Plugin]:
     return found[0]
 
 
-def file_meant(name: str) -> str:
+def file_hint(name: str) -> str:
     """Return the end of a message about an unknown name: a hint at a file of that name in the
     current folder, or nothing where there is none.
     """
@@ -165,9 +165,9 @@ def _import(path: Path) -> ModuleType:
         folder.__path__ = [str(path.parent)]
         sys.modules[package] = folder
     try:
-        with in_time(import_seconds()):
+        with limit_time(import_seconds()):
             return importlib.import_module(f"{package}.{path.stem}")
-    except (Exception, SystemExit, TooSlow) as error:
+    except (Exception, SystemExit, ImportTimeout) as error:
         raise PluginError(f"{path} cannot be imported: {import_fault(error)}") from error
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
 from benchbd.options import parse_yaml
-from benchbd.plugin.declared import Declared, allows
+from benchbd.plugin.declared import Configurable, allows
 from benchbd.plugin.entry import FILE_MODULE_PREFIX
 from benchbd.plugin.signature import missing_verbs, require_signatures
 
@@ -26,7 +26,7 @@ the one before.
 """
 
 
-class Plugin(Declared):
+class Plugin(Configurable):
     """A frozen set of hyper-parameters. Making one checks and stores them; it opens no file and
     draws no number, and raises `ConfigError` for a value that does not fit. A parsed command line
     may be given instead of keywords.

@@ -19,7 +19,7 @@ from importlib.metadata import Distribution, distributions
 GROUP_PREFIX = "benchbd."
 
 
-class TooSlow(BaseException):
+class ImportTimeout(BaseException):
     """Raised when an import takes too long. It is no `Exception`, so that no `except Exception` in
     the imported code can catch it.
     """
@@ -68,8 +68,8 @@ def known_names() -> list[str]:
 
 
 @contextmanager
-def in_time(seconds: float) -> Iterator[None]:
-    """Raise `TooSlow` inside the block after so many seconds. It has no effect on systems without
+def limit_time(seconds: float) -> Iterator[None]:
+    """Raise `ImportTimeout` inside the block after so many seconds. It has no effect on systems without
     SIGALRM, and outside of the main thread.
     """
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
@@ -77,7 +77,7 @@ def in_time(seconds: float) -> Iterator[None]:
         return
 
     def ring(*_: object) -> None:
-        raise TooSlow(f"it did not end within {seconds:g} s")
+        raise ImportTimeout(f"it did not end within {seconds:g} s")
 
     before, (left, _) = (
         signal.signal(signal.SIGALRM, ring),

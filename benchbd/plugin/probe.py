@@ -15,12 +15,12 @@ from functools import partial
 
 from benchbd.plugin.entry import KINDS, PluginEntry
 from benchbd.plugin.hooks import observer_entries, observer_fault
-from benchbd.plugin.registry import Broken, clashes, entries, fault
+from benchbd.plugin.registry import BrokenPlugin, clashes, entries, fault
 
-ImportTrial = tuple[PluginEntry, Callable[[], Broken | None]]
+ImportTrial = tuple[PluginEntry, Callable[[], BrokenPlugin | None]]
 
 
-def broken() -> list[Broken]:
+def find_broken_plugins() -> list[BrokenPlugin]:
     """Return all plugins and observers that cannot be used, in the order in which they are
     listed.
     """
@@ -33,7 +33,9 @@ def broken() -> list[Broken]:
             answer for line in child.stdout.splitlines() if (answer := _answer(line)) is not None
         ]
         found += [
-            Broken(tried[done + place], **answer) for place, answer in enumerate(answers) if answer
+            BrokenPlugin(tried[done + place], **answer)
+            for place, answer in enumerate(answers)
+            if answer
         ]
         done += len(answers)
         if done < len(tried):
@@ -57,9 +59,9 @@ def _answer(line: str) -> dict[str, str] | None:
     return dict(json.loads(line.removeprefix(_MARK))) if line.startswith(_MARK) else None
 
 
-def _culprit(entry: PluginEntry, child: subprocess.CompletedProcess[str]) -> Broken:
+def _culprit(entry: PluginEntry, child: subprocess.CompletedProcess[str]) -> BrokenPlugin:
     how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit code {child.returncode}"
-    return Broken(
+    return BrokenPlugin(
         entry, "import-error", f"its import ended the process with {how}", child.stderr[-4000:]
     )
 

@@ -27,8 +27,8 @@ from benchbd.errors import (
 )
 from benchbd.options import load_yaml
 from benchbd.plugin.entry import PluginEntry
-from benchbd.plugin.loose import file_entry, file_meant, import_fault, load_file
-from benchbd.plugin.points import DeclaredPoint, TooSlow, import_seconds, in_time, points
+from benchbd.plugin.loose import file_entry, file_hint, import_fault, load_file
+from benchbd.plugin.points import DeclaredPoint, ImportTimeout, import_seconds, limit_time, points
 
 if TYPE_CHECKING:
     from benchbd.plugin.plugin import Plugin
@@ -42,7 +42,7 @@ CARD_SHAPES = {"paper": dict, "reference": dict, "needs": list, "tags": list, "t
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenPlugin:
     """A plugin that could not be loaded. reason: `import-error`, `api-too-new`, `contract` or
     `name-clash`.
     """
@@ -84,7 +84,7 @@ def find(kind: str, name: str) -> PluginEntry:
     matches = [e for e in entries(kind) if e.name == bare and provider in ("", e.provider)]
     if not matches:
         known = [e.name for e in entries(kind)]
-        guess = file_meant(name) or nearest(bare, known, f"`benchbd list {kind}s` shows all")
+        guess = file_hint(name) or nearest(bare, known, f"`benchbd list {kind}s` shows all")
         raise PluginNotFound(f"no {kind} named {name!r}{guess}")
     if len(matches) > 1:
         both = " and ".join(f"{e.provider}/{e.name}" for e in matches)
@@ -144,23 +144,25 @@ def create(kind: type[Plugin] | str, name: str, params: Mapping[str, Any] | None
     return cls(**{"variant": variant} | dict(params or {}))
 
 
-def fault(entry: PluginEntry) -> Broken | None:
+def fault(entry: PluginEntry) -> BrokenPlugin | None:
     """Import a plugin and return why it cannot be used, or None when it can."""
     try:
         _import(entry)
     except PluginError as error:
         cause = error.__cause__ or error
-        return Broken(entry, _reason(error), str(error), "".join(traceback.format_exception(cause)))
+        return BrokenPlugin(
+            entry, _reason(error), str(error), "".join(traceback.format_exception(cause))
+        )
     return None
 
 
-def clashes(kind: str) -> list[Broken]:
+def clashes(kind: str) -> list[BrokenPlugin]:
     """Return the names that several packages claim."""
     by_name: dict[str, list[PluginEntry]] = defaultdict(list)
     for entry in entries(kind):
         by_name[entry.name].append(entry)
     return [
-        Broken(
+        BrokenPlugin(
             claims[0],
             "name-clash",
             f"{name!r} is provided by {', '.join(e.provider for e in claims)}",
@@ -181,9 +183,9 @@ def _import(entry: PluginEntry) -> type[Plugin]:
     from benchbd.plugin.plugin import Plugin
 
     try:
-        with in_time(import_seconds()):
+        with limit_time(import_seconds()):
             cls = EntryPoint(entry.name, entry.target, f"benchbd.{entry.kind}").load()
-    except (Exception, SystemExit, TooSlow) as error:
+    except (Exception, SystemExit, ImportTimeout) as error:
         raise PluginError(
             f"{entry.kind} {entry.name!r} of {entry.provider} {entry.version} cannot be imported: "
             f"{import_fault(error)}; `benchbd plugins -v` shows where"

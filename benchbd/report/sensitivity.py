@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLOTS_A_ROW = 4
 
 
-class Studied(Protocol):
+class StudiedParameter(Protocol):
     """A parameter with its points (`value`, `acc`, `asr`), the value in use, and its score."""
 
     parameter: str
@@ -28,7 +28,7 @@ class Studied(Protocol):
 
 
 def draw_sensitivity(title: str, parameters: Sequence[Any], path: Path) -> Path:
-    """Write the picture of `parameters` (each a `Studied`) to `path`."""
+    """Write the picture of `parameters` (each a `StudiedParameter`) to `path`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -52,7 +52,7 @@ def draw_sensitivity(title: str, parameters: Sequence[Any], path: Path) -> Path:
     return write(path, lambda file: figure.savefig(file, format="png", dpi=140))
 
 
-def _draw(axes: Axes, studied: Studied) -> None:
+def _draw(axes: Axes, studied: StudiedParameter) -> None:
     names = [_short(point.value) for point in studied.points]
     for metric in ("acc", "asr"):
         heights = [getattr(point, metric) for point in studied.points]

@@ -15,18 +15,18 @@ import torch
 
 from benchbd.attack.attack import Attack
 from benchbd.attack.poisoning import PoisoningAttack
-from benchbd.attack.training_controlled import Trained, TrainingControlledAttack, nothing_poisoned
+from benchbd.attack.training_controlled import Trained, TrainingControlledAttack, unpoisoned_set
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import PoisonedSet, State
 from benchbd.engine.classifier import Classifier
-from benchbd.engine.counting import measured
+from benchbd.engine.counting import measure_cost
 from benchbd.engine.hardware import Hardware, default_precision, hardware
 from benchbd.engine.inference import predict
-from benchbd.engine.process_state import kept_process
+from benchbd.engine.process_state import preserve_process
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import ContractBroken, RecordError, Unwritable
-from benchbd.measure.along_training import Along, along_training
+from benchbd.measure.along_training import TrainingMeasurements, measure_along_training
 from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import sources
 from benchbd.record.attack_files import ATTACK_FILE, MANIFEST
@@ -45,7 +45,9 @@ DISK_BLOCK_BYTES = 4096
 """
 
 
-def attack_result(job: AttackJob, folder: Path, again: bool = False) -> tuple[AttackResult, bool]:
+def load_or_make_attack_result(
+    job: AttackJob, folder: Path, again: bool = False
+) -> tuple[AttackResult, bool]:
     """Return the attack result of `job` in `folder`, and whether it was stored before. It is made
     where it is missing, and also where it is stored if `again` is true.
 
@@ -53,14 +55,14 @@ def attack_result(job: AttackJob, folder: Path, again: bool = False) -> tuple[At
     and `Busy` when another process is making the result. Work that fails before it has written
     anything leaves no folder.
     """
-    replaced = again and _key_noted(folder) == job.key
-    if not replaced and (stored := _stored(job, folder)) is not None:
+    replaced = again and _stored_key(folder) == job.key
+    if not replaced and (stored := _load_stored(job, folder)) is not None:
         return stored, True
     require_writable(folder)
     try:
         with claim(claim_path(folder)):
             # another process may have stored the result in the meantime
-            stored = None if replaced else _stored(job, folder)
+            stored = None if replaced else _load_stored(job, folder)
             return (make(job, folder), False) if stored is None else (stored, True)
     except BaseException:
         with suppress(OSError):  # the folder is not empty
@@ -68,7 +70,7 @@ def attack_result(job: AttackJob, folder: Path, again: bool = False) -> tuple[At
         raise
 
 
-def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
+def _load_stored(job: AttackJob, folder: Path) -> AttackResult | None:
     path = folder / ATTACK_FILE
     if not path.is_file():
         return None
@@ -80,7 +82,7 @@ def _stored(job: AttackJob, folder: Path) -> AttackResult | None:
     return stored
 
 
-def _key_noted(folder: Path) -> str:
+def _stored_key(folder: Path) -> str:
     """Return the key of the result in a folder, whether the result is complete or not. It is empty
     where there is none.
     """
@@ -93,17 +95,17 @@ def _key_noted(folder: Path) -> str:
 def make(job: AttackJob, folder: Path) -> AttackResult:
     """Poison, train and stamp, then store the attack result and return it."""
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
-    with kept_process(job.dataset.name):
+    with preserve_process(job.dataset.name):
         train, test = job.dataset.load("train"), job.dataset.load("test")
     job.attack.require_target(train)
     with (
         default_precision(job.recipe.precision),
-        _remembering(job, folder.parent, machine),
-        measured(machine.device) as cost,
-        kept_process(job.attack.name),
+        _share_work(job, folder.parent, machine),
+        measure_cost(machine.device) as cost,
+        preserve_process(job.attack.name),
     ):
         attack, poisoned, model, along = _backdoor(job, train, test, machine)
-    with kept_process(job.attack.name):
+    with preserve_process(job.attack.name):
         triggered = attack.triggered(test, seeds.generator("stamp"))
     clean, attacked = along.predictions_of(model) or tuple(
         predict(model, images, precision=job.recipe.precision, what="evaluating")
@@ -149,7 +151,7 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     return result
 
 
-def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractContextManager[None]:
+def _share_work(job: AttackJob, record: Path, machine: Hardware) -> AbstractContextManager[None]:
     """Let this job share the work that other results need too, such as a clean model. Shared work
     depends on the version of the attack but not on its parameters: the work itself names those it
     uses.
@@ -163,7 +165,7 @@ def _remembering(job: AttackJob, record: Path, machine: Hardware) -> AbstractCon
 
 def _backdoor(
     job: AttackJob, train: ImageSet, test: ImageSet, machine: Hardware
-) -> tuple[Attack, PoisonedSet, Classifier, Along]:
+) -> tuple[Attack, PoisonedSet, Classifier, TrainingMeasurements]:
     """Return the prepared attack, the poisoned set, the backdoored model, and what was measured
     while the model was trained.
     """
@@ -180,11 +182,11 @@ def _backdoor(
     poisoned = (
         attack.poison(train, seeds.generator("poison"))
         if isinstance(attack, PoisoningAttack)
-        else nothing_poisoned(train)
+        else unpoisoned_set(train)
     )
     stamped = cache(lambda: attack.triggered(test, seeds.generator("stamp")))
     every = 0 if attack.learns_trigger else job.recipe.evaluate_every
-    with along_training(test, stamped, every, machine.precision) as along:
+    with measure_along_training(test, stamped, every, machine.precision) as along:
         attack, model = _train(attack, model, poisoned, job.recipe, seeds.generator("shuffle"))
     return attack, poisoned, model, along
 

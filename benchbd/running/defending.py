@@ -19,25 +19,25 @@ from benchbd.record.defense_result import CELL, DEFENSE_FILE, folder_of, stored_
 from benchbd.record.files import write_json
 from benchbd.record.ingredients import Coordinates
 from benchbd.record.keys import SCHEMA
-from benchbd.running.preparing import Prepared
+from benchbd.running.preparing import PreparedRun
 from benchbd.running.status import status_of
 
 
-def about(attack: AttackResult, defense: Defense, prepared: Prepared) -> Coordinates:
+def cell_coordinates(attack: AttackResult, defense: Defense, prepared: PreparedRun) -> Coordinates:
     """Return the coordinates of the cell in which the defense meets the attack result."""
     budget = attack.clean_budget(prepared.protocol.clean_budget)
     case = Case(attack, hardware(prepared.options.device), defense.name, budget)
     return coordinates(defense, case)
 
 
-def stored_before(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell | None:
+def find_stored_cell(attack: AttackResult, defense: Defense, prepared: PreparedRun) -> Cell | None:
     """Return the stored cell of this defense, or None where it has to be computed. A stored cell
     counts when it is complete, belongs to this very attack result, and was made by the sources of
     today.
     """
     if prepared.options.rerun is not None:
         return None
-    key = about(attack, defense, prepared).key(prepared.protocol.id)
+    key = cell_coordinates(attack, defense, prepared).key(prepared.protocol.id)
     cell = stored_cell(attack.folder, defense.name, key)
     if cell is None or cell.baseline != attack.metrics():
         return None
@@ -47,7 +47,7 @@ def stored_before(attack: AttackResult, defense: Defense, prepared: Prepared) ->
     return None if changed_sources([sources(type(defense))], cell.provenance) else cell
 
 
-def defend(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell:
+def defend(attack: AttackResult, defense: Defense, prepared: PreparedRun) -> Cell:
     """Compute the cell of a defense and return it. A defense that fails gives a cell with the
     reason.
     """
@@ -63,13 +63,15 @@ def defend(attack: AttackResult, defense: Defense, prepared: Prepared) -> Cell:
             protocol=protocol.id,
         ).cell
     except Exception as error:  # a failed cell must not end the run
-        cell = failed(about(attack, defense, prepared), protocol.id, "defense", error)
+        cell = failed_cell(
+            cell_coordinates(attack, defense, prepared), protocol.id, "defense", error
+        )
         cell = cell.model_copy(update={"baseline": attack.metrics()})
         _note_failure(attack, cell)
         return cell
 
 
-def failed(cell: Coordinates, protocol: str, stage: str, error: Exception) -> Cell:
+def failed_cell(cell: Coordinates, protocol: str, stage: str, error: Exception) -> Cell:
     """Return a cell without numbers that says why it has none. stage: "attack" or "defense", where
     the error occurred.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from benchbd.arguments import Options, PluginName, PluginNames, SeedNumbers, Settings, Written
+from benchbd.arguments import Notation, Options, PluginName, PluginNames, SeedNumbers, Settings
 from benchbd.plugin.declared import param
 
 PROTOCOL = "digits-quick"
@@ -37,7 +37,7 @@ class RunOptions(Options):
         ge=1,
         strict=True,
     )
-    settings: Annotated[Settings, Written("KIND.PARAM=VALUE")] = param(
+    settings: Annotated[Settings, Notation("KIND.PARAM=VALUE")] = param(
         {},
         "set a parameter, such as defense.anp_eps=0.2; `benchbd info NAME` and `benchbd info "
         "recipe` show them",

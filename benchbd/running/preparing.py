@@ -31,7 +31,7 @@ Family = TypeVar("Family", bound=Plugin)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """A run whose plugins are all built and checked.
 
     jobs: the attack jobs that the run starts from, each with the folder of its result; there are
@@ -56,7 +56,7 @@ class Prepared:
         return self.options.threads or of_protocol or usable_cores()
 
 
-def prepare(options: RunOptions) -> Prepared:
+def prepare(options: RunOptions) -> PreparedRun:
     """Build all plugins of a run, without computing anything. Raises `ConfigError` or
     `PluginError`.
     """
@@ -66,12 +66,12 @@ def prepare(options: RunOptions) -> Prepared:
     hardware(options.device)
     if options.result_file is not None:
         _require_defenses_alone(options)
-        return Prepared(options, protocol, (), defenses)
+        return PreparedRun(options, protocol, (), defenses)
     if not options.attack:
         raise ConfigError(
             "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
         )
-    return Prepared(options, protocol, _jobs(options, protocol), defenses)
+    return PreparedRun(options, protocol, _jobs(options, protocol), defenses)
 
 
 def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Path], ...]:
@@ -151,7 +151,7 @@ def _values(
     return values
 
 
-@kept_settings()
+@preserve_settings()
 def _load(kind: str, name: str) -> type[Plugin]:
     """Return the class of a plugin, and undo what its import changes in the process."""
     return load(kind, name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
-from benchbd.engine.progress import reporting
+from benchbd.engine.progress import report_progress
 from benchbd.errors import ConfigError, Unwritable
 from benchbd.plugin.earlier_sources import changed_sources
 from benchbd.plugin.hooks import Observers
@@ -31,10 +31,10 @@ from benchbd.report.notebook import html_of
 from benchbd.report.sheet import SHEET
 from benchbd.report.table import AttackSummary, cells_table, detection_line, failure, plain
 from benchbd.running.attack_job import AttackJob
-from benchbd.running.attacking import attack_result
-from benchbd.running.defending import defend, failed, stored_before
+from benchbd.running.attacking import load_or_make_attack_result
+from benchbd.running.defending import defend, failed_cell, find_stored_cell
 from benchbd.running.options import RunOptions
-from benchbd.running.preparing import Prepared
+from benchbd.running.preparing import PreparedRun
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -44,7 +44,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Attacked:
+class AttackOutcome:
     """One attack result of a run, with the cells of its defenses.
 
     undefended: the summary of the attack that tables show; None if the attack failed. path: the
@@ -85,7 +85,7 @@ class Run:
     text of a run is the table that the command `benchbd run` prints.
     """
 
-    attacked: tuple[Attacked, ...]
+    attacked: tuple[AttackOutcome, ...]
 
     @property
     def attack(self) -> AttackResult:
@@ -128,23 +128,23 @@ class Run:
         return html_of(repr(self), (path for each in self.attacked for path in each.pictures()))
 
 
-def execute(prepared: Prepared, observers: Observers, say: Say = lambda _: None) -> Run:
+def execute(prepared: PreparedRun, observers: Observers, say: Say = lambda _: None) -> Run:
     """Run all attacks that are not stored yet, then every defense against each of them. A defense
     that fails becomes a cell that says so. The same holds for the defenses of an attack that fails,
     if the run has other attacks.
     """
     options = prepared.options
-    with _observed(observers):
+    with _observe(observers):
         if options.result_file is None:
             jobs = prepared.jobs
-            return Run(tuple(_attacked(*job, prepared, observers, say) for job in jobs))
+            return Run(tuple(_run_attack(*job, prepared, observers, say) for job in jobs))
         attack = load_attack_result(options.result_file)
         _require_as_named(attack, options)
         with use_threads(_threads(prepared, attack.manifest, "stored attack result", say)):
-            return Run((_defended(attack, True, "", prepared, observers, say),))
+            return Run((_run_defenses(attack, True, "", prepared, observers, say),))
 
 
-def _threads(prepared: Prepared, ingredients: Ingredients, what: str, say: Say) -> int:
+def _threads(prepared: PreparedRun, ingredients: Ingredients, what: str, say: Say) -> int:
     """Return the number of cores to compute with, and show the person what will be computed."""
     count, about = prepared.threads(ingredients), ingredients
     names = f"{about.attack.name} on {about.dataset.name}, {about.model.label}, seed {about.seed}"
@@ -152,62 +152,62 @@ def _threads(prepared: Prepared, ingredients: Ingredients, what: str, say: Say) 
     return count
 
 
-def _attacked(
-    job: AttackJob, folder: Path, prepared: Prepared, observers: Observers, say: Say
-) -> Attacked:
+def _run_attack(
+    job: AttackJob, folder: Path, prepared: PreparedRun, observers: Observers, say: Say
+) -> AttackOutcome:
     """Run one attack at one seed, then its defenses."""
     again = prepared.options.rerun == "attack"
     there = not again and (folder / ATTACK_FILE).is_file()
     what = "stored attack result" if there else "attacking"
     with use_threads(_threads(prepared, job.ingredients, what, say)):
         try:
-            attack, reused = attack_result(job, folder, again)
+            attack, reused = load_or_make_attack_result(job, folder, again)
         except Unwritable:  # the next result could not be stored either
             raise
         except Exception as error:
             if len(prepared.jobs) == 1:  # there is no other attack to go on with
                 raise
-            return _attack_failed(job, prepared, error)
+            return _failed_attack(job, prepared, error)
         today = [sources(type(plugin)) for plugin in job.plugins]
         stale = changed_sources(today, attack.manifest.provenance) if reused else ""
-        return _defended(attack, reused, stale, prepared, observers, say)
+        return _run_defenses(attack, reused, stale, prepared, observers, say)
 
 
-def _attack_failed(job: AttackJob, prepared: Prepared, error: Exception) -> Attacked:
+def _failed_attack(job: AttackJob, prepared: PreparedRun, error: Exception) -> AttackOutcome:
     protocol = prepared.protocol
     records = [PluginRecord.of(defense) for defense in prepared.defenses]
     cells = [job.ingredients.coordinates(each, protocol.clean_budget) for each in records]
-    return Attacked(
-        None, None, False, tuple(failed(cell, protocol.id, "attack", error) for cell in cells)
+    return AttackOutcome(
+        None, None, False, tuple(failed_cell(cell, protocol.id, "attack", error) for cell in cells)
     )
 
 
-def _defended(
+def _run_defenses(
     attack: AttackResult,
     reused: bool,
     stale: str,
-    prepared: Prepared,
+    prepared: PreparedRun,
     observers: Observers,
     say: Say,
-) -> Attacked:
+) -> AttackOutcome:
     """Run the defenses against an attack result. stale: which of its sources have changed since it
     was made.
     """
     cells, stored = [], set()
     for defense in prepared.defenses:
-        cell = stored_before(attack, defense, prepared)
+        cell = find_stored_cell(attack, defense, prepared)
         if cell is None:
-            cell = _watched(attack, defense, prepared, observers)
+            cell = _run_defense(attack, defense, prepared, observers)
         else:
             stored.add(cell.key)
             say(f"{attack.manifest.attack.name}: {defense.name}, seed {attack.seed}: stored result")
         cells.append(cell)
     undefended = AttackSummary.of(attack, reused, stale)
-    return Attacked(undefended, attack.path, reused, tuple(cells), frozenset(stored))
+    return AttackOutcome(undefended, attack.path, reused, tuple(cells), frozenset(stored))
 
 
-def _watched(
-    attack: AttackResult, defense: Defense, prepared: Prepared, observers: Observers
+def _run_defense(
+    attack: AttackResult, defense: Defense, prepared: PreparedRun, observers: Observers
 ) -> Cell:
     """Compute the cell of a defense and tell the observers about it."""
     observers.tell(
@@ -224,25 +224,25 @@ def _require_as_named(attack: AttackResult, options: RunOptions) -> None:
     """
     for kind, given in (("dataset", options.dataset), ("model", options.model)):
         made: PluginRecord = getattr(attack.manifest, kind)
-        if given is not None and _called(kind, given) not in (made.name, made.label):
+        if given is not None and _own_name(kind, given) not in (made.name, made.label):
             raise ConfigError(
                 f"{options.result_file} was made with the {kind} {made.label!r}, not {given!r}; "
                 f"leave out --{kind}"
             )
 
 
-def _called(kind: str, given: str) -> str:
+def _own_name(kind: str, given: str) -> str:
     """Return the plugin's own name, with the variant of a provider that was asked for."""
     name, variant = load(kind, given).name, "" if is_file(given) else given.partition(":")[2]
     return f"{name}:{variant}" if variant else name
 
 
 @contextmanager
-def _observed(observers: Observers) -> Iterator[None]:
+def _observe(observers: Observers) -> Iterator[None]:
     """Pass progress and the names of written files on to the observers."""
     with ExitStack() as stack:
         stack.enter_context(
-            reporting(
+            report_progress(
                 lambda what, done, total: observers.tell(
                     "stage_progress", what=what, done=done, total=total
                 )

@@ -16,7 +16,7 @@ from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 
 
-def apart(
+def run_apart(
     subject: Subject, program: str, doing: str, patience: int, *words: str
 ) -> tuple[dict[str, Any], str]:
     """Return the facts that a Python `program` finds out, in an empty folder, and what it prints.

@@ -39,7 +39,7 @@ SHAPES: tuple[ImageShape, ...] = ((3, SIZE, SIZE), (1, SIZE, SIZE), (3, 64, 64))
 """What models are built for."""
 
 
-class Planted(DataSet):
+class PlantedImages(DataSet):
     """Noise with one bright quarter; the class is which quarter."""
 
     api = 1
@@ -74,7 +74,7 @@ class Patch(PoisoningAttack):
 @cache
 def images(split: Split = "train") -> ImageSet:
     """Return a split of the planted images, made once for a process. Never to be changed."""
-    return Planted().load(split)
+    return PlantedImages().load(split)
 
 
 def builder(architecture: str = "residual", seed: int = 0) -> BuildModel:
@@ -89,7 +89,7 @@ def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> 
     Never to be changed.
     """
     job = AttackJob(
-        Planted(),
+        PlantedImages(),
         ARCHITECTURES[architecture](),
         Patch(poison_ratio=poison_ratio),
         TINY_RECIPE,

@@ -43,7 +43,7 @@ from benchbd.engine.process_state import generators, restore, settings
 from benchbd.plugin.plugin import Plugin
 from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import tiny_data
-from benchbd.testing.written_files import writes
+from benchbd.testing.written_files import record_writes
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 SomeAttack = TypeVar("SomeAttack", bound=Attack)
@@ -124,7 +124,7 @@ def try_verb(plugin: Plugin, handed: VerbInputs) -> Trial:
     before = {name: value.clone() for name, value in handed.images().items()}
     state, shape = _state(handed.model), _outline(handed.model)
     noted = _Noted()
-    with global_random_state(UNUSUAL), writes() as written, noted.watching():
+    with global_random_state(UNUSUAL), record_writes() as written, noted.watching():
         answer = answer_of(plugin, handed)
     changed = tuple(
         name for name, value in handed.images().items() if not torch.equal(value, before[name])

@@ -17,7 +17,7 @@ _installed: list[bool] = []
 
 
 @contextmanager
-def writes() -> Iterator[list[str]]:
+def record_writes() -> Iterator[list[str]]:
     """The files that are opened for writing, made, moved or removed inside, other than temporary
     ones.
     """

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchbd.api import Recipe, Trained, TrainingControlledAttack
-from benchbd.attack.training_controlled import nothing_poisoned
+from benchbd.attack.training_controlled import unpoisoned_set
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import State
 from benchbd.errors import ContractBroken
@@ -41,7 +41,7 @@ class Careless(Learner):
 
 
 def test_nothing_of_the_training_set_is_poisoned(images: ImageSet) -> None:
-    poisoned = nothing_poisoned(images)
+    poisoned = unpoisoned_set(images)
     assert poisoned.as_seen().fingerprint() == images.fingerprint()
     assert poisoned.count(State.POISONED) == 0 and bool((poisoned.state() == State.CLEAN).all())
 

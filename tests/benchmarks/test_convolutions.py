@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchbd.engine.convolutions import conv_shapes, disagreeing
+from benchbd.engine.convolutions import conv_shapes, find_disagreements
 from benchbd.engine.recipe import Precision
 
 
@@ -18,5 +18,5 @@ def test_many_convolutions_agree_with_float64(
 ) -> None:
     shapes = list(conv_shapes(kernels=range(1, 8), sides=(*range(1, 13), 16, 21, 28, 32)))
     assert len(shapes) > 700
-    wrong = benchmark.pedantic(disagreeing, args=(shapes, precision), rounds=1)
+    wrong = benchmark.pedantic(find_disagreements, args=(shapes, precision), rounds=1)
     assert [str(shape) for shape in wrong] == []

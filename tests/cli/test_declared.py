@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from benchbd.arguments import Options, PluginNames, Settings, Words, Written
-from benchbd.cli.declared import declared, given
+from benchbd.arguments import Notation, Options, PluginNames, Settings, Words
+from benchbd.cli.declared import add_options, given_options
 from benchbd.plugin.declared import param
 
 
@@ -27,7 +27,7 @@ class Baking(Options):
     again: Words = param((), "what to do again")
     fruits: PluginNames | None = param(None, "what goes in", alias="fruit")
     keep_warm: bool = param(False, "let it stay in the oven")
-    settings: Annotated[Settings, Written("PART=VALUE")] = param({}, "what else", alias="set")
+    settings: Annotated[Settings, Notation("PART=VALUE")] = param({}, "what else", alias="set")
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def told() -> dict[str, Any]:
 @pytest.fixture
 def bake(told: dict[str, Any]) -> Any:
     @click.command()
-    @declared(Baking)
+    @add_options(Baking)
     def command(**values: Any) -> None:
-        told.update(given(values))
+        told.update(given_options(values))
 
     def run(*words: str) -> Result:
         return CliRunner().invoke(command, words)

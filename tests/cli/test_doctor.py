@@ -57,7 +57,7 @@ def test_who_chose_the_precision_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_wrong_kernels_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "benchbd.engine.convolutions.disagreeing",
+        "benchbd.engine.convolutions.find_disagreements",
         lambda shapes, precision: shapes[:1] if precision == "bf16" else [],
     )
     said = doctor._convolutions()

@@ -11,17 +11,17 @@ from benchbd.cli.run_view import show_run, show_table
 from benchbd.measure.shares import Counts, Metrics
 from benchbd.record.cell import Cell, Status
 from benchbd.report.table import AttackSummary
-from benchbd.running.run import Attacked, Run
+from benchbd.running.run import AttackOutcome, Run
 from support.made_cells import make_cell
 
 COUNTS = Counts(clean=1000, clean_hits=950, triggered=900, attack_hits=900, true_hits=0)
 
 
-def attacked(*cells: Cell, stored: frozenset[str] = frozenset()) -> Attacked:
+def attacked(*cells: Cell, stored: frozenset[str] = frozenset()) -> AttackOutcome:
     name, seed = cells[0].cell.attack.name, cells[0].cell.seed
     head = Text(f"{name} on pictures, seed {seed}")
     undefended = AttackSummary(head, Metrics.from_counts(COUNTS), COUNTS, ("RC is not known",))
-    return Attacked(undefended, Path("record/mine/attack_result.pt"), False, cells, stored)
+    return AttackOutcome(undefended, Path("record/mine/attack_result.pt"), False, cells, stored)
 
 
 def broken() -> Cell:

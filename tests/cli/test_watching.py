@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchbd.cli.watching import PROGRESS_PAUSE_SECONDS, Watching
+from benchbd.cli.watching import PROGRESS_PAUSE_SECONDS, ProgressView
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_progress_is_a_line_now_and_then(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Watching() as seen:
+    with ProgressView() as seen:
         for second in range(100):
             clock[0] = second
             seen.stage_progress("training on badnet", second, 100)
@@ -37,7 +37,7 @@ def test_of_a_quiet_run_nothing_is_seen_and_of_a_verbose_one_every_step(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for silent, lines in ((True, []), (False, ["begin", "tuning: 0/2", "tuning: 1/2"])):
-        with Watching(silent=silent, verbose=not silent) as seen:
+        with ProgressView(silent=silent, verbose=not silent) as seen:
             seen.say("begin")
             seen.stage_progress("tuning", 0, 2)
             seen.stage_progress("tuning", 1, 2)

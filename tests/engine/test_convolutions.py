@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchbd.engine.convolutions import ConvShape, conv_shapes, disagreeing
+from benchbd.engine.convolutions import ConvShape, conv_shapes, find_disagreements
 from benchbd.engine.recipe import Precision
 
 
@@ -22,7 +22,7 @@ def test_convolutions_of_every_shape_agree_with_float64(precision: Precision) ->
     """
     shapes = list(conv_shapes())
     assert any(shape.length == 1 and shape.stride > shape.side for shape in shapes)
-    assert [str(shape) for shape in disagreeing(shapes, precision)] == []
+    assert [str(shape) for shape in find_disagreements(shapes, precision)] == []
 
 
 def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,4 +38,4 @@ def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             return found
 
         monkeypatch.setattr(F, "conv2d", spoilt)
-        assert disagreeing([wanted, other], "fp32") == [wanted]
+        assert find_disagreements([wanted, other], "fp32") == [wanted]

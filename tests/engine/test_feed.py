@@ -12,7 +12,7 @@ import torch
 from benchbd.data.images import ImageSet
 from benchbd.data.mapped import mapped
 from benchbd.engine import feed as module
-from benchbd.engine.feed import FromFile, block_order, feed_of
+from benchbd.engine.feed import FileFeed, block_order, feed_of
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.plugin.registry import create
@@ -62,7 +62,7 @@ def test_blocks_are_read_together_and_every_place_comes_once() -> None:
 def test_a_file_gives_the_samples_of_the_order(size: int) -> None:
     images = on_disk(numbered(100))
     source = feed_of(images, CPU, RECIPE, None, generator())
-    assert isinstance(source, FromFile)
+    assert isinstance(source, FileFeed)
     order = source.order(generator(3))
     assert sorted(order.tolist()) == list(range(100))
     batches = list(source.batches(order, size))

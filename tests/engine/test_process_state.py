@@ -20,7 +20,7 @@ from benchbd.engine.process_state import (
     SETTINGS,
     VARIABLES,
     generators,
-    kept_process,
+    preserve_process,
     restore,
     settings,
 )
@@ -113,7 +113,7 @@ def test_all_of_a_process_is_put_back_and_told_by_name(monkeypatch: pytest.Monke
     drawn, environment = generators(), dict(os.environ)
     with (
         pytest.warns(UserWarning, match=r"mine left the process .*dtype, umask, THERE_BEFORE\)"),
-        kept_process("mine") as process,
+        preserve_process("mine") as process,
     ):
         torch.set_default_dtype(torch.float64)
         os.umask(0o077)
@@ -129,7 +129,7 @@ def test_a_process_is_put_back_after_a_failure_too() -> None:
     with (
         pytest.warns(UserWarning, match="mine left the process"),
         pytest.raises(ValueError, match="broken"),
-        kept_process("mine"),
+        preserve_process("mine"),
     ):
         torch.set_grad_enabled(False)
         raise ValueError("broken")
@@ -137,6 +137,6 @@ def test_a_process_is_put_back_after_a_failure_too() -> None:
 
 
 def test_who_leaves_all_as_it_was_is_not_named() -> None:
-    with kept_process("mine") as process, torch.no_grad():
+    with preserve_process("mine") as process, torch.no_grad():
         torch.rand(1)
     assert process.changed == []

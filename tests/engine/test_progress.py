@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from benchbd.engine import progress
-from benchbd.engine.progress import epoch_done, reporting, track, watching
+from benchbd.engine.progress import call_after_epochs, epoch_done, report_progress, track
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def collect(reports: list[tuple[str, int, int]]) -> progress.Report:
 def test_steps_pass_through_with_and_without_a_watcher(reports: list[tuple[str, int, int]]) -> None:
     assert list(track([3, 1, 2], "work")) == [3, 1, 2]
     assert reports == []
-    with reporting(collect(reports)):
+    with report_progress(collect(reports)):
         assert list(track([3, 1, 2], "work")) == [3, 1, 2]
     assert reports == [
         ("work", 0, 3),
@@ -43,13 +43,13 @@ def test_reports_are_few(
     reports: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 0.05)
-    with reporting(collect(reports)):
+    with report_progress(collect(reports)):
         list(track(range(10_000), "work"))
     assert reports == [("work", 0, 10_000), ("work", 10_000, 10_000)]
 
 
 def test_an_unknown_total(reports: list[tuple[str, int, int]]) -> None:
-    with reporting(collect(reports)):
+    with report_progress(collect(reports)):
         list(track((step for step in range(2)), "work"))
         list(track(iter("ab"), "more", total=2))
     assert reports[0] == ("work", 0, 0)
@@ -61,9 +61,9 @@ def test_epochs_reach_the_innermost_watcher_only() -> None:
     heard: list[tuple[str, int]] = []
     model = nn.Identity()
     epoch_done(model, 1)
-    with watching(lambda _, epochs: heard.append(("outer", epochs))):
+    with call_after_epochs(lambda _, epochs: heard.append(("outer", epochs))):
         epoch_done(model, 2)
-        with watching(None):
+        with call_after_epochs(None):
             epoch_done(model, 3)
         epoch_done(model, 4)
     epoch_done(model, 5)

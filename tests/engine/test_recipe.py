@@ -8,7 +8,7 @@ from torch import nn
 
 from benchbd.engine.recipe import Augmentation, Descent, FineTuning, Recipe, one_cycle
 from benchbd.errors import ConfigError
-from benchbd.plugin.declared import Declared, limits, param
+from benchbd.plugin.declared import Configurable, limits, param
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import entries, load
 
@@ -81,7 +81,9 @@ def test_who_chooses_a_schedule_chooses_among_those_of_a_recipe() -> None:
 
 
 @pytest.mark.parametrize("base", [Augmentation, Descent, FineTuning])
-def test_methods_speak_of_what_a_recipe_has_with_its_types_and_ranges(base: type[Declared]) -> None:
+def test_methods_speak_of_what_a_recipe_has_with_its_types_and_ranges(
+    base: type[Configurable],
+) -> None:
     for name, field in base.model_fields.items():
         same = Recipe.model_fields[name]
         assert field.annotation == same.annotation, name

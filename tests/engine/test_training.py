@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
-from benchbd.engine.counting import measured
+from benchbd.engine.counting import measure_cost
 from benchbd.engine.hardware import Hardware
-from benchbd.engine.progress import reporting, watching
+from benchbd.engine.progress import call_after_epochs, report_progress
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import _step, fit, to_float
 from benchbd.errors import ConfigError, Diverged
@@ -159,7 +159,7 @@ def test_the_fast_path_gives_the_weights_of_a_plain_loop(
 def test_a_compiled_network_learns_the_same_and_its_passes_are_counted(images: ImageSet) -> None:
     trained, passes = [], []
     for compiled in (False, True):
-        with measured(torch.device("cpu")) as cost:
+        with measure_cost(torch.device("cpu")) as cost:
             trained.append(weights(fit(network(), images, recipe(compile=compiled), generator())))
         passes.append((cost.forward_samples, cost.backward_samples))
     torch.testing.assert_close(trained[1], trained[0], rtol=1e-4, atol=1e-5)
@@ -441,8 +441,8 @@ def test_watchers_hear_of_every_epoch_and_change_nothing(images: ImageSet) -> No
     reported: list[tuple[str, int, int]] = []
     unwatched = fit(network(0.5), images, recipe(epochs=3), generator())
     with (
-        watching(lambda model, epochs: heard.append((epochs, model.training))),
-        reporting(lambda what, done, total: reported.append((what, done, total))),
+        call_after_epochs(lambda model, epochs: heard.append((epochs, model.training))),
+        report_progress(lambda what, done, total: reported.append((what, done, total))),
     ):
         watched = fit(network(0.5), images, recipe(epochs=3), generator())
     assert heard == [(1, False), (2, False), (3, False)]

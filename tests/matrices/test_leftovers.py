@@ -14,9 +14,9 @@ import pytest
 from benchbd.matrices.leftovers import (
     KnownWork,
     Leftover,
+    act_as_controller,
     dead_claims,
     dead_temporaries,
-    leading,
     remembered_work,
     stale_specs,
     unknown_records,
@@ -135,7 +135,7 @@ def test_who_leads_takes_away_what_the_dead_left_and_what_is_its_own(
     temporary = half_written(tmp_path / "results")
     with present(records, "bb"):
         others = spec_of(records, "bb")
-        with leading(records, tmp_path / "results", "cc"):
+        with act_as_controller(records, tmp_path / "results", "cc"):
             assert paths(stale_specs(records)) == [] and not temporary.exists()
             own = spec_of(records, "cc")
         assert not any(path.exists() for path in own)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.progress import epoch_done
-from benchbd.measure.along_training import Along, along_training
+from benchbd.measure.along_training import TrainingMeasurements, measure_along_training
 from benchbd.measure.shares import CurvePoint
 
 
@@ -37,7 +37,7 @@ def triggered(images: ImageSet) -> TriggeredSet:
 
 
 def test_points_by_hand(images: ImageSet, triggered: TriggeredSet) -> None:
-    along = Along()
+    along = TrainingMeasurements()
     along.measure(Constant(0), images, triggered, 3.0, "fp32")
     along.measure(Constant(2), images, triggered, 4.0, "fp32")
     assert along.points == [
@@ -49,7 +49,7 @@ def test_points_by_hand(images: ImageSet, triggered: TriggeredSet) -> None:
 def test_predictions_are_known_of_the_last_model_until_it_changes(
     images: ImageSet, triggered: TriggeredSet
 ) -> None:
-    along, model, twin = Along(), Constant(1), Constant(1)
+    along, model, twin = TrainingMeasurements(), Constant(1), Constant(1)
     assert along.predictions_of(model) is None
     along.measure(model, images, triggered, 1.0, "fp32")
     known = along.predictions_of(model)
@@ -84,14 +84,14 @@ def wrap(model: nn.Module) -> None:
 def test_what_acts_at_measuring_time_is_a_change(
     images: ImageSet, triggered: TriggeredSet, change: Any
 ) -> None:
-    along, model = Along(), Constant(1)
+    along, model = TrainingMeasurements(), Constant(1)
     along.measure(model, images, triggered, 1.0, "fp32")
     change(model)
     assert along.predictions_of(model) is None
 
 
 def test_every_second_epoch(images: ImageSet, triggered: TriggeredSet) -> None:
-    with along_training(images, lambda: triggered, 2) as along:
+    with measure_along_training(images, lambda: triggered, 2) as along:
         for epoch in range(1, 6):
             epoch_done(Constant(epoch % 3), epoch)
     epoch_done(Constant(0), 6)
@@ -102,6 +102,6 @@ def test_never(images: ImageSet) -> None:
     def refuse() -> TriggeredSet:
         raise AssertionError
 
-    with along_training(images, refuse, 0) as along:
+    with measure_along_training(images, refuse, 0) as along:
         epoch_done(Constant(0), 1)
     assert along.points == []

@@ -8,10 +8,10 @@ import pytest
 from annotated_types import Ge
 
 from benchbd.errors import ConfigError
-from benchbd.plugin.declared import Declared, allows, limits, param, spellings, type_name
+from benchbd.plugin.declared import Configurable, allows, limits, param, spellings, type_name
 
 
-class Cake(Declared):
+class Cake(Configurable):
     """What a cake can be."""
 
     eggs: int = param(3, "how many", ge=0, le=12)
@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_refused(values: dict[str, Any], message: str) -> N
 
 
 def test_a_default_outside_of_its_range_is_a_slip_of_its_author() -> None:
-    class Odd(Declared):
+    class Odd(Configurable):
         share: float = param(2.0, "of all", le=1)
 
     with pytest.raises(ConfigError, match=r"the default of `share`, 2\.0, is outside of its own r"):

@@ -71,7 +71,7 @@ def test_one_that_raises_is_switched_off_and_the_rest_goes_on(install: Any) -> N
         unwilling=here(unwilling),
         absent="no_such_module:X",
     )
-    observers = Observers.installed()
+    observers = Observers.from_packages()
     for _ in range(2):
         observers.tell("cell_started", attack="badnet", defense="ft", seed=0)
     assert seen == ["ft", "ft"]
@@ -127,5 +127,5 @@ def test_nothing_is_written_unless_it_is_asked_for(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCHBD_LOG", raising=False)
     monkeypatch.delenv("BENCHBD_TENSORBOARD", raising=False)
-    assert not Observers.installed()
+    assert not Observers.from_packages()
     assert list(tmp_path.iterdir()) == []

@@ -12,10 +12,10 @@ import pytest
 from benchbd.plugin import points as looking
 from benchbd.plugin.points import (
     DeclaredPoint,
-    TooSlow,
+    ImportTimeout,
     import_seconds,
-    in_time,
     known_names,
+    limit_time,
     points,
 )
 
@@ -78,7 +78,7 @@ def test_what_takes_too_long_is_stopped_whatever_it_catches() -> None:
                 continue
 
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(TooSlow, match=r"did not end within 0\.05 s"), in_time(0.05):
+    with pytest.raises(ImportTimeout, match=r"did not end within 0\.05 s"), limit_time(0.05):
         stubborn()
     assert signal.getsignal(signal.SIGALRM) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
@@ -88,7 +88,7 @@ def test_off_the_main_thread_nothing_is_stopped() -> None:
     ended: list[bool] = []
 
     def work() -> None:
-        with in_time(0.001):
+        with limit_time(0.001):
             time.sleep(0.02)
         ended.append(True)
 

@@ -10,8 +10,8 @@ import pytest
 
 from benchbd.plugin import probe
 from benchbd.plugin.entry import PluginEntry
-from benchbd.plugin.probe import broken
-from benchbd.plugin.registry import Broken
+from benchbd.plugin.probe import find_broken_plugins
+from benchbd.plugin.registry import BrokenPlugin
 
 NAMES = ("good", "bad", "deadly", "late")
 ENTRIES = [PluginEntry("defense", name, "theirs:It", "dist", "1.0", {}) for name in NAMES]
@@ -51,7 +51,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_last_that_was_tried_is_the_culprit_and_the_rest_is_tried_in_another_process(
     started: list[str],
 ) -> None:
-    told = {fault.entry.name: fault for fault in broken()}
+    told = {fault.entry.name: fault for fault in find_broken_plugins()}
     assert set(told) == {"bad", "deadly"}
     assert (told["bad"].reason, told["bad"].message) == ("contract", "no verb")
     assert told["deadly"].message == "its import ended the process with signal 11"
@@ -60,15 +60,15 @@ def test_the_last_that_was_tried_is_the_culprit_and_the_rest_is_tried_in_another
 
 
 def test_names_that_clash_are_told_too(started: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    clash = Broken(ENTRIES[0], "name-clash", "two provide it", "")
+    clash = BrokenPlugin(ENTRIES[0], "name-clash", "two provide it", "")
     monkeypatch.setattr(probe, "clashes", lambda kind: [clash] if kind == "attack" else [])
-    assert broken()[-1] == clash
+    assert find_broken_plugins()[-1] == clash
 
 
 def test_what_a_process_answers_is_read_from_among_what_plugins_print(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fault = Broken(ENTRIES[1], "contract", "no verb", "")
+    fault = BrokenPlugin(ENTRIES[1], "contract", "no verb", "")
     monkeypatch.setattr("sys.argv", ["probe", "1"])
     monkeypatch.setattr(
         probe, "_trials", lambda: [(ENTRIES[0], lambda: 1 / 0), (ENTRIES[1], lambda: fault)]

@@ -15,7 +15,7 @@ from benchbd.errors import ConfigError, RecordError, Unwritable
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.running.attack_job import AttackJob
-from benchbd.running.attacking import attack_result, make, require_writable
+from benchbd.running.attacking import load_or_make_attack_result, make, require_writable
 
 JobOf = Callable[[Attack], AttackJob]
 
@@ -47,14 +47,14 @@ def test_the_same_job_gives_the_same_predictions(
 def test_what_is_there_is_used_again(
     stored: AttackResult, job: AttackJob, result_file: Path
 ) -> None:
-    found, was_there = attack_result(job, result_file.parent)
+    found, was_there = load_or_make_attack_result(job, result_file.parent)
     assert was_there and found.key == stored.key
 
 
 def test_the_result_of_another_job_stays(job: AttackJob, result_file: Path) -> None:
     before = result_file.read_bytes()
     with pytest.raises(RecordError, match="holds the result of another job; choose another --name"):
-        attack_result(dataclasses.replace(job, seed=1), result_file.parent)
+        load_or_make_attack_result(dataclasses.replace(job, seed=1), result_file.parent)
     assert result_file.read_bytes() == before
 
 
@@ -62,7 +62,7 @@ def test_the_result_of_another_job_stays(job: AttackJob, result_file: Path) -> N
 def test_work_that_fails_at_once_leaves_no_folder(job: AttackJob, tmp_path: Path) -> None:
     absurd = dataclasses.replace(job, attack=create(Attack, "badnet", {"target": 99}))
     with pytest.raises(ConfigError, match="expected target"):
-        attack_result(absurd, tmp_path / "record" / "a")
+        load_or_make_attack_result(absurd, tmp_path / "record" / "a")
     assert not (tmp_path / "record" / "a").exists()
 
 

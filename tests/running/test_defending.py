@@ -16,9 +16,9 @@ from benchbd.record.cell import Cell
 from benchbd.record.defense_result import read_defense_result
 from benchbd.record.files import write_json
 from benchbd.record.tensor_files import write_tensors
-from benchbd.running.defending import defend, stored_before
+from benchbd.running.defending import defend, find_stored_cell
 from benchbd.running.options import RunOptions
-from benchbd.running.preparing import Prepared, prepare
+from benchbd.running.preparing import PreparedRun, prepare
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def attack(result_file: Path) -> AttackResult:
     return load_attack_result(result_file)
 
 
-def asked(result_file: Path, **options: Any) -> Prepared:
+def asked(result_file: Path, **options: Any) -> PreparedRun:
     return prepare(RunOptions(result_file=result_file, **options))
 
 
@@ -49,8 +49,8 @@ def rewritten(result_file: Path, change: Callable[[Cell], Cell]) -> None:
     write_json(folder(result_file) / "cell.json", cell)
 
 
-def found(attack: AttackResult, prepared: Prepared) -> Cell | None:
-    return stored_before(attack, create(Defense, "none"), prepared)
+def found(attack: AttackResult, prepared: PreparedRun) -> Cell | None:
+    return find_stored_cell(attack, create(Defense, "none"), prepared)
 
 
 def test_what_is_stored_is_found_unless_it_is_to_be_made_again(
@@ -110,4 +110,4 @@ def test_a_failure_is_tried_again(attack: AttackResult, result_file: Path) -> No
     assert cell.baseline == attack.metrics()
     stored = json.loads((result_file.parent / "defense/ft/cell.json").read_text())
     assert stored["key"] == cell.key
-    assert stored_before(attack, prepared.defenses[0], prepared) is None
+    assert find_stored_cell(attack, prepared.defenses[0], prepared) is None

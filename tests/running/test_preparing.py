@@ -9,10 +9,10 @@ import pytest
 from benchbd.engine.cores import usable_cores
 from benchbd.errors import ConfigError
 from benchbd.running.options import RunOptions
-from benchbd.running.preparing import Prepared, prepare
+from benchbd.running.preparing import PreparedRun, prepare
 
 
-def prepared(**options: Any) -> Prepared:
+def prepared(**options: Any) -> PreparedRun:
     return prepare(RunOptions(**{"attack": "badnet"} | options))
 
 

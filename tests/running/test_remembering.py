@@ -14,7 +14,7 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import make
-from benchbd.testing.tiny_data import ARCHITECTURES, Patch, Planted
+from benchbd.testing.tiny_data import ARCHITECTURES, Patch, PlantedImages
 
 
 class Grey(Patch):
@@ -44,7 +44,9 @@ def test_a_corrected_attack_does_its_work_again(tmp_path: Path) -> None:
     recipe = Recipe(epochs=0, batch_size=50, precision="fp32")
     attacks = (Grey(), Corrected(), Corrected(poison_ratio=0.2))
     jobs = [
-        AttackJob(Planted(), ARCHITECTURES["residual"](), attack, recipe, seed=0, device="cpu")
+        AttackJob(
+            PlantedImages(), ARCHITECTURES["residual"](), attack, recipe, seed=0, device="cpu"
+        )
         for attack in attacks
     ]
     found = [

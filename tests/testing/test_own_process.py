@@ -8,7 +8,7 @@ import pytest
 
 from benchbd.api import Repair
 from benchbd.plugin.registry import load
-from benchbd.testing.own_process import apart
+from benchbd.testing.own_process import run_apart
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 
@@ -28,7 +28,7 @@ def subject() -> Subject:
 
 @pytest.mark.slow
 def test_facts_and_what_was_printed_come_back(subject: Subject) -> None:
-    facts, said = apart(subject, FACTS, "looking", PATIENCE, "more")
+    facts, said = run_apart(subject, FACTS, "looking", PATIENCE, "more")
     assert facts == {"words": ["defense", "ft", "more"], "here": []}
     assert said == "said\n"
 
@@ -36,13 +36,13 @@ def test_facts_and_what_was_printed_come_back(subject: Subject) -> None:
 @pytest.mark.slow
 def test_what_fails_says_its_last_words(subject: Subject) -> None:
     with pytest.raises(RuleBroken, match=r"looking in a process of its own failed: .*by zero"):
-        apart(subject, "1 / 0", "looking", PATIENCE)
+        run_apart(subject, "1 / 0", "looking", PATIENCE)
 
 
 @pytest.mark.slow
 def test_what_does_not_end_is_not_waited_for(subject: Subject) -> None:
     with pytest.raises(RuleBroken, match="looking did not end within 1 s"):
-        apart(subject, "import time; time.sleep(600)", "looking", 1)
+        run_apart(subject, "import time; time.sleep(600)", "looking", 1)
 
 
 def test_what_was_written_in_the_running_program_cannot_be_seen_elsewhere(tmp_path: Path) -> None:
@@ -52,4 +52,4 @@ def test_what_was_written_in_the_running_program_cannot_be_seen_elsewhere(tmp_pa
 
     Mine.__module__ = "__main__"
     with pytest.raises(NotSeen, match="was written in the running program"):
-        apart(Subject(Mine), FACTS, "looking", PATIENCE)
+        run_apart(Subject(Mine), FACTS, "looking", PATIENCE)

@@ -96,7 +96,7 @@ def attacked_labels_are_classes(subject: Subject) -> None:
 @check("smoke", Attack)
 def stamp_keeps_shape_and_scale(subject: Subject) -> None:
     """`stamp` gives images of the same shape, finite, on the scale from 0 to 255."""
-    attack = _ready(subject)
+    attack = _ready(subject, Attack)
     images, stamped = tiny_data.images("test").images, _stamped(attack)
     require(
         isinstance(stamped, Tensor),
@@ -175,7 +175,9 @@ def stored_result_reloads(subject: Subject) -> None:
     attack, model = subject.plugin_as(Attack), tiny_data.ARCHITECTURES[subject.architecture]()
     recipe = Recipe(epochs=2, batch_size=50, lr=0.02, shift=0, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
-        made = make(AttackJob(tiny_data.Planted(), model, attack, recipe, 0, "cpu"), Path(folder))
+        made = make(
+            AttackJob(tiny_data.PlantedImages(), model, attack, recipe, 0, "cpu"), Path(folder)
+        )
         read = load_attack_result(made.path)
     again = predict(read.model, read.triggered.images, precision="fp32")
     require(

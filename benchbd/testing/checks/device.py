@@ -21,7 +21,7 @@ from benchbd.running.attacking import make
 from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import tiny_data
 from benchbd.testing.check import check
-from benchbd.testing.own_process import apart
+from benchbd.testing.own_process import run_apart
 from benchbd.testing.pretended_device import DEVICE_NAME, RefusedByDevice, pretended_device
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject, quick
@@ -48,7 +48,7 @@ def another_device_works(subject: Subject) -> None:
         **quick(subject.cls) | subject.settings
     )  # whatever the level: the device is asked about, not the method
     words = subject.architecture, json.dumps(brief.params)
-    facts, _ = apart(
+    facts, _ = run_apart(
         subject, DEVICE_PROGRAM, "running it on another device", DEVICE_CHECK_SECONDS, *words
     )
     if facts["status"] == "not seen":
@@ -111,7 +111,7 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
         with tempfile.TemporaryDirectory() as folder:
             make(
                 AttackJob(
-                    tiny_data.Planted(),
+                    tiny_data.PlantedImages(),
                     tiny_data.ARCHITECTURES[architecture](),
                     plugin,
                     BRIEF,

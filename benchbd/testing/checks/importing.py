@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchbd.testing.check import check, require
-from benchbd.testing.own_process import apart
+from benchbd.testing.own_process import run_apart
 from benchbd.testing.result import NotSeen
 from benchbd.testing.subject import Subject
 
@@ -88,5 +88,5 @@ def _imported(subject: Subject) -> dict[str, Any]:
 
 def _watch(subject: Subject) -> dict[str, Any]:
     """Import it in an empty folder. Raises `RuleBroken` when it does not come to an end."""
-    facts, printed = apart(subject, IMPORT_PROGRAM, "importing it", IMPORT_CHECK_SECONDS)
+    facts, printed = run_apart(subject, IMPORT_PROGRAM, "importing it", IMPORT_CHECK_SECONDS)
     return facts | {"printed": printed}

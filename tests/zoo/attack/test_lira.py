@@ -119,15 +119,15 @@ def test_the_classifier_of_phase_1_sees_the_noise_as_it_was_when_the_epoch_began
 ) -> None:
     seen: list[Tensor] = []
 
-    class Watching(Brightness):
+    class ProgressView(Brightness):
         def forward(self, batch: Tensor) -> Tensor:
             seen.append(batch.detach())
             return torch.cat([super().forward(batch), batch.new_zeros(len(batch), 1)], 1)
 
     recipe = Recipe(batch_size=30, precision="fp32")
-    first = LIRA(trigger_epochs=1, lr_atk=0.01).prepare(images, Watching, recipe, seeded(1))
+    first = LIRA(trigger_epochs=1, lr_atk=0.01).prepare(images, ProgressView, recipe, seeded(1))
     seen.clear()
-    LIRA(trigger_epochs=2, lr_atk=0.01).prepare(images, Watching, recipe, seeded(1))
+    LIRA(trigger_epochs=2, lr_atk=0.01).prepare(images, ProgressView, recipe, seeded(1))
     assert [len(batch) for batch in seen] == [30, 60] * 4
     fresh = drawn(partial(Autoencoder, 3), seeded(draw_seed(seeded(1)))).eval()
     for step, both in enumerate(seen[1::2]):

@@ -43,7 +43,7 @@ def loss_of(monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> Any:
     return taken[0]
 
 
-class Watching(nn.Module):
+class ProgressView(nn.Module):
     """Notes what it is shown; scores are sums of pixels."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ def test_boxes_lie_inside_and_have_their_size_where_no_border_cuts_them(share: f
 
 
 def test_labels_weigh_as_much_as_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    loss, model = loss_of(monkeypatch, cutmix_prob=1.0), Watching()
+    loss, model = loss_of(monkeypatch, cutmix_prob=1.0), ProgressView()
     # every image has a level of its own, so that each pixel tells where it is from
     images = torch.arange(1.0, 9)[:, None, None, None].expand(8, 1, 6, 6) / 8
     labels = torch.tensor([0, 1] * 4)
@@ -113,7 +113,7 @@ def _second(rng: torch.Generator) -> torch.Generator:
 
 
 def test_as_many_batches_are_mixed_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    loss, model = loss_of(monkeypatch, cutmix_prob=0.3, beta=100.0), Watching()
+    loss, model = loss_of(monkeypatch, cutmix_prob=0.3, beta=100.0), ProgressView()
     images = torch.arange(1.0, 9)[:, None, None, None].expand(8, 1, 6, 6) / 8
     mixed_batches = 0
     for _ in range(200):

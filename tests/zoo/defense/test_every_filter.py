@@ -23,7 +23,7 @@ from benchbd.running.attack_job import AttackJob
 from benchbd.running.attacking import make
 from benchbd.testing.networks import Residual
 from benchbd.testing.subject import quick
-from benchbd.testing.tiny_data import Patch, Planted
+from benchbd.testing.tiny_data import Patch, PlantedImages
 
 LOADED = {
     entry.name: registry.load("defense", entry.name)
@@ -48,7 +48,9 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> AttackResult:
     """
     recipe = Recipe(epochs=10, batch_size=20, lr=0.05, shift=0, precision="fp32")
     result = make(
-        AttackJob(Planted(), Residual(), Patch(poison_ratio=0.05), recipe, seed=0, device="cpu"),
+        AttackJob(
+            PlantedImages(), Residual(), Patch(poison_ratio=0.05), recipe, seed=0, device="cpu"
+        ),
         tmp_path_factory.mktemp("attacked"),
     )
     assert (result.metrics().acc, result.metrics().asr) == (1, 1)

@@ -108,7 +108,7 @@ def test_the_model_handed_in_stays() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-class Planted(nn.Module):
+class PlantedImages(nn.Module):
     """Features: a constant that grows with the trigger, and the tint, through four norms that take
     .26 off the first.
 
@@ -128,7 +128,7 @@ class Planted(nn.Module):
 
 def planted(strength: float) -> nn.Module:
     """Classes 1 to 3 by the tint, class 0 by the constant."""
-    model = classifier(Planted(strength))
+    model = classifier(PlantedImages(strength))
     weights = {
         "mean": 0.0,
         "std": 1.0,

@@ -37,5 +37,5 @@ def test_tensorboard_that_is_not_installed_is_reported(monkeypatch: pytest.Monke
     monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
     assert (
         "pip install benchbd[tensorboard]"
-        in Observers.installed().switched_off["benchbd/tensorboard"]
+        in Observers.from_packages().switched_off["benchbd/tensorboard"]
     )

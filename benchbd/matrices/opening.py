@@ -1,4 +1,4 @@
-"""From the options of a command to the plan or the run that they describe."""
+"""The step from the options of a command to the plan or the matrix that they describe."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchbd.matrices.plan import Selection
 from benchbd.matrices.planned_matrix import PlannedMatrix
 from benchbd.running.protocol import load_protocol
 
-if TYPE_CHECKING:  # a plan is told without torch
+if TYPE_CHECKING:  # a plan is listed without importing torch
     from benchbd.executing.executor import Session
     from benchbd.matrices.matrix import Matrix
 
 
 @contextmanager
-def planned(options: PlanOptions) -> Iterator[PlannedMatrix]:
-    """The plan of what the options describe. What the classes of plugins had to be asked is
+def open_plan(options: PlanOptions) -> Iterator[PlannedMatrix]:
+    """Give the plan that the options describe. What the classes of plugins had to be asked for is
     remembered beside the results.
     """
     with known_plugins(options.results) as known:
@@ -27,19 +27,19 @@ def planned(options: PlanOptions) -> Iterator[PlannedMatrix]:
 
 
 @contextmanager
-def runnable(options: MatrixOptions) -> Iterator[Matrix]:
-    """The matrix that the options describe, with the observers that are installed. What the classes
-    of its plugins say is remembered for a listing; a run always asks them.
+def open_matrix(options: MatrixOptions) -> Iterator[Matrix]:
+    """Give the matrix that the options describe, with the installed observers. What the classes of
+    its plugins say is remembered for a later listing; a run always asks the classes.
     """
     from benchbd.matrices.matrix import Matrix
     from benchbd.plugin.hooks import Observers
 
-    chosen, observers = _chosen(options), Observers.installed()
+    chosen, observers = _chosen(options), Observers.from_packages()
     with known_plugins(options.results) as known:
         yield Matrix(**chosen, resolve=known.learn, device=options.device, observers=observers)
 
 
-def session_of(matrix: Matrix, options: MatrixOptions) -> AbstractContextManager[Session]:
+def open_session(matrix: Matrix, options: MatrixOptions) -> AbstractContextManager[Session]:
     """Return the session in which the options let a matrix run. Raises `ConfigError`."""
     from benchbd.executing.executor import open_executor
 
@@ -48,7 +48,7 @@ def session_of(matrix: Matrix, options: MatrixOptions) -> AbstractContextManager
 
 
 def _chosen(options: PlanOptions) -> dict[str, Any]:
-    """Return what the options say of a matrix."""
+    """Return the arguments of a matrix that the options give."""
     return {
         "protocol": load_protocol(options.protocol),
         "selection": Selection(options.attacks, options.defenses, options.seeds),
