@@ -24,8 +24,8 @@ os.environ.setdefault(
 
 
 def __getattr__(name: str) -> Any:
-    """Return the functions are read when one is asked for, so that the command line answers at
-    once.
+    """Return a function of `benchbd.functions`, which is imported only when one is asked for, so
+    that the command line is quick.
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
-"""The options of a command, declared once for all its doors: the command line, a file of options,
-and the function of Python.
+"""The options of a command, declared once for all its forms: the command line, a file of options,
+and the function in Python.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from benchbd.options import read_yaml
 from benchbd.plugin.declared import Configurable, limits, spellings
 
 MAX_SEED = 2**32 - 1
-"""The largest number that every generator of random numbers can be started from."""
+"""The largest seed that every random generator accepts."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Options(Configurable):
-    """Base of the options of one command. An alias is what an option is called on the command line
-    and in files where that is not its name in Python.
+    """Base of the options of one command. An alias is the name of an option on the command line and
+    in files, where it differs from its name in Python.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -59,7 +59,9 @@ class Options(Configurable):
 
 
 def document_options(options: type[Options]) -> Callable[[Function], Function]:
-    """Tell in the docstring of a function, below its first paragraph, what its options mean."""
+    """Return a decorator that adds the meaning of the options to the docstring of a function, below
+    its first paragraph.
+    """
     rows = [_row(name, field) for name, field in options.model_fields.items()]
 
     def add(function: Function) -> Function:
@@ -77,7 +79,9 @@ def _row(name: str, field: FieldInfo) -> str:
 
 @dataclass(frozen=True)
 class Notation:
-    """How the value of an option is written on the command line, where its type does not say it."""
+    """How the value of an option is written on the command line, where its type does not
+    show it.
+    """
 
     form: str
 
@@ -116,13 +120,13 @@ def _seed(value: Any) -> int:
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
-    """Return one value or several, as a tuple."""
+    """Return a tuple of one value or of several."""
     several = isinstance(value, Iterable) and not isinstance(value, str | dict)
     return tuple(value) if several else (value,)
 
 
 def _by_parameter(value: Any) -> Any:
-    """Return values by KIND.PARAM, also where they stand in a table by kind."""
+    """Return the values by KIND.PARAM, also if they are given in a table by kind."""
     if not isinstance(value, dict):
         return {} if value is None else value
     settings: dict[Any, Any] = {}

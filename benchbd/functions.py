@@ -1,4 +1,4 @@
-"""What a program calls: the commands of benchbd as functions, and readers of what they store.
+"""The functions of the package: the commands of benchbd, and readers of what they store.
 
 Defaults and meanings of `run` and `matrix` come from the declarations that the command line reads.
 """
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from benchbd.running.run import Run
 
 RUN = RunOptions()
-"""What a run does that is told nothing."""
+"""The options of a run to which nothing is given."""
 
 MATRIX = MatrixOptions(protocol="")
-"""The same of a matrix, but for its protocol, which has no default."""
+"""The options of a matrix to which nothing is given but its protocol, which has no default."""
 
 
 @document_options(RunOptions)

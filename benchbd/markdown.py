@@ -19,5 +19,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], texts: 
 
 
 def one_cell(text: str) -> str:
-    """Return text that stays within its cell: a bar or the end of a line would end it."""
+    """Return the text in a form that stays within one cell: without bars and line ends, which would
+    end the cell.
+    """
     return text.replace("\\|", "|").replace("|", "\\|").replace("\n", " ")

@@ -1,8 +1,8 @@
-"""Options that people write in YAML: read safely and in bounded time, and refused where YAML would
-take them for something else.
+"""Options that people write in YAML: they are read safely and in bounded time, and refused where
+YAML would misread them.
 
-A text is looked through before anything is made of it: what it unfolds to, how deep it goes, which
-kinds of values it has. A text of strangers therefore costs no more than its size does.
+A text is checked before anything is built from it: how much it unfolds to, how deep it goes, and
+which kinds of values it has. A text from a stranger therefore costs no more than its size does.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def parse_yaml(text: str, source: str) -> Any:
 
 
 class _Named(BytesIO):
-    """A text with the name by which YAML's errors call it."""
+    """A text with the name that YAML's errors give it."""
 
     def __init__(self, content: bytes, name: str) -> None:
         super().__init__(content)
@@ -81,10 +81,10 @@ class _Named(BytesIO):
 
 
 _OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")
-"""Numbers that YAML 1.1 reads by eights or by sixties: 010 as 8, 1:30 as 90."""
+"""Numbers that YAML 1.1 reads in base 8 or 60: 010 as 8, 1:30 as 90."""
 
 _NO_CHARACTER = re.compile(r"[\0\ud800-\udfff]")
-"""What no name of a file can hold, and halves of characters, which cannot be written out."""
+"""Characters that no file name can hold, and halves of surrogate pairs, which cannot be written."""
 
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = {_PREFIX + kind for kind in ("str", "int", "float", "bool", "null", "merge")}
@@ -93,8 +93,8 @@ _COLLECTIONS = {_PREFIX + kind for kind in ("seq", "map")}
 
 
 class _Loader(SafeLoader):
-    """Says where a value stands that cannot be read, and refuses numbers that are not what they
-    look like.
+    """A loader that says where an unreadable value stands, and refuses numbers that YAML reads as
+    others than they look.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -112,11 +112,10 @@ class _Loader(SafeLoader):
         return value
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Put what is merged into a table among its pairs: of several tables the first counts, and
-        a key of the table's own before all (yaml.org/type/merge.html).
+        """Add the pairs of merged tables to a table. Of several tables the first takes precedence,
+        and the table's own keys before all (yaml.org/type/merge.html).
 
-        Releases of PyYAML differ in this; 6.0.4 tells keys apart by where their text lies in
-        memory.
+        Releases of PyYAML differ in this; 6.0.4 compares keys by where their text lies in memory.
         """
         own: list[tuple[yaml.Node, yaml.Node]] = []
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
@@ -136,8 +135,8 @@ class _Loader(SafeLoader):
 
 
 def _require_shallow(text: str, source: str) -> None:
-    """Raise for a text of many values or of great depth, seen one after the other. Old releases of
-    libyaml, which builds what lies in each other by calling itself, end the process for such a one.
+    """Raise for a text with too many values or of too great depth, while reading one event after
+    the other. Old releases of libyaml build nested values by recursion and crash on such a text.
     """
     loader, count, depth = _Loader(_Named(text.encode(), source)), 0, 0
     while loader.check_event():
@@ -158,8 +157,8 @@ def _require_within(count: int, depth: int, marked: yaml.Event | yaml.Node, sour
 
 
 def _require_plain(root: yaml.Node, source: str) -> None:
-    """Raise unless all is texts, numbers, yes and no, lists and tables, and little of it: what
-    aliases repeat, without end if they lead to themselves, is counted each time.
+    """Raise unless the content is only texts, numbers, yes and no, lists and tables, and small.
+    What aliases repeat counts each time, also an alias that contains itself.
     """
     waiting, count = [(root, 0)], 0
     while waiting:
@@ -193,7 +192,7 @@ def _require_plain_scalar(node: yaml.ScalarNode) -> None:
 
 
 def _require_plain_collection(node: yaml.CollectionNode) -> None:
-    """YAML would forget the first of two values of one key."""
+    """Raise for a key that is given twice, because YAML would silently drop the first value."""
     if node.tag not in _COLLECTIONS:
         raise _refusal(node, f"expected a list or a table, got {_kind(node)}")
     seen = set()

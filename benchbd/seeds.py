@@ -1,4 +1,4 @@
-"""Named seed streams: every random draw comes from a generator that was derived from a name.
+"""Named random streams: every random draw comes from a generator that is derived from a name.
 
 A stream's seed is the first eight bytes of `sha256` over the JSON list [base seed, stream,
 parts...]. The streams `poison`, `init`, `shuffle`, `augment` and `budget` depend on the attack's
@@ -42,7 +42,7 @@ class Seeds:
 
 def fork(rng: torch.Generator) -> torch.Generator:
     """Return a generator for a part of the work, on the CPU, seeded by one draw from `rng`. What
-    that part draws then changes nothing of what follows.
+    that part draws then does not affect later draws.
 
     >>> part = fork(rng)
     >>> torch.rand(2, generator=part).shape
@@ -63,9 +63,9 @@ def draw_seed(rng: torch.Generator) -> int:
 
 @contextmanager
 def global_random_state(seed: int) -> Iterator[None]:
-    """Inside the `with` block, the generators of the process (of Python, NumPy and torch) are
-    seeded by `seed`; afterwards they are as they were before. It is for code that draws from them
-    beyond a method's reach, such as dropout or a library.
+    """Seed the generators of the process (of Python, NumPy and torch) by `seed` inside the `with`
+    block, and restore them afterwards. It is for code whose draws a method cannot control, such as
+    dropout or a library.
 
     >>> with global_random_state(draw_seed(rng)):
     ...     layer = nn.Linear(16, 4)

@@ -1,7 +1,7 @@
-"""The door for methods: all that an attack, a defense, a model, a data set or an observer may
-import from benchbd.
+"""The public interface for methods: all that an attack, a defense, a model, a data set or an
+observer may import from benchbd.
 
-An executor also needs `benchbd.api.executors`, the door for what runs stages of a matrix.
+An executor also needs `benchbd.api.executors`.
 """
 
 import importlib

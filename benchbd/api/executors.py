@@ -1,4 +1,6 @@
-"""The door for executors: what runs the stages of a matrix imports this beside `benchbd.api`."""
+"""The public interface for executors, which run the stages of a matrix. They import it in addition
+to `benchbd.api`.
+"""
 
 from benchbd.engine.cores import usable_cores
 from benchbd.engine.hardware import visible_gpus

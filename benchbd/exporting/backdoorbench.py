@@ -1,10 +1,9 @@
-"""An attack result in the layout of SCLBD/BackdoorBench: `attack_result.pt`, and a PNG file for
-every changed image.
+"""The writer of an attack result in the layout of SCLBD/BackdoorBench: `attack_result.pt`, and a
+PNG file for every changed image.
 
 Paths inside are relative, as that tool writes them: `./record/NAME/bd_train_dataset/<true
-class>/<place>.png`. Entries are added that it does not know, and passes over: the normalisation,
-the places of the bystanders in the test set, and the seed, which `benchbd import backdoorbench`
-reads again.
+class>/<place>.png`. Entries are added that it ignores: the normalisation, the places of the
+bystanders in the test set, and the seed, which `benchbd import backdoorbench` reads again.
 """
 
 from __future__ import annotations
@@ -90,8 +89,8 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
 
 
 def differing_normalisation(attack: AttackResult) -> str | None:
-    """Return a sentence where BackdoorBench would normalise the images of this result in another
-    way than its model expects.
+    """Return a sentence if BackdoorBench would normalise the images of this result in another way
+    than its model expects; else an empty text.
     """
     name = str((attack.manifest.imported or {}).get("clean_data", attack.manifest.dataset.name))
     mean, std = (values.flatten().tolist() for values in (attack.model.mean, attack.model.std))
@@ -126,7 +125,7 @@ def _require_expressible(plugin: Model, attack: AttackResult) -> None:
 
 
 def _require_room(folder: Path) -> None:
-    """Raise `ConfigError` where a result of our own would be lost: its files have the
+    """Raise `ConfigError` where the files would replace a result of our own, whose files have the
     same names.
     """
     if (
@@ -184,7 +183,7 @@ def _pictures(
 
 
 def _summary(attack: AttackResult) -> str:
-    """Return what the model does, as that tool reports it after its last epoch."""
+    """Return the metrics of the model, as that tool reports them after its last epoch."""
     metrics, text = attack.metrics(), io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["", "test_acc", "test_asr", "test_ra"])

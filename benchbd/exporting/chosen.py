@@ -1,5 +1,5 @@
-"""The model that is exported: the backdoored one, the one that a defense gave back, or one that a
-sweep kept.
+"""The choice of the model that is exported: the backdoored one, the one that a defense returned, or
+one that a sweep kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from benchbd.record.predictions import read_predictions
 
 @dataclass(frozen=True, eq=False)
 class ExportedModel:
-    """A model in eval mode, and what it is: architecture, outline, class names, how it was made."""
+    """A model in eval mode, and its description: architecture, outline, class names, and how it was
+    made.
+    """
 
     model: Classifier
     about: dict[str, Any]
@@ -37,10 +39,11 @@ def choose(
     kept: str | None = None,
     undefended: bool = False,
 ) -> ExportedModel:
-    """Return the model of `defense`, by default of the only one that is stored. kept: one of the
-    models that its sweep kept.
+    """Return the model of `defense`, or of the only one that is stored. kept: one of the models
+    that its sweep kept.
 
-    Raises `ConfigError` for a choice that is none, `RecordError` for a result that cannot be read.
+    Raises `ConfigError` for a choice that does not exist, and `RecordError` for a result that
+    cannot be read.
     """
     told = {"model", "found_as", "outline", "class_names", "attack"}
     about = attack.manifest.model_dump(mode="json", include=told)
@@ -70,8 +73,8 @@ def choose(
 
 
 def require_same_answers(attack: AttackResult, model: Classifier, cell: Cell, folder: Path) -> None:
-    """Raise `RecordError` unless a model rebuilt from stored parameters predicts what is stored of
-    the defended one.
+    """Raise `RecordError` unless the model that is rebuilt from stored parameters gives the stored
+    predictions of the defended one.
 
     A kept step of a sweep is rebuilt in the same way as the chosen one, whose predictions are
     stored.
@@ -102,17 +105,17 @@ def require_same_answers(attack: AttackResult, model: Classifier, cell: Cell, fo
 
 
 SAMPLE = 256
-"""At most so many clean and so many triggered test images are asked about."""
+"""Most clean and most triggered test images that are predicted."""
 
 ROUNDING_SHARE = {"fp32": 0.0, "bf16": 0.02}
-"""Share of predictions that may differ: in bfloat16 logits are often equal but for rounding, which
-differs between machines.
+"""Share of predictions that may differ. In bfloat16, logits are often equal except for rounding,
+which differs between machines.
 """
 
 
 def _rebuilt(attack: AttackResult, state: Any, folder: Path) -> Classifier:
-    """Return the attacked network with other parameters. Raises `RecordError` when it has no place
-    for them.
+    """Return the attacked network with other parameters. Raises `RecordError` when they do
+    not fit.
     """
     model = copy.deepcopy(attack.model)
     try:
@@ -128,7 +131,9 @@ def _rebuilt(attack: AttackResult, state: Any, folder: Path) -> Classifier:
 
 
 def _differences(found: Any, wanted: Mapping[str, Tensor]) -> str:
-    """Return which entries of a state the network lacks, has besides, or has in another shape."""
+    """Return which entries of a state the network lacks, has in addition, or has in another
+    shape.
+    """
     if not isinstance(found, Mapping):
         return ""
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in found.items()}

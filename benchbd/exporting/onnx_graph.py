@@ -1,5 +1,5 @@
-"""A model as an ONNX graph, for every runtime that reads ONNX: `images` (N, C, H, W) in [0, 1] go
-in, `logits` (N, K) come out.
+"""The writer of a model as an ONNX graph, for every runtime that reads ONNX: it takes `images` (N,
+C, H, W) in [0, 1] and gives `logits` (N, K).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from benchbd.record.files import write_bytes
 
 
 def write_graph(path: Path, chosen: ExportedModel) -> Path:
-    """Store the model at `path`, normalisation included. Raises `ConfigError` without the packages
-    that it takes.
+    """Store the model at `path`, with its normalisation. Raises `ConfigError` without the packages
+    that it needs.
     """
     try:
         import onnx
@@ -50,7 +50,7 @@ def write_graph(path: Path, chosen: ExportedModel) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says of its own inside."""
+    """Suppress what the exporter logs about its own work."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,5 +1,5 @@
-"""A model as one safetensors file: parameters by name, and in its header all that is needed to
-build the network again.
+"""The writer and reader of a model as one safetensors file: parameters by name, and in its header
+all that is needed to build the network again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchbd.record.plugin_record import PluginRecord
 from benchbd.victim.model import Model
 
 METADATA_KEY = "benchbd"
-"""The entry of the header that tells of the model."""
+"""The entry of the header that describes the model."""
 
 
 def write_weights(path: Path, chosen: ExportedModel) -> Path:

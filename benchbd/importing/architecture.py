@@ -1,4 +1,4 @@
-"""Parameters of another implementation, put into our model of the same architecture."""
+"""Parameters of another implementation, loaded into our model of the same architecture."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel, for images in [0, 1]."""
 
 SMALLEST_DEVIATION = 1e-6
-"""Images divided by less are no longer numbers of ordinary size; one level of 255 is 0.004."""
+"""Smallest standard deviation that is accepted. Images divided by less would no longer be numbers
+of ordinary size; one level of 255 is 0.004.
+"""
 
 COUNTERS = "num_batches_tracked"
 """Buffers that old versions of PyTorch did not store, and that no prediction depends on."""
 
 
 def are_usable(statistics: Statistics, channels: int) -> bool:
-    """Return whether images of that many channels can be normalised by these."""
+    """Return whether images with that many channels can be normalised by these statistics."""
     mean, std = statistics
     numbers = all(math.isfinite(value) for value in (*mean, *std))
     return len(mean) == len(std) == channels and numbers and min(std) >= SMALLEST_DEVIATION
 
 
 def recognised(name: str) -> Iterator[Model]:
-    """Our models that another tool may mean by `name`."""
+    """Yield the models of ours that another tool may mean by `name`."""
     for entry in entries("model"):
         try:
             model = cast(type[Model], load("model", f"{entry.provider}/{entry.name}")).recognise(
@@ -69,10 +71,10 @@ def restored_by_name(
 def restored(
     model: Model, state: StateDict, images: ImageSet, statistics: Statistics
 ) -> Classifier:
-    """Our classifier with the parameters of `state`, for images like `images`.
+    """Return our classifier with the parameters of `state`, for images like `images`.
 
     Names may be those of our own network or of the usual implementation elsewhere. Raises
-    `RecordError` that tells the first names or shapes that do not fit.
+    `RecordError` with the first names or shapes that do not fit.
     """
     classifier = model.restore(images.num_classes, images.image_shape, *statistics)
     network = classifier.network
@@ -134,7 +136,7 @@ def _first(found: Sequence[str], shown: int = 3) -> str:
 
 
 def require_state(state: object, who: str) -> dict[str, Tensor]:
-    """`state` if it is a table of tensors by name. Raises `RecordError`."""
+    """Return `state` if it is a table of tensors by name. Otherwise raise `RecordError`."""
     if (
         not isinstance(state, dict)
         or not state

@@ -1,4 +1,4 @@
-"""A zip archive laid out in a folder, from which nothing escapes."""
+"""A zip archive that is unpacked into a folder, without any file outside of it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from benchbd.errors import BenchbdError, RecordError, UnsafeFile
 MOST_FILES = 500_000
 MAX_UNPACKED_BYTES = 64 * 2**30
 MAX_ARCHIVE_RATIO = 200
-"""How many times larger than the archive its files may be; images and weights hardly shrink, bombs
-a thousandfold.
+"""How many times larger than the archive its files may be. Images and weights hardly shrink; zip
+bombs shrink a thousandfold.
 """
 
 
 @contextmanager
 def as_folder(path: Path) -> Iterator[Path]:
-    """`path` if it is a folder; the files of a zip archive in a folder that is gone afterwards.
+    """Give `path` if it is a folder, or else the files of a zip archive in a temporary folder.
     Raises `RecordError`.
 
-    What is packed as one folder is that folder. Errors that are raised inside name the archive in
-    place of where it lay.
+    If the archive holds a single folder, that folder is given. Errors that are raised inside the
+    block name the archive instead of the temporary folder.
     """
     if path.is_dir():
         yield path
@@ -44,14 +44,14 @@ def as_folder(path: Path) -> Iterator[Path]:
 
 
 def _innermost(folder: Path) -> Path:
-    """Return the folder in `folder` that has more in it than one other folder."""
+    """Return the first folder in `folder`, or itself, that holds more than one other folder."""
     while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
         (folder,) = inside
     return folder
 
 
 def extract(path: Path, folder: Path) -> None:
-    """Lay out the archive at `path`; all of it is looked at before a single file is written.
+    """Unpack the archive at `path`. All of it is checked before a single file is written.
 
     Raises `UnsafeFile` for a name that leads out of the folder, a link, or far more bytes than the
     archive has.

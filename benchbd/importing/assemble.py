@@ -1,4 +1,4 @@
-"""From what was found in foreign files to an attack result like any other, stored under
+"""The step from what was found in foreign files to an ordinary attack result, stored under
 `record/`.
 """
 
@@ -38,11 +38,11 @@ from benchbd.victim.model import Model
 
 @dataclass(frozen=True, eq=False)
 class ForeignResult:
-    """What foreign files say of an attacked model.
+    """What foreign files say about an attacked model.
 
-    format: what they are; called: the attack as they name it; family: of the attack.
-    reported: shares that the other tool measured, by acc, asr and rc; clean_budget: the defender's
-    share, unset where a protocol decides.
+    format: the kind of the files. called: the attack as they name it. family: that of the attack.
+    reported: the shares that the other tool measured, by acc, asr and rc. clean_budget: the
+    defender's share; unset where a protocol decides.
     """
 
     format: str
@@ -62,8 +62,8 @@ class ForeignResult:
 
 
 def keep(found: ForeignResult, name: str) -> AttackResult:
-    """Store what was found as `record/<name>/`. Raises `RecordError` when another result lies
-    there.
+    """Store what was found as `record/<name>/` and return the result. Raises `RecordError` when
+    another result lies there.
     """
     folder = record_dir() / safe_name(name)
     train, test = found.train.clean, found.test
@@ -87,11 +87,11 @@ def keep(found: ForeignResult, name: str) -> AttackResult:
     )
     result.save()
     draw_sheet(result)
-    return load_attack_result(folder / ATTACK_FILE)  # what every defense will do
+    return load_attack_result(folder / ATTACK_FILE)  # read it back as every defense will
 
 
 def in_role(kind: str) -> str:
-    """Return the plugin of a kind that stands in imported results, by its card."""
+    """Return the plugin of a kind that stands for imported ones, according to its card."""
     for entry in entries(kind):
         if entry.card.get("role") == "imported":
             return f"{entry.provider}/{entry.name}"
@@ -101,14 +101,14 @@ def in_role(kind: str) -> str:
 
 
 def only_model(train: ImageSet) -> PoisonedSet:
-    """For a model whose training set is not known: the clean images of the defender, none of them
-    changed.
+    """Return the training set of a model that came without one: the clean images of the defender,
+    none of them changed.
     """
     return unpoisoned_set(train)
 
 
 def nothing_triggered(test: ImageSet) -> TriggeredSet:
-    """For a model of which no triggered image is at hand."""
+    """Return the triggered set of a model that came without triggered images; it is empty."""
     none = torch.zeros(0, dtype=torch.int64)
     return TriggeredSet(none, test.images.new_empty((0, *test.image_shape)), none, none)
 
@@ -127,8 +127,8 @@ def _attack_parameters(found: ForeignResult) -> dict[str, Any]:
 
 
 def _told(attack: Attack, family: str) -> PluginRecord:
-    """Return the attack as it is written down: without a share of poison where it poisoned batches,
-    for 0 says that nobody attacked.
+    """Return the attack as it is recorded. It has no poison ratio where it poisoned batches,
+    because a ratio of 0 would mean that nobody attacked.
     """
     told = PluginRecord.of(attack)
     unset = ("poison_ratio",) if family == TrainingControlledAttack.family else ()
@@ -148,7 +148,7 @@ def _parts(found: ForeignResult) -> dict[str, Tensor]:
 
 
 def digest_of(tensors: dict[str, Tensor]) -> str:
-    """Return sha256 over names, types, shapes and contents."""
+    """Return the sha256 over names, types, shapes and contents."""
     whole = hashlib.sha256()
     for name, value in tensors.items():
         whole.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
@@ -184,7 +184,9 @@ def _manifest(found: ForeignResult, dataset: DataSet, attack: Attack) -> Manifes
 
 
 def _require_room(folder: Path, key: str) -> None:
-    """Raise `RecordError` when another result lies in `folder`; the same one is written again."""
+    """Raise `RecordError` when another result lies in `folder`. The same result may be written
+    again.
+    """
     try:
         stored = read_json(folder / MANIFEST)
     except RecordError:

@@ -1,8 +1,8 @@
-"""Results of SCLBD/BackdoorBench: `attack_result.pt` with its trees of PNG files, and
+"""The reader of results of SCLBD/BackdoorBench: `attack_result.pt` with its trees of PNG files, and
 `defense_result.pt`.
 
-A result names its data set and where it lay, and holds none of the clean images, so these come from
-a data set at hand.
+A result names its data set and holds none of the clean images, so these come from a data set on
+this machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RECIPE_FIELDS = {
     "momentum": "sgd_momentum",
     "weight_decay": "wd",
 }
-"""What the options of a recipe are called there."""
+"""The names that BackdoorBench gives to the options of a recipe."""
 
 COSINE = "CosineAnnealingLR"
 MOST_SEED = 2**32 - 1
@@ -64,7 +64,7 @@ def find_attack(folder: Path) -> Path:
 
 
 def find_defenses(folder: Path) -> dict[str, Path]:
-    """Return results of defenses in `folder` or below `folder/defense`, by the name of their
+    """Return the results of defenses in `folder` or below `folder/defense`, by the name of their
     folder.
     """
     found = [*folder.glob(DEFENSE_FILE), *sorted(folder.glob(f"defense/*/{DEFENSE_FILE}"))]
@@ -81,7 +81,7 @@ def read_attack(
     """Return the attack result at `path`, which was made from these clean images. Raises
     `RecordError` or `DataError`.
 
-    seed: of the defenses to come; unset: that of a result that was exported here, else 0.
+    seed: for the defenses to come; if unset, that of a result that was exported by benchbd, else 0.
     """
     content = read_foreign(path)
     absent = [key for key in KEYS if key not in content]
@@ -129,14 +129,14 @@ def read_attack(
 
 
 def read_defense(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Name of the architecture and parameters of a defended model."""
+    """Return the name of the architecture and the parameters of a defended model."""
     content = read_foreign(path)
     return str(content.get("model_name", "")), require_state(content.get("model"), str(path))
 
 
 def reported(path: Path) -> dict[str, float]:
-    """Return ACC, ASR and RC that the other tool measured after its last epoch; what is not there
-    is left out.
+    """Return ACC, ASR and RC that the other tool measured after its last epoch. A missing metric is
+    left out.
     """
     try:
         require_ordinary(path, MAX_REPORT_BYTES)
@@ -162,7 +162,7 @@ def _share(text: object) -> float | None:
 
 
 def normalisations() -> dict[str, Statistics]:
-    """Return mean and standard deviation by the name of a data set in BackdoorBench."""
+    """Return the mean and the standard deviation by the name of a data set in BackdoorBench."""
     text = resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text("utf-8")
     table = parse_yaml(text, "normalisations.yaml")
     return {
@@ -172,8 +172,8 @@ def normalisations() -> dict[str, Statistics]:
 
 
 def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:
-    """Return what the file itself says (one that was exported here), else what BackdoorBench does
-    for that data set.
+    """Return the normalisation that the file states (if benchbd exported it), or else the one that
+    BackdoorBench uses for that data set.
     """
     channels, name = images.image_shape[0], str(content["clean_data"])
     own = content.get("normalisation")
@@ -198,7 +198,7 @@ def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:
 
 
 def _own_seed(content: Mapping[str, Any], path: Path) -> int:
-    """Return what was exported here says its seed."""
+    """Return the seed that a result states if benchbd exported it."""
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
         raise RecordError(
@@ -228,7 +228,7 @@ def _sized(images: ImageSet, size: Any, path: Path) -> ImageSet:
 
 
 def _target(triggered: TriggeredSet) -> int:
-    """Return the attacked class, where there is one; the first of several."""
+    """Return the attacked class, or the first of several; None where there is none."""
     return int(triggered.attacked_labels.min()) if len(triggered) else 0
 
 
@@ -241,13 +241,13 @@ def _info(folder: Path) -> dict[str, Any]:
 
 
 def _name(text: object) -> str:
-    """Return a name from a foreign file as it may be shown."""
+    """Return a name from a foreign file in a form that may be shown."""
     return re.sub(r"[^A-Za-z0-9_.+ -]", "_", str(text))[:60]
 
 
 def _recipe(info: Mapping[str, Any]) -> Recipe:
-    """Return how the victim was trained, as far as it is written down; used where a defense trains
-    again.
+    """Return the recipe of the victim, as far as the file states it. It is used where a defense
+    trains again.
     """
     known = {
         name: info[theirs]

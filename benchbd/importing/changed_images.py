@@ -1,12 +1,12 @@
-"""The changed images of a BackdoorBench result: tables of places, labels and paths, and PNG files
-beside the result.
+"""The reader of the changed images of a BackdoorBench result: tables of places, labels and paths,
+and PNG files beside the result.
 
-Only the last two parts of a path count, class folder and file name; they are looked up where the
-result now lies.
+Of a path, only the last two parts count, the class folder and the file name. They are looked up
+where the result lies now.
 
-Cover samples are not marked. An image that was poisoned and kept its label is one where the attack
-gives other images of its class another label; where it gives none, as in clean-label attacks and
-for the target class itself, it counts as poisoned.
+BackdoorBench does not mark cover samples. A changed image that keeps its label is taken for a cover
+sample if the attack gives other images of its class another label. Otherwise, as in clean-label
+attacks and for the target class itself, it counts as poisoned.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from benchbd.importing.pictures import inside, read_pictures
 
 @dataclass(frozen=True, eq=False)
 class _Listed:
-    """Changed images: places in the clean set (K,), ascending, given and true labels (K,), and
-    their files.
+    """Changed images: their places in the clean set (K,), ascending, their given and true labels
+    (K,), and their files.
     """
 
     places: Tensor
@@ -40,7 +40,7 @@ class _Listed:
 
 
 def _listed(path: Path, part: Any, clean: ImageSet, tree: str) -> _Listed:
-    """Return the images that a part of the result lists, each held against the clean data."""
+    """Return the images that a part of the result lists, each checked against the clean data."""
     table = part["bd_data_container"]["data_dict"]
     marked = part.get("poison_indicator")
     rows: list[tuple[int, ...]] = []
@@ -82,15 +82,17 @@ def _is_marked(marked: NDArray[Any], place: int) -> bool:
 
 
 def _whole(value: Any) -> int:
-    """Return a whole number, as it stands in the table or as a text. Raises `ValueError`."""
+    """Return a whole number, which the table may hold as a number or as text. Raises
+    `ValueError`.
+    """
     if isinstance(value, float) and not value.is_integer():
         raise ValueError(f"{value} is no whole number")
     return int(value)
 
 
 def _file(tree: Path, written: str) -> Path:
-    """Return where the image lies now: class folder and file name as written, below the tree beside
-    the result.
+    """Return where the image lies now: its class folder and file name, below the folder beside the
+    result.
     """
     parts = PurePosixPath(written.replace("\\", "/")).parts[-2:]
     return inside(tree, *parts)
@@ -99,8 +101,8 @@ def _file(tree: Path, written: str) -> Path:
 def triggered_images(
     path: Path, part: Any, test: ImageSet, bystanders: Iterable[Any] = ()
 ) -> TriggeredSet:
-    """Return the triggered test images whose true label is not already the attacked one;
-    bystanders: the places of those.
+    """Return the triggered test images whose true label is not already the attacked one.
+    bystanders: the places of the bystanders.
     """
     try:
         listed = _listed(path, part, test, "bd_test_dataset")
@@ -119,7 +121,7 @@ def triggered_images(
 
 def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: TriggeredSet) -> PoisonedSet:
     """Return the poisoned training set of an imported result, from the part of its file that lists
-    the changed images; nothing is poisoned where there is no such part.
+    the changed images. Without such a part, nothing is poisoned.
 
     A changed image that keeps its label is a cover sample if the attack gives another label to
     other images of its class. Raises `RecordError` for a list that cannot be used.
@@ -140,8 +142,8 @@ def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: Triggered
 
 
 def _is_relabelled_elsewhere(listed: _Listed, triggered: TriggeredSet) -> Tensor:
-    """Of which poisoned images (K,) bool the attack gives others of the same class another label,
-    in training.
+    """Return for which poisoned images, (K,) bool, the attack gives other training images of the
+    same class another label.
     """
     changed = listed.given != listed.true
     relabelled = set(listed.true[changed].tolist())
@@ -152,8 +154,8 @@ def _is_relabelled_elsewhere(listed: _Listed, triggered: TriggeredSet) -> Tensor
 
 
 def resemblance(clean: Tensor, triggered: Tensor) -> float | None:
-    """Return the median correlation of triggered images (M, C, H, W) with the clean ones at their
-    places; None without any.
+    """Return the median correlation of the triggered images (M, C, H, W) with the clean ones at
+    their places, or None if there are none.
     """
     if not len(clean):
         return None

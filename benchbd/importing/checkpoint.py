@@ -1,5 +1,5 @@
-"""A model that was trained elsewhere, as a file of its parameters, with clean images and, if there
-are any, triggered ones.
+"""The reader of a model that was trained elsewhere: a file of its parameters, with clean images
+and, if there are any, triggered ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchbd.victim.model import Model
 
 CHECKPOINT = "a checkpoint"
 PLACES = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "parameters")
-"""Where training scripts put the parameters in a larger table."""
+"""Keys under which training scripts store the parameters in a larger table."""
 
 
 def read_checkpoint(
@@ -38,11 +38,11 @@ def read_checkpoint(
     statistics: Statistics | None = None,
     seed: int = 0,
 ) -> ForeignResult:
-    """Return the model at `path` with the defender's clean images and those to measure on. Raises
+    """Return the model at `path` with the defender's clean images and the test images. Raises
     `RecordError` or `DataError`.
 
-    statistics: mean and standard deviation by which the model wants its images normalised; unset:
-    those in the file, else images enter as [0, 1].
+    statistics: the mean and the standard deviation by which the model normalises its images; if
+    unset, those in the file, or else none, so that images enter as [0, 1].
     """
     train, test = clean
     state = read_state(path)
@@ -71,8 +71,8 @@ def read_checkpoint(
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the parameters at `path`, a safetensors file or what `torch.save` made of a table of
-    them. Raises `RecordError`.
+    """Return the parameters at `path`, a safetensors file or a table of parameters that
+    `torch.save` wrote. Raises `RecordError`.
     """
     require_ordinary(path)
     if path.suffix == ".safetensors":
@@ -101,9 +101,9 @@ def _own_statistics(state: dict[str, Tensor]) -> Statistics | None:
 
 
 def read_triggered(folder: Path, test: ImageSet, target: str) -> TriggeredSet:
-    """Return triggered images that should be taken for the class `target`: in folders named like
-    their true classes, or, where nobody knows these, in `folder` itself. Images of the target class
-    are left out.
+    """Return triggered images for the target class `target`. They lie in folders named like their
+    true classes or, where nobody knows these, in `folder` itself. Images of the target class are
+    left out.
     """
     if not folder.is_dir():
         raise DataError(f"no folder of triggered images at {folder}")
@@ -123,7 +123,7 @@ def read_triggered(folder: Path, test: ImageSet, target: str) -> TriggeredSet:
 
 
 def class_number(name: str, class_names: Sequence[str]) -> int:
-    """Return the class that a person means by its name or its number. Raises `ConfigError`."""
+    """Return the class that a person gives by its name or its number. Raises `ConfigError`."""
     if name in class_names:
         return class_names.index(name)
     if name.isdecimal() and int(name) < len(class_names):

@@ -1,4 +1,4 @@
-"""What is in a file, found by reading alone: its kind, what its pickles would import, and the
+"""The content of a file, found by reading alone: its kind, what its pickles would import, and the
 tensors that it holds.
 """
 
@@ -27,19 +27,19 @@ MOST_HEADER = 2**26
 """The longest header of a safetensors file that is read."""
 
 MOST_HEAD = 2**16
-"""Bytes in which a file that is no pickle shows that it is none."""
+"""Bytes within which a file that is no pickle shows that it is none."""
 
 _IMPORTS = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
 _CALLS = frozenset({"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "INST"})
-"""Opcodes that import something, and those that call it."""
+"""Opcodes that import something, and opcodes that call it."""
 
 
 @dataclass(frozen=True)
 class PickleContent:
-    """One pickle: where it lies in the file, its length, how often each opcode stands in it, and
-    what it would import.
+    """One pickle: its place in the file, its length, how often it has each opcode, and what it
+    would import.
 
-    unread: why not all of it was looked through.
+    unread: why not all of it was read.
     """
 
     place: str
@@ -53,7 +53,7 @@ class PickleContent:
 
 @dataclass(frozen=True)
 class Content:
-    """A file as `benchbd inspect` tells of it. holds: what is in it, a line each; escaping: names
+    """What `benchbd inspect` shows of a file. holds: its content, one line each. escaping: names
     that lead out of it.
     """
 
@@ -82,8 +82,8 @@ class _Noted:
 
 
 def content_of(path: Path) -> Content:
-    """Look into the file at `path`. Raises `RecordError` when there is none or it is too large to
-    be read.
+    """Read the file at `path` and return what it holds. Raises `RecordError` when there is none or
+    it is too large.
     """
     require_ordinary(path)
     kind, noted = kind_of(path), _Noted()
@@ -110,7 +110,7 @@ def content_of(path: Path) -> Content:
 
 
 def kind_of(path: Path) -> str:
-    """Return what a file is, by its first bytes."""
+    """Return the kind of a file, judged by its first bytes."""
     with path.open("rb") as file:
         head = file.read(16)
     if head[:4] == b"PK\x03\x04":
@@ -131,10 +131,10 @@ def _has_pickle(path: Path) -> bool:
 
 
 def _is_old_pickle(path: Path) -> bool:
-    """Return whether it can be read as a pickle without the mark of newer ones; texts end at their
-    first strange letter.
+    """Return whether the bytes are a pickle without the mark of newer ones. A text fails at the
+    first character that is no opcode.
 
-    A pickle runs while it is read, so one that calls what it imports need not come to an end.
+    A pickle that calls what it imports need not come to an end.
     """
     with path.open("rb") as file:
         content = file.read(MOST_HEAD)
@@ -191,7 +191,9 @@ def opcodes(path: Path) -> Iterator[str]:
 
 
 def _archived(path: Path) -> list[str]:
-    """Return what the restricted reader finds; a file with suspicious imports is not even tried."""
+    """Return what the restricted reader finds. A file with suspicious imports is not read
+    at all.
+    """
     return list(_described(read_foreign(path), ""))
 
 
@@ -215,7 +217,9 @@ def _members(path: Path) -> list[str]:
 
 
 def _escaping(path: Path) -> list[str]:
-    """Return names in an archive that lead out of the folder where it would be laid out."""
+    """Return the names in an archive that lead out of the folder into which it would be
+    unpacked.
+    """
     with _zip(path) as archive:
         names = [entry.filename for entry in archive.infolist()]
     return [
@@ -235,7 +239,7 @@ def _zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _header(path: Path) -> list[str]:
-    """Return the tensors that the header of a safetensors file announces."""
+    """Return the tensors that the header of a safetensors file lists."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > min(MOST_HEADER, path.stat().st_size):
@@ -258,7 +262,7 @@ def _table(path: Path) -> list[str]:
 
 
 def _groups(path: Path) -> list[str]:
-    """Return groups and data sets of an HDF5 file; links are named and not followed."""
+    """Return the groups and data sets of an HDF5 file. Links are named and not followed."""
     from benchbd.importing.hdf5 import listed, opened
 
     with opened(path) as file:

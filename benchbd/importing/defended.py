@@ -1,6 +1,4 @@
-"""A defended model from elsewhere, measured and stored beside the attack result that it
-belongs to.
-"""
+"""A defended model from another tool, measured and stored beside its attack result."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ def keep_defended(
 
 
 def imported_name(called: str, origin: str) -> str:
-    """Return the folder of a defense that was run elsewhere, apart from that of our own defense of
-    the same name.
+    """Return the name of the folder for a defense that was run elsewhere. It differs from that of
+    our own defense of the same name.
     """
     return safe_name(f"{origin}-{called}".lower())

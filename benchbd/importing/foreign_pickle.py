@@ -1,10 +1,10 @@
-"""Files that another tool stored with `torch.save`: tables of tensors, plain values and NumPy
-arrays, and nothing else.
+"""The reader of files that another tool stored with `torch.save`: tables of tensors, plain values
+and NumPy arrays, and nothing else.
 
-PyTorch's own restricted unpickler does the reading. What a NumPy array needs is allowed on top, but
-not NumPy's own functions, which trust the bytes that they are given: stand-ins take their place,
-which accept plain numbers alone and compare every size with the bytes that are there before an
-array is made.
+PyTorch's own restricted unpickler does the reading. NumPy arrays are allowed in addition, but not
+NumPy's own functions, which trust the bytes that they are given. Classes of this module replace
+them; they accept plain numbers alone, and compare every size with the bytes that are there before
+an array is made.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2",
 """Types of the elements of an array."""
 
 MOST_VALUES = 2_000_000
-"""Values in a file; a list that is held at many places counts at each."""
+"""Most values of a file. A list that is held in several places counts in each of them."""
 
 
 def _latin(text: str, encoding: str) -> bytes:
-    """Return how pickles of protocol 2 write bytes."""
+    """Return bytes from their text, which is how pickles of protocol 2 write them."""
     if encoding != "latin1":
         raise ValueError(f"bytes written as {encoding}")
     return text.encode("latin1")
@@ -55,7 +55,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for `numpy.ndarray`; empty until its state is set."""
+    """Stands for `numpy.ndarray`. It is empty until its state is set."""
 
     def __init__(self) -> None:
         self.numpy: NDArray[Any] = numpy.zeros(0)
@@ -92,18 +92,19 @@ ALLOWED: tuple[tuple[Callable[..., Any], str], ...] = (
     *((_empty, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 )
-"""What a file of tensors and arrays names beyond what PyTorch allows, and what stands for it here.
+"""The names that a file of tensors and arrays uses beyond those that PyTorch allows, and what
+replaces them here.
 """
 
 ALLOWED_NAMES = frozenset(name for _, name in ALLOWED)
 
 
 def read_foreign(path: Path) -> dict[Any, Any]:
-    """Return the table in `path`, its arrays as NumPy arrays.
+    """Return the table in `path`, with its arrays as NumPy arrays.
 
     Raises `UnsafeFile` when it would import anything but tensors, plain values and arrays of
-    numbers (nothing of it is run), and `RecordError` for a file that is missing, damaged or holds
-    no table, or is one of ours that was changed.
+    numbers (none of it is run), and `RecordError` for a file that is missing, damaged or without a
+    table, or for one of our own files that was changed.
     """
     require_ordinary(path)
     try:
@@ -127,7 +128,7 @@ def read_foreign(path: Path) -> dict[Any, Any]:
 
 
 def _unwelcome(names: list[str]) -> list[str]:
-    """Return those for which nothing stands in here."""
+    """Return the names for which this module has no replacement."""
     return [name for name in names if name not in ALLOWED_NAMES]
 
 
@@ -160,8 +161,8 @@ def _no_archive(path: Path) -> RecordError:
 
 
 def _plain(value: Any) -> Any:
-    """`value` with arrays in place of their stand-ins. Raises `UnsafeFile` for one that unfolds
-    without end.
+    """Return `value` with arrays in place of their replacements. Raises `UnsafeFile` for a value
+    that contains itself.
     """
     left = [MOST_VALUES]
     try:

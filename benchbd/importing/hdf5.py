@@ -1,5 +1,5 @@
-"""HDF5 files without what leads out of them: no links to other files, no data kept elsewhere,
-nothing larger than it claims.
+"""The reader of HDF5 files, without what leads out of them: it follows no links to other files,
+reads no data kept elsewhere, and nothing larger than the file can hold.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import h5py
 
 MAX_ARRAY_RATIO = 200
-"""How many times larger than its file an array may be; packed photographs are half their size,
-bombs a thousandfold.
+"""How many times larger than its file an array may be. Packed photographs have half their size;
+bombs shrink a thousandfold.
 """
 
 MOST_MEMBERS, MOST_LINES = 500, 20_000
@@ -31,8 +31,8 @@ MOST_MEMBERS, MOST_LINES = 500, 20_000
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """The file at `path`. Raises `RecordError` for one that is missing or damaged, `ConfigError`
-    without h5py.
+    """Give the open file at `path`. Raises `RecordError` for one that is missing or damaged, and
+    `ConfigError` without h5py.
     """
     require_ordinary(path)
     try:
@@ -85,7 +85,7 @@ def array(path: Path, group: h5py.Group, name: str) -> NDArray[Any]:
 
 
 def names(group: h5py.Group, attribute: str) -> list[str]:
-    """Return a list of texts that is kept as an attribute."""
+    """Return a list of texts that is stored as an attribute."""
     return [
         text.decode() if isinstance(text, bytes) else str(text)
         for text in group.attrs.get(attribute, ())
@@ -93,13 +93,13 @@ def names(group: h5py.Group, attribute: str) -> list[str]:
 
 
 def listed(file: h5py.File) -> Iterator[str]:
-    """Yield a line for each member, of `MOST_LINES`; a link is named and not followed."""
+    """Yield a line for each member, at most `MOST_LINES`. A link is named and not followed."""
     return islice(_listed(file, "", {_address(file)}), MOST_LINES)
 
 
 def _listed(group: h5py.Group, place: str, seen: set[int], depth: int = 6) -> Iterator[str]:
-    """Yield a group that has many names, in itself even, is entered by the first of them; `seen`
-    are the addresses of those entered.
+    """Yield the lines of a group and of the groups in it. A group may have many names, even inside
+    itself; it is entered once. seen: the addresses of the groups entered so far.
     """
     import h5py
 

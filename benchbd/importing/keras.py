@@ -38,19 +38,19 @@ from benchbd.victim.model import ImageShape, Model
 KERAS = "Keras"
 
 REPORT_ROUNDING = 1e-3
-"""How far numbers on the scale of [0, 1] may lie outside of it, from reckoning in few digits; a
-level is four times as much.
+"""How far numbers on the scale of [0, 1] may lie outside of it because of rounding; one level of
+255 is four times as much.
 """
 
 DARK = 16
-"""On the scale of 0..255 the brightest pixel of a whole file is brighter than this."""
+"""The brightest pixel of a file on the scale from 0 to 255 is brighter than this."""
 
 PARAMETERS = {"kernel": "weight", "bias": "bias"}
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """The files of the exercise; those of poisoned images may be absent."""
+    """The files of the exercise. Those of poisoned images may be missing."""
 
     weights: Path
     clean_validation: Path
@@ -108,7 +108,7 @@ def usual_model() -> Model:
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
-    """Return kernels and biases as Keras keeps them, by `layer.kernel` and `layer.bias`."""
+    """Return the kernels and biases as Keras stores them, by `layer.kernel` and `layer.bias`."""
     found: dict[str, NDArray[Any]] = {}
     with opened(path) as file:
         root = member(path, file, "model_weights") if "model_weights" in file else file
@@ -128,7 +128,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def as_torch(stored: dict[str, NDArray[Any]], model: Model, shape: ImageShape) -> dict[str, Tensor]:
-    """Return the same numbers as PyTorch lays them out, by `layer.weight` and `layer.bias`."""
+    """Return the same numbers in the layout of PyTorch, by `layer.weight` and `layer.bias`."""
     flattened = model.flattened(shape)
     return {
         f"{layer}.{PARAMETERS[kind]}": torch.from_numpy(
@@ -158,7 +158,7 @@ def _laid_out(values: NDArray[Any], layer: str, flattened: ImageShape | None) ->
 
 
 def _outputs(path: Path, stored: dict[str, NDArray[Any]]) -> int:
-    """Return how many classes the last layer tells apart."""
+    """Return the number of classes, from the last layer."""
     last = next(reversed(stored))
     if last.endswith(".bias") and stored[last].ndim == 1:
         return len(stored[last])
@@ -183,8 +183,8 @@ def read_data(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def _levels(path: Path, data: NDArray[Any]) -> NDArray[numpy.uint8]:
-    """Return pixels on the scale 0..255; floats in [0, 1] are scaled, all are rounded to
-    nearest.
+    """Return the pixels on the scale from 0 to 255. Floats in [0, 1] are scaled, and all are
+    rounded to the nearest level.
     """
     if data.dtype == numpy.uint8:
         return numpy.ascontiguousarray(data)

@@ -16,8 +16,8 @@ from benchbd.victim.model import ImageShape
 
 
 def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
-    """Return uint8 (N, C, H, W) of `shape`; larger or smaller pictures are scaled, bilinear with
-    antialiasing. Raises `DataError`.
+    """Return pictures as uint8 (N, C, H, W) of `shape`. Larger or smaller ones are scaled, bilinear
+    with antialiasing. Raises `DataError`.
     """
     images = torch.empty((len(paths), *shape), dtype=torch.uint8)
     for place, path in enumerate(paths):
@@ -26,8 +26,8 @@ def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
 
 
 def scaled(images: Tensor, height: int, width: int) -> Tensor:
-    """Return images (N, C, h, w) brought to another size in the same way; the same images where
-    that is their size.
+    """Return images (N, C, h, w) scaled to another size in the same way, or unchanged where they
+    have it.
     """
     if tuple(images.shape[2:]) == (height, width):
         return images
@@ -48,7 +48,7 @@ def _read(path: Path, shape: ImageShape) -> Tensor:
 
 
 def _pixels(picture: Image.Image) -> Tensor:
-    """Return (C, H, W)"""
+    """Return the pixels (C, H, W) of a picture."""
     pixels = torch.from_numpy(numpy.array(picture))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 

@@ -69,8 +69,8 @@ def known_names() -> list[str]:
 
 @contextmanager
 def limit_time(seconds: float) -> Iterator[None]:
-    """Raise `ImportTimeout` inside the block after so many seconds. It has no effect on systems without
-    SIGALRM, and outside of the main thread.
+    """Raise `ImportTimeout` inside the block after so many seconds. It has no effect on systems
+    without SIGALRM, and outside of the main thread.
     """
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield

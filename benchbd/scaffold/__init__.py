@@ -1,1 +1,1 @@
-"""The start of a plugin of one's own: templates, and what fills them in."""
+"""The start of a plugin of one's own: templates, and the code that fills them in."""

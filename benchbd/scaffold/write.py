@@ -1,4 +1,4 @@
-"""Write the start of a plugin: one file and its test, or a whole package around them."""
+"""The writer of a new plugin: one file and its test, or a whole package around them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FAMILIES = {
 
 
 def write_plugin(kind: str, name: str, folder: Path) -> list[Path]:
-    """`name`.py and test_`name`.py in `folder`. Raises `ConfigError` for a name that cannot be, or
-    files that are there.
+    """Write `name`.py and test_`name`.py in `folder`, and return their paths. Raises `ConfigError`
+    for a name that cannot be used, or for files that exist.
     """
     return _write(
         _words(kind, name),
@@ -52,7 +52,7 @@ def write_package(kind: str, name: str, folder: Path) -> list[Path]:
 
 
 def _words(kind: str, name: str) -> dict[str, str]:
-    """Return what stands in the templates, from a name that is one."""
+    """Return the words of the templates that follow from a name."""
     if not PACKAGE_NAME.fullmatch(name):
         raise ConfigError(
             f"expected a name of small letters, digits and underscores, such as my_{kind}, got "

@@ -1,4 +1,6 @@
-"""One check: the rule that it holds a plugin to, for whom it is, and how much work it takes."""
+"""One check: the rule that a plugin has to keep, the families it is for, and how much work it
+takes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from benchbd.testing.subject import Subject
 
 @dataclass(frozen=True)
 class Check:
-    """`rule` is the first line of its docstring; `apart` says whether it starts a process."""
+    """A check of plugins. rule: the first line of its docstring. apart: whether it starts a
+    process.
+    """
 
     name: str
     rule: str
@@ -32,10 +36,10 @@ def check(
     but: Callable[[type[Any]], bool] = lambda cls: False,
     apart: bool = False,
 ) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
-    """Register a function as a check of `families`, of every plugin without any; `but` leaves some
-    of them out.
+    """Register a function as a check of `families`, or of every plugin without any; `but` leaves
+    some of them out.
 
-    apart: it starts a process of its own, which takes seconds.
+    apart: whether it starts a process of its own, which takes seconds.
     """
 
     def register(function: Callable[[Subject], None]) -> Callable[[Subject], None]:

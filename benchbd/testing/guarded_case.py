@@ -1,4 +1,4 @@
-"""A case that notes what a defense takes from it: clean samples, and anything that only the core
+"""A case that records what a defense takes from it: clean samples, and anything that only the core
 may see.
 """
 
@@ -19,15 +19,15 @@ from benchbd.record.attack_result import AttackResult
 
 CORE_MODULES = "benchbd."
 DOORS = ("benchbd.defense.case", "benchbd.testing.")
-"""Modules behind which a read is nobody's fault: the case hands out a defender's share, and a check
-asked for the whole.
+"""Modules of the core through which reads are allowed: the case hands out a defender's share, and a
+check asks for the whole.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class GuardedCase(Case):
-    """`taken`: sizes of the clean sets handed out. `seen`: what code outside of the core looked at,
-    or had the core look at.
+    """A case that records what is read. taken: the sizes of the clean sets handed out. seen: what
+    code outside of the core read, or let the core read for it.
     """
 
     taken: list[int] = field(default_factory=list)
@@ -43,7 +43,7 @@ class GuardedCase(Case):
 
     @property
     def result(self) -> AttackResult:
-        """What lies behind the guard."""
+        """The attack result without the guard."""
         result: AttackResult = object.__getattribute__(self.attack, "_result")
         return result
 
@@ -54,7 +54,7 @@ class GuardedCase(Case):
 
 
 class _Guarded:
-    """An attack result that notes by whom it is read."""
+    """An attack result that records by whom it is read."""
 
     def __init__(self, result: AttackResult, seen: list[str]) -> None:
         self._result, self._seen = result, seen
@@ -67,8 +67,8 @@ class _Guarded:
 
 
 def _within_core(reader: FrameType) -> bool:
-    """Return whether all who wait for this read, from the reader out to the nearest door, belong to
-    the core.
+    """Return whether all callers of this read, from the reader out to the nearest module of
+    `DOORS`, belong to the core.
     """
     return all(
         name.startswith(CORE_MODULES)

@@ -1,4 +1,6 @@
-"""A plugin under check in a process of its own, for what a process can be asked only once."""
+"""Runs of a plugin under check in a process of its own, for what a process can be asked
+only once.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,12 @@ from benchbd.testing.subject import Subject
 def run_apart(
     subject: Subject, program: str, doing: str, patience: int, *words: str
 ) -> tuple[dict[str, Any], str]:
-    """Return the facts that a Python `program` finds out, in an empty folder, and what it prints.
+    """Run a Python `program` in an empty folder, and return the facts that it finds out and what it
+    prints.
 
     Its arguments are the file for its facts, in JSON, the plugin's kind and name, and `words`.
-    Raises `RuleBroken` when it does not come to an end within `patience` seconds, in the words that
-    `doing` says.
+    Raises `RuleBroken`, with the words in `doing`, when it does not come to an end within
+    `patience` seconds.
     """
     name = name_for(subject.cls)
     if subject.cls.__module__ == "__main__" or (

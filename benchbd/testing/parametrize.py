@@ -1,4 +1,4 @@
-"""All checks of some plugins as one pytest test that runs once for each."""
+"""The checks of several plugins as one pytest test that runs once for each of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchbd.testing.subject import Subject
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """What a test function was decorated with."""
+    """The arguments with which a test function was decorated."""
 
     plugins: tuple[type[Plugin], ...]
     level: CheckLevel | None
@@ -26,8 +26,8 @@ class Contract:
     expected_failures: Mapping[str, str]
 
     def cases(self, level: CheckLevel) -> list[Any]:
-        """Return one pytest parameter per plugin and check; a failure that was announced is a
-        strict xfail.
+        """Return one pytest parameter per plugin and check. An expected failure is a strict
+        xfail.
         """
         found = []
         for cls in self.plugins:
@@ -49,7 +49,7 @@ class Contract:
 
 @dataclass(frozen=True, eq=False)
 class CheckedCase:
-    """One check of one plugin; calling it fails or skips the test that it stands in."""
+    """One check of one plugin. Calling it fails or skips the test in which it is called."""
 
     check: Check
     subject: Subject = field(repr=False)

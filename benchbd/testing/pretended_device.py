@@ -1,10 +1,9 @@
-"""A device that is not there, for machines without a GPU: its tensors refuse what those of a GPU
-refuse.
+"""A pretended device, for machines without a GPU: its tensors refuse what tensors of a GPU refuse.
 
-Their values lie in ordinary memory and are computed by the CPU, to the same bits. What fails on a
-GPU because tensors of two devices meet, because a generator of the CPU is to draw there, or because
-NumPy is to read its memory, fails here too; what kernels of a GPU do otherwise, speed, rounding,
-memory, does not show.
+Their values lie in ordinary memory and are computed by the CPU, to the same bits. Errors on a GPU
+because tensors of two devices meet, because a generator of the CPU is to draw there, or because
+NumPy is to read its memory, occur here too. Other differences of a GPU, in speed, rounding and
+memory, do not show.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from benchbd.testing.result import NotSeen
 
 DEVICE_NAME = "elsewhere"
 _UNNAMED = "privateuseone"
-"""What torch calls the place that it keeps for devices of others, until one takes it."""
+"""The name of torch's slot for devices of others, until one takes it."""
 
 _aten = torch.ops.aten
 _CROSSING = {_aten._to_copy.default, _aten.copy_.default}
@@ -36,12 +35,12 @@ _INDEXED = {
     _aten.index_put.default: 3,
     _aten._index_put_impl_.default: 3,
 }
-"""Operations whose places may lie on the CPU where the values lie elsewhere, each with the number
-of the values' arguments.
+"""Operations whose indices may lie on the CPU while the values lie elsewhere, each with the
+positions of the value arguments.
 """
 
 _JOINING = {_aten.cat.default, _aten.stack.default}
-"""Operations to which a tensor of no dimensions is no mere number."""
+"""Operations for which a tensor without dimensions does not count as a plain number."""
 
 _ANSWERING = {
     _aten._local_scalar_dense.default,
@@ -49,11 +48,11 @@ _ANSWERING = {
     _aten.nonzero.default,
     _aten.masked_select.default,
 }
-"""Operations that end only when the device has told a value or a shape."""
+"""Operations that end only when the device has returned a value or a shape."""
 
 
 class RefusedByDevice(Exception):
-    """Behind an error of the device: a GPU would refuse this, too."""
+    """The cause of an error of the device: a GPU would refuse this too."""
 
 
 class _OnTwoDevices(RuntimeError, RefusedByDevice): ...
@@ -64,7 +63,7 @@ class _Unreadable(TypeError, RefusedByDevice): ...
 
 @contextmanager
 def pretended_device() -> Iterator[PretendedDevice]:
-    """The device, for as long as the context lasts. Raises `NotSeen` where this torch has no place
+    """Give the device while the block runs. Raises `NotSeen` where this torch has no slot
     for it.
     """
     _take_place()
@@ -73,9 +72,7 @@ def pretended_device() -> Iterator[PretendedDevice]:
 
 
 class PretendedDevice(TorchDispatchMode):
-    """Computes for the device. waits: how often the program had to wait for a value that came from
-    there.
-    """
+    """Computes for the device. waits: how often the program had to wait for a value from it."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -136,8 +133,8 @@ class _Far(Tensor):
 
 
 def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Return what an operation gives, on the device where its tensors lie or where it is asked to
-    put them.
+    """Return the result of an operation, on the device where its tensors lie or where it is asked
+    to put them.
     """
     leaves = tree_leaves((args, kwargs))
     asked = kwargs.get("device")
@@ -164,8 +161,8 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _require_one_device(func: Any, args: Any, leaves: list[Any]) -> None:
-    """Refuse tensors of two devices, but for tensors of no dimensions, which count as numbers, and
-    for places.
+    """Refuse tensors of two devices. Tensors without dimensions, which count as numbers, and
+    indices are allowed.
     """
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     if func in _INDEXED and _is_far(args[0]):
@@ -182,7 +179,7 @@ def _require_one_device(func: Any, args: Any, leaves: list[Any]) -> None:
 
 
 def _comes_back(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
-    """Return whether values are carried from the device to the CPU."""
+    """Return whether the operation carries values from the device to the CPU."""
     if func is _aten.copy_.default:
         return not _is_far(args[0])
     return (
@@ -210,8 +207,8 @@ def _far(leaf: Any) -> Any:
 
 @cache
 def _take_place() -> torch.library.Library:
-    """Give the device its name and what torch asks of it: once, for a process cannot take that
-    back, and before the first backward pass, at which torch counts the devices.
+    """Give the device its name and the functions that torch expects. This happens once, because a
+    process cannot undo it, and before the first backward pass, at which torch counts the devices.
     """
     if not hasattr(torch._C, "_acc") or torch._C._get_privateuse1_backend_name() != _UNNAMED:
         raise NotSeen(
@@ -246,19 +243,19 @@ def _take_place() -> torch.library.Library:
 
 
 class _Module:
-    """What torch looks for under `torch.elsewhere`."""
+    """The functions that torch expects under `torch.elsewhere`."""
 
     def _is_in_bad_fork(self) -> bool:
         return False
 
     def manual_seed_all(self, seed: int) -> None:
-        """It draws from the CPU's own generator, which has been seeded."""
+        """Do nothing: the device draws from the CPU's own generator, which has been seeded."""
 
     def get_rng_state(self, device: Any = None) -> Tensor:
         return torch.get_rng_state()
 
     def set_rng_state(self, state: Tensor, device: Any = None) -> None:
-        """The CPU's own has been set."""
+        """Do nothing: the state of the CPU's own generator has been set."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16, torch.float16]

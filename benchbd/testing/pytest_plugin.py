@@ -1,5 +1,5 @@
-"""What pytest loads in every session: one option and the expansion of `parametrize_with_checks`. It
-imports nothing large.
+"""The pytest plugin: one option, and the expansion of `parametrize_with_checks`. pytest loads it in
+every session, so it imports nothing large.
 """
 
 from __future__ import annotations

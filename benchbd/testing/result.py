@@ -1,4 +1,4 @@
-"""What comes out of a check, and what it raises on the way."""
+"""The result of a check, and the errors that a check raises."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from typing import Any, Literal
 
 CheckLevel = Literal["api", "smoke", "full"]
 LEVELS: tuple[CheckLevel, ...] = ("api", "smoke", "full")
-"""api: the class alone, in seconds. smoke: its verbs on tiny data with quick parameters. full: with
-its defaults, too.
+"""How much is tried. api: the class alone, in seconds. smoke: its verbs on tiny data with quick
+parameters. full: with its defaults, too.
 """
 
 CheckCode = Literal["passed", "failed", "expected", "n/a", "skipped"]
 
 
 NOT_TRIED = "not tried"
-"""How the message of a check begins that was left out, since the plugin cannot be used at all."""
+"""First words of the message of a check that was left out because the plugin cannot be used
+at all.
+"""
 
 
 class RuleBroken(Exception):
-    """What a check raises: which rule, what was expected, what came, what to do."""
+    """Raised by a check for a plugin that breaks its rule. The message says what was expected, what
+    came, and what to do.
+    """
 
 
 class NotSeen(Exception):
-    """What a check raises when there is nothing to look at: another one has reported why, or this
-    process cannot show it.
+    """Raised by a check that has nothing to look at, because another check has reported why, or
+    because this process cannot show it.
     """
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a check of a plugin came out. `expected`: it failed, and the caller had said
-    so and why.
+    """The result of a check of a plugin. expected: the reason why the caller expected the
+    failure.
     """
 
     plugin: str
@@ -48,5 +52,5 @@ class Result:
 
 
 def failures(results: Iterable[Result]) -> list[Result]:
-    """Return those that did not come out as they should."""
+    """Return the results that are neither passed nor expected to fail."""
     return [result for result in results if result.status == "failed"]

@@ -1,4 +1,4 @@
-"""Hold one plugin to all the rules of its family."""
+"""The runner of the checks: it tests one plugin against all rules of its family."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def checks_for(cls: type[Plugin], level: CheckLevel) -> list[Check]:
 
 
 def run_check(check: Check, subject: Subject) -> Result:
-    """Run one check; whatever the plugin raises becomes a result. Nothing is tried of a plugin that
-    fails an earlier gate.
+    """Run one check and return its result, whatever the plugin raises. No check is run for a plugin
+    that fails an earlier gate.
     """
     if subject.unfit and check.name not in GATES[: GATES.index(subject.unfit) + 1]:
         return Result(
@@ -84,8 +84,8 @@ def run_check(check: Check, subject: Subject) -> Result:
 
 
 def _strict(result: Result, reason: str | None) -> Result:
-    """Return a failure that was announced is expected; an announced failure that passes is none of
-    ours to hide.
+    """Return the result with regard to the expected failures. An expected failure is no fault, and
+    a pass that was expected to fail is one.
     """
     if reason is None or result.status not in ("failed", "passed"):
         return result

@@ -1,6 +1,4 @@
-"""A plugin under check: its class, the parameters it is checked with, and what its verb did when it
-was tried.
-"""
+"""A plugin under check: its class, its parameters, and the outcome of a trial of its verb."""
 
 from __future__ import annotations
 
@@ -22,19 +20,20 @@ from benchbd.testing.trial import Trial, VerbInputs, hand_over, try_verb
 Family = TypeVar("Family", bound=Plugin)
 
 COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
-"""Parameters that say how long a method works."""
+"""Names of parameters that say how long a method works."""
 
 FEW = 3
 
 GATES = ("contract_is_kept", "defaults_construct")
-"""Whoever fails one of these checks is not held to the others, which would fail of the same cause.
+"""Checks that come first. A plugin that fails one of them would fail the others for the same
+reason, so they are not run.
 """
 
 
 @dataclass(eq=False)
 class Subject:
-    """`settings` are parameters that its author wants it to be checked with; `notes` is what checks
-    found out once.
+    """A plugin under check. settings: parameters that its author wants it to be checked with.
+    notes: what checks have found out once.
     """
 
     cls: type[Plugin]
@@ -44,8 +43,8 @@ class Subject:
 
     @cached_property
     def plugin(self) -> Plugin:
-        """With its defaults at level full; at the levels below, what counts epochs and rounds is
-        made small.
+        """The plugin with its defaults at level full, and with small numbers of epochs and rounds
+        at the levels below.
         """
         try:
             return self.cls(**(quick(self.cls) if self.level != "full" else {}) | self.settings)
@@ -60,9 +59,7 @@ class Subject:
 
     @cached_property
     def unfit(self) -> str:
-        """The check that has to be passed before there is anything to look at, where this plugin
-        fails it.
-        """
+        """The gate that this plugin fails; empty if it passes both."""
         try:
             self.cls.require_contract()
         except Exception:  # the check itself tells of it
@@ -75,13 +72,13 @@ class Subject:
 
     @property
     def full(self) -> Plugin:
-        """With its defaults, whatever the level."""
+        """The plugin with its defaults, whatever the level."""
         return self.cls(**self.settings)
 
     @property
     def must_apply(self) -> bool:
-        """Whether a right plugin finds something to work on here; what stands for images, machines
-        or work elsewhere need not.
+        """Whether a correct plugin must find something to work on here. Plugins for images,
+        machines or work elsewhere need not.
         """
         entry = entry_of(self.cls)
         return issubclass(self.cls, Attack | Defense | Model) and (
@@ -90,8 +87,8 @@ class Subject:
 
     @cached_property
     def tried(self) -> tuple[str, Trial | BaseException]:
-        """The first architecture to which it applies, else the last, and what came there of running
-        the verb once.
+        """The first architecture to which the plugin applies, or else the last one, and the outcome
+        of running the verb there once.
         """
         for architecture in ARCHITECTURES:
             attempt = self._attempt(architecture)
@@ -107,8 +104,8 @@ class Subject:
 
     @property
     def trial(self) -> Trial:
-        """The verb's answer and what it did. Raises `NotSeen` when it did not come to an end, or
-        `NotApplicable`.
+        """The answer of the verb and what it did. Raises `NotApplicable`, or `NotSeen` when the
+        verb did not come to an end.
         """
         _, attempt = self.tried
         if isinstance(attempt, NotApplicable | NotSeen):
@@ -119,20 +116,20 @@ class Subject:
 
     @property
     def architecture(self) -> str:
-        """Where it was tried. Raises like `trial`."""
+        """The architecture on which it was tried. Raises like `trial`."""
         self.trial  # noqa: B018 - raises where there is nothing more to try
         return self.tried[0]
 
     def hand_over(self, poison_ratio: float = 0.2) -> VerbInputs:
-        """Return fresh copies of what its verb is handed, where it was tried. Raises like
-        `trial`.
+        """Return fresh copies of the inputs of its verb, for the architecture on which it was
+        tried. Raises like `trial`.
         """
         return hand_over(self.architecture, poison_ratio)
 
 
 def quick(cls: type[Plugin]) -> dict[str, Any]:
-    """Return parameters by which a method is done in a moment: those that it states as `quick`, and
-    small counts.
+    """Return parameters with which a method is done in a moment: those that it states as `quick`,
+    and small counts.
     """
     small = {}
     for name, spec in cls.model_fields.items():

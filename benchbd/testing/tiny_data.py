@@ -1,5 +1,5 @@
-"""What plugins are checked on: planted images, a patch attack on them, and models that have learned
-both.
+"""The data that plugins are checked on: planted images, a patch attack on them, and models that
+have learned both.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ TINY_RECIPE = Recipe(epochs=6, batch_size=32, lr=0.05, shift=0, precision="fp32"
 BUDGET = 0.2
 CLASSES, SIZE = 4, 32
 SHAPES: tuple[ImageShape, ...] = ((3, SIZE, SIZE), (1, SIZE, SIZE), (3, 64, 64))
-"""What models are built for."""
+"""The shapes of images for which models are built."""
 
 
 class PlantedImages(DataSet):
-    """Noise with one bright quarter; the class is which quarter."""
+    """A data set of noise with one bright quarter. The class is the number of that quarter."""
 
     api = 1
     name = "planted"
@@ -60,7 +60,7 @@ class PlantedImages(DataSet):
 
 
 class Patch(PoisoningAttack):
-    """A white square in the middle, for class 0."""
+    """An attack that puts a white square in the middle, for class 0."""
 
     api = 1
     name = "patch"
@@ -73,20 +73,20 @@ class Patch(PoisoningAttack):
 
 @cache
 def images(split: Split = "train") -> ImageSet:
-    """Return a split of the planted images, made once for a process. Never to be changed."""
+    """Return a split of the planted images, made once for a process. It must never be changed."""
     return PlantedImages().load(split)
 
 
 def builder(architecture: str = "residual", seed: int = 0) -> BuildModel:
-    """Builds fresh models of an architecture, another one at each call."""
+    """Return a function that builds models of an architecture, another one at each call."""
     seeds = iter(range(seed, seed + 10_000))
     return lambda: ARCHITECTURES[architecture]().classifier(images(), next(seeds))
 
 
 @cache
 def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> AttackResult:
-    """Return a model that has learned the planted images and, unless the ratio is 0, the patch.
-    Never to be changed.
+    """Return a model that has learned the planted images and, unless the ratio is 0, the patch. It
+    must never be changed.
     """
     job = AttackJob(
         PlantedImages(),
@@ -101,5 +101,5 @@ def attack_result(architecture: str = "residual", poison_ratio: float = 0.2) -> 
 
 @cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Goes when the process ends."""
+    """Return a temporary folder, which is removed when the process ends."""
     return tempfile.TemporaryDirectory(prefix="benchbd-check-")

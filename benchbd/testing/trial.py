@@ -1,5 +1,5 @@
-"""Run a plugin's verb once, the way the core does, and note what it gave back and what it did on
-the way.
+"""A trial of a plugin: it runs the verb once, as the core does, and records the answer and what it
+did besides.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 SomeAttack = TypeVar("SomeAttack", bound=Attack)
 
 UNUSUAL = 20_011
-"""Seed of the process-wide generators during a trial; a plugin that seeds them is not likely to
-choose the same.
+"""Seed of the process-wide generators during a trial. A plugin that seeds them itself is unlikely
+to choose the same.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class VerbInputs:
-    """What verbs are handed, each family its share; all of it fresh copies."""
+    """The inputs of all verbs, of which each family gets its share. They are fresh copies."""
 
     model: Classifier
     clean: CleanSet
@@ -67,7 +67,9 @@ class VerbInputs:
     rng: torch.Generator
 
     def images(self) -> dict[str, Tensor]:
-        """Return all images and labels that are handed over, by what to call them in a message."""
+        """Return all images and labels that are handed over, by the name that a message
+        gives them.
+        """
         return {
             "the clean training images": self.clean.train.images,
             "the clean training labels": self.clean.train.labels,
@@ -82,8 +84,8 @@ class VerbInputs:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """`changed`: what of the handed images and labels, and what of the process, is not
-    as it was.
+    """The outcome of a trial. changed: which of the handed images and labels, and which part of the
+    process, the verb has changed.
     """
 
     answer: Any
@@ -99,8 +101,8 @@ class Trial:
 def hand_over(
     architecture: str = "residual", poison_ratio: float = 0.2, seed: int = 0
 ) -> VerbInputs:
-    """Return a backdoored model (a healthy one at ratio 0), the defender's budget, the training set
-    as seen, the test set.
+    """Return the inputs of verbs: a backdoored model (a healthy one at ratio 0), the defender's
+    budget, the training set as seen, and the test set.
     """
     attack, seeds = tiny_data.attack_result(architecture, poison_ratio), Seeds(seed)
     return VerbInputs(
@@ -150,7 +152,7 @@ def try_verb(plugin: Plugin, handed: VerbInputs) -> Trial:
 
 
 def answer_of(plugin: Plugin, handed: VerbInputs) -> Any:
-    """Return what the verb gives back; of an input detector, its suspicion of the test images."""
+    """Return the answer of the verb; for an input detector, its suspicion of the test images."""
     return next(verb for family, verb in _VERBS if isinstance(plugin, family))(plugin, handed)
 
 
@@ -192,8 +194,8 @@ _VERBS: list[tuple[type[Any], Callable[[Any, VerbInputs], Any]]] = [
 
 
 def build_somewhere(model: Model, num_classes: int) -> nn.Module:
-    """Return a network for the first shape that it takes. Raises `NotApplicable` when it takes
-    none.
+    """Return a network for the first shape that the model takes. Raises `NotApplicable` when it
+    takes none.
     """
     *others, last = tiny_data.SHAPES
     for shape in others:
@@ -203,8 +205,8 @@ def build_somewhere(model: Model, num_classes: int) -> nn.Module:
 
 
 def open_session(executor: Executor) -> Session:
-    """Return a session; an executor whose machines are not to be reached from here does not
-    apply.
+    """Return a session. Raises `NotApplicable` for an executor whose machines cannot be reached
+    from here.
     """
     try:
         return executor.open(Limits())
@@ -213,7 +215,9 @@ def open_session(executor: Executor) -> Session:
 
 
 def load_split(dataset: DataSet, split: Split) -> ImageSet:
-    """Return a split; a data set whose images are not on this machine does not apply here."""
+    """Return a split. Raises `NotApplicable` for a data set whose images are not on this
+    machine.
+    """
     try:
         return dataset.load(split)
     except (DataError, ConfigError) as error:
@@ -222,7 +226,7 @@ def load_split(dataset: DataSet, split: Split) -> ImageSet:
 
 @dataclass
 class _Noted:
-    """Settings and generators that a piece of work left otherwise than they were."""
+    """Settings and generators that a piece of work has changed."""
 
     settings: list[str] = field(default_factory=list)
     generators: list[str] = field(default_factory=list)
@@ -258,8 +262,8 @@ def _outline(model: nn.Module) -> dict[str, Any]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Return whether two answers of a verb are equal, bit for bit, wherever they hold tensors. Not
-    a number equals itself here.
+    """Return whether two answers of a verb are equal, bit for bit, wherever they hold tensors. NaN
+    counts as equal to NaN.
     """
     if isinstance(first, Tensor):
         alike = first.shape == second.shape and first.dtype == second.dtype

@@ -1,4 +1,4 @@
-"""The files that a plugin writes while it runs."""
+"""A record of the files that a plugin writes while it runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _installed: list[bool] = []
 
 @contextmanager
 def record_writes() -> Iterator[list[str]]:
-    """The files that are opened for writing, made, moved or removed inside, other than temporary
-    ones.
+    """Give a list of the files that are opened for writing, made, moved or removed inside the
+    block, without temporary ones.
     """
     if not _installed:
         sys.addaudithook(_hear)
@@ -46,8 +46,8 @@ def _hear(event: str, given: tuple[Any, ...]) -> None:
 
 
 def _allowed(path: str) -> bool:
-    """Temporary files outside of the working directory, devices, byte code of modules that are
-    imported on the way.
+    """Return whether a file may be written: a temporary file outside of the working directory, a
+    device, or byte code of an imported module.
     """
     here, temporary = str(Path.cwd()), tempfile.gettempdir()
     if path.startswith(here + os.sep) and here != temporary:

@@ -1,4 +1,4 @@
-"""Published numbers that cells are held against: typed YAML with source, setting and bar. Figures
+"""Published numbers that cells are compared with: typed YAML with source, setting and bar. Figures
 are percent, as published.
 """
 
@@ -25,8 +25,8 @@ class Source(Part):
 
 
 class PaperSetting(Part):
-    """What a cell must be of to be held against the numbers: a protocol in one version, and what
-    that means.
+    """The setting that cells must have to be compared with the numbers: a protocol in one version,
+    and what that means.
     """
 
     protocol: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9]+$")
@@ -78,7 +78,7 @@ class PublishedMethod(Part):
 
 
 class Figures(Part):
-    """What was published of one attack met by one defense."""
+    """The published figures of one attack against one defense."""
 
     acc: float = Field(ge=0, le=100)
     asr: float = Field(ge=0, le=100)
@@ -86,7 +86,7 @@ class Figures(Part):
 
 
 class LeftOut(Part):
-    """Published numbers that are no targets."""
+    """Published numbers that are not used as targets, and why."""
 
     published: str
     why: str
@@ -101,8 +101,8 @@ class Copy(Part):
 
 
 class Data(Part):
-    """What is known of the images that results here are made of. `effect_on_acc` is empty until it
-    has been measured.
+    """What is known about the images that results here are made of. `effect_on_acc` is empty until
+    it has been measured.
     """
 
     about: str
@@ -129,7 +129,7 @@ class Published(Part):
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        """Return a target or a mark that nothing explains is a slip of the pen."""
+        """Refuse a target or a mark that nothing explains: it is a slip of the pen."""
         marks = {
             called.note: None
             for called in (*self.attacks.values(), *self.defenses.values())

@@ -1,4 +1,6 @@
-"""The page of published numbers and what came out here: Markdown, as a pure function of both."""
+"""The page that compares published numbers with those measured here: Markdown, as a pure function
+of both.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,7 @@ def _lines(tables: Sequence[Published], board: Board) -> Iterator[str]:
 
 
 def summary(found: Sequence[Target]) -> str:
-    """Return how many targets ended how."""
+    """Return how many targets ended in which state."""
     counts = Counter(target.state for target in found)
     words = [
         f"{counts[state]} {state}"
@@ -217,8 +219,8 @@ def _means(entry: Pairing) -> str:
 
 
 def _asides(table: Published) -> Iterator[str]:
-    """Yield what is done otherwise here, the marks of the published table, and what of it is no
-    target.
+    """Yield what is done differently here, the marks of the published table, and which of its
+    numbers are no targets.
     """
     methods = {**table.attacks, **table.defenses}
     differing = [

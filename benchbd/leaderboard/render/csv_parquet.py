@@ -20,13 +20,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def records(board: Board) -> list[Record]:
-    """Return all records have the same columns; what was not measured is None."""
+    """Return the board as records that all have the same columns. What was not measured is None."""
     return [record for section in board.sections for record in _records(section)]
 
 
 def to_csv(board: Board) -> str:
-    """Comma-separated, a header first. A text that a spreadsheet would take for a formula gets a
-    quote before it.
+    """Return the records as comma-separated values with a header. A text that a spreadsheet would
+    take for a formula gets a quote before it.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")

@@ -26,7 +26,7 @@ def publication(board: Board) -> dict[str, str]:
 
 
 def publish(board: Board, folder: Path) -> list[Path]:
-    """Write the files. Raises `RecordError`."""
+    """Write the files and return their paths. Raises `RecordError`."""
     return [write_text(folder / name, text) for name, text in publication(board).items()]
 
 

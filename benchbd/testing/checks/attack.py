@@ -214,7 +214,7 @@ def _rng() -> torch.Generator:
 
 
 def _alike(first: Tensor, second: Tensor) -> bool:
-    """Equal but for the last digit: sums of floats may be taken in another order in
-    another batch.
+    """Return whether two batches of images are equal up to one level, because sums of floats may be
+    taken in another order in another batch.
     """
     return bool(((first.int() - second.int()).abs() <= 1).all())

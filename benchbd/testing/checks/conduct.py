@@ -17,7 +17,7 @@ from benchbd.testing.subject import Subject
 from benchbd.testing.trial import answer_of
 
 LEAST_BATCHES = 2
-"""Batches through the model before its time is up."""
+"""Batches through the model before the interrupt."""
 
 
 @check("smoke")
@@ -74,7 +74,7 @@ def writes_nothing(subject: Subject) -> None:
 
 
 class _TimeIsUp(BaseException):
-    """Like an interrupt from the keyboard, no `except Exception` may stop it."""
+    """An interrupt that, like one from the keyboard, no `except Exception` can catch."""
 
 
 @check("smoke", Attack, Defense)

@@ -20,7 +20,7 @@ from benchbd.testing.subject import Subject
 
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 FRESH = {"authors": "Who", "title": "Title of the paper", "summary": "what it does, in one line"}
-"""What a card says that `benchbd new --package` has just written."""
+"""The texts on a card that `benchbd new --package` has just written."""
 OLDEST = "the number must be readable without running the class"
 
 
@@ -88,8 +88,8 @@ def catalogue_matches_class(subject: Subject) -> None:
 
 
 def _placeholders(card: dict[str, Any]) -> str:
-    """Return what of a fresh card nobody has replaced: `Who: Title of the paper`, or the summary;
-    empty when nothing is left.
+    """Return the texts of a fresh card that nobody has replaced, `Who: Title of the paper` or the
+    summary; empty if none is left.
     """
     paper = card.get("paper")
     cited = [

@@ -19,7 +19,7 @@ from benchbd.testing.result import RuleBroken
 from benchbd.testing.subject import Subject
 
 WRONG_WAY = 0.3
-"""An AUROC below this is no bad luck: the scores point the other way."""
+"""An AUROC below this is not bad luck: the scores point the other way."""
 
 
 @check("smoke", DataFilter, InputDetector, ModelDetector)
@@ -103,7 +103,7 @@ def high_means_suspicious(subject: Subject) -> None:
 
 
 def _separation(subject: Subject) -> float | None:
-    """Return AUROC of the suspicion on a planted backdoor."""
+    """Return the AUROC of the suspicion on a planted backdoor."""
     attack, handed, plugin = (
         tiny_data.attack_result(subject.architecture),
         subject.hand_over(),
@@ -126,7 +126,7 @@ def _scorer(subject: Subject) -> Scorer:
 
 
 def _alike(first: Tensor, second: Tensor) -> bool:
-    """Equal within rounding, which is measured by how far apart the scores are."""
+    """Return whether scores are equal within rounding, measured by how far apart the scores are."""
     first, second = first.double(), second.double()
     spread = float(second.std().nan_to_num())
     return first.shape == second.shape and torch.allclose(

@@ -1,4 +1,4 @@
-"""Plugins where the model does not lie on the CPU, tried on a device that is only pretended."""
+"""Checks of plugins whose model does not lie on the CPU, on a device that is only pretended."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def another_device_works(subject: Subject) -> None:
 
 
 def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
-    """`status`: passed, failed or not seen, with `why` and `trace`. Only for a process that has
-    computed no gradient yet.
+    """Return the `status`, passed, failed or not seen, with `why` and `trace`. It works only in a
+    process that has computed no gradient yet.
     """
     try:
         with pretended_device() as there, global_random_state(UNUSUAL):
@@ -89,7 +89,7 @@ def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
 
 
 def _refusal(error: BaseException | None) -> RefusedByDevice | None:
-    """Return what a GPU would say: this error, or the one that it came of."""
+    """Return the error as a GPU would raise it: this error, or the one that caused it."""
     return (
         error
         if error is None or isinstance(error, RefusedByDevice)

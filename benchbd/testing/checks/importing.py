@@ -1,4 +1,4 @@
-"""What importing a plugin's module does, watched in a process of its own."""
+"""Checks of what importing a plugin's module does, observed in a process of its own."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def import_changes_nothing(subject: Subject) -> None:
 
 
 def _imported(subject: Subject) -> dict[str, Any]:
-    """Return what importing did, watched once per plugin; where it failed, the first check that
-    asks tells of it.
+    """Return what importing did, observed once per plugin. If it failed, the first check that asks
+    reports it.
     """
     if "imported" not in subject.notes:
         subject.notes["imported"] = None
@@ -87,6 +87,8 @@ def _imported(subject: Subject) -> dict[str, Any]:
 
 
 def _watch(subject: Subject) -> dict[str, Any]:
-    """Import it in an empty folder. Raises `RuleBroken` when it does not come to an end."""
+    """Import the module in an empty folder and return what it did. Raises `RuleBroken` when it does
+    not come to an end.
+    """
     facts, printed = run_apart(subject, IMPORT_PROGRAM, "importing it", IMPORT_CHECK_SECONDS)
     return facts | {"printed": printed}

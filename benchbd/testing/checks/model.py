@@ -81,7 +81,7 @@ def can_be_trained(subject: Subject) -> None:
 
 
 def _shapes(subject: Subject) -> list[ImageShape]:
-    """Return those that it takes. Raises like `Subject.trial` when it takes none."""
+    """Return the shapes that the model takes. Raises like `Subject.trial` when it takes none."""
     subject.trial  # noqa: B018 - it has been built for one of them
     return [shape for shape in SHAPES if _takes(subject, shape)]
 
