@@ -1,4 +1,4 @@
-"""`benchbd check`: does a plugin keep the contract?"""
+"""`benchbd check`: the test whether a plugin keeps the contract."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATUS_COLOURS = {
     "skipped": "bright_black",
     "passed": "green",
 }
-"""In the order in which results are listed."""
+"""The colour of each status, in the order in which results are listed."""
 
 
 @click.command()
@@ -72,7 +72,9 @@ def command(
 def _checked(
     cls: type[Plugin] | PluginError, name: str, level: str, settings: tuple[str, ...]
 ) -> list[Result]:
-    """Return all results of one plugin; of one that cannot be loaded, that alone."""
+    """Return all results of one plugin. For a plugin that cannot be loaded it is the one result
+    that says so.
+    """
     from benchbd.testing import Result, check_plugin
 
     if isinstance(cls, PluginError):
@@ -88,8 +90,8 @@ def _checked(
 
 
 def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
-    """Yield the classes that a target means, each with the name under which it is shown; an error
-    where one cannot be loaded.
+    """Yield the classes that a target stands for, each with the name under which it is shown; an
+    error where one cannot be loaded.
     """
     if is_file(target):
         file, class_name = path_of(target)

@@ -1,4 +1,4 @@
-"""`benchbd clean`: show what nobody needs any more, and remove it if told to."""
+"""`benchbd clean`: it lists files that nobody needs any more, and removes them on request."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _remove(found: list[Leftover]) -> None:
 
 
 def _in_words(size: float) -> str:
-    """Return bytes in the largest unit of which there is one."""
+    """Return a number of bytes in the largest unit in which it is at least one."""
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Options of the command line, made from the one declaration that all doors of a command read."""
+"""Options of the command line, made from the one declaration that all forms of a command read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def add_options(options: type[Options]) -> Callable[[Command], Command]:
-    """Give a command all options of a declaration; what has no default is its argument.
+    """Return a decorator that gives a command all options of a declaration. An option without a
+    default becomes its argument.
 
-    The command is called with a value for each, by its name in Python: None, or an empty tuple, for
-    what was not given. `given_options` leaves those out.
+    The command is called with a value for each option, by its name in Python: None, or an empty
+    tuple, for an option that was not given. `given_options` leaves those out.
     """
 
     def add(command: Command) -> Command:
@@ -32,7 +33,7 @@ def add_options(options: type[Options]) -> Callable[[Command], Command]:
 
 
 def given_options(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a person has typed of all the options of a command."""
+    """Return only the options of a command that a person has typed."""
     return {name: value for name, value in values.items() if value not in (None, (), {})}
 
 
@@ -56,7 +57,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
 
 
 def _shape(annotation: Any) -> Any:
-    """`tuple` or `dict` for an option of several values, whether or not it may be unset."""
+    """Return `tuple` or `dict` for an option that takes several values, whether or not it may be
+    unset.
+    """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Annotated, Union, UnionType):
         return _shape(arguments[0])
@@ -64,8 +67,8 @@ def _shape(annotation: Any) -> Any:
 
 
 def _single_value(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
-    """Return the one value of an option that takes one: of several the last would win, and nobody
-    would hear of the others.
+    """Return the value of an option that takes one. Several are refused, because otherwise the last
+    would win without a word.
     """
     if len(values) > 1:
         told = ", ".join(map(str, values))
@@ -90,7 +93,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _click_type(annotation: Any, limits: list[Any]) -> Any:
-    """Return what click makes of a text: the type of the option, or of each of its values."""
+    """Return the click type of an option, or of each of its values."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _click_type(arguments[0], [*limits, *arguments[1:]])

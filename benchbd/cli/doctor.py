@@ -1,4 +1,4 @@
-"""`benchbd doctor`: what this machine offers, what is missing, and what was done about it."""
+"""`benchbd doctor`: what this machine offers, what is missing, and how benchbd adapts to it."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def _installed(extra: Extra) -> str:
 
 
 def _convolutions() -> str:
-    """Return whether those of small maps, of which some kernels make garbage, are computed
-    right.
+    """Return whether convolutions of small maps are computed correctly, which some kernels get
+    wrong.
     """
     from benchbd.engine.convolutions import conv_shapes, find_disagreements
 
@@ -86,7 +86,7 @@ def _convolutions() -> str:
 
 
 def _whose_choice() -> str:
-    """Return who says which number format is computed in where nobody asks for one."""
+    """Return what decides the number format where no option does."""
     from benchbd.engine.hardware import PRECISION, precision_of_environment
 
     return "chosen by the hardware" if precision_of_environment() == "auto" else f"by {PRECISION}"

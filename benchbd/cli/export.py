@@ -1,4 +1,4 @@
-"""`benchbd export`: results and models for other tools."""
+"""`benchbd export`: it writes results and models for other tools."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command() -> None:
 
 
 def _model_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Return which model of the result is meant."""
+    """Add the options that choose a model of the result."""
     for option in (
         click.argument("name"),
         click.option(

@@ -1,4 +1,6 @@
-"""`benchbd import`: results of other tools, foreign checkpoints, the Keras exercise."""
+"""`benchbd import`: it reads results of other tools, foreign checkpoints, and the Keras
+exercise.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from benchbd.record.attack_result import AttackResult
 
 UNLIKE = 0.3
-"""Correlation of triggered with clean images below which these are hardly the same; blending a half
-in leaves 0.7.
+"""Correlation of triggered with clean images below which they are probably not the same images.
+Blending half of another image in leaves 0.7.
 """
 
 SOME_PATH = click.Path(path_type=Path)
@@ -34,7 +36,7 @@ def command() -> None:
 
 
 def _stored_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Return where the result goes, and how it is told."""
+    """Add the options that say where the result is stored, and how it is shown."""
     for option in (
         click.option(
             "--name", help="Folder of the result under record/; default: the name of what is read."
@@ -51,7 +53,7 @@ def _stored_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _clean_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Return where the clean images come from."""
+    """Add the options that say where the clean images come from."""
     for option in (
         click.option(
             "--dataset",
@@ -236,7 +238,7 @@ def _splits(dataset: str, settings: tuple[str, ...]) -> tuple[ImageSet, ImageSet
 
 def _plugin(kind: str, name: str, settings: tuple[str, ...]) -> Any:
     """Return a plugin with the parameters that `--set` gives it. Raises `ConfigError` for a
-    parameter that is none.
+    parameter that does not exist.
     """
     from benchbd.errors import ConfigError
     from benchbd.plugin.registry import create, load
@@ -292,8 +294,8 @@ def _show(attack: AttackResult, as_json: bool, defended: dict[str, Any] | None =
 
 
 def _compared(attack: AttackResult) -> list[str]:
-    """Return what the other tool measured of the same model, and of how many images that
-    differs.
+    """Return lines that compare what the other tool reported for the same model with what was
+    measured here, as numbers of images.
     """
     came, counts = attack.manifest.imported or {}, attack.counts()
     here = {"acc": (counts.clean_hits, counts.clean), "asr": (counts.attack_hits, counts.triggered)}

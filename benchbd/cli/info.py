@@ -1,5 +1,5 @@
-"""`benchbd info`: one plugin's card, needs, paper and parameters; the recipe's too, which is
-declared like a plugin.
+"""`benchbd info`: the card, needs, paper and parameters of one plugin, or the options of the
+recipe, which is declared like a plugin.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RECIPE_WORD = "recipe"
 
 NARROW = 100
-"""Columns below which the meaning of a parameter has no room beside the parameter."""
+"""Width in columns below which the meaning of a parameter goes on a line of its own."""
 
 
 @click.command()
@@ -77,7 +77,7 @@ def _find(name: str) -> PluginEntry:
 
 
 def _in_file(name: str) -> PluginEntry:
-    """Return the one plugin of a file."""
+    """Return the entry of the only plugin of a file."""
     cls = load_only_plugin(name)
     path = name.partition(".py:")[0].removesuffix(".py")
     return replace(file_entry(cls.kind, f"{path}.py:{cls.__qualname__}"), card=_own_card(cls))
@@ -97,7 +97,7 @@ def _recipe() -> PluginEntry:
 
 
 def _own_card(cls: type[Plugin]) -> dict[str, str]:
-    """Return what the class of a plugin that no registry file speaks of says of itself."""
+    """Return a card for a plugin without one, made from what its class says about itself."""
     return {
         "family": getattr(cls, "family", ""),
         "summary": (inspect.getdoc(cls) or "").partition("\n")[0].rstrip("."),
@@ -166,7 +166,7 @@ def _table(rows: list[dict[str, object]]) -> RenderableType:
 
 
 def _listed(rows: list[dict[str, object]]) -> RenderableType:
-    """Return the parameters, each with its meaning on a line of its own."""
+    """Return the parameters as lines, each with its meaning on a line of its own."""
     from rich.console import Group
     from rich.padding import Padding
 

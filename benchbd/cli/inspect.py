@@ -1,4 +1,4 @@
-"""`benchbd inspect`: what is in a file, without running anything in it."""
+"""`benchbd inspect`: the content of a file, without running anything in it."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def _tell_pickle(pickle: PickleContent) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Return text from a stranger, without letters that a terminal obeys."""
+    """Return a text from a stranger without the characters that control a terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:400]

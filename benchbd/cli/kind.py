@@ -1,4 +1,4 @@
-"""A kind of plugins on the command line, with the nearest one where a word is none of them."""
+"""A choice of words on the command line that suggests the nearest one for an unknown word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchbd.errors import nearest
 
 
 class Kind(click.Choice[str]):
-    """One of some words; a word that is none is refused with the one that was probably meant."""
+    """A choice among words. An unknown word is refused with the one that was probably meant."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:

@@ -1,5 +1,5 @@
-"""`benchbd leaderboard`: tables and pages from the results; compare, show and export them, hold
-published numbers against them.
+"""`benchbd leaderboard`: it builds tables and pages from the results, compares, shows and exports
+them, and checks published numbers against them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BOARD_FOLDER = Path("leaderboard")
 
 
 def results_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the options that say which results to read, shared by the commands."""
+    """Add the options that say which results to read, which several commands share."""
     place = click.Path(path_type=Path)
     options = [
         click.option("--results", type=place, help=f"Folder of the results.  [default: {RESULTS}]"),
@@ -167,7 +167,7 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
             console.print(f"{words}: p {found.p:.3g}, corrected {found.adjusted:.3g}")
         try:
             found_by_image = list(image_comparisons(section, first, second, folder))
-        except BenchbdError as error:  # the other tables may well be compared
+        except BenchbdError as error:  # the other tables can still be compared
             console.print(f"not compared image by image: {error}", markup=False)
         else:
             console.print(_printed(_duels(found_by_image, first, second)))
@@ -250,7 +250,9 @@ def reproduction(
 
 
 def _board(results: Path | None, trust: Path | None) -> Board:
-    """Return the board of a folder of results; files that are not believed are named on stderr."""
+    """Return the board of a folder of results. Files that cannot be believed are named on
+    stderr.
+    """
     from benchbd.errors import RecordError
     from benchbd.leaderboard.board.build import read_board
     from benchbd.leaderboard.board.trust import read_ledger

@@ -1,7 +1,6 @@
-"""The command line: which commands there are, and what it returns.
+"""The command line: its commands and its exit codes.
 
-Commands are imported when they are called, so that `benchbd --help` and `benchbd list` answer at
-once.
+A command is imported when it is called, so that `benchbd --help` and `benchbd list` are quick.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # whoever reads has seen enough; click would return 1
+        except BrokenPipeError:  # the reader has closed the pipe; click would return 1
             os.dup2(
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
             )  # for what is flushed at the end
@@ -93,7 +92,7 @@ def benchbd(unwanted: tuple[str, ...]) -> None:
 
     Start with: benchbd run --attack badnet --defense anp
     """
-    if unwanted:  # in the environment, so that worker processes do without it, too
+    if unwanted:  # set in the environment, so that worker processes leave it out too
         _require_installed(unwanted)
         os.environ["BENCHBD_NO_PLUGIN"] = ",".join(
             (*unwanted, os.environ.get("BENCHBD_NO_PLUGIN", ""))
@@ -101,7 +100,7 @@ def benchbd(unwanted: tuple[str, ...]) -> None:
 
 
 def _require_installed(names: tuple[str, ...]) -> None:
-    """Raise `ConfigError` for a name under which nothing is installed: to do without it would
+    """Raise `ConfigError` for a name under which nothing is installed, because leaving it out would
     change nothing.
     """
     from benchbd.errors import ConfigError, nearest
@@ -133,7 +132,7 @@ def main() -> None:
     except BenchbdError as error:
         click.echo(f"{click.style('error', fg='red', bold=True)}: {error}", err=True, color=colour)
         code = error.exit_code
-    # of a defense it is a row; of the attack or the model there is nothing to go on with
+    # for a defense this becomes a row; without an attack or a model there is nothing to run
     except NotApplicable as answer:
         click.echo(
             f"{click.style('not applicable', fg='yellow', bold=True)}: {answer}",

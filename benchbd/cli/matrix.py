@@ -33,7 +33,7 @@ def command(dry_run: bool, as_json: bool, **options: Any) -> None:
 
     asked = MatrixOptions(**given_options(options))
     if dry_run:
-        # a slip is told as it would be in the run
+        # report a wrong option of the executor as the run would
         executor_named(asked.executor, asked.executor_settings())
         with open_plan(asked) as listed:
             print_plan(listed, as_json)

@@ -1,4 +1,4 @@
-"""What a person sees of a matrix: the plan, the live view, the summary."""
+"""What a person sees of a matrix: the plan, the live view and the summary."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ COSTS = {
     "R": "cost R, one or two trainings",
     "X": "cost X, three trainings and more",
 }
-"""What registry files say of cost, in units of one training of the victim."""
+"""The cost classes of registry files, in units of one training of the victim."""
 
 REASONS_SHOWN = 10
 """Lines of reasons in a plan."""
 
 
 def print_plan(matrix: PlannedMatrix, as_json: bool = False) -> None:
-    """What will run, what is used again and from when, what does not apply and why, and how long it
-    takes.
+    """Print what will run, what is used again and when it was made, what does not apply and why,
+    and how long it takes.
     """
     if as_json:
         print(json.dumps(_plan_json(matrix)))  # noqa: T201
@@ -80,7 +80,7 @@ def print_plan(matrix: PlannedMatrix, as_json: bool = False) -> None:
 
 
 def print_broken(matrix: PlannedMatrix) -> None:
-    """On stderr: what is stored and cannot be believed, before a run replaces it."""
+    """Print on stderr which stored results cannot be believed, before a run replaces them."""
     console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 160)
     _print_doubts(console, matrix, "broken")
     _print_doubtful_attacks(console, matrix)
@@ -93,8 +93,8 @@ def _print_doubts(console: Console, matrix: PlannedMatrix, *states: StateName) -
 
 
 def _plan_json(matrix: PlannedMatrix) -> dict[str, Any]:
-    """Return the plan, for programs. seconds: of work that earlier results know of; unknown: stages
-    of which they know nothing.
+    """Return the plan for programs. seconds: the work whose duration is known from earlier results;
+    unknown: the stages whose duration is not.
     """
     estimate, unknown = matrix.estimate(), Counter[str]()
     for named, count in estimate.unknown.items():
@@ -116,7 +116,7 @@ def _plan_row(matrix: PlannedMatrix, standing: StoredState) -> dict[str, str | N
 
 
 def _print_attacked(console: Console, matrix: PlannedMatrix) -> None:
-    """The attacked models that the cells to run start from."""
+    """Print how many attacked models the cells to run need."""
     if count := len(matrix.attacked):
         to_make = sum(attacked.to_make for attacked in matrix.attacked.values())
         console.print(
@@ -125,7 +125,7 @@ def _print_attacked(console: Console, matrix: PlannedMatrix) -> None:
 
 
 def _print_doubtful_attacks(console: Console, matrix: PlannedMatrix) -> None:
-    """Attacked models that are there and are not what they should be."""
+    """Print the stored attacked models that are stale or broken."""
     doubtful = [(name, attacked) for name, attacked in matrix.attacked.items() if attacked.reason]
     for name, attacked in doubtful[:REASONS_SHOWN]:
         then = (
@@ -157,8 +157,8 @@ def _print_estimate(console: Console, matrix: PlannedMatrix) -> None:
 
 
 def _cost(named: PlannedPlugin) -> str:
-    """Return what the card of a plugin says of its cost, which is all that is known of one that
-    nobody has timed here.
+    """Return the cost of a plugin according to its card, for a plugin that nobody has timed
+    here.
     """
     card = find(named.kind, named.found_as).card
     cost = COSTS.get(str(card.get("cost")), "its card names no cost")
@@ -167,8 +167,8 @@ def _cost(named: PlannedPlugin) -> str:
 
 
 class LiveView:
-    """Cells done, running and failed, and the time left; lines instead where there is
-    no terminal.
+    """A view of the cells that are done, running and failed, and of the time left. Without a
+    terminal it prints lines.
     """
 
     def __init__(self) -> None:
@@ -195,6 +195,7 @@ class LiveView:
         self._bars.stop()
 
     def update(self, standing: MatrixProgress) -> None:
+        """Show a new state of the matrix."""
         left, failed = self._left(standing), standing.failures
         words = "cells" + (f", {failed} failed" if failed else "")
         running = standing.tally.running
@@ -211,7 +212,7 @@ class LiveView:
             self._told = standing.done
 
     def _left(self, standing: MatrixProgress) -> str:
-        """Judging by the pace so far."""
+        """Return the time left, judging by the pace so far; empty before the first cell is done."""
         made = sum(standing.ended.values())
         if not made:
             return ""
@@ -220,7 +221,7 @@ class LiveView:
 
 
 def print_summary(matrix: PlannedMatrix, cells: list[Cell]) -> None:
-    """Mean ASR and ACC over the seeds, and what did not end well."""
+    """Print mean ASR and ACC over the seeds, and the cells that did not succeed."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     stored = {cell.key: cell for cell in cells}
     shown = [s.planned for s in matrix.standings if s.planned.key in stored]
@@ -253,8 +254,8 @@ def print_summary(matrix: PlannedMatrix, cells: list[Cell]) -> None:
 
 
 def _left_alone(matrix: PlannedMatrix) -> str:
-    """Return what had ended badly before and was not done again, and how it would be; empty where
-    there is no such cell.
+    """Return a line on the cells that failed before and were not run again, and how to run them
+    again; empty where there are none.
     """
     kept = (s.stored.status.code for s in matrix.standings if s.stored and s.state not in TO_RUN)
     codes = [code for code in kept if code not in ("ok", "n/a")]
@@ -269,8 +270,8 @@ def _left_alone(matrix: PlannedMatrix) -> str:
 
 
 def _fitting(names: list[str], width: int) -> list[list[str]]:
-    """Return the names in as many lists as it takes for a table with such columns to be no wider
-    than that.
+    """Return the names in as many lists as are needed for a table with these columns to fit into
+    the width.
     """
     frame = 3
     each = max(map(len, [*names, "100.0 / 100.0"])) + frame
@@ -279,8 +280,8 @@ def _fitting(names: list[str], width: int) -> list[list[str]]:
 
 
 def _called(matrix: PlannedMatrix, jobs: Iterable[PlannedAttack]) -> dict[str, str]:
-    """Return what attacked models are called, by their folder: the attack, and of data sets and
-    models those that there are several of.
+    """Return the names of the attacked models by their folder: the attack, and the data set and the
+    model where there are several of them.
     """
     seen = {job.folder_name: job.ingredients for job in jobs}
     parts = [[made_of.attack for made_of in seen.values()]]
@@ -293,7 +294,9 @@ def _called(matrix: PlannedMatrix, jobs: Iterable[PlannedAttack]) -> dict[str, s
 
 
 def _labelled(plugins: list[PluginRecord]) -> list[str]:
-    """Return a label for each; those of one name differ by the parameters in which they do."""
+    """Return a label for each plugin. Those of the same name are told apart by the parameters in
+    which they differ.
+    """
     methods = [Method.of(plugin) for plugin in plugins]
     names = labels(methods)
     return [names[method] for method in methods]
@@ -311,7 +314,7 @@ def _mean(cells: list[Cell]) -> str:
 
 
 def _span(matrix: PlannedMatrix, state: StateName) -> str:
-    """From when to when stored cells were made."""
+    """Return when the first and the last of the stored cells were made."""
     times = sorted(
         s.stored.provenance.get("finished", "")
         for s in matrix.standings

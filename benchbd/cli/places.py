@@ -1,5 +1,5 @@
-"""The option that says where files lie that a result names: a result does not choose what is
-read.
+"""The option that says where the files lie that a result names. A path in a result is not read by
+itself, because a result may come from a stranger.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""`benchbd reproduce`: run one cell again, or a sample drawn by lot, and report the difference."""
+"""`benchbd reproduce`: it runs one cell again, or a random sample of cells, and reports the
+difference.
+"""
 
 from __future__ import annotations
 
@@ -97,8 +99,8 @@ def _chosen(key: str | None, sample: int | None, seed: int | None, results: Path
 
 
 def _of_sample(again: Repetition, path: Path) -> bool:
-    """Return whether the cell came out the same. One that cannot be run does not, and the others go
-    on.
+    """Return whether the cell was reproduced. A cell that cannot be run was not, and the others are
+    still run.
     """
     click.echo(f"\n{one_line(path)}")
     try:
@@ -118,7 +120,7 @@ class Repetition:
     places: dict[str, Path]
 
     def run(self, path: Path) -> bool:
-        """Run the cell again, tell and note the outcome; whether it is the same."""
+        """Run the cell again, print and note the outcome, and return whether it is the same."""
         from benchbd.leaderboard.board.trust import add_notes
 
         found = self._made(path)

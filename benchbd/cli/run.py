@@ -73,7 +73,7 @@ def command(
 
 
 def _seeds_option(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Return what --seeds means in the words of --seed."""
+    """Return the option --seeds as the equivalent values of --seed."""
     if seeds is None:
         return {}
     if options["seed"]:
@@ -82,7 +82,9 @@ def _seeds_option(seeds: int | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options_of(config: Path | None, options: dict[str, Any]) -> RunOptions:
-    """Return what was asked for: the command line over the file over the protocol."""
+    """Return the options of the run: the command line takes precedence over the file, and the file
+    over the protocol.
+    """
     told = given_options(options)
     stored = RunOptions.from_file(config).given() if config else {}
     settings = stored.get("settings", {}) | told.get("settings", {})

@@ -1,4 +1,4 @@
-"""What a person sees of a run: the table, what else there is to know, which files were written."""
+"""What a person sees of a run: the table, further findings, and the files that were written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchbd.running.run import AttackOutcome, Run
 
 
 def show_table(run: Run) -> None:
-    """The table alone; why a cell has no numbers goes to stderr."""
+    """Print the table alone. The reasons why cells have no numbers go to stderr."""
     console = _console()
     console.print(_table(run, console))
     errors = Console(stderr=True, highlight=False)
@@ -24,7 +24,7 @@ def show_table(run: Run) -> None:
 
 
 def show_run(run: Run, files: list[str], verbose: bool = False) -> None:
-    """The table and all that belongs to it. verbose: with tracebacks."""
+    """Print the table and all that belongs to it. verbose: print tracebacks too."""
     console = _console()
     for each in run.attacked:
         if each.undefended is not None:
@@ -48,8 +48,8 @@ def _show_written(paths: Sequence[str], console: Console) -> None:
 
 
 def _folders(files: Iterable[str]) -> list[str]:
-    """Return the folders of the attack results that files belong to; those of a defense lie
-    deeper.
+    """Return the folders of the attack results that the files belong to. Files of a defense lie
+    deeper in them.
     """
     parents = (parent for file in files for parent in Path(file).parents)
     return list(dict.fromkeys(str(each) for each in parents if each.parent == record_dir()))
@@ -65,7 +65,9 @@ def _table(run: Run, console: Console) -> object:
 
 
 def _show_details(attacked: AttackOutcome, console: Console, several: bool, verbose: bool) -> None:
-    """What a row does not tell. several: lines name the attack and the seed."""
+    """Print what the row of a cell does not say. several: whether lines have to name the attack and
+    the seed.
+    """
     for note in attacked.undefended.notes if attacked.undefended else ():
         console.print(note, markup=False)
     for cell in attacked.cells:

@@ -1,4 +1,4 @@
-"""A seed on the command line: what every generator of random numbers can be started from."""
+"""The type of a seed on the command line: a number that every random generator accepts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Settings on the command line: `--set KIND.PARAM=VALUE`, as often as there are
-parameters to set.
-"""
+"""Settings on the command line: `--set KIND.PARAM=VALUE`, once for each parameter."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ import click
 
 
 def read_settings(texts: Iterable[str]) -> dict[str, str]:
-    """Return values by KIND.PARAM. Of a name that is given twice the last would win, and nobody
-    would hear of the first.
+    """Return the values by KIND.PARAM. A name that is given twice is refused, because otherwise the
+    last would win without a word.
     """
     settings: dict[str, str] = {}
     for name, value in map(_setting, texts):

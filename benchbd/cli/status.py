@@ -1,4 +1,4 @@
-"""`benchbd status`: how far a matrix is."""
+"""`benchbd status`: the progress of a matrix."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
 
 
 def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
-    """Return the name of a protocol and the results that it asks for; none where it has results but
-    can be planned no longer.
+    """Return the name of a protocol and the names of its planned results. There are none for a
+    protocol that has results but can no longer be planned.
     """
     from benchbd.matrices.known_plugins import known_plugins
     from benchbd.matrices.plan import plan
@@ -71,8 +71,8 @@ def _planned(protocol: str, folder: Path) -> tuple[str, set[str]]:
 
 
 def _progress(cells: list[_Listed], planned: set[str]) -> str:
-    """Return how many of the planned results are stored, and what is stored beside them, such as
-    attacks that joined.
+    """Return how many of the planned results are stored, and how many results there are beside
+    them, such as those of added attacks.
     """
     inside, beside = (
         [c for c in cells if c.name in planned],
@@ -135,8 +135,8 @@ class _Listed:
 
 
 def _listed(folder: Path, protocol: str) -> Iterator[_Listed]:
-    """Yield all stored cells, of one protocol if it is named. Digests are not checked here:
-    `benchbd plan` does that.
+    """Yield all stored cells, or those of one protocol if it is named. Digests are not checked
+    here: `benchbd plan` does that.
     """
     for path in cell_paths(folder / protocol):
         try:
@@ -147,7 +147,7 @@ def _listed(folder: Path, protocol: str) -> Iterator[_Listed]:
 
 
 def _doubts(cells: list[_Listed]) -> Iterator[tuple[str, str]]:
-    """Yield the doubts of every cell, and seeds far from their siblings."""
+    """Yield the doubts of every cell, and the seeds that lie far from their siblings."""
     siblings: dict[str, dict[int, _Listed]] = {}
     for cell in cells:
         yield from ((cell.name, doubt) for doubt in cell.doubts)
@@ -159,7 +159,7 @@ def _doubts(cells: list[_Listed]) -> Iterator[tuple[str, str]]:
 
 
 def _place(cell: CellSummary) -> str:
-    """Return what a cell shares with its other seeds."""
+    """Return a text that a cell shares with its other seeds and with no other cell."""
     return cell.protocol + cell.cell.model_copy(update={"seed": 0}).model_dump_json()
 
 

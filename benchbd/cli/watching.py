@@ -1,5 +1,5 @@
-"""The progress that a person sees: a bar with rate and remaining time on a terminal, now and then a
-line elsewhere.
+"""The progress that a person sees: a bar with rate and remaining time on a terminal, and a line
+from time to time elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rich.text import Text
 from benchbd.plugin.hooks import hookimpl
 
 PROGRESS_PAUSE_SECONDS = 30.0
-"""Seconds at least from one line to a line of progress."""
+"""Least number of seconds between two lines of progress."""
 
 
 class _Rate(ProgressColumn):
@@ -39,7 +39,9 @@ class ProgressView:
     """An observer that shows progress on stderr and remembers which files were written."""
 
     def __init__(self, silent: bool = False, verbose: bool = False) -> None:
-        """silent: show nothing. verbose: a line for every step of progress, on a terminal too."""
+        """Prepare the display. silent: show nothing. verbose: print a line for every step of
+        progress, on a terminal too.
+        """
         self.files: list[str] = []
         self._shows_lines = not silent and (verbose or not sys.stderr.isatty())
         self._pause_seconds = 0.0 if verbose else PROGRESS_PAUSE_SECONDS
@@ -65,7 +67,7 @@ class ProgressView:
         self._bars.stop()
 
     def say(self, line: str) -> None:
-        """Where no bars tell it."""
+        """Print a line where no bars are shown."""
         if self._shows_lines:
             self._console.print(line, markup=False, soft_wrap=True)
             self._told = time.monotonic()

@@ -1,4 +1,6 @@
-"""Pictures of the curves of a result: ACC, ASR and RC along a sweep, the chosen step marked."""
+"""Pictures of the curves of a result: ACC, ASR and RC along a sweep, with the chosen step
+marked.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from benchbd.record.defense_result import DefenseResult
 
 CURVE_COLOURS = {"acc": "#0072b2", "asr": "#d55e00", "rc": "#009e73", "validation_acc": "#56b4e9"}
-"""Okabe and Ito's palette, told apart by colour-blind readers too."""
+"""The palette of Okabe and Ito, whose colours colour-blind readers can tell apart too."""
 
 LABELS = {"acc": "ACC", "asr": "ASR", "rc": "RC", "validation_acc": "accuracy on validation split"}
 
@@ -72,7 +74,7 @@ def _lines(axes: Axes, curve: Curve) -> None:
 
 
 def _marks(axes: Axes, curve: Curve, cell: Cell) -> None:
-    """A line at the reported step, and one at each kept operating point."""
+    """Draw a line at the reported step, and one at each kept operating point."""
     for point in cell.operating_points if curve.name == "curve" else ():
         axes.axvline(point.value, color="#999999", linewidth=0.8, linestyle="--")
         axes.annotate(

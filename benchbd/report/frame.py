@@ -1,4 +1,4 @@
-"""Cells as a pandas table: one row each, numbers as numbers."""
+"""Cells as a pandas table with one row each, whose numbers are numbers and not text."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ FRAME_COLUMNS = (
 
 
 def frame(cells: Iterable[Cell]) -> DataFrame:
-    """Shares lie in [0, 1]; what was not measured is missing. The columns are `FRAME_COLUMNS`, also
-    without any cell.
+    """Return the cells as a table with the columns `FRAME_COLUMNS`, also if there are no cells.
+    Shares lie in [0, 1]; what was not measured is missing.
 
-    Parameters and the recipe are JSON of one spelling, so that rows of the same method can be
-    grouped by them.
+    Parameters and the recipe are JSON in one canonical spelling, so that rows of the same method
+    can be grouped by them.
     """
     import pandas
 

@@ -1,5 +1,5 @@
-"""What a method wants to show, such as reversed triggers: small pictures side by side, each under
-its name.
+"""The pictures that a method returns, such as reversed triggers, drawn side by side, each with its
+name.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ PICTURES_A_ROW = 10
 
 
 def draw_pictures(pictures: dict[str, Tensor], folder: Path) -> None:
-    """Write `pictures.png` to `folder`; nothing where there are none. pictures: (C, H, W) in [0,
-    1], by name.
+    """Write `pictures.png` to `folder`, or nothing where there are no pictures. pictures: (C, H, W)
+    in [0, 1], by name.
     """
     if not pictures:
         return

@@ -1,5 +1,5 @@
-"""A picture of a sensitivity study: for every parameter ACC and ASR along its values, the one in
-use marked.
+"""The picture of a sensitivity study: for every parameter, ACC and ASR along its values, with the
+value in use marked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class StudiedParameter(Protocol):
 
 
 def draw_sensitivity(title: str, parameters: Sequence[Any], path: Path) -> Path:
-    """Write the picture of `parameters` (each a `StudiedParameter`) to `path`."""
+    """Write the picture of `parameters` (each a `StudiedParameter`) to `path`, and return
+    the path.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""A sheet of example images: clean, triggered, and what the trigger changed, amplified."""
+"""A sheet of example images: clean, triggered, and the change by the trigger, amplified."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ FEW, SMALL = 5, 32
 """Images of a strip, and their longest side in pixels."""
 
 GREY = 204
-"""Level of the background, on which white triggers show."""
+"""Level of the background, against which white triggers are visible."""
 
 
 def draw_sheet(result: AttackResult) -> None:
-    """Write `images.png` beside the attack result: one column per test image."""
+    """Write `images.png` beside the attack result, with one column per test image. It writes
+    nothing where the clean images are missing.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     places = _spread(result.triggered.true_labels)
-    if not bool(result.triggered.paired.all()):  # there is no clean image to show above each
+    if not bool(result.triggered.paired.all()):  # some have no clean image to show above them
         return
     if not len(places):
         return
@@ -63,11 +65,11 @@ def draw_sheet(result: AttackResult) -> None:
 
 
 def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
-    """Return a strip of few small images as PNG, one pixel for each of theirs: clean, below it
-    triggered, below it the change.
+    """Return a strip of a few small images as PNG, pixel for pixel: the clean images, the triggered
+    ones below them, and the change below these.
 
-    Larger images are made smaller; None where there is no clean image to show above each, or no
-    colour that a PNG knows.
+    Larger images are made smaller. Returns None where clean images are missing, or where the images
+    have colours that a PNG cannot hold.
     """
     from matplotlib.image import imsave
 
@@ -94,8 +96,8 @@ def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
 
 
 def amplified(clean: Tensor, triggered: Tensor) -> tuple[Tensor, int]:
-    """Return the change around mid-grey, (N, C, H, W) uint8, made visible by a whole factor from 1
-    to 32.
+    """Return the change, (N, C, H, W) uint8 around mid-grey, and the whole factor from 1 to 32 by
+    which it was multiplied to be visible.
     """
     change = triggered.int() - clean.int()
     largest = int(change.abs().max())
@@ -104,7 +106,7 @@ def amplified(clean: Tensor, triggered: Tensor) -> tuple[Tensor, int]:
 
 
 def _small(images: Tensor) -> Tensor:
-    """Return images (N, C, H, W) uint8 of at most `SMALL` pixels a side."""
+    """Return the images (N, C, H, W) uint8 reduced to at most `SMALL` pixels a side."""
     height, width = images.shape[2:]
     factor = max(height, width) / SMALL
     if factor <= 1:
@@ -126,7 +128,9 @@ def _spread(labels: Tensor) -> Tensor:
 
 
 def _titles(result: AttackResult, places: Tensor) -> list[str]:
-    """Return what each triggered image shows, and what the attack wants it to be taken for."""
+    """Return, for each triggered image, its true class and the class that the attack wants
+    for it.
+    """
     names, triggered = result.test.class_names, result.triggered
     labels = zip(
         triggered.true_labels[places].tolist(),
@@ -137,8 +141,8 @@ def _titles(result: AttackResult, places: Tensor) -> list[str]:
 
 
 def _strip(images: Tensor) -> numpy.ndarray[Any, Any]:
-    """Return (N, C, H, W) side by side with grey gaps, as matplotlib draws it: (H, N * (W + gap)),
-    colours last.
+    """Return the images (N, C, H, W) side by side with grey gaps, in the form that matplotlib
+    draws: (H, N * (W + gap)), with colours in the last dimension.
 
     One picture of all images is drawn many times faster than a picture of each.
     """
@@ -148,7 +152,7 @@ def _strip(images: Tensor) -> numpy.ndarray[Any, Any]:
 
 
 def _centres(images: Tensor) -> list[float]:
-    """Return where the middle of each image is on the strip, in pixels."""
+    """Return the middle of each image on the strip, in pixels."""
     width = images.shape[3]
     return [place * (width + _gap(images)) + (width - 1) / 2 for place in range(len(images))]
 

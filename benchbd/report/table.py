@@ -1,4 +1,4 @@
-"""Tables for the terminal: what was attacked, and how each defense fared."""
+"""Tables for the terminal: what was attacked, and the results of each defense."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from benchbd.record.keys import MODEL_ONLY
 from benchbd.record.manifest import Manifest
 
 ROOM = 85
-"""Columns that the table of cells takes with the counts in it."""
+"""Columns that the table of cells needs to show the counts."""
 
 ROOM_FOR_NAMES = 27
-"""Columns more where its rows name attack and seed."""
+"""Columns that it needs in addition where its rows name the attack and the seed."""
 
 Shares = Callable[[Metrics, dict[str, Any]], tuple[str, str, str, str]]
 
 
 @dataclass(frozen=True)
 class AttackSummary:
-    """What tables tell of an attack result, without its images and its network.
+    """What tables show of an attack result, without its images and its network.
 
-    header: one line on what was attacked. notes: what cannot be measured, and why; what is strange.
+    header: one line on what was attacked. notes: what cannot be measured and why, and what is
+    strange.
     """
 
     header: Text
@@ -40,8 +41,8 @@ class AttackSummary:
 
     @classmethod
     def of(cls, attack: AttackResult, reused: bool, stale: str = "") -> AttackSummary:
-        """reused: whether the result was there already. stale: which of its sources have changed
-        since.
+        """Return the summary of an attack result. reused: whether the result was stored before.
+        stale: which of its sources have changed since it was made.
         """
         note = [f"the attack result was {stale}; --rerun attack makes it again"] if stale else []
         head = _header(attack, reused)
@@ -49,7 +50,7 @@ class AttackSummary:
 
 
 def _header(attack: AttackResult, reused: bool) -> Text:
-    """Return one line on what was attacked, and whether the result was there already."""
+    """Return one line on what was attacked, and whether the result was stored before."""
     manifest = attack.manifest
     counts = manifest.counts
     if manifest.imported is not None:
@@ -73,14 +74,14 @@ def _threads(manifest: Manifest) -> str:
 
 
 def _called(cell: Cell) -> str:
-    """Return the name of the defense, or, of one that was run elsewhere, the name that it has
-    there.
+    """Return the name of the defense. For a defense that was run in another tool it is the name
+    that it has there.
     """
     return str(cell.cell.defense.params.get("called", cell.cell.defense.name))
 
 
 def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
-    """Return one line on a result that was made elsewhere."""
+    """Return one line on a result that was made by another tool."""
     counts = manifest.counts
     text = Text()
     text.append(came["called"], style="bold")
@@ -93,8 +94,9 @@ def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
 def cells_table(
     attacked: Sequence[tuple[AttackSummary | None, Sequence[Cell]]], width: int = ROOM
 ) -> Table:
-    """Return the undefended model first, then one row per defense; counts in brackets where the
-    width has room for them. Rows of several attack results name attack and seed.
+    """Return a table with the undefended model first, then one row per defense, and with counts in
+    brackets if the width has room for them. Rows of several attack results name the attack and the
+    seed.
     """
     several = len(attacked) > 1
     shares = _counted if width >= ROOM + several * ROOM_FOR_NAMES else _shares
@@ -148,7 +150,7 @@ def plain(*parts: Table | Text | str, width: int = 100) -> str:
 
 
 def curve_table(cell: Cell) -> Table:
-    """Return the operating points of a sweep: what each tolerance costs and gains, before any
+    """Return the operating points of a sweep as a table: ACC and ASR at each tolerance, before any
     fine-tuning.
     """
     axis = cell.curves[0].axis
@@ -197,7 +199,9 @@ def _counted(metrics: Metrics, counts: dict[str, Any]) -> tuple[str, str, str, s
 
 
 def unmeasured(attack: AttackResult) -> list[str]:
-    """Return what cannot be measured of this result, and why; a sentence each."""
+    """Return a sentence for each metric that cannot be measured for this result, with the
+    reason.
+    """
     missing = []
     if not len(attack.triggered):
         missing.append("ASR, RC and DER cannot be measured: there are no triggered images")
