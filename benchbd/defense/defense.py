@@ -27,7 +27,7 @@ from benchbd.engine.hardware import default_precision, hardware
 from benchbd.engine.process_state import preserve_process
 from benchbd.engine.structure import in_training
 from benchbd.errors import ConfigError, ContractBroken, NotApplicable
-from benchbd.measure.along_training import Along, along_training
+from benchbd.measure.along_training import TrainingMeasurements, measure_along_training
 from benchbd.plugin.declared import param
 from benchbd.plugin.plugin import Plugin
 from benchbd.record.attack_result import AttackResult, load_attack_result

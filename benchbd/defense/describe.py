@@ -42,7 +42,7 @@ class DefenseRun:
     cost: Cost
     protocol: str
     started: str
-    describe_changes: tuple[str, ...] = ()
+    left_changed: tuple[str, ...] = ()
 
 
 def coordinates(defense: Plugin, case: Case) -> Coordinates:
