@@ -39,8 +39,8 @@ class Agreement:
 
 
 def same_kind(stored: Cell, here: Cell) -> bool:
-    """Whether both were made where the same seed gives the same bits. A result that does not name
-    its processor was made on an unknown one.
+    """Return whether both were made where the same seed gives the same bits. A result that does not
+    name its processor was made on an unknown one.
     """
     known = bool(stored.provenance.get("processor"))
     deterministic = stored.flags.deterministic and here.flags.deterministic
@@ -83,7 +83,7 @@ def judge(
 def _bounds(
     stored: Cell, siblings: Sequence[Cell], name: str, tolerance: float
 ) -> tuple[float, float] | None:
-    """Where a metric may lie; None for one that was not measured."""
+    """Return where a metric may lie; None for one that was not measured."""
     own = getattr(stored.metrics, name)
     if own is None:
         return None
@@ -95,7 +95,7 @@ def _bounds(
 
 
 def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Where one more value would lie with 95 % confidence, if all come from one normal
+    """Return where one more value would lie with 95 % confidence, if all come from one normal
     distribution.
     """
     count = len(values)

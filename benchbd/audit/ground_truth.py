@@ -1,8 +1,8 @@
-"""The right answers to the test images of a cell, rebuilt from its coordinates: what its
-predictions are held against.
+"""The right answers to the test images of a cell, rebuilt from its coordinates, so that its
+predictions can be checked.
 
-A result says which data set it is of, never where it lies: data come from the standard folder, or
-from where the person who verifies says (`Places`), and nothing is fetched.
+A result says of which data set it is, but not where that lies: data come from the standard folder,
+or from where the person who verifies says (`Places`), and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Answers:
     _splits: dict[str, ImageSet] = field(default_factory=dict)
 
     def of(self, cell: Cell) -> tuple[ImageSet, TriggeredSet]:
-        """The clean test split, and the triggered one with its two kinds of labels but the images
-        unstamped. Raises `RecordError` and `DataError`.
+        """Return the clean test split, and the triggered one with its two kinds of labels but the
+        images unstamped. Raises `RecordError` and `DataError`.
         """
         with _plugins_may_fail():
             test = self._test(cell.cell.dataset)
@@ -88,8 +88,8 @@ def _plugins_may_fail() -> Iterator[None]:
 
 
 def counts_of(predicted: Predicted, test: ImageSet, triggered: TriggeredSet) -> Counts:
-    """The counts that predictions give. Raises `RecordError` when they are of other images or name
-    classes that there are not.
+    """Return the counts that predictions give. Raises `RecordError` when they are of other images
+    or name classes that there are not.
     """
     wanted, given = (len(test), len(triggered)), tuple(map(len, predicted))
     if wanted != given:
@@ -106,8 +106,8 @@ def counts_of(predicted: Predicted, test: ImageSet, triggered: TriggeredSet) -> 
 
 
 def registered(kind: type[Family], provided: PluginRecord, places: Places = NOWHERE) -> Family:
-    """The plugin as a cell names it. Only what an installed package registers is built: a result
-    must not run a file.
+    """Return the plugin as a cell names it. Only what an installed package registers is built,
+    because a result must not run a file.
 
     places: where the files lie that its parameters name. Raises `RecordError` when nobody provides
     it here, or when what is provided is another version of it, and `NotRead` for a file, a folder
@@ -155,7 +155,9 @@ def _require_registered(word: str, provided: PluginRecord) -> None:
 
 
 def _of_kind(word: str, what: str) -> str:
-    """`path` for `dataset.path` and the kind `dataset`; empty for a parameter of another kind."""
+    """Return `path` for `dataset.path` and the kind `dataset`; empty for a parameter of another
+    kind.
+    """
     kind, _, name = what.partition(".")
     return name if kind == word else ""
 
@@ -179,7 +181,9 @@ def _require_allowed(cls: type[Plugin], provided: PluginRecord, given: Mapping[s
 
 
 def _leading(cls: type[Plugin], provided: PluginRecord) -> Iterator[tuple[str, Any]]:
-    """Parameters by which a result would lead to a file or a fetch: name and value."""
+    """Yield the name and the value of each parameter by which a result would lead to a file or a
+    download.
+    """
     for name, value in provided.params.items():
         field_ = cls.model_fields.get(name)
         if field_ is None or name in cls.aside or not value or value == field_.default:
@@ -189,13 +193,13 @@ def _leading(cls: type[Plugin], provided: PluginRecord) -> Iterator[tuple[str, A
 
 
 def _names_path(annotation: Any) -> bool:
-    """Whether values of this type hold a path: `Path`, `Path | None`, `tuple[Path, ...]`."""
+    """Return whether values of this type hold a path: `Path`, `Path | None`, `tuple[Path, ...]`."""
     return annotation is Path or any(map(_names_path, get_args(annotation)))
 
 
 def _as_named(here: PluginRecord, provided: PluginRecord, given: Mapping[str, str]) -> PluginRecord:
-    """The plugin here under the paths by which the result names its folders; a file counts by its
-    digest, wherever it lies.
+    """Return the plugin here under the paths by which the result names its folders; a file counts
+    by its digest, wherever it lies.
     """
     folders = {
         name: provided.params[name]

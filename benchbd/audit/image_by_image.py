@@ -30,7 +30,7 @@ class OneSidedCounts:
 
     @classmethod
     def of(cls, first: Tensor, second: Tensor) -> OneSidedCounts:
-        """From what counts (N,) bool for each of the two."""
+        """Return the counts from which images, (N,) bool, count for each of the two."""
         ones, others = int((first & ~second).sum()), int((second & ~first).sum())
         return cls(ones, others, mcnemar(ones, others))
 
@@ -48,7 +48,7 @@ class ImageComparison:
 
 
 def sections_of(board: Board, first: str, second: str) -> list[Section]:
-    """The tables that have both defenses. Raises `RecordError` if there is none."""
+    """Return the tables that have both defenses. Raises `RecordError` if there is none."""
     known = {
         section.title: [defense.label for defense in section.defenses] for section in board.sections
     }
@@ -70,7 +70,7 @@ def sections_of(board: Board, first: str, second: str) -> list[Section]:
 
 
 def comparison(section: Section, first: str, second: str) -> Comparison | None:
-    """The test of two defenses over attacks; None where one of them is not ranked."""
+    """Return the test of two defenses over attacks; None where one of them is not ranked."""
     return next(
         (c for c in section.ranking.comparisons if {c.better, c.worse} == {first, second}), None
     )
@@ -79,9 +79,8 @@ def comparison(section: Section, first: str, second: str) -> Comparison | None:
 def image_comparisons(
     section: Section, first: str, second: str, results: Path
 ) -> Iterator[ImageComparison]:
-    """One duel for each attacked model that both have predictions of. Images are paired only on the
-    same weights: a model that was made on another processor is another model. Raises `RecordError`
-    or `DataError`.
+    """Yield one comparison for each attacked model for which both have predictions. Raises
+    `RecordError` or `DataError`.
     """
     answers = Answers()
     for _, entries in section.by_attack():

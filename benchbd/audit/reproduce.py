@@ -1,4 +1,4 @@
-"""Run a stored cell again, attack and defense, and say how far the outcome differs."""
+"""The repetition of a stored cell, attack and defense, which says how far the outcome differs."""
 
 from __future__ import annotations
 
@@ -54,18 +54,20 @@ class Reproduction:
         return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
     def difference(self) -> float:
-        """The largest difference of ACC, ASR and RC."""
+        """Return the largest difference of ACC, ASR and RC."""
         pairs = [pair for name, pair in self.metrics().items() if name in ("acc", "asr", "rc")]
         return max(abs((here or 0.0) - (stored or 0.0)) for stored, here in pairs)
 
     def agreement(self, tolerance: float) -> Agreement:
-        """Whether the two agree. tolerance: a share, as `judge` takes it."""
+        """Return whether the two agree. tolerance: a share, as `judge` takes it."""
         counts = (self.differing_clean, self.differing_triggered)
         differing = None if None in counts else sum(filter(None, counts))
         return judge(self.stored, self.here, differing, self.siblings, tolerance)
 
     def note(self, agreement: Agreement) -> Note:
-        """The note for the ledger of trust: reproduced, how exactly, and with which difference."""
+        """Return the note for the ledger of trust: reproduced, how exactly, and with which
+        difference.
+        """
         return Note(
             digest=self.stored.digest,
             level="reproduced by another",
@@ -75,7 +77,7 @@ class Reproduction:
 
 
 def find_result(key: str, results: Path) -> Path:
-    """The result file that a person means: its path, or the first digits of its key. Raises
+    """Return the result file that a person means: its path, or the first digits of its key. Raises
     `RecordError`.
     """
     if Path(key).is_file():
@@ -96,14 +98,16 @@ def find_result(key: str, results: Path) -> Path:
 
 
 def _may_be(path: Path, key: str) -> bool:
-    """Whether the digits of the key in the file's name, `<seed>-<digits>.json`, go with `key`."""
+    """Return whether the digits of the key in the file's name, `<seed>-<digits>.json`, go with
+    `key`.
+    """
     digits = path.stem.rpartition("-")[2]
     return digits.startswith(key) or key.startswith(digits)
 
 
 def draw(results: Path, count: int, seed: int) -> list[Path]:
-    """So many of the results that ended well, by lot: the same store and seed give the same ones.
-    Raises `RecordError` where there is none.
+    """Return a random sample of the results that succeeded. The same store and seed give the same
+    sample. Raises `RecordError` where there is none.
     """
     cells = ResultStore(results).named()
     keys = {cell.key: results / name for name, cell in cells if cell.status.code == "ok"}
@@ -144,7 +148,7 @@ def reproduce(
 
 
 def _siblings(path: Path, stored: Cell) -> tuple[Cell, ...]:
-    """The cells beside it that differ in their seed alone, itself among them."""
+    """Return the cells beside it that differ in their seed alone, itself among them."""
     found = []
     for each in sorted(path.parent.glob("*.json")):
         with suppress(RecordError):
@@ -180,7 +184,7 @@ def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseRes
 
 
 def _threads(stored: Cell) -> int | None:
-    """The cores that it was made with; of a cell that does not say, those that its protocol
+    """Return the cores that it was made with; of a cell that does not say, those that its protocol
     prescribes, where that is known.
     """
     noted = stored.provenance.get("threads")

@@ -1,4 +1,6 @@
-"""Hold result files against everything that can be checked without running an attack again."""
+"""The check of result files against everything that can be checked without running an
+attack again.
+"""
 
 from __future__ import annotations
 
@@ -48,21 +50,21 @@ class Verified:
     obstacle: str = ""
 
     def note(self) -> tuple[str, Note] | None:
-        """What may be written down about it, by its key; None for a file with faults or nothing to
-        tell.
+        """Return what may be written down about it, by its key; None for a file with faults or
+        nothing to tell.
         """
         if self.cell is None or self.faults or self.level == "as stated":
             return None
         return self.cell.key, Note(digest=self.cell.digest, level=self.level)
 
     def with_fault(self, fault: str) -> Verified:
-        """The same with one fault more; itself where there is none."""
+        """Return the same with one fault more; itself where there is none."""
         return replace(self, faults=(*self.faults, fault)) if fault else self
 
 
 def verify(paths: Iterable[Path], places: Places = NOWHERE) -> list[Verified]:
-    """All files, and all `.json` files of folders, by name. Raises `RecordError` for a path that is
-    neither.
+    """Return all files, and all `.json` files of folders, by name. Raises `RecordError` for a path
+    that is neither.
 
     What is found in a folder must lie in its place there; a file that is named itself may lie
     anywhere. places: where files that results name lie here.
@@ -73,7 +75,7 @@ def verify(paths: Iterable[Path], places: Places = NOWHERE) -> list[Verified]:
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path | None]]:
-    """Files, and the folder in which each was found."""
+    """Yield the files, and the folder in which each was found."""
     for path in paths:
         if path.is_dir():
             yield from ((file, path) for file in sorted(path.rglob("*.json")))
@@ -102,7 +104,7 @@ def _verify(path: Path, folder: Path | None, answers: Answers) -> Verified:
 
 
 def _recomputed(path: Path, cell: Cell, answers: Answers) -> Verified:
-    """A cell with metrics, held against its predictions and the labels of its data set."""
+    """Return a cell with metrics, held against its predictions and the labels of its data set."""
     try:
         test, triggered = answers.of(cell)
         predicted = read_predictions(path, cell)
@@ -119,8 +121,8 @@ def _recomputed(path: Path, cell: Cell, answers: Answers) -> Verified:
 
 
 def _doubts(cell: Cell, num_classes: int, predictions: Tensor) -> tuple[str, ...]:
-    """What is strange about a cell with metrics. predictions (N,): of clean images that the defense
-    did not turn away.
+    """Return what is strange about a cell with metrics. predictions (N,): of clean images that the
+    defense did not turn away.
     """
     metrics, counts, baseline = cell.metrics, cell.counts, cell.baseline
     if metrics is None or counts is None or baseline is None:
@@ -130,7 +132,7 @@ def _doubts(cell: Cell, num_classes: int, predictions: Tensor) -> tuple[str, ...
 
 
 def _doubt_faults(cell: Cell, due: tuple[str, ...]) -> Iterator[str]:
-    """Doubts that were left out, and doubts that nothing gives rise to."""
+    """Yield doubts that the result leaves out, and doubts for which there is no cause."""
     yield from (f"it leaves out a doubt: {doubt}" for doubt in due if doubt not in cell.doubts)
     yield from (
         f"nothing gives rise to its doubt: {doubt}" for doubt in cell.doubts if doubt not in due
@@ -138,7 +140,7 @@ def _doubt_faults(cell: Cell, due: tuple[str, ...]) -> Iterator[str]:
 
 
 def _plugin_faults(cell: Cell, places: Places) -> list[str]:
-    """Plugins that are not known here as the cell names them, and an oracle that is not
+    """Return plugins that are not known here as the cell names them, and an oracle that is not
     called one.
     """
     faults = []
@@ -166,7 +168,9 @@ def _plugin_faults(cell: Cell, places: Places) -> list[str]:
 
 
 def _once(found: Iterable[Verified]) -> Iterator[Verified]:
-    """Of files with the same cell only the first that has no fault is believed."""
+    """Yield the files so that, of those with the same cell, only the first without a fault is
+    believed.
+    """
     first: dict[tuple[str, str], Path] = {}
     for each in found:
         if each.cell is None or each.faults:
@@ -178,14 +182,16 @@ def _once(found: Iterable[Verified]) -> Iterator[Verified]:
 
 
 def _identity(cell: Cell) -> tuple[str, str]:
-    """What one file alone may hold: a cell, and of undefended cells one for each attacked model."""
+    """Return what one file alone may hold: a cell, and of undefended cells one for each attacked
+    model.
+    """
     undefended = cell.cell.defense.name == UNDEFENDED
     return cell.key, cell.attacked_model if undefended else ""
 
 
 def _against_undefended(found: list[Verified]) -> Iterator[Verified]:
-    """Each cell held against what the recomputed cell without a defense says of the same attacked
-    model; a baseline that differs is a fault of who states it.
+    """Yield each cell held against what the recomputed cell without a defense says of the same
+    attacked model; a baseline that differs is a fault of who states it.
     """
     undefended = Undefended()
     for each in found:
@@ -196,8 +202,8 @@ def _against_undefended(found: list[Verified]) -> Iterator[Verified]:
 
 
 def _compared(each: Verified, stated: Baseline, undefended: Undefended) -> Verified:
-    """One file whose baseline has been held against what was measured of its model. Without that
-    its DER is its author's word.
+    """Return one file whose baseline has been held against what was measured of its model. Without
+    that its DER is its author's word.
     """
     if each.level == "recomputed" and undefended.lacks(stated):
         return replace(each, level="as stated", obstacle=UNCOMPARED)

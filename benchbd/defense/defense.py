@@ -79,14 +79,14 @@ class Defense(Plugin, ABC):
         save_path: str | Path | None = None,
     ) -> DefenseResult:
         """Defend the stored attack result `result_file` (a path, or a name under `record/`),
-        measure and store. `ConfigError` where it is None, as a script has it that was started
-        without `--result_file`.
+        measure the outcome and store it.
 
         device: "auto", "cpu", "cuda" or "cuda:1". clean_budget: the share of the training set that
         the defender holds. evaluate_every: epochs between measurements during training; 0 for none.
         save_path: the folder for `defense_result.pt`, tables and pictures; without it,
         `defense/<name>` beside the result file. Raises `NotApplicable`, `RecordError`,
-        `ConfigError`, `Diverged` or `ContractBroken`.
+        `ConfigError`, `Diverged` or `ContractBroken`; `ConfigError` also where `result_file` is
+        None, as in a script that was started without `--result_file`.
         """
         if result_file is None:
             raise ConfigError(

@@ -47,8 +47,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Spec(BaseModel):
-    """argv: the command that a person gave. replaced: the digest of what is stored and is to be
-    made again.
+    """What both kinds of stages need. argv: the command that a person gave. replaced: the digest of
+    the stored result that is to be made again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -158,8 +158,8 @@ class DefenseSpec(_Spec):
         store.write(place, result.cell, result.predictions())
 
     def _keep_images(self) -> None:
-        """A strip of the attack's images beside its results, from the first of its seeds that comes
-        here.
+        """Store a strip of the attack's images beside its results, if no other seed has stored it
+        yet.
         """
         path = (self.results / self.result).parent.parent / strip_name(self.found_as["dataset"])
         if not path.is_file():
@@ -194,7 +194,7 @@ class Ended(BaseModel):
     traceback: str = ""
 
     def status(self, stage: str) -> Status:
-        """The status of a cell whose stage, "attack" or "defense", ended like this."""
+        """Return the status of a cell whose stage, "attack" or "defense", ended like this."""
         assert self.code != "busy" and self.code != "unwritable"
         return Status(
             code=self.code,
@@ -206,13 +206,13 @@ class Ended(BaseModel):
 
 
 def ended_path(spec: Path) -> Path:
-    """The file that says how the stage of `spec` ended."""
+    """Return the file that says how the stage of `spec` ended."""
     return spec.with_suffix(".ended.json")
 
 
 def log_path(spec: Path) -> Path:
-    """The file for what the stage of `spec` prints: `attack.log` or `defense.log` in the folder of
-    its work.
+    """Return the file for what the stage of `spec` prints: `attack.log` or `defense.log` in the
+    folder of its work.
 
     >>> log_path(Path("work/attack-example.spec.json")).as_posix()
     'work/attack.log'
@@ -248,7 +248,7 @@ def write_ended(spec: Path, ended: Ended) -> None:
 
 
 def read_ended(spec: Path) -> Ended | None:
-    """How the stage of `spec` ended, if it lived to say so; None otherwise.
+    """Return how the stage of `spec` ended, or None if it died before it could say so.
 
     >>> read_ended(Path("absent.spec.json")) is None
     True
@@ -260,7 +260,9 @@ def read_ended(spec: Path) -> Ended | None:
 
 
 def read_spec(path: Path) -> AttackSpec | DefenseSpec:
-    """What the stage of that spec is to do. Raises `RecordError` when there is no such file."""
+    """Return what the stage of that spec is to do. Raises `RecordError` when there is no
+    such file.
+    """
     return _SPEC.validate_python(read_json(path))
 
 
@@ -272,7 +274,7 @@ def write_spec(spec: AttackSpec | DefenseSpec, controller: str) -> Path:
 
 
 def remove_spec(path: Path) -> None:
-    """Take away a spec, and what is said of its end, once both have been read. What cannot be
+    """Remove a spec and the note of its end, once both have been read. A folder that cannot be
     written to keeps them.
     """
     for each in (path, ended_path(path)):

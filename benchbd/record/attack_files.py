@@ -1,5 +1,5 @@
-"""Where attack results lie, and whether one is there. Without torch, so that a listing answers at
-once.
+"""The place of attack results, and whether one is stored there. It works without torch, so that a
+listing is quick.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ MANIFEST = "manifest.json"
 
 
 def record_dir() -> Path:
-    """Where results made here are stored."""
+    """Return the folder in which results made here are stored."""
     return Path("record")
 
 
 def require_noted(path: Path) -> None:
-    """Raise `RecordError` unless a result file has the digest that the manifest beside it notes.
-    One that was moved alone has nothing beside it.
+    """Raise `RecordError` unless a result file has the digest that the manifest beside it states. A
+    result file that was moved alone has no manifest beside it and is accepted.
     """
     beside = path.parent / MANIFEST
     noted = read_json(beside) if beside.is_file() else None
@@ -30,9 +30,10 @@ def require_noted(path: Path) -> None:
 
 
 def is_stored(folder: Path, key: str, replaced: str = "") -> bool:
-    """Whether the attack result of that key lies in `folder`, whole: manifest and digest agree.
+    """Return whether the attack result of that key lies in `folder`, complete: manifest and digest
+    agree.
 
-    replaced: the digest of one that is to be made again, and so does not count.
+    replaced: the digest of a result that is to be made again, and so does not count.
     """
     try:
         manifest = read_json(folder / MANIFEST)

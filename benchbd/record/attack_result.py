@@ -39,8 +39,8 @@ Family = TypeVar("Family", bound=Plugin)
 
 @dataclass(frozen=True, eq=False)
 class AttackResult:
-    """`predictions_*` are the backdoored model's classes for the clean (N,) and the triggered (M,)
-    test images.
+    """An attack result in memory. `predictions_*` are the backdoored model's classes for the clean
+    (N,) and the triggered (M,) test images.
     """
 
     folder: Path
@@ -69,29 +69,29 @@ class AttackResult:
         return self.manifest.seed
 
     def __repr__(self) -> str:
-        """What it is and where; its images and its network would fill a screen."""
+        """Return what it is and where it lies. Its images and its network would fill a screen."""
         made = self.manifest
         what = f"{made.attack.name} on {made.dataset.name}, {made.model.label}, seed {made.seed}"
         return f"<AttackResult: {what}, in {self.folder}>"
 
     def clean_budget(self, usual: float) -> float:
-        """The defender's share of the clean data: all of it where it came as the defender's own,
-        else the usual one.
+        """Return the defender's share of the clean data: all of it where it came as the defender's
+        own, else the usual one.
         """
         return usual if self.manifest.clean_budget is None else self.manifest.clean_budget
 
     def counts(self) -> Counts:
-        """How many clean images the undefended model gets right, and how many triggered ones it
-        takes for the attacked or the true label.
+        """Return how many clean images the undefended model gets right, and how many triggered ones
+        it takes for the attacked or the true label.
         """
         return count(self.clean_predictions, self.triggered_predictions, self.test, self.triggered)
 
     def metrics(self) -> Metrics:
-        """ACC, ASR and RC of the undefended model."""
+        """Return ACC, ASR and RC of the undefended model."""
         return Metrics.from_counts(self.counts())
 
     def model_digest(self) -> str:
-        """The digest of the attacked model's weights, 64 hexadecimal digits."""
+        """Return the digest of the attacked model's weights, 64 hexadecimal digits."""
         return digest_of_weights(self.model.state_dict())
 
     def save(self) -> Path:
@@ -136,8 +136,8 @@ class AttackResult:
 def describe(
     ingredients: Ingredients, poisoned: PoisonedSet, test: ImageSet, model: Classifier, **facts: Any
 ) -> Manifest:
-    """The manifest of an attacked model, from what it was made of and what it is. facts: the other
-    fields of the manifest, by name.
+    """Return the manifest of an attacked model, from what it was made of and what it is. facts: the
+    other fields of the manifest, by name.
     """
     train = poisoned.clean
     counts = {
@@ -161,7 +161,7 @@ def describe(
 
 
 def result_path(result_file: str | Path) -> Path:
-    """The file that a person means: a path to it, its folder, or the name of a folder under
+    """Return the file that a person means: a path to it, its folder, or the name of a folder under
     `record/`.
     """
     given = Path(result_file)
@@ -249,7 +249,8 @@ def _require_agreement(result: AttackResult) -> None:
 
 
 def rebuild(kind: type[Family], record: PluginRecord, found_as: Mapping[str, str]) -> Family:
-    """The data set or the model that a result was made with. found_as: the manifest's.
+    """Return the data set or the model with which a result was made. found_as: the names in the
+    manifest.
 
     Raises `UnsafeFile` when it comes from a file that nobody has named in this process: a result
     must not be able to run code.
@@ -265,12 +266,12 @@ def rebuild(kind: type[Family], record: PluginRecord, found_as: Mapping[str, str
 
 
 def restore(plugin: Model, outline: Outline) -> Classifier:
-    """A network like the one of a result, with parameters of no meaning."""
+    """Return a network like that of a result, whose parameters still have to be loaded."""
     return plugin.restore(outline.num_classes, outline.image_shape, outline.mean, outline.std)
 
 
 def load_data(plugin: DataSet, fingerprints: Fingerprints) -> tuple[ImageSet, ImageSet]:
-    """Train and test split, refused with `DataError` when they are not the images of that
+    """Return the train and the test split. Raises `DataError` when they are not the images of that
     fingerprint.
     """
     train, test = plugin.load("train"), plugin.load("test")

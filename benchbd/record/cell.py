@@ -15,7 +15,7 @@ StatusCode = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverg
 
 
 class Status(StoredPart):
-    """How the cell ended; everything but `ok` says why."""
+    """How the cell ended. Every status but `ok` says why."""
 
     code: StatusCode = "ok"
     reason: str = ""
@@ -25,15 +25,15 @@ class Status(StoredPart):
 
 
 class Predictions(StoredPart):
-    """Where the predicted classes lie, and the digest of that file."""
+    """The place of the file of predicted classes, and its digest."""
 
     file: str
     sha256: str
 
 
 class CellCost(StoredPart):
-    """Seconds on the wall, peak bytes of memory, samples through the network, clean samples handed
-    over.
+    """Wall-clock seconds, peak memory in bytes, samples that passed through the network, and clean
+    samples handed over.
     """
 
     attack_seconds: float = 0.0
@@ -112,22 +112,24 @@ class Cell(CellSummary):
         return reference_name(self.place, self.attacked_model)
 
     def sealed(self) -> Cell:
-        """This cell with the digest of its own content, by which later changes are noticed."""
+        """Return this cell with the digest of its own content, by which later changes are
+        noticed.
+        """
         return self.model_copy(update={"digest": _digest_of(self.to_json())})
 
     def is_sealed(self) -> bool:
-        """Whether its digest is that of its content."""
+        """Return whether its digest is that of its content."""
         return is_whole(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Its content as plain JSON values; a digest that is not known is left out."""
+        """Return its content as plain JSON values."""
         unknown = set() if self.attacked_model else {"attacked_model"}
         return self.model_dump(mode="json", by_alias=True, exclude=unknown)
 
 
 def is_whole(content: dict[str, Any]) -> bool:
-    """Whether a stored cell has the digest that it names; judged by what the file holds, not by
-    what it is read as.
+    """Return whether a stored cell has the digest that it names. It is judged by the content of the
+    file, not by the values that are read from it.
     """
     try:
         return bool(content.get("digest") == _digest_of(content))

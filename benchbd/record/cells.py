@@ -1,5 +1,5 @@
-"""The store of results: one JSON file per cell, with its predictions beside it, believed only if
-whole.
+"""The store of results: one JSON file per cell, with its predictions beside it. A file is believed
+only if it is complete and unchanged.
 
 Every file carries the digest of its own content and names the digest of its predictions. A file
 that was cut short, edited by hand or made for other work is reported and never believed.
@@ -44,7 +44,7 @@ class ResultStore:
     folder: Path
 
     def path(self, name: str) -> Path:
-        """Where the result file of that name lies."""
+        """Return the place of the result file of that name."""
         return self.folder / name
 
     def write(self, name: str, cell: Cell, predictions: bytes | None = None) -> Path:
@@ -59,8 +59,8 @@ class ResultStore:
         return write_json(path, cell.sealed().to_json())
 
     def read(self, name: str, key: str | None = None) -> Cell | None:
-        """The cell of that name; None when there is none. Raises `RecordError` when it cannot be
-        believed.
+        """Return the cell of that name; None when there is none. Raises `RecordError` when it
+        cannot be believed.
         """
         path = self.path(name)
         if not path.exists():
@@ -76,7 +76,7 @@ class ResultStore:
         return cell
 
     def has(self, name: str, key: str, replaced: str = "") -> bool:
-        """Whether the cell of that name and key is there and can be believed.
+        """Return whether the cell of that name and key is there and can be believed.
 
         replaced: the digest of one that is to be made again, and so does not count; it lies there
         until the new one does.
@@ -88,15 +88,15 @@ class ResultStore:
         return stored is not None and stored.digest != replaced
 
     def names(self, protocol: str) -> set[str]:
-        """Names of all results of a protocol, from one look at the folders."""
+        """Return the names of all results of a protocol, read from the folders once."""
         return {
             path.relative_to(self.folder).as_posix()
             for path in (self.folder / protocol).glob("*/*/*.json")
         }
 
     def reference(self, name: str, key: str, attacked_model: str) -> Cell | None:
-        """The undefended cell of the attacked model with that digest of its weights; None while
-        there is none that can be believed.
+        """Return the undefended cell of the attacked model with that digest of its weights; None
+        while there is none that can be believed.
 
         name, key: of the undefended cell of that attack. It is the one of that name, or, where that
         was made on another processor and so of other weights, one beside it.
@@ -109,13 +109,13 @@ class ResultStore:
         return None
 
     def __iter__(self) -> Iterator[Cell]:
-        """All cells that can be believed, by name, but for references; what cannot be is passed
-        over (`faults` tells of it).
+        """Yield all cells that can be believed, by name. The others are left out (`faults` reports
+        them).
         """
         return (cell for _, cell in self.named())
 
     def named(self) -> Iterator[tuple[str, Cell]]:
-        """The same cells, each with its name."""
+        """Yield the same cells, each with its name."""
         for path in cell_paths(self.folder):
             name = path.relative_to(self.folder).as_posix()
             with suppress(RecordError):
@@ -123,7 +123,7 @@ class ResultStore:
                     yield name, cell
 
     def faults(self) -> list[str]:
-        """What is wrong with which file."""
+        """Return what is wrong with which file."""
         found = []
         for path in sorted(self.folder.rglob("*.json")):
             try:
@@ -134,19 +134,19 @@ class ResultStore:
 
 
 def cell_paths(folder: Path) -> list[Path]:
-    """All result files under a folder, by name, but for references."""
+    """Return all result files under a folder, by name, but for references."""
     return sorted(path for path in folder.rglob("*.json") if not is_reference(path))
 
 
 def is_reference(path: Path) -> bool:
-    """Whether the cell at `path` is the undefended cell of one attacked model, stored beside the
-    one of the same key that stands in the tables.
+    """Return whether the cell at `path` is the undefended cell of one attacked model, stored beside
+    the one of the same key that stands in the tables.
     """
     return path.parent.name == OTHER_MODELS
 
 
 def read_cell(path: Path) -> Cell:
-    """The cell in a JSON file, its digest checked. Raises `RecordError`."""
+    """Return the cell in a JSON file, its digest checked. Raises `RecordError`."""
     content = read_json(path)
     try:
         cell = Cell.model_validate(content)
@@ -160,8 +160,8 @@ def read_cell(path: Path) -> Cell:
 
 
 def read_summary(path: Path) -> CellSummary:
-    """The summary of the cell in a JSON file; digests are not checked, which takes longer than the
-    reading. Raises `RecordError`.
+    """Return the summary of the cell in a JSON file; digests are not checked, which takes longer
+    than the reading. Raises `RecordError`.
     """
     require_ordinary(path, MAX_JSON)
     try:
@@ -183,8 +183,8 @@ def _predictions_path(path: Path) -> Path:
 
 
 def predictions_beside(path: Path, predictions: Predictions) -> Path:
-    """The file of predictions beside the cell at `path`, its digest checked; a name that leads
-    elsewhere does not. Raises `RecordError`.
+    """Return the file of predictions beside the cell at `path`, its digest checked; a name that
+    leads elsewhere does not. Raises `RecordError`.
     """
     beside = path.parent / Path(predictions.file).name
     try:

@@ -81,12 +81,14 @@ def claim_in_turn(path: Path) -> Iterator[None]:
 
 
 def claim_path(folder: Path) -> Path:
-    """The claim on the work whose folder it is."""
+    """Return the claim on the work whose folder it is."""
     return folder / ".claim"
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether the claim's owner is dead; a claim that has vanished counts as abandoned."""
+    """Return whether the owner of the claim is dead. A claim that has vanished counts as
+    abandoned.
+    """
     owner = _read(path)
     lives = owner.lives() if owner is not None else None
     if lives is not None:
@@ -96,12 +98,12 @@ def is_abandoned(path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the claim."""
+    """Return whether a living process holds the claim."""
     return path.exists() and not is_abandoned(path)
 
 
 def owner_of(path: Path) -> str:
-    """Who holds the claim at `path`, in words."""
+    """Return the owner of the claim at `path`, in words."""
     return str(_read(path) or "an unknown process")
 
 
@@ -115,7 +117,7 @@ def take_away(path: Path) -> None:
 
 
 def _create(path: Path, content: str) -> bool:
-    """Whether the claim could be written: only one process creates a file. Until it has its
+    """Return whether the claim could be written: only one process creates a file. Until it has its
     content, a moment later, its owner is unknown and not silent, so that nobody takes it over.
     """
     try:
@@ -135,7 +137,9 @@ def _create(path: Path, content: str) -> bool:
 
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    """For a moment's work: who creates the file is alone until it takes it away again."""
+    """Let one process at a time do a moment's work: the one that creates the file is alone until it
+    removes the file.
+    """
     while True:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
@@ -151,7 +155,7 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def _beat(path: Path, content: str, stop: threading.Event) -> None:
-    """Touch the claim as long as nobody else's stands there."""
+    """Touch the claim as long as no other process has replaced it."""
     while not stop.wait(HEARTBEAT):
         if _text(path) in (content, ""):  # nothing: it could not be read just now
             with suppress(OSError):
@@ -159,7 +163,9 @@ def _beat(path: Path, content: str, stop: threading.Event) -> None:
 
 
 def _age(path: Path) -> float | None:
-    """Seconds since a file was last written or touched; None where there is no such file."""
+    """Return the seconds since a file was last written or touched, or None where there is no such
+    file.
+    """
     try:
         return _clock(path.parent) - path.stat().st_mtime
     except FileNotFoundError:
@@ -167,7 +173,9 @@ def _age(path: Path) -> float | None:
 
 
 def _clock(folder: Path) -> float:
-    """The time by the clock that stamps the files of `folder`, which may be another machine's."""
+    """Return the time by the clock that stamps the files of `folder`, which may be another
+    machine's.
+    """
     with tempfile.TemporaryFile(dir=folder) as file:
         return os.fstat(file.fileno()).st_mtime
 

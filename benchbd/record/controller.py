@@ -1,7 +1,8 @@
-"""Controllers: who leads a matrix says so in the folder of records for as long as it does.
+"""Controllers: a process that runs a matrix announces itself in the folder of records while it
+does.
 
-So what a dead controller has left can be told from what a living one is about to read, whichever of
-several machines it runs on.
+So what a dead controller has left can be told from what a living one is about to read, on whichever
+machine it runs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _SPEC_NAME = re.compile(r"(attack|defense)-(?P<controller>\w+)\.spec(\.ended)?\.
 
 @contextmanager
 def present(records: Path, controller: str) -> Iterator[None]:
-    """Be known as that controller inside. Raises `Busy` where another one has that name,
-    `Unwritable`.
+    """Announce a controller of that name inside the block. Raises `Busy` where another one has that
+    name, and `Unwritable`.
     """
     presence = _presence(records, controller)
     try:
@@ -32,22 +33,24 @@ def present(records: Path, controller: str) -> Iterator[None]:
 
 
 def is_present(records: Path, controller: str) -> bool:
-    """Whether a controller of that name is alive, wherever it runs."""
+    """Return whether a controller of that name is alive, wherever it runs."""
     return is_held(_presence(records, controller))
 
 
 def presences(records: Path) -> Iterator[Path]:
-    """The claims of all controllers, those of dead ones too."""
+    """Yield the claims of all controllers, those of dead ones too."""
     return (records / CONTROLLERS_FOLDER).glob("*.claim")
 
 
 def spec_name(stage: str, controller: str) -> str:
-    """The name of a spec, in the folder of its work."""
+    """Return the name of a spec, in the folder of its work."""
     return f"{stage}-{controller}.spec.json"
 
 
 def controller_of(path: Path) -> str:
-    """Whose spec a file is, or whose note of how a stage ended; empty for another file."""
+    """Return the name of the controller to which a spec, or a note of how a stage ended, belongs;
+    empty for any other file.
+    """
     told = _SPEC_NAME.fullmatch(path.name)
     return told["controller"] if told else ""
 

@@ -76,11 +76,11 @@ class DefenseResult:
         return self.cell.baseline
 
     def in_folder(self, folder: Path) -> DefenseResult:
-        """The same result, to be stored in another folder."""
+        """Return the same result, to be stored in another folder."""
         return replace(self, folder=folder)
 
     def predictions(self) -> bytes:
-        """The predicted classes of the clean and the triggered test images, uint16, as a
+        """Return the predicted classes of the clean and the triggered test images, uint16, as a
         safetensors file.
         """
         classes = {"clean": self.clean_predictions, "triggered": self.triggered_predictions}
@@ -118,23 +118,23 @@ class DefenseResult:
             (self.folder / name).unlink(missing_ok=True)
 
     def _tables(self) -> dict[str, str]:
-        """By the name of their file."""
+        """Return the tables by the name of their file."""
         points = self.cell.operating_points
         curves = {f"{curve.name}.csv": table(curve.points) for curve in self.cell.curves}
         return curves | ({"operating_points.csv": table(points)} if points else {})
 
 
 def folder_of(attack: Path, defense: str, key: str) -> Path:
-    """Where the result of a defense lies beside an attack result: under its name, or, where that
-    holds another key (other parameters, another budget), under its name and the key.
+    """Return the folder of a defense's result beside an attack result: under its name, or, where
+    another key (other parameters, another budget) lies there, under its name and the key.
     """
     plain = attack / "defense" / defense
     return plain if _key_in(plain) in ("", key) else by_key(attack, defense, key)
 
 
 def stored_cell(attack: Path, defense: str, key: str) -> Cell | None:
-    """The cell of that key with numbers among the results beside an attack result; None unless it
-    is there and whole, with its model and its predictions.
+    """Return the cell of that key with numbers among the results beside an attack result; None
+    unless it is there and whole, with its model and its predictions.
     """
     for folder in (attack / "defense" / defense, by_key(attack, defense, key)):
         if _key_in(folder) != key or not (folder / PREDICTIONS).is_file():
@@ -150,12 +150,12 @@ def stored_cell(attack: Path, defense: str, key: str) -> Cell | None:
 
 
 def by_key(attack: Path, defense: str, key: str) -> Path:
-    """The folder that no other cell can have."""
+    """Return the folder that no other cell can have."""
     return attack / "defense" / f"{defense}-{key[:8]}"
 
 
 def _key_in(folder: Path) -> str:
-    """The key of the result in a folder; empty when there is none that can be read."""
+    """Return the key of the result in a folder; empty when there is none that can be read."""
     try:
         return str(read_json(folder / CELL)["key"])
     except (RecordError, LookupError, TypeError):
@@ -163,12 +163,12 @@ def _key_in(folder: Path) -> str:
 
 
 def state(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers on the CPU."""
+    """Return the parameters and buffers on the CPU."""
     return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
 
 
 def table(rows: Sequence[BaseModel]) -> str:
-    """Rows of one type as CSV."""
+    """Return rows of one type as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(type(rows[0]).model_fields), lineterminator="\n")
     writer.writeheader()
@@ -177,7 +177,7 @@ def table(rows: Sequence[BaseModel]) -> str:
 
 
 def read_defense_result(path: Path) -> dict[str, Any]:
-    """What a `defense_result.pt` holds, its cell checked. Raises `RecordError`."""
+    """Return what a `defense_result.pt` holds, its cell checked. Raises `RecordError`."""
     content = read_tensors(path, aside=ASIDE)
     try:
         cell = Cell.model_validate(content["cell"])

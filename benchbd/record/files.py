@@ -79,12 +79,14 @@ def write(path: Path, save: Callable[[IO[bytes]], object]) -> Path:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `write` gave a file its name, to rename it later."""
+    """Return whether `write` gave a file its name, to rename it later."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def writer_lives(path: Path) -> bool | None:
-    """Whether the process that writes a temporary file lives; None where that cannot be seen."""
+    """Return whether the process that writes a temporary file is alive; None where that cannot be
+    seen.
+    """
     told = _TEMPORARY.fullmatch(path.name)
     if told is None or told["place"] != Owner.me().place:
         return None
@@ -109,9 +111,9 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Raises `RecordError` for a file that is missing, too large or is not JSON, or that holds what
-    no file of benchbd does: a number of hundreds of digits, a hundred lists in each other, half a
-    character.
+    """Return the content of a JSON file. Raises `RecordError` for a file that is missing, too large
+    or not JSON, or that holds what no file of benchbd does: a number of hundreds of digits, a
+    hundred nested lists, half a character.
     """
     require_ordinary(path, MAX_JSON)
     try:
@@ -143,7 +145,7 @@ def _is_shallow(content: Any) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file's content, as 64 hexadecimal digits."""
+    """Return the sha256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

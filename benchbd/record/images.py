@@ -18,7 +18,7 @@ from benchbd.record.keys import key_of
 
 
 def write_images(folder: Path, train: ImageSet, test: ImageSet) -> str:
-    """Store both splits in `folder`; gives what stands for them, 64 hexadecimal digits."""
+    """Store both splits in `folder`, and return their digest, 64 hexadecimal digits."""
     for split, images in (("train", train), ("test", test)):
         content = {"images": images.images.contiguous(), "labels": images.labels.contiguous()}
         names = {"class_names": json.dumps(images.class_names)}
@@ -27,12 +27,12 @@ def write_images(folder: Path, train: ImageSet, test: ImageSet) -> str:
 
 
 def digest(train: ImageSet, test: ImageSet) -> str:
-    """What stands for two splits and no other two."""
+    """Return the digest of two splits."""
     return key_of("images", train.fingerprint(), test.fingerprint())
 
 
 def read_images(folder: Path, split: str) -> ImageSet:
-    """The split, "train" or "test", that was stored with a result in `folder`.
+    """Return the split, "train" or "test", that was stored with a result in `folder`.
 
     Raises `DataError` when it is not there or cannot be read. A link that leads out of the folder
     is not followed.

@@ -31,13 +31,16 @@ class Ingredients(StoredPart):
         return folder_name(*labels, self.seed, self.attack_key)
 
     def may_be_attacked(self, family: str) -> bool:
-        """Whether its model may hold a backdoor: all but those of which no image was poisoned.
-        family: of the attack; of a model that came without its training set nothing is known.
+        """Return whether its model may hold a backdoor: all but those of which no image was
+        poisoned. family: of the attack; of a model that came without its training set nothing is
+        known.
         """
         return family == MODEL_ONLY or self.attack.params.get("poison_ratio") != 0
 
     def coordinates(self, defense: PluginRecord, clean_budget: float) -> Coordinates:
-        """The cell in which a defense with this share of clean data meets the attacked model."""
+        """Return the cell in which a defense with this share of clean data meets the attacked
+        model.
+        """
         mine = {name: getattr(self, name) for name in Ingredients.model_fields}
         return Coordinates(**mine, defense=defense, clean_budget=clean_budget)
 
@@ -52,7 +55,7 @@ class Coordinates(Ingredients):
     clean_budget: float
 
     def key(self, protocol: str) -> str:
-        """The key of the cell in this protocol."""
+        """Return the key of the cell in this protocol."""
         return cell_key(self.attack_key, self.defense.identity(), self.clean_budget, protocol)
 
     def result_name(self, protocol: str) -> str:
@@ -61,5 +64,5 @@ class Coordinates(Ingredients):
         return result_name(protocol, *labels, self.seed, self.key(protocol))
 
     def defended_by(self, defense: PluginRecord) -> Coordinates:
-        """The cell in which another defense meets the same attacked model."""
+        """Return the cell in which another defense meets the same attacked model."""
         return self.model_copy(update={"defense": defense})

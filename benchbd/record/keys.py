@@ -27,8 +27,8 @@ Identity = list[object]
 
 
 def canonical_json(value: Any) -> str:
-    """Sorted keys, no spaces, ASCII, integers as integers; NaN and infinity are refused with
-    ValueError.
+    """Return JSON with sorted keys, without spaces, in ASCII, and with integers as integers. Raises
+    `ValueError` for NaN and infinity.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
@@ -36,32 +36,32 @@ def canonical_json(value: Any) -> str:
 
 
 def key_of(*parts: Any) -> str:
-    """64 hexadecimal digits that stand for `parts` and nothing else."""
+    """Return 64 hexadecimal digits that stand for `parts` and nothing else."""
     return hashlib.sha256(canonical_json([SCHEMA, *parts]).encode()).hexdigest()
 
 
 def attack_key(
     dataset: Identity, model: Identity, attack: Identity, recipe: dict[str, Any], seed: int
 ) -> str:
-    """The key of an attack result, from the identities of its plugins."""
+    """Return the key of an attack result, from the identities of its plugins."""
     return key_of("attack", dataset, model, attack, recipe, seed)
 
 
 def cell_key(attack: str, defense: Identity, clean_budget: float, protocol: str) -> str:
-    """The key of a cell: its attack result, the defense with its parameters, the budget, the
+    """Return the key of a cell: its attack result, the defense with its parameters, the budget, the
     protocol.
     """
     return key_of("cell", attack, defense, clean_budget, protocol)
 
 
 def folder_name(attack: str, dataset: str, model: str, seed: int, key: str) -> str:
-    """A folder name that tells a person what is inside, made unique by the key."""
+    """Return a folder name that tells a person what is inside, made unique by the key."""
     return safe_name("-".join((attack, dataset, model, f"seed{seed}", key[:8])))
 
 
 def result_name(protocol: str, attack: str, defense: str, seed: int, key: str) -> str:
-    """Where the result of a cell stands under the results folder. protocol: with its version.
-    attack, defense: their labels.
+    """Return where the result of a cell stands under the results folder. protocol: with its
+    version. attack, defense: their labels.
 
     >>> result_name("quick@2", "an_attack", "of:size", 3, "0123456789abcdef")
     'quick/an_attack/of_size/3-0123456789ab.json'
@@ -71,8 +71,8 @@ def result_name(protocol: str, attack: str, defense: str, seed: int, key: str) -
 
 
 def reference_name(result: str, attacked_model: str) -> str:
-    """Where the undefended cell of one attacked model stands whose key another cell has already,
-    made on another processor. result: the name of that other cell.
+    """Return where the undefended cell of one attacked model stands whose key another cell has
+    already, made on another processor. result: the name of that other cell.
 
     >>> reference_name("quick/an_attack/none/3-0123456789ab.json", "fedcba9876543210")
     'quick/an_attack/none/other_models/3-0123456789ab-fedcba987654.json'
@@ -84,10 +84,10 @@ def reference_name(result: str, attacked_model: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A name that is one part of a path and stays inside its folder."""
+    """Return a name that is one part of a path and stays inside its folder."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
 
 
 def strip_name(dataset: str) -> str:
-    """What the strip of an attack on this data set is called, beside the results."""
+    """Return what the strip of an attack on this data set is called, beside the results."""
     return f"images-{safe_name(dataset)}.png"

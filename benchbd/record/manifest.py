@@ -76,7 +76,9 @@ class Manifest(Ingredients):
 
     @classmethod
     def read(cls, content: Any, where: object) -> Manifest:
-        """The manifest that a file holds. Raises `RecordError`, which names the file by `where`."""
+        """Return the manifest that a file holds. Raises `RecordError`, which names the file by
+        `where`.
+        """
         try:
             return cls.model_validate(content)
         except ValidationError as error:

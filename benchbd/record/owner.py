@@ -1,9 +1,9 @@
-"""Who is at work: one process, told apart from every other one, wherever it runs.
+"""The identity of a process, which tells it apart from every other one on any machine.
 
-Names of hosts and numbers of processes do not suffice. Containers may share a name of their host,
-each counts its processes from 1, and a number is given again once its process has ended. So the
-start of the machine (Linux's boot id), the namespace in which processes are counted and the moment
-in which the process began count as well, where the system tells them.
+Host names and process numbers do not suffice: containers may share the name of their host, each
+counts its processes from 1, and a number is used again once its process has ended. So the start of
+the machine (Linux's boot id), the namespace in which processes are counted and the moment in which
+the process began count as well, where the system tells them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Owner:
 
     @classmethod
     def me(cls) -> Self:
-        """This process."""
+        """Return the identity of this process."""
         return cls(socket.gethostname(), _boot(), _namespace(), os.getpid(), _born(os.getpid()))
 
     @classmethod
     def read(cls, content: Any) -> Self | None:
-        """The process that a table from JSON names; None where it names none."""
+        """Return the process that a table from JSON names; None where it names none."""
         names = [field.name for field in fields(cls)]
         if not isinstance(content, dict) or not content.keys() >= set(names):
             return None
@@ -50,7 +50,7 @@ class Owner:
         return hashlib.sha256(where.encode()).hexdigest()[:8]
 
     def lives(self) -> bool | None:
-        """Whether it lives; None where that cannot be seen from here."""
+        """Return whether the process is alive; None where that cannot be seen from here."""
         return is_alive(self.pid, self.born) if self.place == Owner.me().place else None
 
     def __str__(self) -> str:
@@ -58,8 +58,8 @@ class Owner:
 
 
 def is_alive(pid: int, born: str) -> bool:
-    """Whether the process of that number lives and began then: its number may have been given to
-    another since.
+    """Return whether the process of that number lives and began then: its number may have been
+    given to another since.
     """
     try:
         os.kill(pid, 0)
@@ -85,7 +85,7 @@ def _namespace() -> str:
 
 
 def _born(pid: int) -> str:
-    """When the process began, in kernel ticks; empty where the system does not say."""
+    """Return when the process began, in kernel ticks; empty where the system does not say."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

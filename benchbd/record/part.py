@@ -1,4 +1,4 @@
-"""What all stored facts have in common: they are typed, frozen, and know all of their keys."""
+"""The common base of all stored facts: they are typed and frozen, and unknown keys are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pickle would do, read from its opcodes; nothing here loads one."""
+"""What a pickle would do, read from its opcodes. Nothing here loads a pickle."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _GET = ("GET", "BINGET", "LONG_BINGET")
 
 
 def suspicious_imports(path: Path) -> list[str]:
-    """What the pickles in `path` would import beyond tensors and plain values."""
+    """Return what the pickles in `path` would import beyond tensors and plain values."""
     names: set[str] = set()
     for pickle in pickles_in(path):
         with suppress(Exception):  # a damaged pickle ends its list, it does not end the reading
@@ -61,7 +61,7 @@ def suspicious_imports(path: Path) -> list[str]:
 
 
 def is_harmless(name: str) -> bool:
-    """Whether a pickle of tensors and plain values names it."""
+    """Return whether a pickle of tensors and plain values names it."""
     module, _, what = name.rpartition(".")
     tensor_part = (
         what.endswith("Storage")
@@ -72,8 +72,8 @@ def is_harmless(name: str) -> bool:
 
 
 def strange_names(path: Path) -> list[str]:
-    """What `torch.load` would import from the archive at `path` beyond tensors and plain values; to
-    be asked before it loads.
+    """Return what `torch.load` would import from the archive at `path` beyond tensors and plain
+    values; to be asked before it loads.
 
     Raises `RecordError` unless the pickle can be followed to its end, `UnsafeFile` for one that
     would take its reader for ever, though it is short.
@@ -98,8 +98,8 @@ def strange_names(path: Path) -> list[str]:
 
 
 def _main_pickle(path: Path) -> bytes:
-    """The bytes that PyTorch loads, from its own reader: another may find other ones under that
-    name.
+    """Return the bytes that PyTorch loads, from its own reader: another may find other ones under
+    that name.
     """
     with path.open("rb") as file:
         if (
@@ -120,17 +120,17 @@ def _damaged(path: Path, error: Exception) -> RecordError:
 
 
 def imports(content: bytes) -> Iterator[str]:
-    """What the pickles in `content`, one after another, import, as `module.name`."""
+    """Yield what the pickles in `content`, one after another, import, as `module.name`."""
     stream = io.BytesIO(content)
     while stream.tell() < len(content):
         yield from _Walk().imports(stream)
 
 
 class _Walk:
-    """Follows the stack and the memo of a pickle as far as texts go, for the names of imports may
-    come from both.
+    """A walk over a pickle that follows its stack and its memo as far as they hold texts, because
+    the names of imports may come from both.
 
-    On the stack lies, for each value, its text, how deep it is as a tuple, or None.
+    For each value, the stack holds its text, how deep it is as a tuple, or None.
     """
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class _Walk:
         self.stack.extend(pushed)
 
     def _pop(self, opcode: pickletools.OpcodeInfo) -> list[object]:
-        """Take from the stack what the opcode takes."""
+        """Take from the stack what the opcode takes, and return it."""
         before, popped = opcode.stack_before, list[object]()
         count = len(before)
         if pickletools.markobject in before or (
@@ -184,7 +184,7 @@ class _Walk:
 
 
 class Pickle(NamedTuple):
-    """A pickle and its place in a file; unread: why not all of it is here."""
+    """A pickle and its place in a file. unread: why not all of it is here."""
 
     place: str
     content: bytes
@@ -211,14 +211,16 @@ class _Left:
 
 
 def pickles_in(path: Path) -> Iterator[Pickle]:
-    """The pickles in a file: the file itself, or those in an archive and in archives within it."""
+    """Yield the pickles in a file: the file itself, or those in an archive and in archives within
+    it.
+    """
     with path.open("rb") as file:
         yield from _within(file, "", _Left(), DEEPEST)
 
 
 def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pickle]:
-    """The file itself unless it begins as an archive, and what is in it: behind a pickle may lie an
-    archive.
+    """Yield the file itself unless it begins as an archive, and what is in it: behind a pickle may
+    lie an archive.
     """
     if file.read(len(_ARCHIVE)) != _ARCHIVE:
         file.seek(0)
@@ -239,7 +241,7 @@ def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pi
 def _entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, left: _Left, depth: int
 ) -> Iterator[Pickle]:
-    """What is in an entry that is called a pickle or begins like one.
+    """Yield what is in an entry that is called a pickle or begins like one.
 
     Only of the first kind all has to be read: tensors, too, may begin like a pickle.
     """

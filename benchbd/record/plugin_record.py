@@ -49,7 +49,8 @@ class PluginRecord(StoredPart):
         return f"{self.name}:{variant}" if variant else self.name
 
     def identity(self) -> Identity:
-        """What of it is part of a key: versions of packages are not, the version of results is.
+        """Return what of it is part of a key: versions of packages are not, the version of results
+        is.
 
         A file that somebody is still writing has no version but its digest, so that a change gives
         new results. A file that a parameter names counts by its content, wherever it lies.
@@ -68,8 +69,8 @@ class PluginRecord(StoredPart):
 
 
 def _digests(plugin: Plugin) -> dict[str, str]:
-    """Digests of the files that parameters name, but for those that only say where something lies.
-    Raises `ConfigError`.
+    """Return digests of the files that parameters name, but for those that only say where something
+    lies. Raises `ConfigError`.
     """
     paths = {
         name: getattr(plugin, name)

@@ -18,13 +18,13 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def provenance(sources: Iterable[PluginSources], started: str) -> dict[str, Any]:
-    """Versions of benchbd, Python and libraries, the processor, digests of the plugins' sources,
-    threads, the command line, the times.
+    """Return versions of benchbd, Python and libraries, the processor, digests of the plugins'
+    sources, threads, the command line, the times.
     """
     import torch  # here, since results are read without it
 
@@ -56,8 +56,8 @@ def _version(package: str) -> str:
 
 @cache
 def _checkout() -> dict[str, Any]:
-    """Commit of the checkout that benchbd runs from, and whether its code has changes; empty for an
-    installed wheel.
+    """Return commit of the checkout that benchbd runs from, and whether its code has changes; empty
+    for an installed wheel.
     """
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():

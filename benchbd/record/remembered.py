@@ -53,11 +53,11 @@ def remembering(
     model: Identity | None = None,
     precision: Precision = "auto",
 ) -> Iterator[None]:
-    """Inside, `remembered` looks and stores in `folder`.
+    """Let `remembered` look and store in `folder` inside the block.
 
-    attack: what tells the code apart that does the work; its parameters are for the work itself to
-    name, since results that differ in some of them share it. model: the architecture of the
-    networks that the work depends on. precision: the number format that is computed in.
+    attack: identifies the code that does the work. Its parameters are named by the work itself,
+    because results that differ in some of them share it. model: the architecture of the networks on
+    which the work depends. precision: the number format of the computation.
     """
     token = _memory.set(_Memory(folder, attack or [], model or [], precision))
     try:
@@ -69,8 +69,8 @@ def remembering(
 def remembered(
     what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """The tensors that `make` gives, made only if nobody has made them of the same things before. A
-    method uses it for work that many results share, such as an encoder or a pattern.
+    """Return the tensors that `make` gives, made only if nobody has made them of the same things
+    before. A method uses it for work that many results share, such as an encoder or a pattern.
 
     what: a word for a person who looks into the folder. depends_on: everything that the tensors
     depend on: tensors, image sets, modules with their weights, and plain values. Within a run they
@@ -90,8 +90,9 @@ def remembered(
 def _recalled(
     memory: _Memory, what: str, depends_on: Sequence[Any], make: Callable[[], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """Networks of two architectures may have weights of the same names and shapes, so the
-    architecture counts too. A recipe may leave the number format to the machine, so it counts.
+    """Return the remembered tensors. The architecture counts, because networks of two architectures
+    may have weights of the same names and shapes. The number format counts, because a recipe may
+    leave it to the machine.
     """
     networks = any(isinstance(part, nn.Module) for part in depends_on)
     key = digest([*depends_on, memory.precision, *([memory.model] if networks else [])])
@@ -111,8 +112,8 @@ def _recalled(
 
 
 def _found(path: Path, key: str) -> dict[str, Tensor] | None:
-    """The tensors stored at `path`, if they were made of what `key` stands for and are still what
-    was stored.
+    """Return the tensors stored at `path`, if they were made of what `key` stands for and are still
+    what was stored.
     """
     # What somebody else has put there may hold anything in place of digests and tensors.
     with suppress(RecordError, LookupError, TypeError, ValueError, AttributeError, RuntimeError):
@@ -149,7 +150,7 @@ def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
 
 
 def digest(parts: Sequence[Any]) -> str:
-    """sha256 over tensors, image sets, modules and plain values, in hexadecimal."""
+    """Return sha256 over tensors, image sets, modules and plain values, in hexadecimal."""
     total = hashlib.sha256()
     for part in parts:
         total.update(_digest(part).encode())
@@ -157,7 +158,7 @@ def digest(parts: Sequence[Any]) -> str:
 
 
 def _digest_of(tensors: Mapping[str, Any]) -> str:
-    """Over names and values."""
+    """Return the digest over names and values."""
     return digest([each for item in tensors.items() for each in item])
 
 

@@ -34,8 +34,8 @@ def seal(file: IO[bytes]) -> None:
 
 
 def require_seal(path: Path) -> bool:
-    """Whether the archive at `path` has a seal; those of other tools have none. Raises
-    `RecordError` where it does not fit what the file holds now.
+    """Return whether the archive at `path` has a seal; archives of other tools have none. Raises
+    `RecordError` where the seal does not fit the present content of the file.
     """
     with path.open("rb") as file:
         length = max(0, file.seek(0, os.SEEK_END) - SEAL_BYTES)
@@ -80,7 +80,7 @@ def require_digest(path: Path, noted: str) -> None:
 
 
 def _digest_of(file: IO[bytes], length: int) -> str:
-    """Of the next `length` bytes."""
+    """Return the digest of the next `length` bytes."""
     digest = hashlib.sha256()
     while length and (part := file.read(min(length, 2**20))):
         digest.update(part)

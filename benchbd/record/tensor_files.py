@@ -52,8 +52,8 @@ def write_tensors(
 
 
 def _shown(value: Any) -> Any:
-    """`value` with tensors that hold what they show; of one that is a part of a larger one, PyTorch
-    stores the larger one.
+    """Return `value` with tensors that hold only what they show. PyTorch would store the whole of a
+    larger tensor of which one is a part.
     """
     if isinstance(value, dict):
         return {name: _shown(part) for name, part in value.items()}
@@ -132,8 +132,8 @@ def require_unfolded(path: Path, content: Any) -> None:
 
 
 def tensors_in(content: Any) -> Iterator[tuple[Place, torch.Tensor]]:
-    """Every tensor in lists and tables and its place there, once for each list or table that holds
-    it; a list that was seen is not entered again.
+    """Yield every tensor in lists and tables and its place there, once for each list or table that
+    holds it; a list that was seen is not entered again.
     """
     seen: set[int] = set()
     waiting: list[tuple[Place, Any]] = [((), content)]
@@ -148,8 +148,8 @@ def tensors_in(content: Any) -> Iterator[tuple[Place, torch.Tensor]]:
 
 
 def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
-    """64 hexadecimal digits that stand for the names, types, shapes and values of a network's
-    parameters and buffers, in whatever order they come and on whatever device they lie.
+    """Return 64 hexadecimal digits that stand for the names, types, shapes and values of a
+    network's parameters and buffers, in whatever order they come and on whatever device they lie.
     """
     digest = hashlib.sha256()
     for name in sorted(state):
@@ -160,7 +160,7 @@ def digest_of_weights(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def _said(place: Place) -> str:
-    """As `model.head.weight`."""
+    """Return a place in words, such as `model.head.weight`."""
     names = []
     while place:
         place, name = place
@@ -169,20 +169,24 @@ def _said(place: Place) -> str:
 
 
 def _not_finite(content: dict[str, Any], aside: Collection[str]) -> str | None:
-    """Where a tensor lies that holds NaN or infinity; None if none does, but for those aside."""
+    """Return where a tensor lies that holds NaN or infinity; None if none does, but for those
+    aside.
+    """
     looked_at = {name: part for name, part in content.items() if name not in aside}
     found = (_said(place) for place, value in tensors_in(looked_at) if not _is_finite(value))
     return next(found, None)
 
 
 def _is_finite(value: torch.Tensor) -> bool:
-    """Sparse tensors and those without memory, which no result holds, can hardly be asked."""
+    """Return whether a tensor is finite. Sparse tensors and those without memory, which no result
+    holds, cannot be asked in the same way.
+    """
     plain = value.layout == torch.strided and not value.is_meta and not value.is_quantized
     return not plain or bool(torch.isfinite(value).all())
 
 
 def _refusal(path: Path) -> RecordError:
-    """The error for a file that is not an archive: a bare pickle, or a file cut short."""
+    """Return the error for a file that is not an archive: a bare pickle, or a file cut short."""
     with path.open("rb") as file:
         head = file.read(4)
         file.seek(max(0, path.stat().st_size - 1))
@@ -208,8 +212,8 @@ def _unsafe(path: Path, names: list[str]) -> str:
 
 
 def _require_sizes(path: Path, archive: zipfile.ZipFile) -> None:
-    """Entries of our archives are stored as they are; one that would unpack to more than the file
-    is a bomb.
+    """Raise for an entry that would unpack to more than the file. Entries of our archives are
+    stored as they are, so such an entry is a bomb.
     """
     if sum(i.file_size for i in archive.infolist()) > path.stat().st_size:
         raise UnsafeFile(f"{path} would unpack to more than its own size; refused")

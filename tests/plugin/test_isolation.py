@@ -36,7 +36,7 @@ REASONS = {
     "raising": ("import-error", "ZeroDivisionError"),
     "exiting": ("import-error", "SystemExit: 7"),
     "quitting": ("import-error", "its import ended the process with exit code 3"),
-    "looping": ("import-error", "TooSlow: it did not end within 12 s"),
+    "looping": ("import-error", "ImportTimeout: it did not end within 12 s"),
     "future": ("api-too-new", "upgrade benchbd"),
     "ft": ("name-clash", "'ft' is provided by benchbd, dist-ft"),
     "needy": ("import-error", "No module named 'a_library_that_nobody_has'"),

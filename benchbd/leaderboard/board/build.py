@@ -34,14 +34,14 @@ from benchbd.measure.siblings import stray_doubts
 
 
 def read_board(results: Path, ledger: Ledger) -> Board:
-    """The board of all result files under a folder."""
+    """Return the board of all result files under a folder."""
     rows, faults = read_rows(results, ledger)
     found, odd = read_pictures(results)
     return replace(board(rows, [*faults, *odd]), pictures=found)
 
 
 def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
-    """The board of these rows, in whatever order they come."""
+    """Return the board of these rows, in whatever order they come."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in sorted(
         placed(rows),
@@ -113,7 +113,9 @@ def _section(rows: list[Row], wheres: Sequence[TableKey]) -> Section:
 
 
 def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
-    """All but what defenses leave of it, which takes the ranking to know."""
+    """Return the facts about an attack except for its survival, which follows only from the
+    ranking.
+    """
     by_seed = {row.seed: row.baseline for row in reversed(mine) if row.baseline}
     baseline = {
         name: summary
@@ -135,7 +137,7 @@ def _survival(
     cells: Mapping[str, Mapping[AttackedModel, Row]],
     ranking: Ranking,
 ) -> float | None:
-    """Mean ASR over the measured cells of complete rows, of those that contend."""
+    """Return mean ASR over the measured cells of complete rows, of those that contend."""
     complete = {
         standing.defense for standing in ranking.standings if standing.measured == standing.expected
     }
@@ -200,7 +202,7 @@ def _entry(
 
 
 def _strays(rows: Sequence[Row]) -> Iterator[str]:
-    """Seeds far from their siblings, in words."""
+    """Yield seeds far from their siblings, in words."""
     return (words for _, words in stray_doubts({row.seed: row.metrics for row in rows}))
 
 
@@ -215,7 +217,9 @@ def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
 
 
 def _cost(rows: Sequence[Row]) -> dict[str, float]:
-    """Seconds are a mean over seeds; memory and clean samples the most that any seed took."""
+    """Return the cost: seconds as a mean over seeds, and memory and clean samples as the most that
+    any seed took.
+    """
     if not rows:
         return {}
     mean = statistics.fmean(row.cost["seconds"] for row in rows)
@@ -224,8 +228,8 @@ def _cost(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _differences(where: TableKey, wheres: Sequence[TableKey]) -> list[str]:
-    """What sets this table apart from others of the same protocol: its name, recipe and budget,
-    where they differ.
+    """Return what sets this table apart from others of the same protocol: its name, recipe and
+    budget, where they differ.
     """
     alike = [
         w

@@ -30,12 +30,12 @@ class Baseline:
 
     @classmethod
     def stated(cls, cell: Cell) -> Self:
-        """By the baseline of a cell."""
+        """Return the baseline that a cell states."""
         return cls._of(cell, cell.baseline)
 
     @classmethod
     def measured(cls, cell: Cell) -> Self | None:
-        """By the metrics of a cell without a defense; None for one with a defense."""
+        """Return the metrics of a cell without a defense, or None for a cell with one."""
         return cls._of(cell, cell.metrics) if _measures_the_model(cell) else None
 
     @classmethod
@@ -62,11 +62,13 @@ class Undefended:
             self._found.setdefault(measured.model, set()).add(measured.shares)
 
     def lacks(self, stated: Baseline) -> bool:
-        """Whether there is nothing to hold this baseline against although it names the weights."""
+        """Return whether there is nothing to hold this baseline against although it names the
+        weights.
+        """
         return bool(stated.shares and stated.model[-1]) and stated.model not in self._found
 
     def fault(self, stated: Baseline) -> str:
-        """Why a baseline is not to be believed; empty where nothing speaks against it."""
+        """Return why a baseline is not to be believed; empty where nothing speaks against it."""
         known = self._found.get(stated.model, set())
         if stated.shares is None or len(known) != 1 or stated.shares in known:
             return ""
@@ -77,8 +79,8 @@ class Undefended:
 
 
 def misplaced(cell: Cell, path: Path, folder: Path) -> str:
-    """Why the file at `path`, found in `folder`, is not where a store keeps this cell; empty when
-    it is. The folder may be one inside of the store.
+    """Return why the file at `path`, found in `folder`, is not where a store keeps this cell; empty
+    when it is. The folder may be one inside of the store.
     """
     places = [cell.place]
     if _measures_the_model(cell) and cell.attacked_model:
@@ -99,7 +101,7 @@ def _measures_the_model(cell: Cell) -> bool:
 
 
 def contradictions(cell: Cell) -> list[str]:
-    """Sentences, one for each contradiction; none for a cell that can be believed."""
+    """Return sentences, one for each contradiction; none for a cell that can be believed."""
     expected = cell.cell.key(cell.protocol)
     if cell.key != expected:
         return [
@@ -117,7 +119,7 @@ def contradictions(cell: Cell) -> list[str]:
 
 
 def _out_of_range(cell: Cell) -> list[str]:
-    """Figures that no machine measures, and that would spoil the sums they go into."""
+    """Return figures that no machine measures, and that would spoil the sums they go into."""
     figures = cell.cost.model_dump(exclude={"device", "precision"}) | {"seed": cell.cell.seed}
     return [f"{name} is {value:.3g}" for name, value in figures.items() if not 0 <= value <= MOST]
 
@@ -149,8 +151,8 @@ def _wrong_shares(metrics: Metrics, counts: Counts, baseline: Metrics | None) ->
 
 
 def _baseless(counts: Counts, baseline: Metrics | None) -> list[str]:
-    """Without its baseline a defense would have no DER where it fails, and the mean of the others
-    for all.
+    """Return a fault for a defense without its baseline: it would have no DER where it fails, and
+    the mean of the others for all.
     """
     if baseline is not None and not _are_shares(baseline):
         return ["the baseline is not made of shares in [0, 1]"]

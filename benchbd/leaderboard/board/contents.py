@@ -123,7 +123,7 @@ class Section:
     fronts: dict[str, dict[str, tuple[str, ...]]]
 
     def by_attack(self) -> Iterator[tuple[AttackFacts, tuple[Pairing, ...]]]:
-        """Each attack with its entries, in the order of the defenses."""
+        """Yield each attack with its entries, in the order of the defenses."""
         width = len(self.defenses)
         for place, attack in enumerate(self.attacks):
             yield attack, self.entries[place * width : (place + 1) * width]

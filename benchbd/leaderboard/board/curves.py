@@ -35,7 +35,9 @@ class Trace:
 
 
 def traces(cell: Cell) -> tuple[Trace, ...]:
-    """The curves of a cell that have something to draw; operating points go with the first."""
+    """Return the curves of a cell that have something to draw; operating points go with the
+    first.
+    """
     found: list[Trace] = []
     for curve in cell.curves[:MOST_CURVES]:
         last = len(curve.points) - 1
@@ -61,8 +63,8 @@ def traces(cell: Cell) -> tuple[Trace, ...]:
 
 
 def thinned(count: int, chosen: int | None) -> Sequence[int]:
-    """Places of at most about `MAX_CURVE_POINTS` of `count` points, even, with the first, the last
-    and the chosen one.
+    """Return places of at most about `MAX_CURVE_POINTS` of `count` points, even, with the first,
+    the last and the chosen one.
     """
     if not count:
         return ()

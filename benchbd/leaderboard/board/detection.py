@@ -37,7 +37,7 @@ class Detecting:
 
 
 def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) -> Detecting | None:
-    """The summary over the cells of one defense; None for one that detects nothing.
+    """Return the summary over the cells of one defense; None for one that detects nothing.
 
     expected: how many attacked models there are to meet.
     """
@@ -62,7 +62,9 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) ->
 
 
 def mean_of(rows: Sequence[Row], name: str) -> float | None:
-    """The mean of the detection figure `name` over the rows that have it; None where none has."""
+    """Return the mean of the detection figure `name` over the rows that have it; None where none
+    has.
+    """
     values = [row.detection[name] for row in rows if name in row.detection]
     return tidy(statistics.fmean(values)) if values else None
 

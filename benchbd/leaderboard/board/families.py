@@ -47,8 +47,8 @@ class DefenseKind:
 
 
 def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
-    """`labels` is `clean-label`, or the label mode of its parameters, such as `all-to-one`, unless
-    nothing is poisoned.
+    """Return the kind of an attack. Its `labels` are `clean-label`, or the label mode of its
+    parameters, such as `all-to-one`, unless nothing is poisoned.
     """
     card = _card("attack", method)
     return AttackKind(
@@ -59,7 +59,9 @@ def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
 
 
 def defense_kind(method: Method, rows: Iterable[Row]) -> DefenseKind:
-    """A defense of which nothing is stated needs clean data if it was handed some."""
+    """Return the kind of a defense. If nothing is stated about its clean data, it needs some if it
+    was handed some.
+    """
     mine = list(rows)
     card = _card("defense", method)
     clean_data = (
@@ -82,13 +84,13 @@ def _labels(card: dict[str, Any], method: Method) -> str:
 
 
 def _family(card: dict[str, Any], said: list[str], known: tuple[str, ...]) -> str:
-    """The family that the results say, or else the catalogue, if there is such a family."""
+    """Return the family that the results say, or else the catalogue, if there is such a family."""
     stated = (*said, card.get("family", ""))
     return next((family for family in stated if family in known), UNKNOWN_FAMILY)
 
 
 def _card(kind: str, method: Method) -> dict[str, Any]:
-    """What the catalogue says of a method of benchbd's own; empty for all others."""
+    """Return what the catalogue says of a method of benchbd's own; empty for all others."""
     if method.provider != OWN:
         return {}
     name = method.name.partition(":")[0]
@@ -98,7 +100,7 @@ def _card(kind: str, method: Method) -> dict[str, Any]:
 
 
 def _word(text: str) -> str:
-    """`all-to-one` for `all_to_one`."""
+    """Return `all-to-one` for `all_to_one`."""
     from benchbd.leaderboard.board.text import label
 
     return label(text).replace("_", "-")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def labelled_frame(cells: Sequence[Cell]) -> DataFrame:
-    """One row per cell; beside each method a label that names the parameters in which it differs
-    from its variants.
+    """Return one row per cell; beside each method a label that names the parameters in which it
+    differs from its variants.
     """
     table = frame(cells)
     for kind in ("attack", "defense"):

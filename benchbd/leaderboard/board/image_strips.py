@@ -16,7 +16,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def read_pictures(results: Path) -> tuple[dict[str, bytes], list[str]]:
-    """Strips by their path under the results, and what is wrong with the others."""
+    """Return strips by their path under the results, and what is wrong with the others."""
     found, faults = {}, []
     for path in sorted(results.glob(PATTERN)):
         name = one_line(path.relative_to(results).as_posix())

@@ -37,8 +37,8 @@ class Summary:
 
 
 def summarise(values: Sequence[float], hits: tuple[int, int] | None = None) -> Summary | None:
-    """The summary of shares in [0, 1], one per seed. `hits`: how many of how many, for an interval
-    of one seed alone.
+    """Return the summary of shares in [0, 1], one per seed. `hits`: how many of how many, for an
+    interval of one seed alone.
     """
     if not values:
         return None
@@ -54,14 +54,14 @@ def summarise(values: Sequence[float], hits: tuple[int, int] | None = None) -> S
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:
-    """Wilson's score interval of a share, from counts."""
+    """Return Wilson's score interval of a share, from counts."""
     bounds = stats.binomtest(hits, total).proportion_ci(CONFIDENCE, method="wilson")
     return float(bounds.low), float(bounds.high)
 
 
 def student(values: Sequence[float]) -> tuple[float, float]:
-    """Student's t interval of the mean of shares, clipped to [0, 1]. Seeds that agree give an
-    interval of no width.
+    """Return Student's t interval of the mean of shares, clipped to [0, 1]. Seeds that agree give
+    an interval of no width.
     """
     mean = statistics.fmean(values)
     variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
@@ -70,7 +70,7 @@ def student(values: Sequence[float]) -> tuple[float, float]:
 
 
 def tidy(value: float) -> float:
-    """Rounded for writing; never minus zero."""
+    """Return a number rounded for writing, and never minus zero."""
     return round(value, STORED_DIGITS) + 0.0
 
 

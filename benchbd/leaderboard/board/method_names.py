@@ -38,13 +38,13 @@ class Method:
         )
 
     def features(self) -> dict[str, str]:
-        """Everything by which two methods of one name may differ, as text."""
+        """Return everything by which two methods of one name may differ, as text."""
         values = {name: json.dumps(value).strip('"') for name, value in self.params.items()}
         return values | {"results_version": str(self.results_version)}
 
 
 def labels(methods: Iterable[Method]) -> dict[Method, str]:
-    """A label for each method, no two alike."""
+    """Return a label for each method, no two alike."""
     by_name: dict[str, list[Method]] = defaultdict(list)
     for method in sorted(set(methods), key=lambda m: m.identity):
         by_name[method.name].append(method)
@@ -52,8 +52,8 @@ def labels(methods: Iterable[Method]) -> dict[Method, str]:
 
 
 def _apart(group: list[Method]) -> dict[Method, str]:
-    """Labels of methods that share a name: the provider and the parameters in which they differ are
-    added.
+    """Return labels of methods that share a name: the provider and the parameters in which they
+    differ are added.
     """
     features = [method.features() for method in group]
     names = sorted(set().union(*features))

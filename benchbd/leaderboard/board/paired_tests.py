@@ -29,12 +29,12 @@ Ranks = tuple[int, int]
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """Two-sided p of differences (n,), one per attack.
+    """Return the two-sided p of differences (n,), one per attack.
 
-    A pattern's sum is `total - 2 * flipped`, `flipped` being the size of what is turned negative.
-    So the patterns at least as extreme as the observed one are those that flip at most `(total -
-    observed) / 2`, and as many mirrored. `chance` (reach + 1,) is the distribution of `flipped` up
-    to there, one attack after another.
+    A pattern's sum is `total - 2 * flipped`, where `flipped` is the size of what is turned
+    negative. So the patterns at least as extreme as the observed one are those that flip at most
+    `(total - observed) / 2`, and their mirror images. `chance` (reach + 1,) is the distribution of
+    `flipped` up to there, computed one attack after another.
     """
     steps = numpy.rint(numpy.asarray(differences, dtype=float) * GRID).astype(int)
     sizes = numpy.sort(numpy.abs(steps[steps != 0]))
@@ -49,8 +49,8 @@ def sign_flip(differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p, in the order given: the k-th smallest of m times m - k, never less than
-    the one before.
+    """Return Holm's adjusted p, in the order given: the k-th smallest of m times m - k, never less
+    than the one before.
     """
     adjusted = [0.0] * len(p_values)
     running = 0.0
@@ -61,14 +61,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided exact p from the two counts of images on which the methods disagree."""
+    """Return the two-sided exact p from the two counts of images on which the methods disagree."""
     disagreements = only_first + only_second
     return float(stats.binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
 
 
 def rank_sets(names: Sequence[str], adjusted: Mapping[Pair, float]) -> dict[str, Ranks]:
-    """The ranks that each name may have: behind all that are shown to be better, before all that
-    are shown to be worse.
+    """Return the ranks that each name may have: after all that are shown to be better, and before
+    all that are shown to be worse.
 
     `adjusted` holds the p of every pair (better, worse).
     """

@@ -18,8 +18,8 @@ seconds and ASR ("seconds").
 
 
 def front(points: Mapping[str, ParetoPoint]) -> tuple[str, ...]:
-    """Names of the points that no other beats in one figure without losing in the other; by the
-    first figure.
+    """Return names of the points that no other beats in one figure without losing in the other; by
+    the first figure.
 
     Points at one place are all on the front, or all off it.
     """
@@ -36,8 +36,8 @@ def front(points: Mapping[str, ParetoPoint]) -> tuple[str, ...]:
 def fronts(
     defenses: Sequence[DefenseFacts], entries: Sequence[Pairing], ranking: Ranking
 ) -> Fronts:
-    """Fronts of one table, of defenses that are no oracles: over attacks of complete rows, inside
-    one of those with all seeds.
+    """Return fronts of one table, of defenses that are no oracles: over attacks of complete rows,
+    inside one of those with all seeds.
     """
     seconds = {defense.label: defense.cost.get("seconds") for defense in defenses}
     oracles = {defense.label for defense in defenses if defense.oracle}

@@ -16,7 +16,9 @@ from benchbd.running.protocol import Protocol, stored_protocol
 
 
 def placed(rows: Iterable[Row]) -> Iterator[Row]:
-    """Each row once for every table that it belongs to, with that table's name in its `where`."""
+    """Yield each row once for every table that it belongs to, with that table's name in its
+    `where`.
+    """
     protocol_of = cache(stored_protocol)
     for row in rows:
         protocol = protocol_of(row.where.protocol)
@@ -25,7 +27,9 @@ def placed(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _tables(row: Row, protocol: Protocol) -> tuple[str, ...]:
-    """A newcomer, which the protocol does not name, stands in each table that has what it met."""
+    """Return the tables of a cell. A method that the protocol does not name stands in each table
+    that has what it met.
+    """
     coordinates = {
         "dataset": row.where.dataset.name,
         "model": row.where.model.name,

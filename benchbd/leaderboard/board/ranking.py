@@ -119,7 +119,7 @@ def _measured(rows: Mapping[AttackedModel, Row], expected: Iterable[AttackedMode
 def _compare(
     best_first: Sequence[str], scores: Mapping[str, Mapping[str, float]]
 ) -> tuple[Comparison, ...]:
-    """All pairs of ranked defenses, the better one first."""
+    """Return all pairs of ranked defenses, the better one first."""
     pairs: list[Pair] = list(itertools.combinations(best_first, 2))
     differences = [
         [scores[a][attack] - scores[b][attack] for attack in scores[a] if attack in scores[b]]
@@ -189,8 +189,8 @@ def _per_attack(
     metric: str,
     missing: float | None = None,
 ) -> dict[str, float]:
-    """The mean over seeds of each attack; a cell without numbers counts as `missing`, or not at
-    all.
+    """Return the mean over seeds of each attack; a cell without numbers counts as `missing`, or not
+    at all.
     """
     values: dict[str, list[float]] = defaultdict(list)
     for model in models:
@@ -202,8 +202,8 @@ def _per_attack(
 
 
 def _order(standing: Rank) -> tuple[int, float, str]:
-    """Ranked ones by score, then the oracles, then what is incomplete by what it can claim at
-    least.
+    """Return the place in the order: ranked ones by score, then the oracles, then incomplete ones
+    by the score that they can claim at least.
     """
     aggregates = standing.aggregates or standing.imputed
     score = aggregates[SCORE].mean if SCORE in aggregates else 0.0
@@ -211,5 +211,5 @@ def _order(standing: Rank) -> tuple[int, float, str]:
 
 
 def _short(p: float) -> float:
-    """Four significant digits."""
+    """Return a number with four significant digits."""
     return float(f"{p:.4g}")

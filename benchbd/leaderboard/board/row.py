@@ -109,8 +109,8 @@ class Row:
 
 
 def read_rows(folder: Path, ledger: Ledger) -> tuple[list[Row], list[str]]:
-    """Rows of all result files under `folder`, by name, and what is wrong with the others: files
-    that are not in their place, that contradict themselves, or the cell without a defense.
+    """Return rows of all result files under `folder`, by name, and what is wrong with the others:
+    files that are not in their place, that contradict themselves, or the cell without a defense.
     """
     found: dict[str, tuple[Row, Baseline]] = {}
     faults: dict[str, str] = {}
@@ -137,7 +137,7 @@ def read_rows(folder: Path, ledger: Ledger) -> tuple[list[Row], list[str]]:
 
 
 def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
-    """Raises `RecordError` for a cell that contradicts itself."""
+    """Return the row of a cell. Raises `RecordError` for a cell that contradicts itself."""
     if wrong := contradictions(cell):
         raise RecordError("; ".join(wrong))
     about = cell.cell
@@ -186,7 +186,7 @@ def _method(provided: Any) -> Method:
 
 @lru_cache(maxsize=4096)
 def _known_method(text: str) -> Method:
-    """One object for all cells that name the same plugin with the same parameters."""
+    """Return one object for all cells that name the same plugin with the same parameters."""
     return Method.of(PluginRecord.model_validate_json(text))
 
 
@@ -195,14 +195,16 @@ def _shares(metrics: Any) -> dict[str, float | None]:
 
 
 def _bystanders(metrics: Any) -> dict[str, float | None]:
-    """The share of triggered bystanders taken for the attacked label, where the cell has it."""
+    """Return the share of triggered bystanders taken for the attacked label, where the cell
+    has it.
+    """
     value = getattr(metrics, BYSTANDERS, None)
     return {BYSTANDERS: value} if isinstance(value, float) and 0 <= value <= 1 else {}
 
 
 def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Where and with what a result was made, and of which data; what it does not say is
-    left out.
+    """Return where and with what a result was made, and of which data; what it does not say is left
+    out.
     """
     libraries, prints = provenance.get("libraries"), provenance.get("fingerprints")
     said = {name: provenance.get(name) for name in MADE}
@@ -217,8 +219,8 @@ def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 
 def stated_family(provenance: Mapping[str, Any], kind: str) -> str:
-    """The family of the attack or the defense, where the result says it; earlier ones called it the
-    stage.
+    """Return the family of the attack or the defense, where the result says it; earlier ones called
+    it the stage.
     """
     families = provenance.get("families", provenance.get("stages"))
     return one_line(families.get(kind, ""), 40) if isinstance(families, dict) else ""
@@ -237,7 +239,7 @@ def _hits(cell: Cell) -> dict[str, tuple[int, int]]:
 
 
 def _figures(detection: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The figures of a detector that are shares; `highest` is the largest score of a model
+    """Yield the figures of a detector that are shares; `highest` is the largest score of a model
     detector.
     """
     for name in ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr", "flagged"):

@@ -17,19 +17,19 @@ _CONTROLS = re.compile(
 
 
 def one_line(value: Any, longest: int = LONGEST) -> str:
-    """The text of a value, with every run of blanks, line ends and control characters as one blank;
-    its end cut off.
+    """Return the text of a value, with every run of blanks, line ends and control characters as one
+    blank; its end cut off.
     """
     return cut(_CONTROLS.sub(" ", str(value)[: 10 * longest]).strip(), longest)
 
 
 def cut(text: str, longest: int) -> str:
-    """The text with at most `longest` characters, the last of which is then an ellipsis."""
+    """Return the text with at most `longest` characters, the last of which is then an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def label(value: Any) -> str:
-    """A short name that still differs where the long one does."""
+    """Return a short name that still differs where the long one does."""
     text = one_line(value)
     if len(text) <= LONGEST_LABEL and text == value:
         return text

@@ -52,7 +52,7 @@ _LEDGER = TypeAdapter(dict[str, Note])
 
 
 def read_ledger(path: Path) -> dict[str, Note]:
-    """The notes in a file; none when there is no such file. Raises `RecordError`."""
+    """Return the notes in a file; none when there is no such file. Raises `RecordError`."""
     if not path.exists():
         return {}
     try:
@@ -80,13 +80,13 @@ def add_notes(path: Path, notes: Ledger) -> Path:
 
 
 def level_of(ledger: Ledger, key: str, digest: str) -> TrustLevel:
-    """How far the result of that key and digest is trusted: "as stated" unless the ledger has a
-    note on exactly that content.
+    """Return how far the result of that key and digest is trusted: "as stated" unless the ledger
+    has a note on exactly that content.
     """
     note = ledger.get(key)
     return note.level if note is not None and note.digest == digest else "as stated"
 
 
 def lowest(levels: list[TrustLevel]) -> TrustLevel:
-    """What a figure made of several results may claim."""
+    """Return what a figure made of several results may claim."""
     return min(levels, key=LEVELS.index, default="as stated")

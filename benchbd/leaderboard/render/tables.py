@@ -321,7 +321,9 @@ def _unmeasured(section: Section) -> Table:
 
 
 def _doubtful(section: Section) -> Table:
-    """Return a doubt about an attack stands in the cells of all its defenses, and here once."""
+    """Return the doubts of a section. A doubt about an attack stands in the cells of all its
+    defenses, and here once.
+    """
     named: dict[tuple[str, str], list[str]] = {}
     for entry in section.entries:
         for doubt in entry.doubts:
