@@ -55,7 +55,7 @@ class Defense(Plugin, ABC):
     @classmethod
     def __pydantic_init_subclass__(cls, **more: Any) -> None:
         """Let the class be imported from its module by the name of the plugin, too: scripts of the
-        field say `from ... import anp`.
+        field say `from ... import NAME`.
         """
         super().__pydantic_init_subclass__(**more)
         module = sys.modules.get(cls.__module__)

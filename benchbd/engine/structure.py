@@ -8,9 +8,7 @@ from torch import nn
 
 
 def hooks(model: nn.Module) -> int:
-    """Return how many hooks change the result of a forward pass. A `forward` that replaces a
-    module's own counts as one.
-    """
+    """Return how many hooks change a forward pass. A replaced `forward` counts as one."""
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks) + ("forward" in vars(module))
         for module in model.modules()
@@ -18,15 +16,13 @@ def hooks(model: nn.Module) -> int:
 
 
 def in_training(model: nn.Module) -> list[str]:
-    """Return the names of the modules that are in training mode. The whole network is called
-    `model`.
-    """
+    """Return the names of the modules that are in training mode, `model` for the whole."""
     return [name or "model" for name, module in model.named_modules() if module.training]
 
 
 def look(model: nn.Module) -> tuple[list[tuple[str, int]], list[int], int]:
-    """Return a value that stays equal while nothing about the model changes: which modules are
-    where, how often each parameter and buffer was written to, and how many hooks there are.
+    """Return a value that stays equal while the modules, the hooks and the versions of parameters
+    and buffers do not change.
     """
     modules = [(name, id(module)) for name, module in model.named_modules()]
     return (

@@ -18,7 +18,7 @@ FAULT = BrokenPlugin(
 def faults(monkeypatch: pytest.MonkeyPatch) -> list[BrokenPlugin]:
     """What is found broken."""
     found: list[BrokenPlugin] = []
-    monkeypatch.setattr(probe, "broken", lambda: found)
+    monkeypatch.setattr(probe, "find_broken_plugins", lambda: found)
     return found
 
 
