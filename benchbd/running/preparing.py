@@ -14,7 +14,7 @@ from benchbd.attack.attack import Attack
 from benchbd.defense.defense import Defense
 from benchbd.engine.cores import usable_cores
 from benchbd.engine.hardware import hardware
-from benchbd.engine.process_state import kept_settings
+from benchbd.engine.process_state import preserve_settings
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, nearest
 from benchbd.plugin.plugin import Plugin
