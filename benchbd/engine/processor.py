@@ -50,9 +50,14 @@ def bf16_instructions() -> list[str]:
 
 @cache
 def _name() -> str:
+    """Return the name that the processor gives itself. Virtual machines shorten it, so the numbers
+    of its family and its model are added where they are known.
+    """
+    facts: dict[str, str] = {}
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            what, _, name = line.partition(":")
-            if what.strip() == "model name":
-                return name.strip()
-    return platform.processor() or platform.machine()
+            what, _, value = line.partition(":")
+            facts.setdefault(what.strip(), value.strip())
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    numbers = [f"{what} {facts[what]}" for what in ("cpu family", "model") if what in facts]
+    return f"{name} ({', '.join(numbers)})" if numbers else name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +15,14 @@ def test_it_has_a_name_and_what_torch_uses() -> None:
     here = this_processor()
     assert here.name and here.instructions[0] == torch.backends.cpu.get_cpu_capability()
     assert str(here).startswith(f"{here.name}: {here.instructions[0]}")
+
+
+def test_family_and_model_tell_processors_of_one_name_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cpuinfo = "processor : 0\ncpu family : 6\nmodel : 143\nmodel name : Xeon\n\nmodel : 1\n"
+    monkeypatch.setattr(Path, "read_text", lambda self: cpuinfo)
+    assert processor._name.__wrapped__() == "Xeon (cpu family 6, model 143)"
 
 
 def test_a_limit_of_the_environment_makes_it_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
