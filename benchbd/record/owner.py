@@ -13,7 +13,10 @@ import os
 import socket
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+
+DEAD = "ZX"
+"""The letters of a process that has ended and still has its number (proc(5), state)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,9 @@ class Owner:
     @classmethod
     def me(cls) -> Self:
         """Return the identity of this process."""
-        return cls(socket.gethostname(), _boot(), _namespace(), os.getpid(), _born(os.getpid()))
+        told = _told(os.getpid())
+        born = told.born if told else ""
+        return cls(socket.gethostname(), _boot(), _namespace(), os.getpid(), born)
 
     @classmethod
     def read(cls, content: Any) -> Self | None:
@@ -59,7 +64,8 @@ class Owner:
 
 def is_alive(pid: int, born: str) -> bool:
     """Return whether the process of that number lives and began then: its number may have been
-    given to another since.
+    given to another since. One that has died keeps its number until its parent asks how it ended,
+    which the first process of many containers never does.
     """
     try:
         os.kill(pid, 0)
@@ -67,7 +73,8 @@ def is_alive(pid: int, born: str) -> bool:
         return False
     except PermissionError:
         pass
-    return _born(pid) in (born, "")
+    told = _told(pid)
+    return told is None or (told.born == born and told.state not in DEAD)
 
 
 def _boot() -> str:
@@ -84,9 +91,17 @@ def _namespace() -> str:
         return ""
 
 
-def _born(pid: int) -> str:
-    """Return when the process began, in kernel ticks; empty where the system does not say."""
+class _Told(NamedTuple):
+    """The state of a process, one letter, and when it began, in kernel ticks."""
+
+    state: str
+    born: str
+
+
+def _told(pid: int) -> _Told | None:
+    """Return what the system says of a process; None where it says nothing (proc(5), `stat`)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return _Told(state, numbers[18])
+    except (OSError, ValueError, IndexError):
+        return None

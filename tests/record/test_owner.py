@@ -36,6 +36,16 @@ def test_it_lives_as_long_as_its_process() -> None:
     assert owner.lives() is False
 
 
+def test_it_is_dead_although_nobody_has_asked_how_it_ended() -> None:
+    """Until then it keeps its number; the first process of a container may never ask."""
+    process, owner = another()
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    os.kill(process.pid, 0)
+    assert owner.lives() is False
+    process.communicate()
+
+
 def test_the_number_of_a_process_is_not_enough() -> None:
     assert Owner.me().lives() is True
     assert replace(Owner.me(), born="1").lives() is False
