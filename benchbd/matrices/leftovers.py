@@ -116,8 +116,12 @@ def leftovers_of_dead_processes(
 
 
 def dead_claims(records: Path) -> Iterator[Leftover]:
-    """Yield claims on work whose owner has died, and claims of dead controllers."""
-    for path in chain(_named(records, ".claim"), presences(records)):
+    """Yield claims on work whose owner has died, stages' or remembered, claims of dead controllers,
+    and what is left of one that died while it took a claim over.
+    """
+    patterns = (".claim", ".*.claim", ".*.takeover")
+    found = chain.from_iterable(_named(records, pattern) for pattern in patterns)
+    for path in chain(found, presences(records)):
         if not is_held(path):
             yield Leftover.of("claim", path)
 
@@ -197,7 +201,9 @@ def _key_in(path: Path) -> str | None:
 
 
 def _named(records: Path, pattern: str) -> Iterator[Path]:
-    """Yield the files of that name in the folders of attacked models and of their defenses."""
+    """Yield the files of that name in the folders of attacked models, of their defenses and of what
+    is remembered.
+    """
     yield from records.glob(f"*/{pattern}")
     yield from records.glob(f"*/defense/*/{pattern}")
 

@@ -86,6 +86,23 @@ def test_claims_of_the_dead(records: Path) -> None:
         assert [path.parent for path in records.rglob(".claim")] == [places[2]]
 
 
+def test_claims_of_the_dead_on_remembered_work_and_in_takeovers(records: Path) -> None:
+    """Of a process that died when the work was stored and its claim not taken back, and of one that
+    died while it took over another's claim.
+    """
+    remembered = records / ".remembered" / ".surrogate.pt.claim"
+    program = "import os, sys\nfrom benchbd.record.claim import *\n"
+    program += "with claim(Path(sys.argv[1])): os._exit(0)"
+    subprocess.run([sys.executable, "-c", program, remembered], check=True)
+    old, fresh = (write_bytes(records / name / "..claim.takeover", b"") for name in "ab")
+    os.utime(old, (time.time() - 120,) * 2)
+    with claim(records / ".remembered" / ".encoder.pt.claim"):
+        assert paths(dead_claims(records)) == [remembered, old]
+        for left in dead_claims(records):
+            assert left.remove()
+        assert not remembered.exists() and not old.exists() and fresh.exists()
+
+
 def test_a_controller_of_another_machine_counts_as_living_until_it_is_silent(records: Path) -> None:
     specs = spec_of(records, "aa")
     presence = records / ".controllers" / "aa.claim"
