@@ -31,7 +31,8 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
     """Count the stored cells of PROTOCOL (a name or a YAML file) and what is missing; name failed
     and doubtful cells.
 
-    Without PROTOCOL: the stored cells of all protocols, by how they ended.
+    Without PROTOCOL: the stored cells of all protocols, by how they ended. Whether their digests
+    fit is not looked at here, but by `benchbd plan PROTOCOL` and `benchbd verify`.
     """
     folder = results or RESULTS
     name, planned = _planned(protocol, folder) if protocol else ("", set[str]())

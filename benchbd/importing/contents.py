@@ -20,6 +20,7 @@ import torch
 
 from benchbd.errors import BenchbdError, RecordError
 from benchbd.importing.foreign_pickle import ALLOWED_NAMES, read_foreign
+from benchbd.record.cell import is_whole
 from benchbd.record.files import read_json, require_ordinary, sha256
 from benchbd.record.pickles import imports, is_harmless, pickles_in
 
@@ -28,6 +29,9 @@ MOST_HEADER = 2**26
 
 MOST_HEAD = 2**16
 """Bytes within which a file that is no pickle shows that it is none."""
+
+SEALED = frozenset({"schema", "key", "cell", "digest"})
+"""What the JSON of a cell holds, whatever else."""
 
 _IMPORTS = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
 _CALLS = frozenset({"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "INST"})
@@ -258,7 +262,13 @@ def _header(path: Path) -> list[str]:
 
 
 def _table(path: Path) -> list[str]:
-    return list(_described(read_json(path), "", depth=2))
+    """Describe what a JSON file says; the digest that a cell carries must fit its content."""
+    content = read_json(path)
+    if isinstance(content, dict) and content.keys() >= SEALED and not is_whole(content):
+        raise RecordError(
+            f"{path} was changed after it was written: its digest does not fit its content"
+        )
+    return list(_described(content, "", depth=2))
 
 
 def _groups(path: Path) -> list[str]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchbd.errors import RecordError, UnsafeFile
 from benchbd.record.files import require_ordinary
 from benchbd.record.pickles import strange_names, suspicious_imports
-from benchbd.record.seal import require_seal
+from benchbd.record.seal import require_checksums, require_seal
 from benchbd.record.tensor_files import require_unfolded
 
 NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
@@ -103,8 +103,8 @@ def read_foreign(path: Path) -> dict[Any, Any]:
     """Return the table in `path`, with its arrays as NumPy arrays.
 
     Raises `UnsafeFile` when it would import anything but tensors, plain values and arrays of
-    numbers (none of it is run), and `RecordError` for a file that is missing, damaged or without a
-    table, or for one of our own files that was changed.
+    numbers (none of it is run), and `RecordError` for a file that is missing, damaged, without a
+    table, or changed after it was written.
     """
     require_ordinary(path)
     try:
@@ -116,7 +116,8 @@ def read_foreign(path: Path) -> dict[Any, Any]:
         raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
     if names := _unwelcome(strange_names(path)):
         raise UnsafeFile(_unsafe(path, names))
-    require_seal(path)  # a result of our own may be read here, too
+    if not require_seal(path):  # a result of our own may be read here, too, and has one
+        require_checksums(path)
     content = _plain(_loaded(path))
     if not isinstance(content, dict):
         raise RecordError(

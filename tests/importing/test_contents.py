@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from benchbd.cli.main import benchbd as program
 from benchbd.errors import RecordError
 from benchbd.importing.contents import content_of
+from benchbd.record.files import write_json
+from support.made_cells import make_cell
 
 
 def inspect(path: Path, *words: str) -> str:
@@ -39,6 +41,14 @@ def test_a_torch_file(tmp_path: Path) -> None:
     assert content.pickles[0].opcodes["STOP"] == 1 and content.suspicious == []
     assert "REDUCE" in inspect(tmp_path / "a.pt", "--opcodes")
     assert json.loads(inspect(tmp_path / "a.pt", "--json"))["kind"] == "PyTorch archive"
+
+
+def test_a_cell_that_was_changed_says_so(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "cell.json", make_cell().sealed().to_json())
+    assert content_of(path).refusal == ""
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    content = content_of(path)
+    assert "digest does not fit" in content.refusal and not content.holds
 
 
 def test_a_whole_model_is_named_and_not_loaded(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from benchbd.errors import RecordError, UnsafeFile
 from benchbd.importing.contents import content_of
 from benchbd.importing.foreign_pickle import read_foreign
-from benchbd.record.tensor_files import read_tensors
+from benchbd.record.tensor_files import read_tensors, write_tensors
 from support.malicious import archive
 
 
@@ -38,6 +38,24 @@ def test_numpy_arrays_are_read_and_their_tricks_refused(tmp_path: Path) -> None:
         torch.save({"bad": bad}, tmp_path / "b.pt")
         with pytest.raises(RecordError):
             read_foreign(tmp_path / "b.pt")
+
+
+@pytest.mark.parametrize("save", [write_tensors, lambda path, content: torch.save(content, path)])
+def test_a_changed_file_is_refused_although_pytorch_reads_it(save: Any, tmp_path: Path) -> None:
+    """One flipped bit of a number, and bytes behind the end; of a file with our seal, and of one
+    that another tool has written.
+    """
+    path = tmp_path / "a.pt"
+    save(path, {"schema": 1, "w": torch.full((64,), 7.0)})
+    whole = path.read_bytes()
+    place = whole.index(torch.full((64,), 7.0).numpy().tobytes())
+    flipped = bytearray(whole)
+    flipped[place] ^= 1
+    for content in (bytes(flipped), whole + b"more"):
+        path.write_bytes(content)
+        assert torch.load(path, weights_only=True)["w"].shape == (64,)
+        with pytest.raises(RecordError, match="was changed after it was written"):
+            read_foreign(path)
 
 
 def test_a_damaged_file_is_refused_or_reads_as_a_table(tmp_path: Path) -> None:
