@@ -134,17 +134,19 @@ def folder_of(attack: Path, defense: str, key: str) -> Path:
 
 def stored_cell(attack: Path, defense: str, key: str) -> Cell | None:
     """Return the cell of that key with numbers among the results beside an attack result; None
-    unless it is there and whole, with its model and its predictions.
+    unless it is there and whole, with its model, its predictions and the JSON that people read.
     """
     for folder in (attack / "defense" / defense, by_key(attack, defense, key)):
         if _key_in(folder) != key or not (folder / PREDICTIONS).is_file():
             continue
         try:
             cell: Cell = read_defense_result(folder / DEFENSE_FILE)["cell"]
+            beside = read_json(folder / CELL)
         except RecordError:
             continue
         noted = cell.predictions.sha256 if cell.predictions else ""
-        if cell.key == key and noted == sha256(folder / PREDICTIONS):
+        shown = is_whole(beside) and beside["digest"] == cell.digest
+        if shown and cell.key == key and noted == sha256(folder / PREDICTIONS):
             return cell
     return None
 

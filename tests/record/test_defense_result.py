@@ -18,7 +18,12 @@ from benchbd.errors import Diverged, RecordError
 from benchbd.measure.shares import CurvePoint
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
-from benchbd.record.defense_result import DefenseResult, read_defense_result, table
+from benchbd.record.defense_result import (
+    DefenseResult,
+    read_defense_result,
+    stored_cell,
+    table,
+)
 from benchbd.record.files import sha256
 from benchbd.record.tensor_files import read_tensors, write_tensors
 
@@ -70,6 +75,19 @@ def test_scores_may_be_undefined_for_some_channels(result: DefenseResult, tmp_pa
     undefined = dataclasses.replace(result, folder=tmp_path, tensors=scores)
     undefined.save()
     assert read_defense_result(undefined.path)["tensors"]["entropy"].isnan().tolist() == [0, 1, 0]
+
+
+def test_a_result_whose_json_was_changed_is_not_used_again(
+    result: DefenseResult, tmp_path: Path
+) -> None:
+    """The JSON is what people read, so it must say what the tensors beside it say."""
+    kept = result.in_folder(tmp_path / "defense" / "halve")
+    kept.save()
+    assert stored_cell(tmp_path, "halve", result.cell.key) == read_defense_result(kept.path)["cell"]
+    path = kept.folder / "cell.json"
+    path.write_text(path.read_text().replace('"precision": "fp32"', '"precision": "bf16"'))
+    assert json.loads(path.read_text())["key"] == result.cell.key
+    assert stored_cell(tmp_path, "halve", result.cell.key) is None
 
 
 def test_files(result: DefenseResult) -> None:
