@@ -146,8 +146,8 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
         triggered_predictions=attacked,
     )
     model.cpu()
+    draw_sheet(result)  # what is stored is not made again, so whoever dies before leaves no gap
     result.save()
-    draw_sheet(result)
     return result
 
 

@@ -44,6 +44,21 @@ def test_the_same_job_gives_the_same_predictions(
     assert torch.equal(again.triggered_predictions, stored.triggered_predictions)
 
 
+@pytest.mark.slow
+def test_who_dies_before_the_result_is_stored_has_drawn_its_pictures(
+    job: AttackJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is not made again, and nothing may be missing beside it then."""
+
+    def die(self: AttackResult) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AttackResult, "save", die)
+    with pytest.raises(KeyboardInterrupt):
+        make(job, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["images.png"]
+
+
 def test_what_is_there_is_used_again(
     stored: AttackResult, job: AttackJob, result_file: Path
 ) -> None:
