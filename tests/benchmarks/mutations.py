@@ -157,13 +157,15 @@ def outcomes(
 ) -> Iterator[tuple[str, ...]]:
     """A row for each command that reads the file at `path`: how often it ended in which way."""
     whole, counts = path.read_bytes(), {reader: Counter[str]() for reader in readers}
+    beside = {each: each.read_bytes() for each in path.parent.iterdir() if each.is_file()}
     CHANGED[path] = whole
     for reader in readers:
         assert outcome(reader, folder) == "believed", reader.words
     for number in range(times):
         CHANGED[path] = mutant(whole, number, random.Random(f"{seed} {path.name} {number}"))
         for reader in readers:
-            path.write_bytes(CHANGED[path])
+            for each, content in (beside | CHANGED).items():
+                each.write_bytes(content)
             how = outcome(reader, folder)
             if how == "believed" and path.suffix == ".json" and says_the_same(path, whole):
                 how = "same content"
@@ -173,7 +175,9 @@ def outcomes(
                 say(f"{path.name}, {number}, {kind}: {reader}: {how}")
         if number % 20 == 19:
             say(f"{path.name}: {number + 1} of {times}")
-    path.write_bytes(whole)
+    for each, content in beside.items():
+        each.write_bytes(content)
+    del CHANGED[path]
     name = path.name if "results" not in path.parts else "results/.../KEY.json"
     for reader in readers:
         yield f"`{name}`", f"`{reader}`", *(str(counts[reader][how]) for how in OUTCOMES)
