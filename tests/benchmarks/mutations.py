@@ -50,8 +50,8 @@ ONE_EPOCH = ("--set", "recipe.epochs=1", "--set", "defense.epochs=1")
 Ended = subprocess.CompletedProcess[str]
 
 OUTCOMES = ("refused", "not used", "same content", "believed", "traceback", "hang")
-"""not used: left out of the board, listed as unreadable, or made once more. same content: the bytes
-of a JSON file differ, and not what they say. The last three are faults.
+"""not used: left out of the board, listed as unreadable, called unknown, or made once more. same
+content: the bytes of a JSON file differ, and not what they say. The last three are faults.
 """
 
 
@@ -103,29 +103,32 @@ def read_in(folder: Path) -> dict[Path, list[Reader]]:
     return {
         attack: [
             Reader(("run", "--result-file", attack.name, "--defense", "none", "-q")),
-            Reader(("inspect", attack.name)),
+            inspected(attack),
             Reader(("export", "safetensors", attack.name, "--undefended", "--out", "weights")),
             Reader(("import", "checkpoint", attack.name, *FOREIGN)),
         ],
         defense: [
-            used_again(defense),
-            Reader(("inspect", str(defense))),
+            used_again(),
+            inspected(defense),
             Reader(("export", "safetensors", "trial", "--defense", "ft", "--out", "weights")),
             Reader(("import", "checkpoint", str(defense), *FOREIGN)),
         ],
-        cell: [used_again(cell), Reader(("inspect", str(cell)))],
+        cell: [used_again(), inspected(cell)],
         in_results(folder / "results", defense): stored_readers(folder),
     }
 
 
-def used_again(path: Path) -> Reader:
-    """`run` with the result of a defense beside the attack result: one that is whole stays."""
-    words = ("run", "--result-file", "trial", "--defense", "ft", "--set", "defense.epochs=1", "-q")
-    return Reader(words, lambda ended: path.read_bytes() == CHANGED.get(path))
+def used_again() -> Reader:
+    """`run` with the result of a defense beside the attack result; one that it makes once more is
+    written.
+    """
+    words = ("run", "--result-file", "trial", "--defense", "ft", "--set", "defense.epochs=1")
+    return Reader(words, lambda ended: "written:" not in ended.stdout)
 
 
-CHANGED: dict[Path, bytes] = {}
-"""What was written in place of each file."""
+def inspected(path: Path) -> Reader:
+    """`inspect` shows whatever it is given; a file that it knows no more is called unknown."""
+    return Reader(("inspect", str(path)), lambda ended: ": unknown, " not in ended.stdout)
 
 
 def in_results(results: Path, defense: Path) -> Path:
@@ -148,7 +151,7 @@ def stored_readers(folder: Path) -> list[Reader]:
         Reader(("leaderboard", "build", *where, "--out", "board"), on_the_board),
         Reader(("verify", "results")),
         Reader(("reproduce", str(path))),
-        Reader(("inspect", str(path))),
+        inspected(path),
     ]
 
 
@@ -158,16 +161,15 @@ def outcomes(
     """A row for each command that reads the file at `path`: how often it ended in which way."""
     whole, counts = path.read_bytes(), {reader: Counter[str]() for reader in readers}
     beside = {each: each.read_bytes() for each in path.parent.iterdir() if each.is_file()}
-    CHANGED[path] = whole
     for reader in readers:
         assert outcome(reader, folder) == "believed", reader.words
     for number in range(times):
-        CHANGED[path] = mutant(whole, number, random.Random(f"{seed} {path.name} {number}"))
+        changed = mutant(whole, number, random.Random(f"{seed} {path.name} {number}"))
         for reader in readers:
-            for each, content in (beside | CHANGED).items():
+            for each, content in (beside | {path: changed}).items():
                 each.write_bytes(content)
             how = outcome(reader, folder)
-            if how == "believed" and path.suffix == ".json" and says_the_same(path, whole):
+            if how == "believed" and path.suffix == ".json" and says_the_same(changed, whole):
                 how = "same content"
             counts[reader][how] += 1
             if how in OUTCOMES[3:]:
@@ -177,14 +179,15 @@ def outcomes(
             say(f"{path.name}: {number + 1} of {times}")
     for each, content in beside.items():
         each.write_bytes(content)
-    del CHANGED[path]
     name = path.name if "results" not in path.parts else "results/.../KEY.json"
     for reader in readers:
         yield f"`{name}`", f"`{reader}`", *(str(counts[reader][how]) for how in OUTCOMES)
 
 
 def outcome(reader: Reader, folder: Path) -> str:
-    shutil.rmtree(folder / "record" / IMPORTED, ignore_errors=True)  # it would be in the way
+    in_the_way = [folder / "record" / IMPORTED, *folder.glob("record/trial/defense/ft-*")]
+    for each in in_the_way:  # what an earlier command has made
+        shutil.rmtree(each, ignore_errors=True)
     try:
         with at_most(LIMIT):
             ended = typed(*reader.words, cwd=folder)
@@ -214,9 +217,9 @@ def at_most(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def says_the_same(path: Path, whole: bytes) -> bool:
+def says_the_same(changed: bytes, whole: bytes) -> bool:
     with suppress(ValueError):
-        return bool(json.loads(path.read_bytes()) == json.loads(whole))
+        return bool(json.loads(changed) == json.loads(whole))
     return False
 
 
