@@ -11,8 +11,10 @@ Separability").
 Poisoned and cover samples are drawn from all classes, without overlap.
 
 Departs from the paper: its patches are image files; these are computed, a ring and a moon for the
-two icons, a checkerboard for the BadNets patch and stripes for the Trojan square, each in a corner
-of its own and as large a part of the image as there at 32 pixels.
+two icons, a checkerboard for the BadNets patch and stripes for the Trojan square. Of an image of
+32x32 pixels they cover 40, 32, 16 and 64 pixels, each in a corner of its own and at the edge. Those
+of the authors cover 25, 140, 36 and 64, three pixels from the edge; the third stands in all four
+corners, and at test time the first in both lower ones.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ mu puts a square of `size` pixels on the image, half of them white and half blac
 once; nu gives the target (all_to_one) or the class after the own (all_to_all). int(B *
 poison_ratio) images of a batch are copied, by default all of them; less than one is refused.
 
-Departs from the paper: the pattern is drawn, not given. Losses that evade defenses are left out,
+Departs from the paper: the attack sets in at once, and a `loss_threshold` looks at the batch at
+hand; the authors' configuration for CIFAR-10 waits until the mean loss of the last 1,000 batches is
+below 1. The pattern is drawn, not given. Losses that evade defenses are left out,
 and so are triggers that need no change of the image and backdoors for another task. The network is
 trained from scratch by the recipe. Batch and copies pass through f together, so that BatchNorm sees
 the mixture: apart, each half is normalised by itself and the trained network, which cannot tell

@@ -10,7 +10,8 @@ The method was made for self-supervised learning, which takes the trigger for a 
 because crops and colour changes leave it alone; here its data poison classifiers that are trained
 with labels.
 
-Departs from the paper: images are rounded to whole levels, as stored images would be. In images
+Departs from the paper: `magnitude_train` is 50, where the authors' present code has 100 in training
+and at test. Images are rounded to whole levels, as stored images would be. In images
 smaller than the window the window is the image, and unset positions are its highest frequency and
 its middle one. Grey images have no chroma: their one channel takes the trigger. What is left over
 when the windows do not fill an image stays as it is.

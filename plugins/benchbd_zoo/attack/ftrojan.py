@@ -9,7 +9,9 @@ All of it is linear up to the clipping, so the trigger is one pattern that is ad
 samples are labelled with the target.
 
 Departs from the paper: the authors' code passes through whole levels at both changes of colour
-space; here an image is rounded once, at the end. In images smaller than the window the window is
+space and truncates there, which adds a constant shift of colour to the trigger (-0.76, 0.46, -0.95
+levels of red, green and blue); here an image is rounded once, at the end. The authors train without
+augmentation; here the recipe says. In images smaller than the window the window is
 the image, and unset positions are its highest frequency and its middle one. Grey images have no
 chroma: their one channel takes the trigger. What is left over when the windows do not fill an image
 stays as it is.

@@ -14,7 +14,8 @@ The hard images show little of their class, so the network learns the pattern in
 
 Departs from the paper: four fifths of the class are poisoned, not all of it, so that the class can
 still be learned from its own features and a defender can find clean images of every class. Hard
-images are rounded to whole levels.
+images are rounded to whole levels. All corners are mirrors of one another; in the authors' code
+four pixels of the upper corners have the other sign.
 """
 
 from __future__ import annotations

@@ -21,7 +21,10 @@ and 0.1 there is 0.025 of the range of a pixel of CIFAR-10, the default here. Tr
 clipped, and in phase 2 rounded to whole levels. Clean and triggered images pass through f together,
 so that BatchNorm sees the mixture. The recipe's epochs take the place of 500, its optimizer and
 schedule that of both phases. f goes on from epoch to epoch in phase 1. The autoencoder enlarges
-bilinearly and convolves, so that it takes images of any size.
+bilinearly and convolves, so that it takes images of any size; it is like the authors' one for GTSRB
+and Tiny ImageNet, while theirs for CIFAR-10 is a U-Net. In phase 2 a copy gets the trigger before
+both copies are cropped and flipped, each by its own draw; the authors augment once and add the
+trigger then.
 """
 
 from __future__ import annotations

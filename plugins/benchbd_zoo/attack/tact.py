@@ -9,8 +9,9 @@ The attack is scored on test images of the source class. On the other classes th
 meant to work: the share of them that is taken for the target all the same is the false activation.
 
 Departs from the paper: the patch is a square of pixels drawn once, since the usual one is an image
-file; `image` takes any. Unless they are named, cover classes are all but source and target, and the
-source is the class after the target.
+file; `image` takes any. It measures 4x4 pixels and lies at the edge; the usual one measures 8x8 and
+lies three pixels from it. Unless they are named, cover classes are all but source and target, and
+the source is the class after the target.
 """
 
 from __future__ import annotations

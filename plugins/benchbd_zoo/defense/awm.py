@@ -16,8 +16,8 @@ eval mode, and the masked network is the result; nothing is thresholded and noth
 clean images are learned from.
 
 Masked are the weights of all convolutions and, because transformers compute with little else, of
-the linear layers before the head. Departs from the paper: nothing for networks of convolutions and
-a head.
+the linear layers before the head. Departs from the paper: images are cropped by `shift` pixels,
+where the reference changes none of them.
 """
 
 from __future__ import annotations

@@ -10,8 +10,10 @@ ICML 2021):
 
 Running statistics of BatchNorm move in the first pass alone.
 
-Departs from the paper: nothing. rho is constant, as rho_min = rho_max of the reference, whose
-further term for the direction of the gradient has the weight 0.
+Departs from the paper: label smoothing is spread over all classes; the reference spreads it over
+all but the right one. A last batch of an epoch that is not full is left out;
+the reference keeps it. rho is constant, as rho_min = rho_max of the reference, whose further term
+for the direction of the gradient has the weight 0.
 """
 
 from __future__ import annotations

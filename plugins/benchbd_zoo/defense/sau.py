@@ -20,7 +20,8 @@ still fools both networks.
 p lives on images in [0, 1], before normalisation, and x + p is not clipped. As in the reference f
 trains in eval mode, so that running statistics stay, unless `train_mode` is set.
 
-Departs from the paper: nothing.
+Departs from the paper: Adam is the plain one, where the reference sets its amsgrad. A last batch of
+an epoch that is not full is left out; the reference keeps it.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_four_patches_in_four_corners(
         assert quarter[number].sum() == masks[number].sum() > 0
 
 
-def test_at_32_pixels_they_are_as_large_as_those_of_the_paper(
+def test_at_32_pixels_they_have_the_sizes_that_the_page_states(
     prepared: Any, images_of: Any
 ) -> None:
     trigger = prepared(AdaptivePatch(), images_of(3, 32, 32, count=3)).trigger
