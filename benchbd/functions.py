@@ -134,7 +134,8 @@ def load_model(path: str | Path) -> Classifier:
 
 def load_results(results: str | Path = RESULTS) -> DataFrame:
     """Return all stored cells that can be believed, one row each: coordinates, status, shares,
-    counts, cost and parameters. `attack_label` and `defense_label` tell variants of a method apart.
+    counts, cost and parameters. `attack_label` and `defense_label` tell variants of a method apart; `b`
+    stands where `benchbd verify --note` wrote it into the trust.json beside the folder.
 
     results: the folder that `benchbd.matrix` fills. Raises `RecordError` where there is no such
     folder.
@@ -145,6 +146,7 @@ def load_results(results: str | Path = RESULTS) -> DataFrame:
     """
     from benchbd.errors import RecordError
     from benchbd.leaderboard.board.frame import labelled_frame
+    from benchbd.leaderboard.board.trust import read_ledger
     from benchbd.record.cells import ResultStore
 
     folder = Path(results)
@@ -153,4 +155,4 @@ def load_results(results: str | Path = RESULTS) -> DataFrame:
             f"no folder of results at {folder}; `benchbd.matrix` fills one, load_results(FOLDER) "
             "reads another"
         )
-    return labelled_frame(list(ResultStore(folder)))
+    return labelled_frame(list(ResultStore(folder)), read_ledger(folder.parent / "trust.json"))

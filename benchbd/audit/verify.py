@@ -24,6 +24,8 @@ from benchbd.leaderboard.board.consistency import (
 from benchbd.leaderboard.board.row import stated_family
 from benchbd.leaderboard.board.trust import Note, TrustLevel
 from benchbd.measure.plausible import doubts
+from benchbd.measure.target_rate import Utility, target_doubt
+from benchbd.measure.utility import CleanAnswers, utility
 from benchbd.plugin.plugin import Plugin
 from benchbd.record.cell import Cell
 from benchbd.record.cells import read_cell
@@ -41,13 +43,19 @@ UNCOMPARED = (
 
 @dataclass(frozen=True)
 class Verified:
-    """One file: what is wrong with it, how far it is believed, and why no further (`obstacle`)."""
+    """One file: what is wrong with it, how far it is believed, and why no further (`obstacle`).
+
+    answers: of a recomputed cell, what its model said to clean images; `utility`: what was counted
+    from that.
+    """
 
     path: Path
     cell: Cell | None
     faults: tuple[str, ...] = ()
     level: TrustLevel = "as stated"
     obstacle: str = ""
+    answers: CleanAnswers | None = None
+    utility: Utility | None = None
 
     def note(self) -> tuple[str, Note] | None:
         """Return what may be written down about it, by its key; None for a file with faults or
@@ -55,7 +63,13 @@ class Verified:
         """
         if self.cell is None or self.faults or self.level == "as stated":
             return None
-        return self.cell.key, Note(digest=self.cell.digest, level=self.level)
+        note = Note(digest=self.cell.digest, level=self.level, utility=self.utility)
+        return self.cell.key, note
+
+    def doubt(self) -> str:
+        """The doubt about its ASR that its predictions give rise to; empty for none."""
+        asr = self.cell.metrics.asr if self.cell is not None and self.cell.metrics else None
+        return target_doubt(asr, self.utility) if self.utility is not None else ""
 
     def with_fault(self, fault: str) -> Verified:
         """Return the same with one fault more; itself where there is none."""
@@ -71,7 +85,7 @@ def verify(paths: Iterable[Path], places: Places = NOWHERE) -> list[Verified]:
     """
     answers = Answers(places)
     found = [_verify(path, folder, answers) for path, folder in _files(paths)]
-    return list(_against_undefended(list(_once(found))))
+    return list(_with_utility(list(_against_undefended(list(_once(found))))))
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path | None]]:
@@ -117,7 +131,8 @@ def _recomputed(path: Path, cell: Cell, answers: Answers) -> Verified:
         return Verified(path, cell, (f"its predictions give {counts}, it says {cell.counts}",))
     clean = predicted[0][predicted[0] != REJECTED]
     faults = _doubt_faults(cell, _doubts(cell, test.num_classes, clean))
-    return Verified(path, cell, tuple(faults), level="recomputed")
+    said = CleanAnswers(predicted[0], test, triggered)
+    return Verified(path, cell, tuple(faults), level="recomputed", answers=said)
 
 
 def _doubts(cell: Cell, num_classes: int, predictions: Tensor) -> tuple[str, ...]:
@@ -208,3 +223,24 @@ def _compared(each: Verified, stated: Baseline, undefended: Undefended) -> Verif
     if each.level == "recomputed" and undefended.lacks(stated):
         return replace(each, level="as stated", obstacle=UNCOMPARED)
     return each.with_fault(undefended.fault(stated))
+
+
+def _with_utility(found: list[Verified]) -> Iterator[Verified]:
+    """Each recomputed cell with what its predictions tell beside its metrics, held against those of
+    the undefended model where that cell is among the files.
+    """
+    before = {
+        measured.model: each.answers.predictions
+        for each in found
+        if each.cell is not None
+        and each.answers is not None
+        and not each.faults
+        and (measured := Baseline.measured(each.cell))
+    }
+    for each in found:
+        if each.cell is None or each.answers is None or each.faults:
+            yield each
+            continue
+        undefended = before.get(Baseline.stated(each.cell).model)
+        counted = utility(each.answers, undefended)
+        yield replace(each, answers=None, utility=counted)

@@ -178,14 +178,19 @@ def compare(first: str, second: str, results: Path | None, trust: Path | None) -
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "md", "latex", "parquet", "json"]),
+    type=click.Choice(["csv", "md", "latex", "parquet", "json", "hub", "badges"]),
     required=True,
     help="Form.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: stdout.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write, of hub and badges the folder; default: stdout.",
+)
 def export(results: Path | None, trust: Path | None, form: str, out: Path | None) -> None:
     """Write the board in one form: csv, parquet and json hold shares in [0, 1]; md and latex
-    percent.
+    percent. Of hub (evaluations as YAML for model cards) and badges (SVG) there is a file for each
+    defense.
     """
     from benchbd.leaderboard.render import csv_parquet as records
     from benchbd.leaderboard.render import json_document as document
@@ -199,11 +204,25 @@ def export(results: Path | None, trust: Path | None, form: str, out: Path | None
         "parquet": records.to_parquet,
         "json": lambda board: document.to_json(board).encode(),
     }
-    content = renderers[form](_board(results, trust))
-    if out is None:
+    board = _board(results, trust)
+    if form not in renderers:
+        _export_methods(board, form, out)
+    elif (content := renderers[form](board)) and out is None:
         click.echo(content, nl=False)
-    else:
+    elif out is not None:
         click.echo(f"written: {write_bytes(out, content)}")
+
+
+def _export_methods(board: Board, form: str, out: Path | None) -> None:
+    """Write a file for each defense into a folder."""
+    from benchbd.leaderboard.render.badges import badges
+    from benchbd.leaderboard.render.model_index import model_indices
+    from benchbd.record.files import write_text
+
+    if out is None:
+        raise click.UsageError(f"--format {form} writes a file for each defense: name --out FOLDER")
+    for name, content in (model_indices if form == "hub" else badges)(board).items():
+        click.echo(f"written: {write_text(out / name, content)}")
 
 
 @command.command()

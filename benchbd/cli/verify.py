@@ -22,8 +22,9 @@ from benchbd.cli.places import at_option
 def command(paths: tuple[Path, ...], note: Path | None, places: dict[str, Path]) -> None:
     """Check result files, or all in a folder: schema, key, place, digests, plugins, oracle flags,
     baselines, doubts, and metrics recomputed from the stored predictions and the labels of the data
-    set. Data are read from the standard folder (BENCHBD_DATA), and nothing is fetched. Returns 5
-    when a file has a fault.
+    set; the share of clean images that are taken for the attacked label, and whether it makes an
+    ASR doubtful. Data are read from the standard folder (BENCHBD_DATA), and nothing is fetched.
+    Returns 5 when a file has a fault.
     """
     from benchbd.audit.verify import verify
     from benchbd.leaderboard.board.text import one_line
@@ -35,6 +36,8 @@ def command(paths: tuple[Path, ...], note: Path | None, places: dict[str, Path])
             click.echo(f"{click.style('fault', fg='red')} {one_line(each.path)}: {one_line(fault)}")
         if not each.faults and each.obstacle:
             click.echo(f"{each.level} {one_line(each.path)}: {one_line(each.obstacle)}")
+        if doubt := each.doubt():
+            click.echo(f"doubtful {one_line(each.path)}: {one_line(doubt)}")
     counts = Counter("with faults" if each.faults else each.level for each in found)
     click.echo(
         ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,30 @@ def of_defense(results: Path, name: str) -> Path:
 def test_a_store_of_honest_cells_has_no_faults_nor_have_its_parts(results: Path) -> None:
     assert faults_in(results) == faults_in(of_defense(results, "clp").parent) == {}
     assert {each.level for each in verify([results])} == {"recomputed"}
+
+
+def test_what_predictions_tell_beside_the_metrics_is_counted(results: Path) -> None:
+    found = {each.cell.cell.defense.name: each for each in verify([results]) if each.cell}
+    none, alone = found["none"].utility, verify([of_defense(results, "clp")])[0].utility
+    assert none is not None and alone is not None
+    assert none.agreement == 1.0
+    assert none.target_rate == none.target_rate_before
+    assert alone.agreement is None and alone.target_rate is not None
+    note = found["clp"].note()
+    assert note is not None and note[1].utility == found["clp"].utility
+
+
+def test_a_network_that_says_the_attacked_label_anyway_is_doubtful(results: Path) -> None:
+    path = of_defense(results, "clp")
+    (found,) = verify([path])
+    assert found.utility is not None and found.cell is not None and found.cell.metrics is not None
+    asr = found.cell.metrics.model_copy(update={"asr": 0.9})
+    ruined = replace(
+        found,
+        cell=found.cell.model_copy(update={"metrics": asr}),
+        utility=found.utility.model_copy(update={"target_rate": 0.9}),
+    )
+    assert "not the trigger's doing" in ruined.doubt()
 
 
 def test_a_copy_in_another_place_is_at_fault_and_the_honest_file_is_not(results: Path) -> None:

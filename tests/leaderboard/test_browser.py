@@ -24,7 +24,11 @@ from support.made_cells import make_cell, provided
 
 pytestmark = pytest.mark.slow
 
-VIEWS = ("matrix", "defenses", "attacks", "families", "tradeoffs", "seeds", "cells")
+VIEWS = (
+    *("overview", "matrix", "defenses", "attacks", "families"),
+    *("tradeoffs", "seeds", "across", "cells"),
+)
+MATRIX = "#view=matrix"
 DETECTED = {"auroc": 0.9, "tpr_at_1_fpr": 0.5, "tpr_at_5_fpr": 0.7, "tpr": 0.8, "fpr": 0.06}
 CURVE = Curve(
     axis="threshold",
@@ -125,7 +129,7 @@ def test_every_view_asks_for_nothing_and_complains_of_nothing(seen: Visit, view:
 
 
 def test_the_matrix_says_what_the_other_files_say(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     lines = (
         (seen.file.parent / "LEADERBOARD.md")
         .read_text()
@@ -145,8 +149,77 @@ def test_the_matrix_says_what_the_other_files_say(seen: Visit) -> None:
             assert shown == re.findall(r"\d+\.\d", stated)
 
 
-def test_statuses_are_seen_as_what_they_are(seen: Visit) -> None:
+def test_the_entrance_says_what_the_board_says(seen: Visit) -> None:
     page = seen.open()
+    words = page.locator(".overview").inner_text()
+    for question in ("Which defense?", "Against what?", "At what price?"):
+        assert question in words
+    assert "comes first" in words
+    assert page.locator("svg.price .dot").count() == page.locator("svg.price .to-worst").count() / 2
+    for term in ("ACC", "ASR", "RC", "b", "DER"):
+        assert page.locator(".terms dt", has_text=re.compile(f"^{term}$")).count() == 1
+    page.locator(".tables .link").first.click()
+    assert page.locator(".matrix").count() == 1
+    page.go_back()
+    assert page.locator(".overview").is_visible()
+
+
+def test_a_link_by_key_opens_the_cell_and_back_goes_back(seen: Visit) -> None:
+    cell = next(c for c in cells() if (c.cell.attack.name, c.cell.defense.name) == ("patch", "odd"))
+    page = seen.open(f"#view=defenses&key={cell.key}")
+    assert page.locator("#cell h2").inner_text() == "odd against patch"
+    assert page.get_by_role("dialog", name="odd against patch").is_visible()
+    page = seen.open(MATRIX)
+    page.locator(".matrix tbody tr", has_text="odd").locator("td").nth(2).click()
+    assert re.search(r"key=[0-9a-f]{12}$", seen.fragment)
+    page.go_back()
+    page.locator("#cell").wait_for(state="hidden")
+    assert seen.fragment == MATRIX
+    page.locator("[role=tab][data-view=seeds]").click()
+    page.go_back()
+    assert page.locator(".matrix").is_visible()
+
+
+def test_where_nothing_is_poisoned_acc_stands_without_a_colour(seen: Visit) -> None:
+    page = seen.open(MATRIX)
+    sound = page.locator(".matrix tbody tr", has_text="mend").locator("td").first
+    assert sound.get_attribute("class") == "sound"
+    assert re.fullmatch(r"\d+\.\dACC", sound.text_content())
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_table_runs_out_of_a_window_of_1280(chromium: Any, file: Path, view: str) -> None:
+    with visit(chromium, file, viewport={"width": 1280, "height": 900}) as seen:
+        page = seen.open(f"#view={view}")
+        page.wait_for_timeout(300)
+        too_wide = page.evaluate(
+            "[...document.querySelectorAll('.tabulator-tableholder, .matrix-frame')]"
+            ".filter(e => e.scrollWidth > e.clientWidth + 1).length"
+        )
+        assert too_wide == 0
+
+
+def test_figures_are_saved_as_svg(seen: Visit) -> None:
+    page = seen.open("#view=tradeoffs")
+    with page.expect_download() as caught:
+        page.locator("[data-export=svg]").first.click()
+    drawn = Path(caught.value.path()).read_text()
+    assert drawn.startswith("<svg") and 'xmlns="http://www.w3.org/2000/svg"' in drawn
+    assert "var(--" not in drawn and "fill: rgb" in drawn
+
+
+def test_the_view_is_saved_as_latex(seen: Visit) -> None:
+    page = seen.open(f"{MATRIX}&family=input+detector")
+    with page.expect_download() as caught:
+        page.locator("#latex").click()
+    lines = Path(caught.value.path()).read_text().splitlines()
+    assert r"\begin{tabular}{lrrr}" in lines
+    (row,) = [line for line in lines if line.startswith("watch")]
+    assert row.endswith(r"\\") and row.count("&") == 3
+
+
+def test_statuses_are_seen_as_what_they_are(seen: Visit) -> None:
+    page = seen.open(MATRIX)
     row = page.locator(".matrix tbody tr", has_text="slow")
     assert row.locator("td").all_text_contents() == ["n/a", "missing", "timeout"]
     assert "0/9 cells" in row.locator("th").text_content()
@@ -157,7 +230,7 @@ def test_statuses_are_seen_as_what_they_are(seen: Visit) -> None:
 
 
 def test_a_tooltip_has_interval_seeds_status_and_cost(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     page.locator(".matrix tbody tr", has_text="mend").locator("td").nth(2).hover()
     tip = page.locator("#tip").inner_text()
     # ASR of 90, 91, 92 of 900: mean 0.10111, deviation 0.00111, half width 4.3027 * 0.00111 /
@@ -167,7 +240,7 @@ def test_a_tooltip_has_interval_seeds_status_and_cost(seen: Visit) -> None:
 
 
 def test_sorting_by_an_attack_and_back(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     before = rows(page)
     title = page.locator(".matrix thead .sort", has_text="patch")
     title.click()
@@ -179,21 +252,21 @@ def test_sorting_by_an_attack_and_back(seen: Visit) -> None:
     assert rows(page) == ["odd", "watch", "mend", "knows", "slow"]
     title.click()
     assert rows(page) == before
-    assert seen.fragment == ""
+    assert seen.fragment == MATRIX
 
 
 def test_columns_are_sorted_by_a_defense(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     page.locator(".matrix tbody .sort", has_text="odd").click()
     assert page.locator(".matrix thead .sort").all_text_contents() == ["nothing", "blend", "patch"]
 
 
 def test_filters_hide_rows_and_come_back_with_the_address(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     page.locator("[data-filter=family] summary").click()
     page.get_by_label("repair").check()
     assert rows(page) == ["mend", "slow"]
-    assert seen.fragment == "#family=repair"
+    assert seen.fragment == f"{MATRIX}&family=repair"
     page.reload()
     assert rows(page) == ["mend", "slow"]
     page.locator("#find").fill("slow")
@@ -203,22 +276,27 @@ def test_filters_hide_rows_and_come_back_with_the_address(seen: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fragment", "wanted"),
+    ("chosen", "wanted"),
     [
-        ("#provider=else", {"odd"}),
-        ("#clean=not+needed", set()),
-        ("#status=timeout", {"slow"}),
-        ("#ratio=0+%25", {"mend", "watch", "knows", "odd", "slow"}),
-        ("#protocol=none+such", set()),
+        ("&oracle=oracle", {"knows"}),
+        ("&images=1+to+100", {"mend", "watch", "knows", "odd"}),
+        ("&year=not+stated", {"mend", "watch", "slow", "knows", "odd"}),
+        ("&trust=nothing+to+recompute", {"slow"}),
+        ("&in=none+such", set()),
+        ("&provider=else", {"odd"}),
+        ("&clean=not+needed", set()),
+        ("&status=timeout", {"slow"}),
+        ("&ratio=0+%25", {"mend", "watch", "knows", "odd", "slow"}),
+        ("&protocol=none+such", set()),
     ],
 )
-def test_each_filter_filters(seen: Visit, fragment: str, wanted: set[str]) -> None:
-    assert set(rows(seen.open(fragment))) == wanted
+def test_each_filter_filters(seen: Visit, chosen: str, wanted: set[str]) -> None:
+    assert set(rows(seen.open(MATRIX + chosen))) == wanted
 
 
 def test_filters_do_not_rank_again(seen: Visit) -> None:
     def groups(fragment: str) -> dict[str, str]:
-        seen.open(fragment)
+        seen.open(MATRIX + fragment)
         return dict(
             zip(
                 rows(seen.page),
@@ -227,14 +305,14 @@ def test_filters_do_not_rank_again(seen: Visit) -> None:
             )
         )
 
-    assert groups("#family=robust+training") == {
+    assert groups("&family=robust+training") == {
         name: group for name, group in groups("").items() if name == "odd"
     }
 
 
 def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
     seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = seen.open()
+    page = seen.open(MATRIX)
     page.locator(".matrix tbody tr", has_text="mend").locator("td").nth(2).click()
     sheet = page.locator("#cell")
     assert sheet.locator("h2").inner_text() == "mend against patch"
@@ -261,7 +339,7 @@ def test_a_cell_opens_copies_its_command_and_comes_back(seen: Visit) -> None:
     assert page.locator("#cell h2").inner_text() == "mend against patch"
     page.keyboard.press("Escape")
     page.wait_for_url(
-        lambda url: not url.partition("#")[2], timeout=5000
+        lambda url: url.endswith(MATRIX), timeout=5000
     )  # a dialog says that it closed only after it did
     assert page.locator("#cell").is_hidden()
 
@@ -273,20 +351,20 @@ def test_two_seeds_show_both_values(chromium: Any, tmp_path: Path) -> None:
     )
     with visit(chromium, file) as seen:
         page = seen.open("#view=cells")
-        assert "10.0 and 20.0" in page.locator(".tabulator-row").inner_text()
+        assert "10.0, 20.0" in page.locator(".tabulator-row").inner_text()
         page.locator(".tabulator-row button").click()
         assert "[" not in page.locator("#cell tr.mean").inner_text()
 
 
 def test_a_failed_cell_says_why(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     page.locator(".matrix tbody tr", has_text="slow").locator("td").nth(2).click()
     assert "too slow" in page.locator("#cell").inner_text()
     assert "no numbers to reproduce" in page.locator("#cell").inner_text()
 
 
 def test_the_keyboard_alone_is_enough(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     page.locator(".matrix td[tabindex='0']").focus()
     for key in ("ArrowRight", "ArrowDown", "End", "Home", "ArrowRight"):
         page.keyboard.press(key)
@@ -306,7 +384,7 @@ def test_the_keyboard_alone_is_enough(seen: Visit) -> None:
 
 
 def test_sorting_the_matrix_leaves_the_keyboard_where_it_was(seen: Visit) -> None:
-    page = seen.open()
+    page = seen.open(MATRIX)
     title = page.locator(".matrix tbody .sort", has_text="odd")
     title.focus()
     page.keyboard.press("Enter")
@@ -345,14 +423,14 @@ CONTRASTS = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_figures_can_be_read_on_every_colour_of_the_matrix(seen: Visit, scheme: str) -> None:
     """The contrast that WCAG 2.2 asks of small text (1.4.3)."""
-    page = seen.open()
+    page = seen.open(MATRIX)
     page.emulate_media(color_scheme=scheme)
     contrasts = page.evaluate(CONTRASTS)
     assert len(contrasts) > 100 and min(contrasts) >= 4.5
 
 
 def test_the_view_is_downloaded_as_csv(seen: Visit) -> None:
-    page = seen.open("#family=input+detector")
+    page = seen.open(f"{MATRIX}&family=input+detector")
     with page.expect_download() as caught:
         page.locator("#csv").click()
     found = list(csv.DictReader(Path(caught.value.path()).read_text().splitlines()))
@@ -423,7 +501,7 @@ def test_dark_is_dark(chromium: Any, file: Path) -> None:
 
 def test_tables_work_without_scripts(chromium: Any, file: Path) -> None:
     with visit(chromium, file, java_script_enabled=False) as seen:
-        page = seen.open()
+        page = seen.open(MATRIX)
         assert page.locator("#plain table").first.is_visible()
         assert "Ranking of defenses" in page.locator("#plain").inner_text()
 
@@ -434,7 +512,7 @@ def test_hostile_texts_run_nothing_and_break_nothing(
 ) -> None:
     file = published(hostile_board(HOSTILE[name]), tmp_path)
     with visit(chromium, file, viewport={"width": 1300, "height": 900}) as seen:
-        page = seen.open()
+        page = seen.open(MATRIX)
         tags = page.evaluate(
             "[...new Set([...document.querySelectorAll('#app *')].map(e => e.localName))]"
         )

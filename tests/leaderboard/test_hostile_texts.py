@@ -88,7 +88,7 @@ def test_markdown_tables_keep_their_columns_and_hold_no_elements(files: dict[str
     assert len(tables) >= 4
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
-    assert sum(line.startswith("#") for line in text.splitlines()) == 7
+    assert sum(line.startswith("#") for line in text.splitlines()) == 9
 
 
 def test_csv_keeps_its_columns_and_holds_no_formula(files: dict[str, str]) -> None:

@@ -20,14 +20,16 @@ from benchbd.leaderboard.board.contents import (
     Section,
 )
 from benchbd.leaderboard.board.detection import DETECTION_FIGURES, detecting, mean_of
-from benchbd.leaderboard.board.families import attack_kind, defense_kind
+from benchbd.leaderboard.board.families import MODEL_DETECTOR, attack_kind, defense_kind
 from benchbd.leaderboard.board.image_strips import read_pictures
 from benchbd.leaderboard.board.interval import Summary, summarise, tidy
 from benchbd.leaderboard.board.method_names import Method, labels
+from benchbd.leaderboard.board.overview import SUBJECTS, subject
 from benchbd.leaderboard.board.pareto import fronts
 from benchbd.leaderboard.board.protocol_tables import placed
-from benchbd.leaderboard.board.ranking import AttackedModel, Ranking, rank
-from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row, TableKey, read_rows
+from benchbd.leaderboard.board.ranking import AttackedModel, Ranking, RankingStatus, rank
+from benchbd.leaderboard.board.row import EXTRAS, METRICS, UTILITY, Row, TableKey, read_rows
+from benchbd.leaderboard.board.sweeps import threats_of, variants
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, lowest
 from benchbd.measure.siblings import stray_doubts
@@ -50,7 +52,7 @@ def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
         groups[row.where.identity].append(row)
     wheres = [group[0].where for group in groups.values()]
     sections = [_section(group, wheres) for group in groups.values()]
-    sections.sort(key=lambda s: (s.title, s.where.identity))
+    sections.sort(key=lambda s: (SUBJECTS.index(subject(s.defenses)), s.title, s.where.identity))
     return Board(
         tuple(sections),
         tuple(map(one_line, faults)),
@@ -81,8 +83,13 @@ def _section(rows: list[Row], wheres: Sequence[TableKey]) -> Section:
         _attack(label, method, [row for row in rows if attacks[row.attack] == label])
         for method, label in order
     )
+    threat_of = threats_of(attacks)
     ranking = rank(
-        by_defense, expected, frozenset(attack.label for attack in met if attack.threat), healthy
+        by_defense,
+        expected,
+        {attack.label: threat_of[attack.label] for attack in met if attack.threat},
+        healthy,
+        _aside(facts, variants(defenses, where.protocol)),
     )
     entries = tuple(
         _entry(a, d, cells, present) for _, a in order for d, cells in by_defense.items()
@@ -110,6 +117,14 @@ def _section(rows: list[Row], wheres: Sequence[TableKey]) -> Section:
         lost=tuple(model for model in present if model not in expected),
         fronts=fronts(facts, entries, ranking),
     )
+
+
+def _aside(defenses: Sequence[DefenseFacts], again: Sequence[str]) -> dict[str, RankingStatus]:
+    """Which defenses are no rivals of the others, and what they are instead."""
+    by_models: dict[str, RankingStatus] = {
+        d.label: "by models" for d in defenses if d.kind.family == MODEL_DETECTOR
+    }
+    return by_models | dict.fromkeys(again, "variant")
 
 
 def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
@@ -191,6 +206,7 @@ def _entry(
             for name in (*DETECTION_FIGURES, "flagged")
             if (mean := mean_of(ok, name)) is not None
         },
+        utility=_utility(ok),
         cost=_cost(ok),
         reasons=tuple(dict.fromkeys(row.reason for row in rows if not row.ok and row.reason)),
         doubts=(*dict.fromkeys(doubt for row in ok for doubt in row.doubts), *_strays(ok)),
@@ -208,12 +224,18 @@ def _strays(rows: Sequence[Row]) -> Iterator[str]:
 
 def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
     found = {}
-    for name in (*METRICS, BYSTANDERS):
+    for name in (*METRICS, *EXTRAS):
         values = [value for row in rows if (value := row.metrics.get(name)) is not None]
         hits = rows[0].hits.get(name) if len(rows) == 1 else None
         if summary := summarise(values, hits):
             found[name] = summary
     return found
+
+
+def _utility(rows: Sequence[Row]) -> dict[str, float]:
+    """Means over the seeds for which each figure was counted."""
+    found = {name: [row.utility[name] for row in rows if name in row.utility] for name in UTILITY}
+    return {name: tidy(statistics.fmean(values)) for name, values in found.items() if values}
 
 
 def _cost(rows: Sequence[Row]) -> dict[str, float]:

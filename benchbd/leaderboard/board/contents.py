@@ -65,13 +65,18 @@ class DefenseFacts:
         """Whether it is a defense that somebody could use: no oracle, and not the lack of any."""
         return not self.oracle and self.method.name != UNDEFENDED
 
+    @property
+    def clean_images(self) -> float:
+        """How many clean images it was handed at most; 0 for one that has no use for them."""
+        return self.cost.get("clean_samples", 0) if self.kind.clean_data else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
     """An attack met by a defense, over all seeds.
 
     `codes`: how many cells ended how, `missing` among them; `images`: how many were asked for ACC,
-    and for ASR and RC.
+    and for ASR and RC; `utility`: what was counted from predictions, means over seeds.
     """
 
     attack: str
@@ -81,6 +86,7 @@ class Pairing:
     metrics: dict[str, Summary]
     images: dict[str, int]
     detection: dict[str, float]
+    utility: dict[str, float]
     cost: dict[str, float]
     reasons: tuple[str, ...]
     doubts: tuple[str, ...]

@@ -21,8 +21,8 @@ class Detecting:
     what is healthy.
 
     For a detector of samples or inputs these are shares of samples; for a detector of models, which
-    gives one verdict per model, shares of models, and `auroc` ranks the attacked models against the
-    healthy ones.
+    gives one verdict per model, shares of models; `auroc` ranks the attacked models against the
+    healthy ones, and `balanced` is the mean of the shares of both that are told right.
     """
 
     auroc: float | None
@@ -34,6 +34,7 @@ class Detecting:
     clean_models: int
     models: int
     attacked: int
+    balanced: float | None = None
 
 
 def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) -> Detecting | None:
@@ -51,6 +52,7 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) ->
             "auroc": _auroc(attacked, healthy),
         }
         clean_fpr = mean_of(healthy, "flagged")
+        figures["balanced"] = _balanced(figures["tpr"], clean_fpr)
     else:
         clean_fpr = mean_of(healthy, "fpr")
     models, clean_models = (
@@ -59,6 +61,10 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) ->
     return Detecting(
         **figures, clean_fpr=clean_fpr, clean_models=clean_models, models=models, attacked=expected
     )
+
+
+def _balanced(tpr: float | None, fpr: float | None) -> float | None:
+    return tidy((tpr + 1 - fpr) / 2) if tpr is not None and fpr is not None else None
 
 
 def mean_of(rows: Sequence[Row], name: str) -> float | None:

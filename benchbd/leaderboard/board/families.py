@@ -20,30 +20,47 @@ OWN = "benchbd"
 """The distribution whose catalogue is the same for everybody."""
 
 ATTACK_FAMILIES = ("data-poisoning", "training-controlled", MODEL_ONLY)
-DEFENSE_FAMILIES = ("repair", "robust-training", "data-filter", "input-detector", "model-detector")
+MODEL_DETECTOR = "model-detector"
+DEFENSE_FAMILIES = ("repair", "robust-training", "data-filter", "input-detector", MODEL_DETECTOR)
 UNKNOWN_FAMILY = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a method comes from: title, authors, year and address of its paper, its authors' code,
+    and its page under docs/. Empty where nothing is stated.
+    """
+
+    paper: str = ""
+    authors: str = ""
+    year: int | None = None
+    url: str = ""
+    code: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AttackKind:
-    """What kind of attack a method is: its family, what it does to labels, and a summary in one
-    line.
+    """What kind of attack a method is: its family, what it does to labels, a summary in one line,
+    and where it comes from.
     """
 
     family: str
     labels: str
     summary: str
+    source: Origin
 
 
 @dataclass(frozen=True, slots=True)
 class DefenseKind:
-    """What kind of defense a method is: its family, whether it holds clean data, and a summary in
-    one line.
+    """What kind of defense a method is: its family, whether it holds clean data, a summary in one
+    line, and where it comes from.
     """
 
     family: str
     clean_data: bool
     summary: str
+    source: Origin
 
 
 def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
@@ -55,6 +72,7 @@ def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
         _family(card, [row.attack_family for row in rows], ATTACK_FAMILIES),
         _labels(card, method),
         str(card.get("summary", "")),
+        _source("attack", card, method),
     )
 
 
@@ -71,7 +89,28 @@ def defense_kind(method: Method, rows: Iterable[Row]) -> DefenseKind:
         _family(card, [row.defense_family for row in mine], DEFENSE_FAMILIES),
         clean_data,
         str(card.get("summary", "")),
+        _source("defense", card, method),
     )
+
+
+def _source(kind: str, card: dict[str, Any], method: Method) -> Origin:
+    """What the catalogue says of a method's origin."""
+    if not card:
+        return Origin()
+    paper, reference = card.get("paper", {}), card.get("reference", {})
+    year = paper.get("year")
+    return Origin(
+        str(paper.get("title", "")),
+        str(paper.get("authors", "")),
+        year if isinstance(year, int) else None,
+        _address(paper.get("url")),
+        _address(reference.get("code")),
+        f"plugins/{kind}/{method.name.partition(':')[0]}.md",
+    )
+
+
+def _address(value: Any) -> str:
+    return value if isinstance(value, str) and value.startswith("https://") else ""
 
 
 def _labels(card: dict[str, Any], method: Method) -> str:

@@ -37,6 +37,16 @@ class Method:
             provided.params,
         )
 
+    @property
+    def kin(self) -> str:
+        """The same for methods that differ in numbers alone, such as the points of a sweep."""
+        words = {
+            name: value
+            for name, value in self.params.items()
+            if isinstance(value, bool) or not isinstance(value, int | float)
+        }
+        return canonical_json([self.provider, self.name, words])
+
     def features(self) -> dict[str, str]:
         """Return everything by which two methods of one name may differ, as text."""
         values = {name: json.dumps(value).strip('"') for name, value in self.params.items()}

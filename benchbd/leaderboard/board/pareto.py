@@ -50,7 +50,7 @@ def fronts(
             effort[attack][name] = took, asr
 
     for s in ranking.standings:
-        if s.place == "ranked" and {"acc", "asr"} <= s.aggregates.keys():
+        if s.place != "oracle" and {"acc", "asr"} <= s.aggregates.keys():
             add(
                 "",
                 s.defense,

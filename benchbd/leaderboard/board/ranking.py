@@ -4,7 +4,9 @@ rows only.
 The score is DER, which asks for both: an attack that no longer works and an accuracy that stayed.
 Per attack it is the mean over seeds; over attacks there are the mean and the worst case. Two
 defenses are compared over the same attacked models. Aggregates and tests are over *threats*:
-attacks that poison nothing, or did not take, leave a defense nothing to do, and its DER at 50.
+attacks that poison nothing, or did not take, leave a defense nothing to do, and its DER at 50. The
+ratios of one attack are one threat, and of a sweep of one defense one row is a rival: the same
+thing counted several times would make the tests too sure. Detectors of models have no rank by DER.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from benchbd.leaderboard.board.interval import tidy
 from benchbd.leaderboard.board.paired_tests import Pair, Ranks, holm, rank_sets, sign_flip
@@ -27,7 +29,10 @@ WORST = {"acc": 0.0, "asr": 1.0, "rc": 0.0, "der": 0.0}
 AttackedModel = tuple[str, int]
 """An attacked model: label of the attack, seed."""
 
-RankingStatus = Literal["ranked", "oracle", "incomplete"]
+RankingStatus = Literal["ranked", "variant", "by models", "oracle", "incomplete"]
+"""`variant`: of a method that has its place by another row; `by models`: a detector of models,
+which is judged by these.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +85,20 @@ class Ranking:
 def rank(
     cells: Mapping[str, Mapping[AttackedModel, Row]],
     expected: Sequence[AttackedModel],
-    threats: frozenset[str],
+    threats: Mapping[str, str],
     healthy: frozenset[str],
+    aside: Mapping[str, RankingStatus] | None = None,
 ) -> Ranking:
     """Rank defenses by their cells.
 
-    expected: the models that a complete row has numbers for. threats: the attacks that count.
-    healthy: those that poison nothing.
+    expected: the models that a complete row has numbers for. threats: the attacks that count, each
+    with the name of the threat that it is a ratio of. healthy: those that poison nothing. aside:
+    defenses that are no rivals of the others, and what they are.
     """
-    attacked = [model for model in expected if model[0] in threats]
-    places = {name: _place(rows, expected) for name, rows in cells.items()}
+    attacked = {model: threats[model[0]] for model in expected if model[0] in threats}
+    places = {name: _place(rows, expected, (aside or {}).get(name)) for name, rows in cells.items()}
     scores = {
-        name: _per_attack(rows, attacked, SCORE)
+        name: _per_threat(rows, attacked, SCORE)
         for name, rows in cells.items()
         if places[name] == "ranked"
     }
@@ -106,10 +113,16 @@ def rank(
     return Ranking(tuple(sorted(standings, key=_order)), comparisons)
 
 
-def _place(rows: Mapping[AttackedModel, Row], expected: Sequence[AttackedModel]) -> RankingStatus:
+def _place(
+    rows: Mapping[AttackedModel, Row],
+    expected: Sequence[AttackedModel],
+    aside: RankingStatus | None,
+) -> RankingStatus:
     if any(row.oracle for row in rows.values()):
         return "oracle"
-    return "ranked" if _measured(rows, expected) == len(expected) else "incomplete"
+    if _measured(rows, expected) < len(expected):
+        return "incomplete"
+    return aside or "ranked"
 
 
 def _measured(rows: Mapping[AttackedModel, Row], expected: Iterable[AttackedModel]) -> int:
@@ -145,7 +158,7 @@ def _standing(
     place: RankingStatus,
     ranks: Ranks | None,
     expected: Sequence[AttackedModel],
-    attacked: Sequence[AttackedModel],
+    attacked: Mapping[AttackedModel, str],
     healthy: frozenset[str],
 ) -> Rank:
     measured = _measured(rows, expected)
@@ -169,11 +182,11 @@ def _standing(
 
 
 def _aggregates(
-    rows: Mapping[AttackedModel, Row], attacked: Sequence[AttackedModel], impute: bool
+    rows: Mapping[AttackedModel, Row], attacked: Mapping[AttackedModel, str], impute: bool
 ) -> dict[str, Aggregate]:
     found = {}
     for metric in METRICS:
-        by_attack = _per_attack(rows, attacked, metric, WORST[metric] if impute else None)
+        by_attack = _per_threat(rows, attacked, metric, WORST[metric] if impute else None)
         if by_attack:
             choose = max if metric == "asr" else min
             attack = choose(by_attack, key=lambda name: by_attack[name])
@@ -183,31 +196,31 @@ def _aggregates(
     return found
 
 
-def _per_attack(
+def _per_threat(
     rows: Mapping[AttackedModel, Row],
-    models: Sequence[AttackedModel],
+    models: Mapping[AttackedModel, str],
     metric: str,
     missing: float | None = None,
 ) -> dict[str, float]:
-    """Return the mean over seeds of each attack; a cell without numbers counts as `missing`, or not
-    at all.
+    """Return the mean over seeds and ratios of each threat; a cell without numbers counts as
+    `missing`, or not at all. models: attacked models, each with the threat that it belongs to.
     """
     values: dict[str, list[float]] = defaultdict(list)
-    for model in models:
+    for model, threat in models.items():
         row = rows.get(model)
         value = row.metrics.get(metric) if row is not None and row.ok else missing
         if value is not None:
-            values[model[0]].append(value)
-    return {attack: statistics.fmean(each) for attack, each in values.items()}
+            values[threat].append(value)
+    return {threat: statistics.fmean(each) for threat, each in values.items()}
 
 
 def _order(standing: Rank) -> tuple[int, float, str]:
-    """Return the place in the order: ranked ones by score, then the oracles, then incomplete ones
-    by the score that they can claim at least.
+    """Return the place in the order: ranked ones by score, then those that are no rivals, then the oracles, then what is
+    incomplete by what it can claim at least.
     """
     aggregates = standing.aggregates or standing.imputed
     score = aggregates[SCORE].mean if SCORE in aggregates else 0.0
-    return ("ranked", "oracle", "incomplete").index(standing.place), -score, standing.defense
+    return get_args(RankingStatus).index(standing.place), -score, standing.defense
 
 
 def _short(p: float) -> float:

@@ -21,7 +21,8 @@ from benchbd.leaderboard.board.consistency import (
 from benchbd.leaderboard.board.curves import Trace, traces
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.text import label, one_line
-from benchbd.leaderboard.board.trust import Ledger, TrustLevel, level_of
+from benchbd.leaderboard.board.trust import Ledger, TrustLevel, level_of, utility_of
+from benchbd.measure.target_rate import Utility, effectiveness_above, target_doubt
 from benchbd.record.cell import Cell
 from benchbd.record.cells import is_reference, read_cell
 from benchbd.record.keys import canonical_json
@@ -33,6 +34,15 @@ MOST_DOUBTS = 8
 METRICS = ("acc", "asr", "rc", "der")
 BYSTANDERS = "false_activation"
 """A metric that cells of source-specific attacks alone have."""
+TARGET_RATE = "b"
+"""The share of clean images of other classes that are taken for the attacked label."""
+
+EXTRAS = (TARGET_RATE, BYSTANDERS)
+"""Metrics beside the four that not all cells have."""
+
+UTILITY = ("least_accuracy", "attacked_recall", "attacked_recall_before", "agreement")
+"""What else is counted from stored predictions, in the order of the tables."""
+
 MADE = (
     "benchbd",
     "commit",
@@ -75,7 +85,10 @@ class TableKey:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One cell. Shares in [0, 1], None where nothing was measured; `hits`: of each metric, how many
-    of how many; `attacked_model`: the digest of the weights that the defense started from.
+    of how many; `attacked_model`: the digest of the weights that the defense started from;
+    `utility`: what was counted from its predictions beside its metrics.
+
+    DER takes ASR above b, where b was counted.
     """
 
     file: str
@@ -102,6 +115,8 @@ class Row:
     defense_family: str = ""
     traces: tuple[Trace, ...] = ()
     doubts: tuple[str, ...] = ()
+    utility: dict[str, float] = field(default_factory=dict)
+    least_class: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -141,6 +156,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
     if wrong := contradictions(cell):
         raise RecordError("; ".join(wrong))
     about = cell.cell
+    counted = utility_of(ledger or {}, cell.key, cell.digest)
     return Row(
         file=file,
         key=one_line(cell.key),
@@ -157,7 +173,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         code=cell.status.code,
         reason=one_line(cell.status.reason),
         stage=one_line(cell.status.stage),
-        metrics=_shares(cell.metrics) | _bystanders(cell.metrics),
+        metrics=_shares(cell.metrics) | _bystanders(cell.metrics) | _above(cell, counted),
         baseline=_shares(cell.baseline),
         hits=_hits(cell),
         detection=dict(_figures(cell.detection or {})),
@@ -176,8 +192,36 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         attack_family=stated_family(cell.provenance, "attack"),
         defense_family=stated_family(cell.provenance, "defense"),
         traces=traces(cell),
-        doubts=tuple(one_line(doubt) for doubt in cell.doubts[:MOST_DOUBTS]),
+        doubts=tuple(
+            one_line(doubt) for doubt in [*cell.doubts[:MOST_DOUBTS], *_due(cell, counted)]
+        ),
+        utility=_counted(counted),
+        least_class=counted.least_class if counted else None,
     )
+
+
+def _above(cell: Cell, counted: Utility | None) -> dict[str, float | None]:
+    """b, and DER of ASR above it, where b was counted; that of ASR as it is stays elsewhere."""
+    metrics, baseline = cell.metrics, cell.baseline
+    if counted is None or metrics is None or counted.target_rate is None:
+        return {}
+    found: dict[str, float | None] = {TARGET_RATE: counted.target_rate}
+    if baseline is not None:
+        der = effectiveness_above(baseline, metrics.acc, metrics.asr, counted)
+        found |= {"der": der} if der is not None else {}
+    return found
+
+
+def _due(cell: Cell, counted: Utility | None) -> Iterator[str]:
+    """The doubt about an ASR that b gives rise to."""
+    if counted is not None and cell.metrics is not None:
+        doubt = target_doubt(cell.metrics.asr, counted)
+        yield from [doubt] if doubt else []
+
+
+def _counted(counted: Utility | None) -> dict[str, float]:
+    figures = counted.model_dump() if counted is not None else {}
+    return {name: figures[name] for name in UTILITY if figures.get(name) is not None}
 
 
 def _method(provided: Any) -> Method:

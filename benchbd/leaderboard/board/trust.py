@@ -7,9 +7,9 @@
                             same, or, on another kind of processor, ACC, ASR and RC came out where
                             one more seed would have them (benchbd/audit/agreement.py)
 
-The notes (`trust.json`: key -> digest, level, difference) are made by `benchbd verify --note` and
-`benchbd reproduce --note`, not by who submits. A note holds for the very content that was checked
-and for no later one.
+The notes (`trust.json`: key -> digest, level, difference, utility) are made by `benchbd verify
+--note` and `benchbd reproduce --note`, not by who submits. A note holds for the very content that
+was checked and for no later one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from benchbd.errors import RecordError
+from benchbd.measure.target_rate import Utility
 from benchbd.record.files import read_json, write_json
 
 TrustLevel = Literal["as stated", "recomputed", "reproduced by another"]
@@ -36,7 +37,8 @@ def _todays(level: Any) -> Any:
 
 class Note(BaseModel):
     """One checked result. Of one that was run again, `difference` is the largest of any metric, and
-    `exact` says whether every prediction came out the same.
+    `exact` says whether every prediction came out the same. `utility`: what was
+    counted from its predictions beside its metrics.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,7 @@ class Note(BaseModel):
     level: Annotated[TrustLevel, BeforeValidator(_todays)]
     difference: float | None = None
     exact: bool | None = None
+    utility: Utility | None = None
 
 
 Ledger = Mapping[str, Note]
@@ -65,18 +68,28 @@ def read_ledger(path: Path) -> dict[str, Note]:
 
 
 def add_notes(path: Path, notes: Ledger) -> Path:
-    """Write notes into the file beside those that are there. A level never sinks for the same
-    content.
+    """Write notes into the file beside those that are there. For the same content a level never
+    sinks, and what was counted stays.
     """
     ledger = read_ledger(path)
     for key, note in notes.items():
-        if (
-            key not in ledger
-            or ledger[key].digest != note.digest
-            or LEVELS.index(note.level) >= LEVELS.index(ledger[key].level)
-        ):
-            ledger[key] = note
+        known = ledger.get(key)
+        ledger[key] = note if known is None or known.digest != note.digest else _both(known, note)
     return write_json(path, _LEDGER.dump_python(ledger, mode="json", exclude_none=True))
+
+
+def _both(known: Note, new: Note) -> Note:
+    """What two notes on the same content say together."""
+    higher = new if LEVELS.index(new.level) >= LEVELS.index(known.level) else known
+    return higher.model_copy(update={"utility": new.utility or known.utility})
+
+
+def utility_of(ledger: Ledger, key: str, digest: str) -> Utility | None:
+    """What was counted from the predictions of the result of that key and digest, if anybody
+    did.
+    """
+    note = ledger.get(key)
+    return note.utility if note is not None and note.digest == digest else None
 
 
 def level_of(ledger: Ledger, key: str, digest: str) -> TrustLevel:

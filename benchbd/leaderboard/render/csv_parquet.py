@@ -11,10 +11,13 @@ from typing import Any
 
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.detection import DETECTION_FIGURES
-from benchbd.leaderboard.board.row import METRICS
+from benchbd.leaderboard.board.row import METRICS, TARGET_RATE, UTILITY
 from benchbd.leaderboard.render.tables import status
 
 Record = dict[str, Any]
+
+FIGURES = (*METRICS, TARGET_RATE)
+"""What has a mean, an interval and the values of seeds."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -83,7 +86,7 @@ def _measurements(entry: Pairing) -> Record:
         "clean_images": entry.images.get("acc"),
         "triggered_images": entry.images.get("asr"),
     }
-    for name in METRICS:
+    for name in FIGURES:
         summary = entry.metrics.get(name)
         record |= {
             name: summary and summary.mean,
@@ -92,6 +95,7 @@ def _measurements(entry: Pairing) -> Record:
         }
         record[f"{name}_by_seed"] = " ".join(map(str, summary.values)) if summary else ""
     record |= {name: entry.detection.get(name) for name in (*DETECTION_FIGURES, "flagged")}
+    record |= {name: entry.utility.get(name) for name in UTILITY}
     record |= {name: entry.cost.get(name) for name in ("seconds", "peak_bytes", "clean_samples")}
     return record | {
         "oracle": entry.oracle,
@@ -119,8 +123,8 @@ CSV_COLUMNS = (
         "worst_rank",
     ),
     *("status", "measured", "expected", "seeds", "clean_images", "triggered_images"),
-    *(f"{name}{part}" for name in METRICS for part in ("", "_low", "_high", "_by_seed")),
-    *(*DETECTION_FIGURES, "flagged", "seconds", "peak_bytes", "clean_samples"),
+    *(f"{name}{part}" for name in FIGURES for part in ("", "_low", "_high", "_by_seed")),
+    *(*DETECTION_FIGURES, "flagged", *UTILITY, "seconds", "peak_bytes", "clean_samples"),
     *("oracle", "stale", "trust", "reason", "clean_fpr"),
 )
 _COUNTS = (
@@ -139,7 +143,7 @@ TYPES = (
         ("table", "protocol", "dataset", "model", "attack", "defense", "place", "status", "seeds"),
         "string",
     )
-    | dict.fromkeys(("trust", "reason", *(f"{name}_by_seed" for name in METRICS)), "string")
+    | dict.fromkeys(("trust", "reason", *(f"{name}_by_seed" for name in FIGURES)), "string")
     | dict.fromkeys(("oracle", "stale"), "bool")
 )
 """Types of the columns that are no floats."""

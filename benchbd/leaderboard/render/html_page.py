@@ -44,10 +44,10 @@ SCRIPTS = (
         "rankings",
         "families",
     ),
-    *("plot", "scatter", "seeds", "curve", "cell", "download", "page"),
+    *("plot", "scatter", "seeds", "curve", "cell", "download", "overview", "across", "page"),
 )
 """Own scripts in the order in which they stand on the page; together they are one function."""
-STYLES = ("page", "filters", "matrix", "grid", "plots", "cell")
+STYLES = ("page", "filters", "overview", "matrix", "grid", "plots", "cell")
 
 _SOURCE_MAP = re.compile(r"^(//# sourceMappingURL=.*|/\*# sourceMappingURL=.*\*/)$", re.MULTILINE)
 

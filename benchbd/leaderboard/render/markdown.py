@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from benchbd.leaderboard.board.contents import Board
+from benchbd.leaderboard.board.overview import Overview, main_table
 from benchbd.leaderboard.board.text import one_line
 from benchbd.leaderboard.render.tables import (
     METRICS_EXPLAINED,
@@ -30,7 +31,9 @@ def to_markdown(board: Board) -> str:
 
 
 def _lines(board: Board) -> Iterator[str]:
-    yield from ("# Leaderboard", "", summary_line(board), "", METRICS_EXPLAINED, "")
+    yield from ("# Leaderboard", "", summary_line(board), "")
+    yield from _entrance(board)
+    yield from (METRICS_EXPLAINED, "")
     for section in board.sections:
         yield from (f"## {escape(section.title)}", "")
         for table in (*headline_tables(section), *attack_tables(section)):
@@ -42,6 +45,20 @@ def _lines(board: Board) -> Iterator[str]:
             *(f"- {escape(fault)}" for fault in board.faults),
             "",
         )
+
+
+def _entrance(board: Board) -> Iterator[str]:
+    """What the main table says, and each table in a line."""
+    place = main_table(board.sections)
+    if place is None:
+        return
+    main = board.sections[place]
+    yield from (f"## {escape(main.title)}: in short", "")
+    for question, sentences in Overview(main).answers().items():
+        yield from (f"**{question}** {escape(' '.join(sentences))}", "")
+    yield from ("## The tables", "")
+    yield from (f"- **{escape(s.title)}**: {escape(Overview(s).line())}" for s in board.sections)
+    yield ""
 
 
 def table_lines(table: Table) -> Iterator[str]:

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.interval import Summary, tidy
-from benchbd.leaderboard.board.row import BYSTANDERS, METRICS, Row
+from benchbd.leaderboard.board.overview import Overview, main_table, subject
+from benchbd.leaderboard.board.row import BYSTANDERS, TARGET_RATE, UTILITY, Row
 from benchbd.leaderboard.board.trust import LEVELS
 from benchbd.leaderboard.render.json_document import dump
-from benchbd.leaderboard.render.tables import IMPUTED, METRICS_EXPLAINED, ranking_note, summary_line
+from benchbd.leaderboard.render.tables import (
+    IMPUTED,
+    METRICS_EXPLAINED,
+    TERMS,
+    ranking_note,
+    summary_line,
+)
+from benchbd.measure.target_rate import OF_ASR, WORTH_A_LOOK
 from benchbd.record.keys import KEY_DIGITS, strip_name
 
 MAX_PAGE_POINTS = 60_000
@@ -24,7 +33,7 @@ MAX_PAGE_POINTS = 60_000
 curves.
 """
 
-PAGE_FIGURES = (*METRICS, BYSTANDERS)
+PAGE_FIGURES = ("acc", "asr", TARGET_RATE, "rc", "der", BYSTANDERS)
 
 
 @dataclass
@@ -54,13 +63,45 @@ def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
         "imputed": IMPUTED,
         "digest": board_digest(facts),
         "figures": PAGE_FIGURES,
+        "utility": UTILITY,
+        "doubtful": {"asr": WORTH_A_LOOK, "share": OF_ASR},
         "levels": LEVELS,
         "sections": sections,
         "pictures": pictures,
         "every_seed": every_seed,
+        "overview": _overview(board),
+        "newest": newest(board),
+        "days": list(days(board).items()),
         "faults": list(board.faults),
         "texts": list(texts.places),
     }
+
+
+def _overview(board: Board) -> dict[str, Any]:
+    """The entrance: the table that it speaks of, what that says, and a line for each table."""
+    place = main_table(board.sections)
+    return {
+        "main": place,
+        "answers": list(Overview(board.sections[place]).answers().items())
+        if place is not None
+        else [],
+        "tied": Overview(board.sections[place]).tied() if place is not None else [],
+        "lines": [Overview(section).line() for section in board.sections],
+        "subjects": [subject(section.defenses) for section in board.sections],
+        "terms": list(TERMS.items()),
+    }
+
+
+def days(board: Board) -> dict[str, int]:
+    """How many results were finished on each day, the newest first."""
+    cells = {row.key: row for s in board.sections for e in s.entries for row in e.cells}
+    found = Counter(row.made["finished"][:10] for row in cells.values() if "finished" in row.made)
+    return dict(sorted(found.items(), reverse=True))
+
+
+def newest(board: Board) -> str:
+    """The day of the newest result; empty where none says it."""
+    return next(iter(days(board)), "")
 
 
 def board_digest(facts: dict[str, Any]) -> str:
@@ -156,6 +197,7 @@ def _entry(entry: Pairing, texts: Texts, every_seed: bool) -> list[Any]:
         [int(entry.oracle), int(entry.stale), LEVELS.index(entry.trust)],
         [_cell(row, texts, every_seed or not place) for place, row in enumerate(entry.cells)],
         [texts.place(doubt) for doubt in entry.doubts],
+        [_short(entry.utility.get(name)) for name in UTILITY] if entry.utility else 0,
     ]
 
 
@@ -176,6 +218,9 @@ def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
         [[texts.place(name), texts.place(value)] for name, value in row.made.items()],
         [[t.name, t.axis, t.split, t.chosen, t.points, t.kept] for t in row.traces]
         if with_curves
+        else 0,
+        [*(_short(row.utility.get(name)) for name in UTILITY), row.least_class]
+        if row.utility
         else 0,
     ]
 

@@ -22,19 +22,30 @@ from benchbd.measure.shares import percent
 
 LONGEST_REASON = 160
 
+TERMS = {
+    "ACC": "clean test images that are recognised; higher is better",
+    "ASR": "triggered images taken for the class that the attacker wants; lower is better",
+    "RC": "triggered images recognised as what they are; higher is better",
+    "b": "clean images of other classes taken for the attacker's class without any trigger",
+    "DER": "the score of a defense: 50, plus half of what ASR above b falls, less half of what ACC "
+    "falls; 50 is doing nothing",
+}
+"""What each figure means, in a line."""
+
 METRICS_EXPLAINED = (
     "Shares in percent. ACC: clean test images classified as their label. ASR: triggered images, "
     "none of them of the attacked "
     "label, classified as the attacked label. RC: those same images classified as their true "
-    "label. "
-    "DER: (max(0, drop of ASR) - max(0, drop of ACC) + 1) / 2; 50 is a defense that changed "
-    "nothing. "
+    "label. b: those same images without the trigger, classified as the attacked label all the "
+    "same; an ASR of that size is no work of a trigger. "
+    "DER: (max(0, drop of ASR) - max(0, drop of ACC) + 1) / 2, of ASR above b; 50 is a defense "
+    "that changed nothing. "
     "In brackets 95 % intervals: Wilson's over images for one seed, Student's t over seeds for "
     "three and more, which has no "
     "width where all seeds agree; of two seeds both values stand and no interval. "
     "An oracle saw something that no defender has; it is shown and not ranked. "
-    "ACC, ASR, RC and DER can be recomputed from stored predictions; figures of detectors, curves "
-    "and cost are as reported."
+    "ACC, ASR, RC, b and DER can be recomputed from stored predictions; figures of detectors, "
+    "curves and cost are as reported."
 )
 
 IMPUTED = (
@@ -125,6 +136,7 @@ def ranking_note(section: Section) -> str:
         f"attacked models, Holm's correction, {100 * ALPHA:g} %). Only rows with all cells are "
         "ranked."
     ]
+    sentences += _not_rivals(section)
     weak = [attack.label for attack in section.attacks if not attack.healthy and not attack.threat]
     if weak:
         sentences.append(
@@ -135,13 +147,26 @@ def ranking_note(section: Section) -> str:
         sentences.append(
             f"Mean DER is 50 for doing nothing and at most {percent(statistics.fmean(tops))} here."
         )
-    pairs, met = len(section.ranking.comparisons), len(threats)
+    pairs = len(section.ranking.comparisons)
+    met = max((c.attacks for c in section.ranking.comparisons), default=0)
     if pairs and pairs * 2.0 ** (1 - met) >= ALPHA:
         sentences.append(
             f"With {_counted(met, 'attack')} and {_counted(pairs, 'pair')} no difference can "
             "reach that level."
         )
     return " ".join(sentences)
+
+
+def _not_rivals(section: Section) -> Iterator[str]:
+    """Why some complete rows have no rank, and what counts as one attack."""
+    places = {standing.place for standing in section.ranking.standings}
+    if "variant" in places:
+        yield "Rows of one defense that differ in numbers alone are one rival: the first listed."
+    if "by models" in places:
+        yield "A detector of models is judged by models, in the table of detectors."
+    tested = max((c.attacks for c in section.ranking.comparisons), default=0)
+    if 0 < tested < sum(attack.threat for attack in section.attacks):
+        yield "Attacks that differ in numbers alone, such as poison ratios, count as one."
 
 
 def _incomplete(section: Section) -> Table:
@@ -177,19 +202,29 @@ def _matrix(section: Section) -> Table:
         "ASR / ACC",
         ("defense", *(a.label for a in section.attacks)),
         tuple(
-            (name, *(_short(entry) for entry in column))
+            (
+                name,
+                *(
+                    _short(entry, attack.healthy)
+                    for attack, entry in zip(section.attacks, column, strict=True)
+                ),
+            )
             for name, column in zip(names, columns, strict=True)
         ),
-        "Means over seeds; how many of the seeds in brackets where some are missing.",
+        "Means over seeds; ACC alone where nothing is poisoned; how many of the seeds in brackets "
+        "where some are missing.",
     )
 
 
-def _short(entry: Pairing) -> str:
-    """Return what fits into a cell of the matrix."""
+def _short(entry: Pairing, healthy: bool) -> str:
+    """Return what fits into a cell of the matrix. healthy: whether nothing was poisoned, so that
+    there is no ASR to speak of.
+    """
     if not entry.measured:
         return status(entry)
     asr = entry.metrics.get("asr")
-    figures = f"{percent(asr.mean if asr else None)} / {percent(entry.metrics['acc'].mean)}"
+    acc = percent(entry.metrics["acc"].mean)
+    figures = f"ACC {acc}" if healthy else f"{percent(asr.mean if asr else None)} / {acc}"
     return (
         figures
         if entry.measured == entry.expected
@@ -219,6 +254,7 @@ def _details(attack: AttackFacts, entries: tuple[Pairing, ...], section: Section
             "checked",
             "ACC",
             "ASR",
+            "b",
             "RC",
             "DER",
             "seeds",
@@ -237,8 +273,8 @@ def _detail_row(entry: Pairing, oracle: bool) -> tuple[str, ...]:
     marks = [mark for mark, set_ in (("oracle", oracle), ("stale", entry.stale)) if set_]
     name = f"{entry.defense} ({', '.join(marks)})" if marks else entry.defense
     if not entry.measured:
-        return name, status(entry), *[""] * 10
-    figures = (interval(entry.metrics.get(metric)) for metric in ("acc", "asr", "rc", "der"))
+        return name, status(entry), *[""] * 11
+    figures = (interval(entry.metrics.get(metric)) for metric in ("acc", "asr", "b", "rc", "der"))
     images = f"{entry.images.get('acc', 0)} + {entry.images.get('asr', 0)}"
     cost = (
         f"{entry.cost['seconds']:.1f}",
@@ -268,12 +304,13 @@ def interval(summary: Summary | None) -> str:
 
 
 def _detectors(section: Section) -> Table:
-    found = [d for d in section.defenses if d.detecting is not None]
+    found = sorted((d for d in section.defenses if d.detecting is not None), key=_by_what_is_found)
     return Table(
         "Detectors",
         (
             "defense",
             "models",
+            "balanced accuracy",
             "AUROC",
             "TPR at 1 % FPR",
             "TPR at 5 % FPR",
@@ -285,8 +322,17 @@ def _detectors(section: Section) -> Table:
         tuple(_detector_row(d) for d in found),
         "Means over the attacked models that a defense has figures for; where some are missing, "
         "rows do not compare. "
-        "TPR and FPR at the method's own threshold; of a detector of models, shares of models.",
+        "TPR and FPR at the method's own threshold. Detectors of models stand first: their figures "
+        "are shares of models, balanced accuracy the mean of TPR and 100 - FPR on sound models.",
     )
+
+
+def _by_what_is_found(defense: DefenseFacts) -> tuple[bool, float, str]:
+    """Detectors of models before the others, each kind best first."""
+    facts = defense.detecting
+    assert facts is not None
+    score = facts.auroc if facts.balanced is None else facts.balanced
+    return facts.balanced is None, -(score or 0.0), defense.label
 
 
 def _detector_row(defense: DefenseFacts) -> tuple[str, ...]:
@@ -297,6 +343,7 @@ def _detector_row(defense: DefenseFacts) -> tuple[str, ...]:
     return (
         defense.label,
         f"{facts.models}/{facts.attacked}",
+        percent(facts.balanced),
         auroc,
         *map(percent, shares),
         str(facts.clean_models),

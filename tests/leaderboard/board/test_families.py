@@ -4,11 +4,21 @@ catalogue.
 
 from __future__ import annotations
 
-from benchbd.leaderboard.board.families import AttackKind, DefenseKind, attack_kind, defense_kind
+from pathlib import Path
+
+from benchbd.leaderboard.board.families import (
+    AttackKind,
+    DefenseKind,
+    Origin,
+    attack_kind,
+    defense_kind,
+)
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.row import Row, row_of
 from benchbd.record.plugin_record import PluginRecord
 from support.made_cells import CellCost, attack_named, make_cell, provided
+
+ROOT = Path(__file__).parents[3]
 
 
 def defense_of(rows: list[Row]) -> DefenseKind:
@@ -60,7 +70,14 @@ def test_the_catalogue_fills_what_old_results_do_not_say() -> None:
 
 def test_the_catalogue_speaks_for_benchbd_alone() -> None:
     found = attack_kind(Method.of(provided("sig", provider="somebody")), [])
-    assert found == AttackKind("unknown", "unknown", "")
+    assert found == AttackKind("unknown", "unknown", "", Origin())
+
+
+def test_a_method_of_the_catalogue_leads_to_its_paper_and_its_code() -> None:
+    found = defense_kind(Method.of(provided("anp", provider="benchbd")), []).source
+    assert (found.year, found.url) == (2021, "https://arxiv.org/abs/2110.14430")
+    assert found.code == "https://github.com/csdongxian/ANP_backdoor"
+    assert (ROOT / "docs" / found.page).is_file()
 
 
 def test_what_was_handed_clean_samples_needs_them() -> None:

@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from benchbd.leaderboard.board.row import MOST_DOUBTS, read_rows, row_of, stated_family
+from benchbd.leaderboard.board.row import (
+    METRICS,
+    MOST_DOUBTS,
+    read_rows,
+    row_of,
+    stated_family,
+)
+from benchbd.leaderboard.board.trust import Note
 from benchbd.measure.shares import Metrics
+from benchbd.measure.target_rate import Utility
 from support.made_cells import make_cell, provided, store
 
 
@@ -117,3 +125,28 @@ def test_undefended_cells_that_contradict_each_other_are_no_reference(tmp_path: 
     ]
     rows, faults = read_rows(store(cells, tmp_path), {})
     assert (len(rows), faults) == (3, [])
+
+
+def test_der_takes_asr_above_b_and_a_high_b_is_a_doubt() -> None:
+    counted = Utility(
+        target_rate=0.5,
+        target_rate_before=0.1,
+        least_class=3,
+        least_accuracy=0.1,
+        attacked_recall=0.9,
+        attacked_recall_before=None,
+        agreement=0.4,
+    )
+    cell = make_cell(hits=(950, 540, 0))
+    note = Note(digest=cell.digest, level="recomputed", utility=counted)
+    row = row_of(cell, ledger={cell.key: note})
+    # ASR above b falls from 0.9 to 0.1, ACC stays
+    assert (row.metrics["b"], row.metrics["asr"]) == (0.5, 0.6)
+    assert row.metrics["der"] == pytest.approx(0.9)
+    assert row.utility == {"least_accuracy": 0.1, "attacked_recall": 0.9, "agreement": 0.4}
+    assert "without the trigger, 50.0 %" in row.doubts[0]
+    unverified = row_of(cell)
+    assert (unverified.metrics, unverified.doubts) == (
+        {name: getattr(cell.metrics, name) for name in METRICS},
+        (),
+    )

@@ -8,7 +8,15 @@ import pytest
 
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import read_board
-from benchbd.leaderboard.board.trust import Note, add_notes, level_of, lowest, read_ledger
+from benchbd.leaderboard.board.trust import (
+    Note,
+    add_notes,
+    level_of,
+    lowest,
+    read_ledger,
+    utility_of,
+)
+from benchbd.measure.target_rate import Utility
 from support.made_cells import make_cell, store
 
 
@@ -62,3 +70,24 @@ def test_an_entry_claims_what_its_least_checked_seed_may(tmp_path: Path) -> None
     notes[cells[1].key] = Note(digest=cells[1].digest, level="recomputed")
     assert read_board(folder, notes).sections[0].entries[0].trust == "recomputed"
     assert lowest([]) == "as stated"
+
+
+def test_what_was_counted_stays_when_the_cell_is_reproduced(tmp_path: Path) -> None:
+    counted = Utility(
+        target_rate=0.5,
+        target_rate_before=None,
+        least_class=3,
+        least_accuracy=0.1,
+        attacked_recall=None,
+        attacked_recall_before=None,
+        agreement=None,
+    )
+    path = tmp_path / "trust.json"
+    add_notes(path, {"key": Note(digest="d", level="recomputed", utility=counted)})
+    add_notes(path, {"key": Note(digest="d", level="reproduced by another", difference=0.0)})
+    ledger = read_ledger(path)
+    assert ledger["key"].level == "reproduced by another"
+    assert utility_of(ledger, "key", "d") == counted
+    assert utility_of(ledger, "key", "other") is None
+    add_notes(path, {"key": Note(digest="new", level="recomputed")})
+    assert utility_of(read_ledger(path), "key", "new") is None

@@ -14,6 +14,8 @@ from benchbd.leaderboard.render.json_document import read_document, to_json
 from benchbd.record.files import write_text
 from support.made_boards import two_by_two
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture
 def small() -> Board:
@@ -35,6 +37,16 @@ def test_json_takes_one_line_for_each_cell(small: Board) -> None:
         )
         == 6
     )
+
+
+def test_every_field_is_described(small: Board) -> None:
+    described = (ROOT / "docs" / "leaderboard_json.md").read_text()
+    facts = json.loads(to_json(small))
+    section = facts["sections"][0]
+    parts = [facts, section, facts["cells"][0]]
+    parts += [section[name][0] for name in ("attacks", "defenses", "standings", "entries")]
+    parts += [section["attacks"][0]["kind"], section["defenses"][0]["kind"]["source"]]
+    assert [name for part in parts for name in part if f"`{name}`" not in described] == []
 
 
 def test_what_is_no_board_is_refused(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
 // One section for each entry: figures of every seed, curves, images, parameters, provenance, and how to make it again.
 
 const dialog = h("dialog", { class: "sheet", id: "cell", "aria-labelledby": "cell-title" });
-dialog.addEventListener("close", () => state.cell && change({ cell: "" }));
+// Closing goes back to where the cell was opened; from a link there is no such place.
+dialog.addEventListener("close", () => {
+  if (!state.key) return;
+  if (history.state?.opened) history.back();
+  else change({ key: "", table: "" });
+});
 dialog.addEventListener("click", (e) => e.target === dialog && dialog.close());
 
 function showCell() {
-  const entry = state.cell ? entryNamed(state.cell) : undefined;
+  const entry = state.key ? entryLinked(state.key, state.table) : undefined;
   if (!entry) return dialog.open && dialog.close();
   hideTip();
   replaceContent(dialog, cellSheet(entry));
@@ -22,6 +27,7 @@ function cellSheet(entry) {
     reproducing(entry),
     h("h3", {}, "Every seed"), h("div", { class: "scroll" }, seedTable(entry)),
     entry.measured > 0 && h("figure", {}, dotsOf(entry)),
+    utilityTable(entry),
     detectionOf(entry),
     entry.cells.some((cell) => cell.curves.length) && [h("h3", {}, "Curves"), drawCurves(entry)],
     pictureOf(entry),
@@ -54,7 +60,7 @@ function seedTable(entry) {
   const figures = FIGURES.filter((name) => entry.metrics[name] || name === "acc");
   const before = figures.map((name) => h("td", {}, entry.attack.baseline[name] ? belowMean(shareOf(entry.attack.baseline[name])) : ""));
   return h("table", { class: "figures" },
-    h("thead", {}, h("tr", {}, h("th", {}, "seed"), h("th", { class: "text" }, "status"), figures.map((name) => h("th", {}, `${TITLES[name]} %`)), ["time", "memory", "clean samples"].map((word) => h("th", {}, word)), h("th", { class: "text" }, "make it again"))),
+    h("thead", {}, h("tr", {}, h("th", {}, "seed"), h("th", { class: "text" }, "status"), figures.map((name) => h("th", {}, `${TITLES[name]} %`)), ["time", "memory", "clean images"].map((word) => h("th", {}, word)), h("th", { class: "text" }, "make it again"))),
     h("tbody", {}, entry.cells.map((cell) => seedRow(cell, figures)),
       h("tr", { class: "mean" }, h("th", {}, "mean"), h("td", { class: "text" }, statusWords(entry)), figures.map((name) => h("td", {}, belowMean(entry.metrics[name]))), h("td", {}, entry.cost ? seconds(entry.cost.seconds) : ""), h("td", { colspan: 3 })),
       h("tr", { class: "quiet" }, h("th", {}, "undefended"), h("td"), before, h("td", { colspan: 4 }))));
@@ -82,6 +88,17 @@ function dotsOf(entry) {
   return svg;
 }
 
+// What stored predictions tell beside ACC and ASR.
+function utilityTable(entry) {
+  const counted_ = entry.cells.filter((cell) => cell.utility.least_accuracy !== undefined);
+  if (!counted_.length) return false;
+  const names = Object.keys(UTILITY).filter((name) => entry.utility[name] !== undefined);
+  const row = (head, figures, least) => h("tr", {}, h("th", {}, head), names.map((name) => h("td", {}, percent(figures[name]), name === "least_accuracy" && least !== undefined && h("small", { class: "quiet" }, ` class ${least}`))));
+  return [h("h3", {}, "Beyond ACC and ASR"), h("div", { class: "scroll" }, h("table", { class: "figures" },
+    h("thead", {}, h("tr", {}, h("th", {}, "seed"), names.map((name) => h("th", {}, `${UTILITY[name]} %`)))),
+    h("tbody", {}, counted_.map((cell) => row(cell.seed, cell.utility, cell.utility.least_class)), row("mean", entry.utility))))];
+}
+
 function detectionOf(entry) {
   const found = Object.entries(DETECTION).filter(([name]) => entry.detection[name] !== undefined);
   const flagged = entry.detection.flagged;
@@ -102,8 +119,18 @@ function pictureOf(entry) {
 
 function methodCard(thing, kind) {
   const { method } = thing;
-  return h("div", {}, h("h4", {}, `${kind}: ${method.name}`), thing.kind.summary && h("p", { class: "note" }, thing.kind.summary),
+  return h("div", {}, h("h4", {}, `${kind}: ${method.name}`), thing.kind.summary && h("p", { class: "note" }, thing.kind.summary), sourceOf(thing),
     definitions([["provided by", method.provider], ["version of results", method.results_version], ...Object.entries(method.params)]));
+}
+
+const outside = (address, words) => h("a", { href: address, rel: "noreferrer", target: "_blank" }, words);
+
+// Paper, code and page of a method, as far as they are stated.
+function sourceOf(thing) {
+  const { paper, authors, year, url, code, page } = thing.kind.source;
+  const named = paper && `${authors}: ${paper}${year ? `, ${year}` : ""}`;
+  const parts = [named && (url ? outside(url, named) : named), code && outside(code, "code of its authors"), page && outside(`../docs/${page}`, "its page")].filter(Boolean);
+  return parts.length > 0 && h("p", { class: "source" }, parts.flatMap((part, place) => (place ? [" · ", part] : [part])));
 }
 
 const recipeCard = (section) => h("div", {}, h("h4", {}, "recipe of the victim"), definitions([["clean budget", `${percent(section.clean_budget)} %`], ...Object.entries(section.recipe)]));

@@ -20,7 +20,7 @@ function curveFigure(curves) {
   layer.append(...ends.map(({ name, y }) => s("text", { class: `line-name ${name}`, x: width - 42, y: Math.min(y, 262) + 4 }, TITLES[name])));
   const others = curves.length > 1 ? `, seed ${curves[0].seed} strong, ${curves.slice(1).map(({ seed }) => seed).join(", ")} faint` : `, seed ${curves[0].seed}${DATA.every_seed ? "" : "; those of other seeds stand in the result files"}`;
   const note = curves[0].curve[3] === null ? "" : ` The upright line is what was chosen, without a look at the ${split} images.`;
-  return h("figure", {}, h("figcaption", {}, `Along ${axis}, measured on the ${split} split${others}.${note}`), svg);
+  return h("figure", {}, h("figcaption", {}, `Along ${axis}, measured on the ${split} split${others}.${note}`), svg, exports("curve"));
 }
 
 function curveLines([, , , chosen, points, kept], X, Y, faint) {

@@ -11,7 +11,9 @@ function byFigure(list, read = (value) => value ?? undefined) {
   return Object.fromEntries(FIGURES.map((name, place) => [name, read(list[place])]).filter(([, value]) => value !== undefined));
 }
 
-function cellOf([seed, code, key, shares, [seconds, attackSeconds, bytes, clean], marks, reason, stage, device, made, curves]) {
+const utilityOf = (list) => (list ? Object.fromEntries([...DATA.utility, "least_class"].map((name, place) => [name, list[place] ?? undefined])) : {});
+
+function cellOf([seed, code, key, shares, [seconds, attackSeconds, bytes, clean], marks, reason, stage, device, made, curves, utility]) {
   return {
     seed,
     code: text(code),
@@ -26,10 +28,11 @@ function cellOf([seed, code, key, shares, [seconds, attackSeconds, bytes, clean]
     device: text(device),
     made: made.map(([name, value]) => [text(name), text(value)]),
     curves: curves || [],
+    utility: utilityOf(utility),
   };
 }
 
-function entryOf([codes, metrics, detection, cost, images, [oracle, stale, trust], cells, doubts], section, attack, defense) {
+function entryOf([codes, metrics, detection, cost, images, [oracle, stale, trust], cells, doubts, utility], section, attack, defense) {
   const counts = codes.map(([code, count]) => [text(code), count]);
   const expected = counts.reduce((sum, [, count]) => sum + count, 0);
   const measured = counts.find(([code]) => code === "ok")?.[1] ?? 0;
@@ -43,6 +46,7 @@ function entryOf([codes, metrics, detection, cost, images, [oracle, stale, trust
     stale: !!stale,
     trust: DATA.levels[trust],
     doubts: doubts.map(text),
+    utility: utilityOf(utility),
     raw: cells,
     get cells() {
       return (this.unpacked ??= this.raw.map(cellOf));
@@ -55,7 +59,7 @@ function sectionOf(stated, place) {
   const section = { ...stated, place, standings };
   section.attacks = stated.attacks.map((attack, column) => ({ ...attack, column, healthy: attack.poison_ratio === 0 }));
   section.defenses = stated.defenses
-    .map((defense, row) => ({ ...defense, row, standing: standings.get(defense.label), against: stated.against[defense.label] }))
+    .map((defense, row) => ({ ...defense, row, standing: standings.get(defense.label), against: stated.against[defense.label], cleanImages: defense.kind.clean_data ? defense.cost.clean_samples ?? 0 : 0 }))
     .sort((a, b) => a.standing.line - b.standing.line);
   const width = stated.defenses.length;
   const rows = new Map(section.defenses.map((defense) => [defense.row, defense]));
@@ -69,12 +73,24 @@ function sectionOf(stated, place) {
 
 const SECTIONS = DATA.sections.map(sectionOf);
 
-// A name for an entry that stays the same when others come and go.
-const nameOf = (entry) => [entry.section.title, entry.attack.label, entry.defense.label].map(encodeURIComponent).join("/");
+// Entries by the keys of their cells. A cell that stands in several tables leads to the first of them, unless the link says which.
+const BY_KEY = new Map();
+for (const section of SECTIONS) for (const entry of section.entries) for (const [, , key] of entry.raw) BY_KEY.set(key, [...(BY_KEY.get(key) ?? []), entry]);
 
-function entryNamed(name) {
-  const [title, attack, defense] = name.split("/").map(decodeURIComponent);
+const KEY_DIGITS = 12;
+
+// What a link says of an entry: the key of its first cell, which never changes; of one without cells its labels, line by line.
+function linkTo(entry) {
+  const key = entry.raw[0]?.[2];
+  if (!key) return { key: [entry.section.title, entry.attack.label, entry.defense.label].join("\n"), table: "" };
+  return { key, table: BY_KEY.get(key)[0] === entry ? "" : entry.section.title };
+}
+
+function entryLinked(key, table) {
+  const [title, attack, defense] = key.split("\n");
+  const found = BY_KEY.get(key.slice(0, KEY_DIGITS)) ?? [];
+  if (found.length) return found.find((entry) => entry.section.title === table) ?? found[0];
   const section = SECTIONS.find((each) => each.title === title);
-  const found = [section?.attacks.find((a) => a.label === attack), section?.defenses.find((d) => d.label === defense)];
-  return found.every(Boolean) ? section.entry(...found) : undefined;
+  const parts = [section?.attacks.find((a) => a.label === attack), section?.defenses.find((d) => d.label === defense)];
+  return parts.every(Boolean) ? section.entry(...parts) : undefined;
 }

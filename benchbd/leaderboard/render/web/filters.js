@@ -1,6 +1,7 @@
 // Which rows, columns and cells are shown. Filters hide; they change no aggregate, no rank and no front.
 
 const FILTERS = [
+  { name: "in", title: "Table", of: "section", value: (section) => section.title },
   { name: "protocol", title: "Protocol", of: "section", value: (section) => section.protocol },
   { name: "dataset", title: "Data set", of: "section", value: (section) => section.dataset },
   { name: "model", title: "Model", of: "section", value: (section) => section.model },
@@ -8,9 +9,25 @@ const FILTERS = [
   { name: "labels", title: "Label mode", of: "attack", value: (attack) => attack.kind.labels },
   { name: "family", title: "Family", of: "defense", value: (defense) => FAMILIES[defense.kind.family] },
   { name: "clean", title: "Clean data", of: "defense", value: (defense) => (defense.kind.clean_data ? "needed" : "not needed") },
+  { name: "images", title: "Clean images", of: "defense", value: (defense) => cleanImages(defense) },
+  { name: "year", title: "Year", of: "defense", value: (defense) => String(defense.kind.source.year ?? "not stated") },
+  { name: "oracle", title: "Oracle", of: "defense", value: (defense) => (defense.oracle ? "oracle" : "no oracle") },
   { name: "provider", title: "Provider", of: "defense", value: (defense) => defense.method.provider },
   { name: "status", title: "Status", of: "entry", value: (entry) => statusOf(entry) },
+  { name: "trust", title: "Checked", of: "entry", value: (entry) => trustOf(entry) },
+  { name: "device", title: "Device", of: "entry", value: (entry) => (entry.raw.length ? text(entry.raw[0][8]) : "not run") },
 ];
+
+// How many clean images a defense was handed at most, in steps that a reader thinks in.
+function cleanImages(defense) {
+  const most = defense.cleanImages;
+  if (!most) return "none";
+  return most <= 100 ? "1 to 100" : most <= 500 ? "101 to 500" : "more than 500";
+}
+
+const trustOf = (entry) => (entry.measured ? entry.trust : "nothing to recompute");
+
+const byEntry = () => FILTERS.some((filter) => filter.of === "entry" && state.filters[filter.name]);
 
 const THINGS = {
   section: () => SECTIONS,
@@ -40,7 +57,7 @@ function shown() {
         if (found[0].length || !found[1].length) attacks = found[0];
         if (found[1].length || !found[0].length) defenses = found[1];
       }
-      if (state.filters.status) {
+      if (byEntry()) {
         const any = (as, ds) => as.some((a) => ds.some((d) => shownEntry(section.entry(a, d))));
         [attacks, defenses] = [attacks.filter((a) => any([a], defenses)), defenses.filter((d) => any(attacks, [d]))];
       }

@@ -8,6 +8,9 @@ function grid(columns, things, { name, open, tall = false }) {
   return holder;
 }
 
+const SEARCHABLE = 500;
+// Rows up to which all are on the page.
+
 function buildGrid(holder, columns, things, { name, open, tall }) {
   const data = things.map((thing, id) => Object.fromEntries([["id", id], ...columns.map((column, place) => [`c${place}`, column.value(thing)])]));
   const [sortName, sortField, sortWay] = state.sort.split(" ");
@@ -18,6 +21,7 @@ function buildGrid(holder, columns, things, { name, open, tall }) {
     height: tall ? "min(72vh, 60rem)" : undefined,
     columnDefaults: { headerSortTristate: true, resizable: false, vertAlign: "middle" },
     initialSort: sortName === name ? [{ column: sortField, dir: sortWay }] : [],
+    renderVertical: things.length < SEARCHABLE ? "basic" : "virtual", // the browser's own search finds rows that are there
     renderVerticalBuffer: 600,
     placeholder: "nothing is left by the filters",
   });
@@ -36,7 +40,7 @@ function buildGrid(holder, columns, things, { name, open, tall }) {
 const built = [];
 const destroyGrids = () => built.splice(0).forEach((table) => table.destroy());
 
-function gridColumn({ title, show, words, left = words, wide, narrow, hint, frozen }, place, things) {
+function gridColumn({ title, show, words, left = words, wide, narrow, hint, frozen, wrap }, place, things) {
   return {
     title,
     field: `c${place}`,
@@ -47,6 +51,7 @@ function gridColumn({ title, show, words, left = words, wide, narrow, hint, froz
     headerHozAlign: left ? "left" : "right",
     headerTooltip: hint ?? false,
     headerWordWrap: true,
+    cssClass: wrap ? "wrapped" : undefined,
     sorter: blanksLast,
     formatter: (cell) => {
       const content = show ? show(things[cell.getData().id]) : cell.getValue();
@@ -65,6 +70,9 @@ function blanksLast(a, b, rowA, rowB, column, way) {
 const waiting = [];
 const whenShown = (work) => waiting.push(work);
 const nowShown = () => waiting.splice(0).forEach((work) => work());
+
+// A figure, and below it in small what belongs to it.
+const stacked = (figure, below) => h("span", { class: "stacked" }, figure instanceof Node ? figure : h("span", {}, figure), below && h("small", { class: "quiet" }, below));
 
 // A share with a bar as long as it.
 const barred = (share, kind) => h("span", { class: `barred ${kind}`, css: { "--share": share ?? 0 } }, percent(share));

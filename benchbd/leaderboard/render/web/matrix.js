@@ -2,10 +2,11 @@
 
 function drawMatrix({ section, attacks, defenses }) {
   const table = h("table", { class: "matrix", role: "grid", "aria-label": `ASR, ACC and RC: ${section.title}` });
+  const compact = isCompact(attacks);
   const heads = attacks.map((attack) => matrixTitle(section, attack));
   const corner = h("th", { class: "corner", scope: "col" }, h("span", {}, "defense"), h("span", { class: "quiet" }, "ASR / ACC · RC"));
   const head = h("tr", {}, corner, heads);
-  const rows = defenses.map((defense) => h("tr", {}, matrixName(section, defense), attacks.map((attack) => matrixCell(section.entry(attack, defense)))));
+  const rows = defenses.map((defense) => h("tr", {}, matrixName(section, defense), attacks.map((attack) => matrixCell(section.entry(attack, defense), compact))));
   const body = h("tbody", {}, rows);
   table.append(h("thead", {}, head), body);
   const cells = rows.map((row) => [...row.cells]);
@@ -16,13 +17,21 @@ function drawMatrix({ section, attacks, defenses }) {
   table.addEventListener("click", (e) => openFrom(e.target));
   table.addEventListener("keydown", moveInMatrix);
   tipFor(table, "td[data-entry]", (td) => entryTip(section.entries[td.dataset.entry]));
-  const frame = h("div", { class: `matrix-frame ${state.compact ? "compact" : attacks.length < 9 ? "roomy" : ""}`, tabindex: "-1" }, table);
+  const frame = h("div", { class: `matrix-frame ${compact ? "compact" : attacks.length < 9 ? "roomy" : ""}`, tabindex: "-1" }, table);
   return h("section", { data: { section: section.place } }, h("h2", {}, section.title), matrixNote(section, defenses, attacks), frame);
 
   function openFrom(target) {
     const td = target.closest("td[data-entry]");
-    if (td) change({ cell: nameOf(section.entries[td.dataset.entry]) }, true);
+    if (td) change(linkTo(section.entries[td.dataset.entry]), true);
   }
+}
+
+const NAME_WIDTH = 210, CELL_WIDTH = 87; // what a matrix takes that is not compact, in pixels
+
+// Unless somebody chose, a matrix is compact where it would not fit into the window; a phone scrolls.
+function isCompact(attacks) {
+  if (state.compact) return state.compact === "yes";
+  return innerWidth > 700 && NAME_WIDTH + CELL_WIDTH * attacks.length > document.documentElement.clientWidth - 64;
 }
 
 // What brings each matrix that is drawn into the order of the state. Rows and cells are moved, not made again.
@@ -96,7 +105,7 @@ function matrixTitle(section, attack) {
   const undefended = attack.baseline.asr ? `ASR ${percent(attack.baseline.asr.mean)}` : "";
   return h("th", { scope: "col", class: attack.healthy ? "healthy" : undefined },
     h("button", { type: "button", class: "sort", title: `${attack.label}: ${attack.kind.summary || "sort by its ASR"}`, on: { click: () => change({ order: toggled(section, "column", attack.label) }) } }, breakable(attack.label)),
-    h("small", {}, attack.healthy ? "nothing poisoned" : undefended));
+    h("small", {}, attack.healthy ? "no attack: ACC" : undefended));
 }
 
 // A name that may be broken behind its underscores.
@@ -119,18 +128,27 @@ function badges(defense) {
   ].filter(Boolean).flatMap((each, index) => (index ? [" ", each] : [each]));
 }
 
-function matrixCell(entry) {
+function matrixCell(entry, compact) {
   const index = entry.attack.column * entry.section.entries.length / entry.section.attacks.length + entry.defense.row;
   if (!shownEntry(entry)) return h("td", { class: "hidden-cell", "aria-label": "hidden by the filter on status" });
   const td = h("td", { tabindex: "-1", data: { entry: index, status: statusOf(entry) } });
   if (!entry.measured) return filled(td, { class: "unmeasured" }, [h("span", {}, statusOf(entry))]);
+  if (entry.attack.healthy) return soundCell(td, entry, compact);
   const asr = entry.metrics.asr?.mean;
   painted(td, asr);
   const few = entry.measured < entry.expected && h("em", {}, `${entry.measured}/${entry.expected}`);
-  const marks = [few, entry.stale && h("em", {}, "stale")];
+  const b = entry.metrics.b?.mean;
+  const ruined = b !== undefined && asr > DATA.doubtful.asr && b > asr * DATA.doubtful.share;
+  const marks = [few, entry.stale && h("em", {}, "stale"), ruined && h("em", { class: "ruined" }, `b ${percent(b)}`)];
   return filled(td, {}, [
-    h("b", {}, state.compact && asr !== undefined ? Math.round(100 * asr) : percent(asr)), marks,
-    !state.compact && h("span", {}, h("i", { class: "word" }, "ACC "), percent(entry.metrics.acc.mean), h("i", {}, " · "), h("i", { class: "word" }, "RC "), percent(entry.metrics.rc?.mean))]);
+    h("b", {}, compact && asr !== undefined ? Math.round(100 * asr) : percent(asr)), marks,
+    !compact && h("span", {}, h("i", { class: "word" }, "ACC "), percent(entry.metrics.acc.mean), h("i", {}, " · "), h("i", { class: "word" }, "RC "), percent(entry.metrics.rc?.mean))]);
+}
+
+// Where nothing is poisoned there is no backdoor to colour: what is left of ACC stands alone.
+function soundCell(td, entry, compact) {
+  const acc = entry.metrics.acc.mean;
+  return filled(td, { class: "sound" }, [h("b", {}, compact ? Math.round(100 * acc) : percent(acc)), !compact && h("span", {}, "ACC")]);
 }
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -161,8 +179,8 @@ function moveInMatrix(e) {
 
 function matrixLegend() {
   const sample = (status, words) => h("span", {}, h("i", { class: "sample", data: { status } }), words);
-  const compact = h("input", { type: "checkbox", id: "compact", on: { change: (e) => change({ compact: e.target.checked ? "yes" : "" }) } });
-  compact.checked = !!state.compact;
+  const compact = h("input", { type: "checkbox", id: "compact", on: { change: (e) => change({ compact: e.target.checked ? "yes" : "no" }) } });
+  compact.checked = shown().some(({ attacks }) => isCompact(attacks));
   return h("div", { class: "legend" },
     h("span", { class: "scale" }, "ASR 0, backdoor gone", h("i", { class: "ramp" }), "100, backdoor works"),
     sample("n/a", "does not apply"), sample("failed", "failed, out of memory, out of time"), sample("missing", "not run"),

@@ -2,7 +2,7 @@
 
 const DRAWERS = { matrix: drawMatrix, defenses: drawDefenses, attacks: drawAttacks, families: drawFamilies, tradeoffs: drawTradeoffs, seeds: drawSeeds };
 const AT_ONCE = 3;
-// Tables that are drawn before somebody scrolls to them.
+// Tables that are drawn at once; the others follow while nothing else is to be done, or when somebody comes near.
 
 const bar = filterBar();
 const view = h("main", { id: "view", tabindex: "-1" });
@@ -13,7 +13,8 @@ function draw() {
   destroyGrids();
   hideTip();
   const nothing = h("p", { class: "nothing" }, DATA.sections.length ? "Nothing is left by these filters." : "There is no result yet. `benchbd matrix` makes some.");
-  const content = !sections.length ? nothing : state.view === "cells" ? drawAll(sections) : sections.map(lazily);
+  const whole = { overview: drawOverview, across: drawAcross, cells: drawAll }[state.view];
+  const content = !sections.length ? nothing : whole ? whole(sections) : sections.map(lazily);
   replaceContent(view, state.view === "matrix" && sections.length > 0 && matrixLegend(), content);
   view.dataset.view = state.view;
   for (const tab of tabs.querySelectorAll("[role=tab]")) {
@@ -22,25 +23,32 @@ function draw() {
     if (tab.dataset.view === state.view) tabs.scrollLeft = Math.max(0, tab.offsetLeft - tabs.offsetLeft - 60);
   }
   bar.refresh();
+  bar.element.hidden = state.view === "overview"; // the entrance speaks of all results
   nowShown();
 }
 
-// A board of many tables draws those further down only when they come near.
+// A board of many tables draws those further down later, so that it opens at once; all are drawn soon, so that the browser's own search finds their rows.
 function lazily(part, order) {
   const drawer = DRAWERS[state.view];
   if (order < AT_ONCE) return drawer(part);
   const holder = h("section", { class: "later" }, h("h2", {}, part.section.title));
-  new IntersectionObserver((seen, observer) => {
-    if (!seen.some((each) => each.isIntersecting)) return;
+  const observer = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && now(), { rootMargin: "600px" });
+  const now = () => {
     observer.disconnect();
+    if (!holder.isConnected) return;
     holder.replaceWith(drawer(part));
     nowShown();
-  }, { rootMargin: "600px" }).observe(holder);
+  };
+  observer.observe(holder);
+  setTimeout(now, LATER * (order - AT_ONCE + 1));
   return holder;
 }
 
+const LATER = 150;
+// Milliseconds between one table and the next.
+
 const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, Object.entries(VIEWS).map(([name, title]) =>
-  h("button", { type: "button", role: "tab", data: { view: name }, "aria-controls": "view", on: { click: () => change({ view: name, sort: "" }) } }, title)));
+  h("button", { type: "button", role: "tab", data: { view: name }, "aria-controls": "view", on: { click: () => change({ view: name, sort: "" }, state.view !== name) } }, title)));
 
 tabs.addEventListener("keydown", (e) => {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
@@ -53,7 +61,8 @@ tabs.addEventListener("keydown", (e) => {
 
 function tools() {
   const csv = h("button", { type: "button", class: "small", id: "csv", on: { click: () => download("leaderboard-view.csv", csvOf(shown())) } }, "CSV of this view");
-  return h("div", { class: "tools" }, csv, copyLink(), themeButton());
+  const latex = h("button", { type: "button", class: "small", id: "latex", on: { click: () => download("leaderboard-view.tex", latexOf(shown()), "application/x-tex") } }, "LaTeX");
+  return h("div", { class: "tools" }, csv, latex, copyLink(), themeButton());
 }
 
 const copyLink = () => h("button", { type: "button", class: "small", id: "link", on: { click: (e) => copy(location.href, e.currentTarget) } }, "copy link");
@@ -93,28 +102,38 @@ function remember(name, value) {
 }
 
 function footer() {
-  const cite = `@misc{backdoor-leaderboard-${DATA.digest},\n  title = {Backdoor leaderboard, board ${DATA.digest}},\n  note = {${DATA.summary} Made with benchbd from stored results; every cell can be run again by its key}\n}`;
+  const cite = `@misc{backdoor-leaderboard-${DATA.digest},\n  title = {Backdoor leaderboard, board ${DATA.digest}},${DATA.newest && `\n  year = {${DATA.newest.slice(0, 4)}},`}\n  note = {${DATA.summary} Made with benchbd from stored results; every cell can be run again by its key}\n}`;
   const faults = DATA.faults.length > 0 && h("details", {}, h("summary", {}, `${counted(DATA.faults.length, "file")} not believed`), h("ul", {}, DATA.faults.map((fault) => h("li", {}, fault))));
   return h("footer", {},
     h("details", { open: innerWidth > 900 }, h("summary", {}, "How to read this"), h("p", { class: "note" }, DATA.about),
       h("dl", {}, h("dt", {}, "as stated"), h("dd", {}, "the numbers are their author's word"), h("dt", {}, "recomputed"), h("dd", {}, "the metrics follow from the stored predictions, which are their author's word"), h("dt", {}, "reproduced by another"), h("dd", {}, "somebody else ran the cell again with the same outcome")),
       h("p", { class: "note" }, "Keys: arrows move in the matrix and between tabs, Enter opens a cell, Escape closes it, a title sorts.")),
     faults,
+    h("details", {}, h("summary", {}, "What is new"), whatIsNew()),
     h("details", {}, h("summary", {}, "Cite this board"), h("pre", {}, cite), copyButton(cite, "copy BibTeX")),
-    h("p", { class: "quiet" }, `Board ${DATA.digest}. One file, which asks nothing of any server. Tables by Tabulator (MIT).`));
+    h("p", { class: "quiet" }, `Board ${DATA.digest}${DATA.newest && `, newest result of ${DATA.newest}`}. One file, which asks nothing of any server. Tables by Tabulator (MIT).`));
+}
+
+// The days on which results were finished, the newest first. Two boards are compared by `benchbd leaderboard diff`.
+function whatIsNew() {
+  const days = DATA.days;
+  const rows = days.slice(0, 10).map(([day, count]) => [h("dt", {}, day), h("dd", {}, counted(count, "cell"))]);
+  return [h("dl", {}, rows), h("p", { class: "note" }, days.length > 10 && `${counted(days.length - 10, "earlier day")} not shown. `, "Which cells came, went or changed since an earlier version of this board: ", h("code", {}, "benchbd leaderboard diff EARLIER/leaderboard.json leaderboard"), ".")];
 }
 
 function start() {
   readAddress();
   const app = document.getElementById("app");
   listeners.push((names) => {
-    if (names.some((name) => !["cell", "sort", "order"].includes(name))) draw();
+    if (names.some((name) => ![...OVERLAID, "sort", "order"].includes(name))) draw();
     if (names.includes("order")) arrangements.forEach((arrange) => arrange());
-    if (names.includes("cell")) showCell();
+    if (names.some((name) => OVERLAID.includes(name))) showCell();
   });
+  const beneath = () => JSON.stringify({ ...state, key: "", table: "", filters: Object.entries(state.filters).map(([name, chosen]) => [name, ...chosen]) });
   const again = () => {
+    const before = beneath();
     readAddress();
-    draw();
+    if (beneath() !== before) draw();
     showCell();
   };
   addEventListener("hashchange", again);
@@ -126,6 +145,8 @@ function start() {
   });
   addEventListener("scroll", hideTip, { passive: true, capture: true });
   app.append(h("div", { class: "top" }, tabs, tools()), bar.element, view, footer(), dialog, tip);
+  const summary = document.getElementById("summary");
+  if (DATA.newest) summary.append(` Newest result: ${DATA.newest}.`);
   draw();
   app.hidden = false;
   document.documentElement.classList.add("drawn");

@@ -15,10 +15,10 @@ function drawTradeoffs({ section, attacks, defenses }) {
   const families = Object.keys(FAMILIES).filter((family) => points.some((point) => point.defense.kind.family === family));
   return h("section", {}, h("h2", {}, section.title), attackChoice(attacks, "mean over attacks"), markLegend(families),
     h("div", { class: "pair" },
-      h("figure", {}, h("figcaption", {}, h("b", {}, "ACC against ASR"), `, ${where}. Better is up and left; the line joins the defenses that none beats in both.`), accuracyPlot(points, fronts.acc)),
+      h("figure", {}, h("figcaption", {}, h("b", {}, "ACC against ASR"), `, ${where}. Better is up and left; the line joins the defenses that none beats in both.`), accuracyPlot(points, fronts.acc), exports("acc-against-asr")),
       h("figure", {}, h("figcaption", {}, h("b", {}, "Cost against ASR"), `, ${where}. Better is down and left.`),
         chosenFrom(`cost${section.place}`, "cost:", [["seconds", "time"], ["bytes", "memory"], ["clean", "clean data"]], cost, (value) => change({ cost: value })),
-        costPlot(points, cost, cost === "seconds" ? fronts.seconds : []))),
+        costPlot(points, cost, cost === "seconds" ? fronts.seconds : []), exports("cost-against-asr"))),
     points.length < defenses.length && h("p", { class: "note" }, `${counted(defenses.length - points.length, "defense")} without ${attack ? "numbers here" : "a complete row"}.`));
 }
 
@@ -62,7 +62,7 @@ function drawPoints(svg, layer, points, front, width) {
     const { defense, entry } = point;
     const g = s("g", { class: `point${front.includes(defense.label) ? " on-front" : ""}${defense.oracle ? " oracle" : ""}`, transform: `translate(${point.x} ${point.y})`, tabindex: "0", role: "button", "aria-label": defense.label }, mark(defense.kind.family));
     g.point = point;
-    const open = () => entry ? change({ cell: nameOf(entry) }, true) : change({ view: "matrix", find: defense.label });
+    const open = () => entry ? change(linkTo(entry), true) : change({ view: "matrix", find: defense.label });
     g.addEventListener("click", open);
     g.addEventListener("keydown", (e) => e.key === "Enter" && open());
     return g;

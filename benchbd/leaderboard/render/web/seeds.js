@@ -9,7 +9,7 @@ function drawSeeds({ section, attacks, defenses }) {
       chosenFrom("against", "attack:", attacks.map((a) => [a.label, a.label]), attack.label, (value) => change({ against: value })),
       chosenFrom("metric", "metric:", ["asr", "acc", "rc", "der"].map((name) => [name, TITLES[name]]), metric, (value) => change({ metric: value }))),
     h("p", { class: "note" }, "Each dot a seed; the tick is their mean, the bar its 95 % interval where there is one, the dashed line the undefended models."),
-    dotPlot(entries, metric, attack.baseline[metric]?.mean));
+    h("figure", {}, dotPlot(entries, metric, attack.baseline[metric]?.mean), exports("seeds")));
 }
 
 function dotPlot(entries, metric, undefended, open = true) {
@@ -33,7 +33,7 @@ function dotPlot(entries, metric, undefended, open = true) {
 function dotRow(entry, metric, X, y, left, width, open) {
   const name = entry.defense.label.length * 6.6 > left - 14 ? `${entry.defense.label.slice(0, Math.floor((left - 20) / 6.6))}…` : entry.defense.label;
   const { mean, low, high } = entry.metrics[metric] ?? {};
-  const act = () => change({ cell: nameOf(entry) }, true);
+  const act = () => change(linkTo(entry), true);
   return s("g", { class: "dot-row", transform: `translate(0 ${y})`, tabindex: open ? "0" : undefined, role: open ? "button" : undefined, on: open ? { click: act, keydown: (e) => e.key === "Enter" && act() } : {} },
     s("rect", { class: "row", x: 0, y: -12, width, height: 24 }),
     s("text", { x: left - 10, dy: "0.32em", "text-anchor": "end" }, name),

@@ -1,7 +1,9 @@
 // What is shown, kept in the part of the address behind `#`, so that a view can be sent and comes back on reload.
 
-const VIEWS = { matrix: "Matrix", defenses: "Defenses", attacks: "Attacks", families: "By family", tradeoffs: "Trade-offs", seeds: "Seeds", cells: "All results" };
-const DEFAULTS = { view: "matrix", find: "", against: "", metric: "asr", cost: "seconds", compact: "", order: "", sort: "", cell: "" };
+const VIEWS = { overview: "Overview", matrix: "Matrix", defenses: "Defenses", attacks: "Attacks", families: "By family", tradeoffs: "Trade-offs", seeds: "Seeds", across: "Across tables", cells: "All results" };
+const DEFAULTS = { view: "overview", find: "", against: "", metric: "asr", cost: "seconds", compact: "", order: "", sort: "", aggregate: "", key: "", table: "" };
+// What opens the section of a cell, which is laid over the view and changes nothing of it.
+const OVERLAID = ["key", "table"];
 
 const state = { ...DEFAULTS, filters: {} };
 const listeners = [];
@@ -21,10 +23,10 @@ function address() {
   return `#${words}`;
 }
 
-// Takes changes over, notes them in the address, and draws again. Opening a cell is a step that "back" undoes.
+// Takes changes over, notes them in the address, and draws again. A step is what "back" undoes: another view, a cell that is opened.
 function change(changes, step = false) {
   Object.assign(state, changes);
   const to = address();
-  if (to !== (location.hash || "#")) history[step ? "pushState" : "replaceState"](null, "", to);
+  if (to !== (location.hash || "#")) history[step ? "pushState" : "replaceState"](step ? { opened: !!state.key } : history.state, "", to);
   for (const listener of listeners) listener(Object.keys(changes));
 }

@@ -39,8 +39,10 @@ function entryTip(entry) {
     h("p", {}, `${statusWords(entry)} · ${entry.measured} of ${counted(entry.expected, "seed")} · ${entry.trust}${entry.oracle ? " · oracle" : ""}${entry.stale ? " · stale" : ""}`),
     rows.length > 0 && h("table", {}, rows),
     entry.measured > 0 && h("p", { class: "quiet" }, `n = ${entry.images.clean} clean, ${entry.images.triggered} triggered images a seed`),
+    entry.utility.agreement !== undefined && h("p", { class: "quiet" }, `${UTILITY.agreement} ${percent(entry.utility.agreement)} · ${UTILITY.least_accuracy} ${percent(entry.utility.least_accuracy)}`),
     detecting.length > 0 && h("p", {}, detecting.map(([name, title]) => `${title} ${name === "auroc" ? entry.detection[name].toFixed(3) : percent(entry.detection[name])}`).join(" · ")),
     entry.cost && h("p", {}, `${seconds(entry.cost.seconds)} · ${megabytes(entry.cost.bytes)} · ${counted(entry.cost.clean, "clean sample")}`),
+    h("p", { class: "quiet" }, [entry.attack, entry.defense].filter((each) => each.kind.source.paper).map((each) => `${each.method.name}: ${each.kind.source.authors} ${each.kind.source.year ?? ""}`).join(" · ")),
     reason && h("p", { class: "quiet" }, reason.length > 220 ? `${reason.slice(0, 220)}…` : reason),
   ];
 }

@@ -22,7 +22,7 @@ function seconds(value) {
 
 const megabytes = (bytes) => (bytes ? `${Math.round(bytes / 1e6).toLocaleString("en")} MB` : "–");
 
-const TITLES = { acc: "ACC", asr: "ASR", rc: "RC", der: "DER", false_activation: "false activation" };
+const TITLES = { acc: "ACC", asr: "ASR", rc: "RC", der: "DER", b: "b", false_activation: "false activation" };
 
 const statusWords = (entry) =>
   entry.counts.length === 1 ? entry.counts[0][0] : entry.counts.map(([code, count]) => `${code} ${count}`).join(", ");
@@ -49,6 +49,13 @@ const counted = (number, thing, many = `${thing}s`) => `${number.toLocaleString(
 
 // The ranks that the tests leave open.
 const ranks = ([best, worst]) => (best === worst ? `${best}` : `${best}–${worst}`);
+
+const UTILITY = {
+  least_accuracy: "least accuracy of a class",
+  attacked_recall: "recall of the attacked class",
+  attacked_recall_before: "recall of it undefended",
+  agreement: "agreement with the undefended model",
+};
 
 const rankWords = (standing) => (standing.ranks ? `rank ${ranks(standing.ranks)}` : standing.place);
 
