@@ -134,8 +134,8 @@ def load_model(path: str | Path) -> Classifier:
 
 def load_results(results: str | Path = RESULTS) -> DataFrame:
     """Return all stored cells that can be believed, one row each: coordinates, status, shares,
-    counts, cost and parameters. `attack_label` and `defense_label` tell variants of a method apart; `b`
-    stands where `benchbd verify --note` wrote it into the trust.json beside the folder.
+    counts, cost and parameters. `attack_label` and `defense_label` tell variants of a method apart;
+    `b` stands where `benchbd verify --note` wrote it into the trust.json beside the folder.
 
     results: the folder that `benchbd.matrix` fills. Raises `RecordError` where there is no such
     folder.

@@ -215,8 +215,8 @@ def _per_threat(
 
 
 def _order(standing: Rank) -> tuple[int, float, str]:
-    """Return the place in the order: ranked ones by score, then those that are no rivals, then the oracles, then what is
-    incomplete by what it can claim at least.
+    """Return the place in the order: ranked ones by score, then those that are no rivals,
+    then the oracles, then incomplete ones by the score that they can claim at least.
     """
     aggregates = standing.aggregates or standing.imputed
     score = aggregates[SCORE].mean if SCORE in aggregates else 0.0
