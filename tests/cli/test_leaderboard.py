@@ -168,6 +168,17 @@ def test_export_writes_every_form(results: Path, tmp_path: Path, form: str, star
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("form", "files"), [("hub", ["x.yaml", "y.yaml"]), ("badges", ["x.svg"])])
+def test_export_writes_a_file_for_each_defense(
+    results: Path, tmp_path: Path, form: str, files: list[str]
+) -> None:
+    assert call("leaderboard", "export", "--format", form, "--out", tmp_path / form).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / form).iterdir()) == files
+    refused = call("leaderboard", "export", "--format", form)
+    assert refused.exit_code == 2 and "--out FOLDER" in refused.stderr
+
+
+@pytest.mark.slow
 def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) -> None:
     call("leaderboard", "build")
     assert call("leaderboard", "diff", "leaderboard", results).exit_code == 0
