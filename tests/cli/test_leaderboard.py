@@ -168,7 +168,9 @@ def test_export_writes_every_form(results: Path, tmp_path: Path, form: str, star
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "files"), [("hub", ["x.yaml", "y.yaml"]), ("badges", ["x.svg"])])
+@pytest.mark.parametrize(
+    ("form", "files"), [("hub", ["x.yaml", "y.yaml"]), ("badges", ["x.svg", "y.svg"])]
+)
 def test_export_writes_a_file_for_each_defense(
     results: Path, tmp_path: Path, form: str, files: list[str]
 ) -> None:
