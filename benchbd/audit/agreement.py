@@ -63,8 +63,15 @@ def judge(
     the stored cells of all seeds, `stored` among them. tolerance: by how much the interval is
     widened, as a share; seeds that agree would give one of no width.
     """
-    if differing == 0:
+    if differing == 0 and _shares(stored) == _shares(here):
         return Agreement(True, True, "reproduced, prediction by prediction")
+    if differing == 0:
+        return Agreement(
+            False,
+            True,
+            "not reproduced: every prediction is the same, but ACC, ASR or RC that it states are "
+            "not what they give; `benchbd verify` it",
+        )
     if same_kind(stored, here) and differing is not None:
         return Agreement(
             False,
@@ -78,6 +85,10 @@ def judge(
         if (bounds := _bounds(stored, siblings, name, tolerance)) is not None
     }
     return _within(here, allowed, len(siblings))
+
+
+def _shares(cell: Cell) -> tuple[float | None, ...]:
+    return tuple(getattr(cell.metrics, name) for name in SHARES)
 
 
 def _bounds(
