@@ -13,6 +13,7 @@
     └── Diverged              training arrived at a loss, or work at a result, that is not a number
 
     NotApplicable             an answer, not a failure: why this method does not apply here
+    DataNote                  a warning: what was decided about images without being asked
 
 Messages say who, what was expected, what came, and what to do. `exit_code` is what the command line
 returns for an error of that class.
@@ -130,6 +131,19 @@ class NotApplicable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class DataNote(UserWarning):
+    """What was decided about images without being asked, such as which files were passed over. It
+    is a warning of Python, and the command line prints it as a note.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as heard:
+    ...     warnings.simplefilter("always")
+    ...     warnings.warn("grey: files that were passed over: 3 .txt", DataNote)
+    >>> print(heard[0].message)
+    grey: files that were passed over: 3 .txt
+    """
 
 
 def nearest(name: str, known: Iterable[str], remedy: str = "") -> str:

@@ -15,6 +15,7 @@ from benchbd.data.augment import Batches
 from benchbd.data.budget import CleanSet
 from benchbd.data.images import ImageSet
 from benchbd.data.mapped import room_for
+from benchbd.data.picture_folders import PicturesBelow, counted_in_words, is_foreign
 from benchbd.data.pictures import PixelMode, is_picture_file, read_picture
 from benchbd.defense.data_filter import DataFilter
 from benchbd.defense.input_detector import InputDetector, Scorer
@@ -45,6 +46,7 @@ from benchbd.engine.units import (
 from benchbd.errors import (
     ConfigError,
     DataError,
+    DataNote,
     Diverged,
     NotApplicable,
     PluginError,
@@ -71,6 +73,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DataFilter",
+    "DataNote",
     "DataSet",
     "Descent",
     "Diverged",
@@ -85,6 +88,7 @@ __all__ = [
     "ModelPath",
     "NotApplicable",
     "OracleSelection",
+    "PicturesBelow",
     "PixelMode",
     "PluginError",
     "PluginNotFound",
@@ -107,6 +111,7 @@ __all__ = [
     "channel_means",
     "clean_model",
     "conv_layers",
+    "counted_in_words",
     "create",
     "data_dir",
     "deepest_convolution",
@@ -122,6 +127,7 @@ __all__ = [
     "global_random_state",
     "hardware",
     "hookimpl",
+    "is_foreign",
     "is_picture_file",
     "is_scaled_norm",
     "last_executed",

@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+import warnings
+from typing import Any, TextIO
 
 import click
 
-from benchbd.errors import BenchbdError, NotApplicable
+from benchbd.errors import BenchbdError, DataNote, NotApplicable
 
 EPILOG = """Exit codes: 0 all cells measured (n/a included); 1 a cell failed, or something
 unforeseen; 2 options or configuration; 3 a plugin; 4 data; 5 a stored result; 6 training diverged;
@@ -39,6 +40,8 @@ COMMANDS = {
     "new": "Write the start of a plugin, or of a whole package.",
     "doctor": "What this machine offers, and what is missing.",
 }
+
+_NOTES_SHOWN: set[str] = set()
 
 
 class _Commands(click.Group):
@@ -115,9 +118,29 @@ def _require_installed(names: tuple[str, ...]) -> None:
             )
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Write a warning to stderr; a note about images without the line of code that it comes from,
+    and each once.
+    """
+    if not issubclass(category, DataNote):
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        click.echo(text, err=True, nl=False)
+    elif (text := str(message)) not in _NOTES_SHOWN:
+        _NOTES_SHOWN.add(text)
+        click.echo(f"{click.style('note', fg='yellow', bold=True)}: {text}", err=True)
+
+
 def main() -> None:
     """Run the command line; errors of benchbd end with their message and their exit code."""
     colour = False if os.environ.get("NO_COLOR") else None  # None: as the terminal has it
+    warnings.showwarning = _show_warning
     try:
         code = benchbd.main(standalone_mode=False, color=colour)
     except click.ClickException as error:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from benchbd.cli import main
-from benchbd.errors import ConfigError
+from benchbd.errors import ConfigError, DataNote
 
 
 @pytest.fixture
@@ -70,3 +70,25 @@ def test_what_is_left_out_twice_is_left_out(monkeypatch: pytest.MonkeyPatch) -> 
         ["--no-plugin", "defense.anp", "--no-plugin", "badnet", "list", "executors"],
         standalone_mode=False,
     )
+
+
+def test_a_note_about_images_is_one_line_and_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "_NOTES_SHOWN", set())
+    for text in ("a share is held out", "a share is held out", "files were passed over"):
+        main._show_warning(DataNote(text), DataNote, "data.py", 1)
+    main._show_warning("old", UserWarning, "code.py", 7)
+    notes, _, other = capsys.readouterr().err.partition("code.py")
+    assert notes == "note: a share is held out\nnote: files were passed over\n"
+    assert "UserWarning: old" in other
+
+
+def test_a_run_of_nothing_is_refused_before_libraries_are_imported() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from benchbd.cli.main import benchbd; "
+        "ended = CliRunner().invoke(benchbd, ['run']); "
+        "print(type(ended.exception).__name__, {'torch', 'numpy', 'rich'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "ConfigError set()"
