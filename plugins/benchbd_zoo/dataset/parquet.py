@@ -1,32 +1,30 @@
 """Image-classification data sets in the layout of the Hugging Face hub: `train-*.parquet` and
-`test-*.parquet`.
+`test-*.parquet`, or folders `train` and `test` of parquet files.
 
-One column is a struct of `bytes` (an image file of any format) and `path`, one holds whole numbers
-from 0, the labels; class names stand in the metadata of the schema, else the numbers are the names.
-Where there are no test files, validation files are taken. In memory: images x channels x height x
-width bytes (CIFAR-10: 50,000 x 3,072 bytes = 154 MB and 31 MB), besides one row group of encoded
-images.
+One column has the images, a struct of `bytes` (an image file of any format) and `path`; one has the
+labels, whole numbers or texts. Class names stand in the metadata of the schema, else the labels are
+the names. Where there are no test files, validation files are taken, else a share of the training
+images is held out. In memory: images x channels x height x width bytes (CIFAR-10: 50,000 x 3,072
+bytes = 154 MB and 31 MB), besides one row group of encoded images.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from benchbd.api import DataError, DataSet, ImageSet, Split, param
+from benchbd.api import DataError, DataNote, DataSet, ImageSet, Split, param
+from benchbd_zoo.dataset.parts.class_order import MEANING, ClassOrder
 from benchbd_zoo.dataset.parts.given_folder import given_folder
 from benchbd_zoo.dataset.parts.image_stack import ImageStack
-from benchbd_zoo.dataset.parts.parquet_shards import (
-    Encoded,
-    Shards,
-    class_names,
-    image_columns,
-    label_columns,
-)
+from benchbd_zoo.dataset.parts.label_map import LabelMap
+from benchbd_zoo.dataset.parts.parquet_columns import image_columns, label_columns, likely_labels
+from benchbd_zoo.dataset.parts.parquet_shards import Encoded, Shards
+from benchbd_zoo.dataset.parts.stratified_split import held_out
 
 
 class Parquet(DataSet):
@@ -44,6 +42,9 @@ class Parquet(DataSet):
         "side in pixels of the squares to scale to; unset: all images must have one size",
         ge=8,
     )
+    test_share: float = param(
+        0.2, "share of every class that is the test split where there are no test files", gt=0, lt=1
+    )
     grey: bool = param(False, "one channel instead of three")
     limit_per_class: int | None = param(
         None, "take only the first so many training images of each class", ge=1
@@ -56,51 +57,71 @@ class Parquet(DataSet):
     )
     image_column: str | None = param(None, "column of the images; unset: the one struct with bytes")
     label_column: str | None = param(
-        None, "column of the labels; unset: the one with whole numbers"
+        None, "column of the labels; unset: the one with names of classes, else with whole numbers"
     )
+    class_order: ClassOrder | None = param(
+        None, f"{MEANING}; unset: that of the stored names, else of the labels"
+    )
+    skip_broken: bool = param(False, "leave images that cannot be read out, instead of refusing")
 
     def load(self, split: Split) -> ImageSet:
         folder = given_folder(self.path, self.name)
-        shards = Shards.find(self.name, folder, split)
-        schema = shards.schema()
-        image = self._column("image_column", image_columns(schema), schema.names)
-        label = self._column("label_column", label_columns(schema), schema.names)
-        labels = shards.labels(label)
+        train = Shards.find(self.name, folder, "train")
+        test = Shards.look(self.name, folder, "test")
+        schema = train.schema()
+        image = self._column("image_column", image_columns(schema), image_columns(schema), train)
+        label = self._column("label_column", likely_labels(schema), label_columns(schema), train)
+        files = {"train": train.labels(label), "test": test.labels(label) if test else []}
+        classes = LabelMap.of(self.name, files["train"], files["test"], self.class_order)
+        shards = train if test is None or split == "train" else test
+        labels = classes.labels(files["train" if shards is train else "test"])
         order = shards.by_path(image) if self.by_path else numpy.arange(len(labels))
+        if test is None:
+            order = order[self._share(split, labels, train)[order]]
         limit = self.limit_per_class if split == "train" else self.test_limit_per_class
         rows = order[first_of_each_class(labels[order], limit)]
-        names = class_names(schema, label) or self._numbers(folder, label)
-        return ImageSet(self._images(shards, image, rows), torch.from_numpy(labels[rows]), names)
+        stack = self._filled(shards, image, rows)
+        images = stack.images
+        return ImageSet(images, torch.from_numpy(labels[rows])[stack.kept], classes.names)
 
-    def _column(self, parameter: str, candidates: list[str], columns: list[str]) -> str:
+    def _column(
+        self, parameter: str, likely: list[str], possible: list[str], shards: Shards
+    ) -> str:
         """The column that was asked for, or the only one that may be meant."""
         wanted = getattr(self, parameter)
-        if wanted is None and len(candidates) == 1:
-            return candidates[0]
-        if wanted in candidates:
+        if wanted is None and len(likely) == 1:
+            return likely[0]
+        if wanted in possible:
             return str(wanted)
-        found = ", ".join(candidates) or f"none among {', '.join(columns)}"
+        found = ", ".join(likely) or f"none among {', '.join(shards.schema().names)}"
         raise DataError(
             f"parquet: expected {repr(wanted) if wanted else 'one column'} as {parameter}, found "
-            f"{found}; "
-            f"choose with `--set dataset.{parameter}=NAME`"
+            f"{found} in {shards.paths[0]}; choose with `--set dataset.{parameter}=NAME`"
         )
 
-    def _numbers(self, folder: Path, label: str) -> tuple[str, ...]:
-        """Names for classes without names, the same for both splits."""
-        splits: tuple[Split, Split] = ("train", "test")
-        highest = max(
-            int(Shards.find(self.name, folder, split).labels(label).max(initial=0))
-            for split in splits
+    def _share(
+        self, split: Split, labels: NDArray[numpy.int64], train: Shards
+    ) -> NDArray[numpy.bool_]:
+        """Which training rows (N,) are the split, where there are no test files."""
+        warnings.warn(
+            f"parquet: no test files beside {train.paths[0]}; {self.test_share:.0%} of each class "
+            "are held out as the test split (dataset.test_share)",
+            DataNote,
+            stacklevel=3,
         )
-        return tuple(str(number) for number in range(highest + 1))
+        chosen: NDArray[numpy.bool_] = held_out(torch.from_numpy(labels), self.test_share).numpy()
+        if not chosen.any() or chosen.all():
+            raise DataError(
+                f"parquet: a test_share of {self.test_share} leaves one split without images; "
+                "change it, or add images"
+            )
+        return chosen if split == "test" else ~chosen
 
-    def _images(self, shards: Shards, column: str, rows: NDArray[numpy.int64]) -> Tensor:
-        """(N, C, H, W)"""
-        stack = ImageStack(self.name, len(rows), self.size, self.grey)
+    def _filled(self, shards: Shards, column: str, rows: NDArray[numpy.int64]) -> ImageStack:
+        stack = ImageStack(self.name, len(rows), self.size, self.grey, self.skip_broken)
         for encoded in shards.encoded(column, rows):
             _fill(stack, encoded)
-        return stack.images
+        return stack
 
 
 def first_of_each_class(labels: NDArray[numpy.int64], limit: int | None) -> NDArray[numpy.int64]:

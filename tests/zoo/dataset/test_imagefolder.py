@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 import torch
 from PIL import Image
 
-from benchbd.api import ConfigError, DataError
+from benchbd.api import ConfigError, DataError, DataNote
 from benchbd_zoo.dataset.imagefolder import ImageFolder
 
 
@@ -174,3 +177,147 @@ def test_the_split_does_not_depend_on_the_global_random_state(flat):
     first = _levels(ImageFolder(path=flat).load("test"))
     torch.manual_seed(2)
     assert _levels(ImageFolder(path=flat).load("test")) == first
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Training", "Test"),
+        ("train", "valid"),
+        ("TRAIN", "validation"),
+        ("training_set", "test_set"),
+        ("trainset", "evalset"),
+        ("TrainImages", "TestImages"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("archive/photos/train", "archive/photos/testing"),
+        ("train/images", "val/images"),
+    ],
+)
+def test_splits_are_found_under_usual_names(tmp_path, train, test):
+    for k, name in enumerate(("ant", "bee")):
+        _picture(tmp_path / train / name / "0.png", k)
+        _picture(tmp_path / test / name / "0.png", 10 + k)
+    halves = [ImageFolder(path=tmp_path).load(split) for split in ("train", "test")]
+    assert [_levels(half) for half in halves] == [[0, 1], [10, 11]]
+    assert {half.class_names for half in halves} == {("ant", "bee")}
+
+
+@pytest.mark.parametrize("around", [".", "train", "photos/training"])
+def test_what_is_held_out_is_said(tmp_path, around):
+    for k in range(20):
+        _picture(tmp_path / around / "ab"[k % 2] / f"{k}.png", k)
+    with pytest.warns(DataNote, match="20% of each class are held out as the test split"):
+        train, test = (ImageFolder(path=tmp_path).load(split) for split in ("train", "test"))
+    assert train.class_names == ("a", "b")
+    assert (len(train), len(test)) == (16, 4)
+
+
+def test_test_images_without_classes_are_no_test_split(split):
+    (split / "test").rename(split / "val")
+    _picture(split / "test/0001.png", 99)
+    with pytest.warns(DataNote, match=r"test is not read; the test split is .*val"):
+        assert _levels(ImageFolder(path=split).load("test")) == [20]
+
+
+def test_classes_may_be_called_like_splits(tmp_path):
+    for k, name in enumerate(("bus", "car", "train")):
+        for j in range(5):
+            _picture(tmp_path / name / f"{j}.png", 10 * k + j)
+    assert ImageFolder(path=tmp_path).load("train").class_names == ("bus", "car", "train")
+
+
+@pytest.mark.parametrize("names", [["only"], ["train/only", "test/only"], ["data/deeper/only"]])
+def test_one_class_is_refused(tmp_path, names):
+    for name in names:
+        _picture(tmp_path / name / "0.png", 1)
+    with pytest.raises(DataError, match=r"expected at least two classes, found one in .*: 'only'"):
+        ImageFolder(path=tmp_path).load("train")
+
+
+def test_splits_without_training_images_are_refused(tmp_path):
+    for name in ("test/ant", "test/bee", "val/ant", "val/bee"):
+        _picture(tmp_path / name / "0.png", 1)
+    with pytest.raises(DataError, match="has test and val and no folder of training images"):
+        ImageFolder(path=tmp_path).load("train")
+
+
+def test_what_was_passed_over_is_counted(split):
+    for name in ("a.avif", "b.AVIF", "c.heic", "d", ".hidden.png", "@eaDir/0.png"):
+        file = split / "train/ant" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"something")
+    (split / "train/labels.csv").write_text("outside")
+    with pytest.warns(DataNote, match="files that were passed over") as heard:
+        ImageFolder(path=split).load("train")
+    told = str(heard[0].message)
+    for count in ("2 .avif", "1 .heic", "1 without an ending", "1 hidden", "1 in @eaDir"):
+        assert count in told
+    assert "1 outside of class folders" in told and "store the .avif and .heic as PNG" in told
+
+
+def test_a_class_of_files_in_another_format_says_so(split):
+    (split / "train/bee").mkdir()
+    (split / "train/bee/0.jp2").write_bytes(b"something")
+    with pytest.raises(DataError, match=r"found none among 1 \.jp2; store the \.jp2 as PNG"):
+        ImageFolder(path=split).load("train")
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """Classes 1, 2 and 10, each with images of that level."""
+    for half in ("train", "test"):
+        for number in (1, 2, 10):
+            _picture(tmp_path / half / str(number) / "0.png", number)
+    return tmp_path
+
+
+def test_numbers_are_sorted_like_letters_and_that_is_said(numbered):
+    with pytest.warns(DataNote, match=r"10 comes before 2; .*dataset\.class_order"):
+        train = ImageFolder(path=numbered).load("train")
+    assert (train.class_names, _levels(train)) == (("1", "10", "2"), [1, 10, 2])
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "natural",
+        "[1, 2, 10]",
+        "1\n2\n10\n",
+        json.dumps(["1", "2", "10"]),
+        json.dumps({"10": 2, "2": 1, "1": 0}),
+        json.dumps({"0": ["1", "one"], "1": ["2", "two"], "2": ["10", "ten"]}),
+    ],
+)
+def test_the_order_of_classes_is_given(numbered, tmp_path_factory, order):
+    if order[0] not in "n[" or order.startswith('["'):
+        file = tmp_path_factory.mktemp("given") / "classes"
+        file.write_text(order)
+        order = str(file)
+    data = ImageFolder.from_text(path=str(numbered), class_order=order)
+    for half in ("train", "test"):
+        loaded = data.load(half)
+        assert loaded.class_names == ("1", "2", "10")
+        assert (loaded.labels.tolist(), _levels(loaded)) == ([0, 1, 2], [1, 2, 10])
+
+
+def test_an_order_must_have_every_class_once(numbered):
+    with pytest.raises(ConfigError, match=r"each of the 3 classes once.*without '10'.*'3'"):
+        ImageFolder(path=numbered, class_order=("1", "2", "3")).load("train")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are texts")
+def test_a_name_that_is_no_text_is_written_out(tmp_path):
+    for name in (b"ant", b"caf\xe9"):
+        _picture(tmp_path / "made.png", 5)
+        (tmp_path / "train" / os.fsdecode(name)).mkdir(parents=True)
+        (tmp_path / "made.png").rename(tmp_path / "train" / os.fsdecode(name) / "0.png")
+    assert ImageFolder(path=tmp_path).load("train").class_names == ("ant", r"caf\xe9")
+
+
+def test_broken_images_are_left_out_when_asked(split):
+    for name in ("ant/1.png", "cat/deeper/2.png"):
+        (split / "train" / name).write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"2 images cannot be read:(?s:.*)1\.png(?s:.*)2\.png"):
+        ImageFolder(path=split).load("train")
+    train = ImageFolder(path=split, skip_broken=True).load("train")
+    assert (_levels(train), train.labels.tolist()) == ([0, 2, 10, 11], [0, 0, 1, 1])

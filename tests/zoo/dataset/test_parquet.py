@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from benchbd.api import ConfigError, DataError
+from benchbd.api import ConfigError, DataError, DataNote
 from benchbd_zoo.dataset.parquet import Parquet, first_of_each_class
 
 IMAGE = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
@@ -122,13 +122,111 @@ def test_numbers_stand_in_for_names_and_agree_between_splits(tmp_path):
 
 
 def test_two_label_columns_must_be_told_apart(tmp_path):
-    _write(tmp_path, "train", [0, 1], names=["a", "b"], coarse=[5, 6])
+    for split in ("train", "test"):
+        _write(tmp_path, split, [0, 1], fine=[5, 6], coarse=[7, 8])
+        place = tmp_path / f"{split}-00000-of-00001.parquet"
+        pyarrow.parquet.write_table(pyarrow.parquet.read_table(place).drop(["label"]), place)
     with pytest.raises(
         DataError,
-        match=r"one column as label_column, found label, coarse; .*dataset\.label_column=NAME",
+        match=r"one column as label_column, found fine, coarse in .*dataset\.label_column=NAME",
     ):
         Parquet(path=tmp_path).load("train")
-    assert Parquet(path=tmp_path, label_column="label").load("train").labels.tolist() == [0, 1]
+    chosen = Parquet(path=tmp_path, label_column="coarse").load("train")
+    assert (chosen.labels.tolist(), chosen.class_names) == ([0, 1], ("7", "8"))
+
+
+def test_the_column_with_names_of_classes_is_the_labels(tmp_path):
+    _write(tmp_path, "train", [0, 1], names=["a", "b"], coarse=[5, 6])
+    _write(tmp_path, "test", [1, 0], names=["a", "b"], coarse=[5, 6])
+    assert Parquet(path=tmp_path).load("train").class_names == ("a", "b")
+
+
+@pytest.mark.parametrize(("labels", "names"), [([1, 2, 3], "123"), ([0, 5, 2], "025")])
+def test_labels_with_gaps_are_numbered_anew_and_that_is_said(tmp_path, labels, names):
+    for split in ("train", "test"):
+        _write(tmp_path, split, labels)
+    with pytest.warns(DataNote, match="they become the classes 0 to 2 in this order"):
+        train = Parquet(path=tmp_path).load("train")
+    assert train.class_names == tuple(names)
+    assert [train.class_names[label] for label in train.labels] == list(map(str, labels))
+
+
+def test_images_without_labels_are_refused_or_a_class_on_demand(tmp_path):
+    _write(tmp_path, "train", [1, -1])
+    _write(tmp_path, "test", [-1, 1])
+    with pytest.raises(DataError, match=r"the label -1, which.*class_order=\[-1, 1\]"):
+        Parquet(path=tmp_path).load("train")
+    two = Parquet.from_text(path=str(tmp_path), class_order="[-1, 1]")
+    assert [two.load(split).labels.tolist() for split in ("train", "test")] == [[1, 0], [0, 1]]
+
+
+def test_labels_beyond_the_names_are_refused_or_named_on_demand(tmp_path):
+    for split in ("train", "test"):
+        _write(tmp_path, split, [1, 2, 3], names=NAMES)
+    with pytest.raises(DataError, match=r"label 3, .* 0 to 2; .*class_order=\[1, 2, 3\]"):
+        Parquet(path=tmp_path).load("train")
+    told = Parquet.from_text(path=str(tmp_path), class_order="[1, 2, 3]")
+    assert told.load("train").labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", [pyarrow.string(), pyarrow.dictionary(pyarrow.int8(), "string")])
+def test_texts_are_classes_by_name(tmp_path, kind):
+    for split, labels in (("train", ["cat", "ant", "cat"]), ("test", ["cat", "ant"])):
+        _write(tmp_path, split, [0] * len(labels))
+        place = tmp_path / f"{split}-00000-of-00001.parquet"
+        table = pyarrow.parquet.read_table(place)
+        texts = pyarrow.array(labels, pyarrow.string()).cast(kind)
+        pyarrow.parquet.write_table(table.set_column(1, "label", texts), place)
+    halves = [Parquet(path=tmp_path).load(split) for split in ("train", "test")]
+    assert [half.labels.tolist() for half in halves] == [[1, 0, 1], [1, 0]]
+    assert halves[0].class_names == ("ant", "cat")
+
+
+def test_a_text_that_no_training_image_has_is_refused(tmp_path):
+    _write(tmp_path, "train", [0, 1], names=["ant", "cat"])
+    _write(tmp_path, "test", [0, 1], names=["ant", "dog"])
+    with pytest.raises(DataError, match=r"the class 'dog' of .*test-.* is none of the 2 classes"):
+        Parquet(path=tmp_path).load("test")
+
+
+def test_names_hold_the_splits_together(tmp_path):
+    _write(tmp_path, "train", LABELS, names=NAMES)
+    _write(tmp_path, "test", [0, 1, 2], names=NAMES[::-1])
+    test = Parquet(path=tmp_path).load("test")
+    assert (test.class_names, test.labels.tolist()) == (tuple(NAMES), [2, 1, 0])
+
+
+def test_one_class_is_refused(tmp_path):
+    _write(tmp_path, "train", [0, 0])
+    _write(tmp_path, "test", [0])
+    with pytest.raises(DataError, match="expected at least two classes, found 1"):
+        Parquet(path=tmp_path).load("train")
+
+
+def test_a_test_split_without_labels_is_named(folder):
+    place = folder / "test-00000-of-00001.parquet"
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(place).drop(["label"]), place)
+    with pytest.raises(DataError, match=r"column 'label' in .*test-00000.*, found img"):
+        Parquet(path=folder).load("test")
+
+
+def test_without_test_files_a_share_is_held_out_and_that_is_said(tmp_path):
+    _write(tmp_path, "train", [k % 2 for k in range(20)])
+    with pytest.warns(DataNote, match="20% of each class are held out"):
+        train, test = (Parquet(path=tmp_path).load(split) for split in ("train", "test"))
+    assert (train.labels.bincount().tolist(), test.labels.bincount().tolist()) == ([8, 8], [2, 2])
+    assert sorted(_rows(train) + _rows(test)) == list(range(20))
+    assert len(Parquet(path=tmp_path, limit_per_class=3).load("train")) == 6
+
+
+def test_broken_images_are_left_out_when_asked(tmp_path):
+    pictures = [b"broken" if row in (0, 5) else _png(row) for row in range(6)]
+    _write(tmp_path, "train", LABELS, pictures, NAMES)
+    _write(tmp_path, "test", [0], names=NAMES)
+    with pytest.raises(DataError, match=r"2 images cannot be read:(?s:.*)row 0 (?s:.*)row 5 "):
+        Parquet(path=tmp_path).load("train")
+    train = Parquet(path=tmp_path, skip_broken=True).load("train")
+    assert (_rows(train), train.labels.tolist()) == ([1, 2, 3, 4], LABELS[1:5])
 
 
 def test_an_image_column_that_is_none(folder):
@@ -145,6 +243,7 @@ def test_no_image_column_at_all(tmp_path):
 
 def test_other_sizes_are_refused_across_row_groups_unless_size_is_set(tmp_path):
     _write(tmp_path, "train", LABELS, [*(_png(row) for row in range(5)), _png(5, (20, 30))], NAMES)
+    _write(tmp_path, "test", [0], names=NAMES)
     with pytest.raises(DataError, match=r"8x9 pixels .* but the image in row 5 .* has 30x20"):
         Parquet(path=tmp_path).load("train")
     scaled = Parquet(path=tmp_path, size=16, grey=True).load("train")

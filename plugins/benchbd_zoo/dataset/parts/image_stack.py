@@ -4,6 +4,7 @@ in threads.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from benchbd.api import DataError, PixelMode, read_picture, room_for
+from benchbd.api import DataError, DataNote, PixelMode, read_picture, room_for
 
 CHUNK = 64
 """Pictures that a thread decodes in one go; small ones take less time than handing them out one by
@@ -35,52 +36,104 @@ class ImageStack:
     picture has.
 
     In memory or, where they are too large for it, in a file. Scaling is bilinear with antialiasing
-    and ignores proportions. Pictures become RGB, or one channel if `grey`.
+    and ignores proportions. Pictures become RGB, or one channel if `grey`. Those that cannot be
+    read are all named together, or left out and named if `skip_broken`.
     """
 
-    def __init__(self, who: str, count: int, size: int | None = None, grey: bool = False) -> None:
+    def __init__(
+        self,
+        who: str,
+        count: int,
+        size: int | None = None,
+        grey: bool = False,
+        skip_broken: bool = False,
+    ) -> None:
         self._who, self._count, self._size = who, count, size
         self._mode: PixelMode = "L" if grey else "RGB"
+        self._skip_broken = skip_broken
+        self._broken: dict[int, str] = {}
         self._images: Tensor | None = None
         self._threads = 1
 
     @property
     def images(self) -> Tensor:
-        """uint8 (N, C, H, W)"""
+        """uint8 (N, C, H, W) of those that were read. Raises `DataError` where there is none, or
+        one is broken and none may be left out.
+        """
+        if self._broken:
+            self._tell_broken()
         if self._images is None:
             raise DataError(f"{self._who}: found no image")
-        return self._images
+        return self._images[self.kept] if self._broken else self._images
+
+    @property
+    def kept(self) -> Tensor:
+        """Which places (N,) bool hold an image that could be read."""
+        kept = torch.ones(self._count, dtype=torch.bool)
+        kept[list(self._broken)] = False
+        return kept
+
+    def _tell_broken(self) -> None:
+        complaints = [self._broken[place] for place in sorted(self._broken)]
+        if self._skip_broken:
+            warnings.warn(
+                f"{self._who}: {len(complaints)} broken images are left out: "
+                + "; ".join(complaints),
+                DataNote,
+                stacklevel=3,
+            )
+            return
+        if len(complaints) == 1:
+            raise DataError(f"{self._who}: {complaints[0]}")
+        raise DataError(
+            "\n  ".join([f"{self._who}: {len(complaints)} images cannot be read:", *complaints])
+            + "\nreplace them or take them away, or go on without them (`--set "
+            "dataset.skip_broken=true`)"
+        )
 
     def fill(self, places: Sequence[int], source: Source, named: Namer) -> None:
         """Put the picture in `source(k)`, a file or its bytes, at `places[k]` for every k;
         `named(k)` tells a person which one it is.
         """
-        if not places:
+        if self._images is None and not self._begin(places, source, named):
             return
-        stack = (self._begun(source, named) if self._images is None else self._images).numpy()
+        stack = self._begun.numpy()
 
         def fill_chunk(start: int) -> None:
             for k in range(start, min(start + CHUNK, len(places))):
-                picture = self._pixels(self._read(k, source, named))
-                self._require_shape(picture.shape, stack.shape[1:], named(k))
-                stack[places[k]] = picture
+                if (read := self._read(places[k], k, source, named)) is not None:
+                    picture = self._pixels(read)
+                    self._require_shape(picture.shape, stack.shape[1:], named(k))
+                    stack[places[k]] = picture
 
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(fill_chunk, range(0, len(places), CHUNK)):
                 pass
 
-    def _begun(self, source: Source, named: Namer) -> Tensor:
-        """The empty stack (N, C, H, W), with the shape of the first picture once decoded."""
-        picture = self._read(0, source, named)
+    def _begin(self, places: Sequence[int], source: Source, named: Namer) -> bool:
+        """Make room for all, with the shape of the first picture once decoded; whether there is a
+        picture that can be.
+        """
+        readable = (self._read(place, k, source, named) for k, place in enumerate(places))
+        picture = next((read for read in readable if read is not None), None)
+        if picture is None:
+            return False
         self._images = room_for((self._count, *self._pixels(picture).shape))
         self._threads = 1 if picture.width * picture.height <= SMALL else torch.get_num_threads()
+        return True
+
+    @property
+    def _begun(self) -> Tensor:
+        assert self._images is not None
         return self._images
 
-    def _read(self, k: int, source: Source, named: Namer) -> Image.Image:
+    def _read(self, place: int, k: int, source: Source, named: Namer) -> Image.Image | None:
+        """The picture in `source(k)`; None for one that is broken, which is noted."""
         try:
             return read_picture(source(k), self._mode, named(k))
         except DataError as error:
-            raise DataError(f"{self._who}: {error}") from None
+            self._broken[place] = str(error)
+            return None
 
     def _pixels(self, picture: Image.Image) -> NDArray[numpy.uint8]:
         """(C, H, W)"""

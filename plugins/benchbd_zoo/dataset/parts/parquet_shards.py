@@ -4,7 +4,6 @@ Face hub.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +17,13 @@ import pyarrow.compute
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from benchbd.api import DataError, Split
+from benchbd.api import DataError, Split, is_foreign
+from benchbd_zoo.dataset.parts.label_map import FileLabels
+from benchbd_zoo.dataset.parts.parquet_columns import class_names
+from benchbd_zoo.dataset.parts.split_names import SplitName, split_name
 
-PREFIXES: dict[Split, tuple[str, ...]] = {
-    "train": ("train",),
-    "test": ("test", "validation", "valid", "val"),
-}
+DEEPEST = 3
+"""Folders within folders in which files are looked for, as in CONFIG/SPLIT/0000.parquet."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,12 @@ class Shards:
 
     @classmethod
     def find(cls, who: str, folder: Path, split: Split) -> Shards:
-        """`SPLIT-*.parquet` in the folder or in `data` below it; validation files where there are
-        no test files.
+        """The files of a split: `SPLIT-*.parquet` or the files in a folder SPLIT, in `folder`, in
+        `data` or in the one folder of a configuration; validation files where there are no test
+        files. Raises `DataError` where there is none.
         """
-        for prefix in PREFIXES[split]:
-            for place in (folder, folder / "data"):
-                if paths := sorted(place.glob(f"{prefix}-*.parquet")):
-                    _require_complete(who, paths)
-                    return cls(who, tuple(paths))
+        if (found := cls.look(who, folder, split)) is not None:
+            return found
         raise DataError(
             f"{who}: no {split}-*.parquet in {folder.absolute()}, nor in its folder data; `hf "
             "download --repo-type dataset "
@@ -62,29 +60,49 @@ class Shards:
             "folders these files are"
         )
 
-    def schema(self) -> Any:
-        with self._opened(self.paths[0]) as file:
+    @classmethod
+    def look(cls, who: str, folder: Path, split: Split) -> Shards | None:
+        """The same, and None where there is none."""
+        named = [(*_split_of(path, folder), path) for path in _parquet_files(folder)]
+        own = [(place, name, path) for place, name, path in named if name and name.split == split]
+        if not own and split == "train" and not any(name for _, name, _ in named):
+            own = [(place, SplitName("train", 0, ""), path) for place, _, path in named]
+        if not own:
+            return None
+        place = _one_place(who, {place for place, _, _ in own}, folder)
+        here = [(name, path) for where, name, path in own if where == place]
+        first = min(name.rank for name, _ in here)
+        paths = sorted(path for name, path in here if name.rank == first)
+        _require_complete(who, paths)
+        return cls(who, tuple(paths))
+
+    def schema(self, path: Path | None = None) -> Any:
+        """The schema of one of the files; unset: of the first."""
+        with self._opened(path or self.paths[0]) as file:
             return file.schema_arrow
 
-    def labels(self, column: str) -> NDArray[numpy.int64]:
-        """(N,)"""
-        parts = [numpy.zeros(0, numpy.int64)]
+    def labels(self, column: str) -> list[FileLabels]:
+        """The labels of each file as they stand in it. Raises `DataError` for a file without that
+        column, or with rows that have none.
+        """
+        found = []
         for path in self.paths:
+            schema = self.schema(path)
+            self._require_column(path, schema, column)
             with self._opened(path) as file:
                 values = file.read([column]).column(column)
             if values.null_count:
                 raise DataError(
                     f"{self.who}: {values.null_count} rows of {path} have no {column}; remove them"
                 )
-            parts += [
-                numpy.from_dlpack(chunk).astype(numpy.int64) for chunk in values.chunks
-            ]  # to_numpy() would load pandas
-        return numpy.concatenate(parts)
+            found.append(FileLabels.read(path, values, class_names(schema, column)))
+        return found
 
     def by_path(self, column: str) -> NDArray[numpy.int64]:
         """Rows (N,) sorted by the path that stands beside each image."""
         texts: list[str | None] = []
         for path in self.paths:
+            self._require_column(path, self.schema(path), column)
             with self._opened(path) as file:
                 if file.schema_arrow.field(column).type.get_field_index("path") < 0:
                     raise DataError(
@@ -108,6 +126,10 @@ class Shards:
         order = numpy.argsort(rows, kind="stable")
         start = 0
         for path in self.paths:
+            schema = self.schema(path)
+            self._require_column(path, schema, column)
+            field = schema.field(column).type
+            inner = f"{column}.bytes" if pyarrow.types.is_struct(field) else column
             with self._opened(path) as file:
                 for group in range(file.num_row_groups):
                     stop = start + file.metadata.row_group(group).num_rows
@@ -115,9 +137,17 @@ class Shards:
                     places, start, offset = order[first:last], stop, start
                     if len(places):
                         pictures = _bytes_of(
-                            file.read_row_group(group, [f"{column}.bytes"]), rows[places] - offset
+                            file.read_row_group(group, [inner]), rows[places] - offset
                         )
                         yield Encoded(places.tolist(), rows[places].tolist(), pictures, path)
+
+    def _require_column(self, path: Path, schema: Any, column: str) -> None:
+        if column not in schema.names:
+            raise DataError(
+                f"{self.who}: expected the column {column!r} in {path}, found "
+                f"{', '.join(schema.names)}; give all files of the data set the same columns, or "
+                "take this one away"
+            )
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[Any]:
@@ -130,37 +160,48 @@ class Shards:
             ) from error
 
 
-def image_columns(schema: Any) -> list[str]:
-    """Columns with the images: structs of which one field is `bytes`."""
-    return [
-        c.name
-        for c in schema
-        if pyarrow.types.is_struct(c.type) and c.type.get_field_index("bytes") >= 0
-    ]
-
-
-def label_columns(schema: Any) -> list[str]:
-    """Columns that may hold labels: whole numbers."""
-    return [c.name for c in schema if pyarrow.types.is_integer(c.type)]
-
-
-def class_names(schema: Any, column: str) -> tuple[str, ...] | None:
-    """The names that the `datasets` library stored for a label column, if any."""
-    try:
-        names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
-        return tuple(str(name) for name in names)
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
 def _bytes_of(table: Any, rows: NDArray[numpy.int64]) -> list[bytes]:
     places = pyarrow.Array.from_buffers(
         pyarrow.int64(), len(rows), [None, pyarrow.py_buffer(rows)]
     )  # array() would load pandas
-    pictures: list[bytes] = (
-        pyarrow.compute.struct_field(table.column(0), "bytes").take(places).to_pylist()
+    column = table.column(0)
+    if pyarrow.types.is_struct(column.type):
+        column = pyarrow.compute.struct_field(column, "bytes")
+    return [picture or b"" for picture in column.take(places).to_pylist()]
+
+
+def _parquet_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.rglob("*.parquet"))
+        if len(parts := path.relative_to(folder).parts) <= DEEPEST
+        and not any(map(is_foreign, parts))
+    ]
+
+
+def _split_of(path: Path, root: Path) -> tuple[Path, SplitName | None]:
+    """The folder that holds the splits, and which of them a file belongs to, by its own name or by
+    that of its folder.
+    """
+    if (name := split_name(path.stem)) is not None:
+        return path.parent, name
+    if path.parent != root and (name := split_name(path.parent.name)) is not None:
+        return path.parent.parent, name
+    return path.parent, None
+
+
+def _one_place(who: str, places: set[Path], root: Path) -> Path:
+    """The least deep folder with files of a split; of several, the one called data."""
+    least = min(len(place.parts) for place in places)
+    nearest = sorted(place for place in places if len(place.parts) == least)
+    if len(nearest) == 1:
+        return nearest[0]
+    if root / "data" in nearest:
+        return root / "data"
+    raise DataError(
+        f"{who}: {root} has several sets of parquet files: "
+        f"{', '.join(place.name for place in nearest)}; name one of these folders as dataset.path"
     )
-    return pictures
 
 
 def _require_complete(who: str, paths: list[Path]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchbd.api import DataError
+from benchbd.api import DataError, DataNote
 from benchbd_zoo.dataset.parts.image_stack import ImageStack
 
 
@@ -101,8 +101,36 @@ def test_sixteen_bits_become_eight_by_scaling():
 
 def test_bytes_that_are_no_image_are_named():
     stack = ImageStack("mine", 1)
+    stack.fill([0], lambda k: b"%!PS", lambda k: "number 0")
     with pytest.raises(DataError, match="mine: cannot read number 0: expected an image"):
-        stack.fill([0], lambda k: b"%!PS", lambda k: "number 0")
+        stack.images  # noqa: B018
+
+
+def _partly_broken(**options):
+    """Three fills of two pictures; numbers 0, 1 and 4 are broken."""
+    stack = ImageStack("mine", 6, **options)
+    for first in (0, 2, 4):
+        contents = [
+            b"no image" if k in (0, 1, 4) else _file(Image.new("L", (8, 8), k))
+            for k in (first, first + 1)
+        ]
+        stack.fill([first, first + 1], contents.__getitem__, lambda k, at=first: f"number {at + k}")
+    return stack
+
+
+def test_all_broken_images_are_named_at_once():
+    with pytest.raises(DataError, match=r"3 images cannot be read:(?s:.*)skip_broken") as refusal:
+        _partly_broken().images  # noqa: B018
+    assert [f"number {k}" in str(refusal.value) for k in range(6)] == [
+        True, True, False, False, True, False
+    ]  # fmt: skip
+
+
+def test_broken_images_are_left_out_and_named():
+    stack = _partly_broken(skip_broken=True)
+    with pytest.warns(DataNote, match=r"3 broken images are left out: .*number 0.*number 4"):
+        assert stack.images[:, 0, 0, 0].tolist() == [2, 3, 5]
+    assert stack.kept.tolist() == [False, False, True, True, False, True]
 
 
 def test_an_empty_stack_is_refused():

@@ -6,12 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from benchbd.api import DataError
-from benchbd_zoo.dataset.parts.parquet_shards import (
-    Shards,
-    class_names,
-    image_columns,
-    label_columns,
-)
+from benchbd_zoo.dataset.parts.parquet_shards import Shards
 
 IMAGE = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
 
@@ -39,8 +34,12 @@ def shards(tmp_path):
     return Shards.find("mine", tmp_path, "train")
 
 
+def _labels(shards, column="label"):
+    return [file.keys[code] for file in shards.labels(column) for code in file.codes]
+
+
 def test_rows_are_counted_through_all_files(shards):
-    assert shards.labels("label").tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
+    assert _labels(shards) == [0, 1, 2, 0, 1, 2, 0, 1, 2]
 
 
 @pytest.mark.parametrize("rows", [list(range(9)), [8, 0, 4, 5], [3], [6, 7]])
@@ -69,13 +68,13 @@ def test_a_missing_shard_is_noticed(shards):
 
 def test_data_folder_and_validation_files(tmp_path):
     _write(tmp_path / "data/validation-00000-of-00001.parquet", 0, 1)
-    assert Shards.find("mine", tmp_path, "test").labels("label").tolist() == [0]
+    assert _labels(Shards.find("mine", tmp_path, "test")) == [0]
 
 
 def test_test_goes_before_validation(tmp_path):
     _write(tmp_path / "validation-00000-of-00001.parquet", 0, 1)
     _write(tmp_path / "test-00000-of-00001.parquet", 1, 1)
-    assert Shards.find("mine", tmp_path, "test").labels("label").tolist() == [1]
+    assert _labels(Shards.find("mine", tmp_path, "test")) == [1]
 
 
 def test_no_files(tmp_path):
@@ -99,44 +98,48 @@ def test_a_row_without_label_is_refused(tmp_path):
         Shards.find("mine", tmp_path, "train").labels("label")
 
 
-def test_columns_are_told_apart_by_type():
-    plain = pyarrow.struct([("name", pyarrow.string())])
-    schema = pyarrow.schema(
-        [
-            ("a", IMAGE),
-            ("b", plain),
-            ("c", pyarrow.uint8()),
-            ("d", pyarrow.float32()),
-            ("e", pyarrow.int64()),
-        ]
-    )
-    assert image_columns(schema) == ["a"]
-    assert label_columns(schema) == ["c", "e"]
-
-
 @pytest.mark.parametrize(
-    ("metadata", "expected"),
+    ("train", "test"),
     [
-        (
-            {
-                "huggingface": '{"info": {"features": {"label": {"names": ["ant", "bee"], '
-                '"_type": "ClassLabel"}}}}'
-            },
-            ("ant", "bee"),
-        ),
-        (
-            {
-                "huggingface": '{"info": {"features": {"label": {"dtype": "int64", "_type": '
-                '"Value"}}}}'
-            },
-            None,
-        ),
-        ({"huggingface": '{"info": {"features": {"label": {"names": null}}}}'}, None),
-        ({"huggingface": "broken"}, None),
-        ({"pandas": "{}"}, None),
-        (None, None),
+        ("default/train/0000.parquet", "default/test/0000.parquet"),
+        ("train/0000.parquet", "validation/0000.parquet"),
+        ("photos/train-0.parquet", "photos/test-0.parquet"),
+        ("train.parquet", "Test.parquet"),
+        ("data/train-0.parquet", "other/train-0.parquet"),
     ],
 )
-def test_class_names(metadata, expected):
-    schema = pyarrow.schema([("label", pyarrow.int64())], metadata)
-    assert class_names(schema, "label") == expected
+def test_files_are_found_as_hubs_lay_them_out(tmp_path, train, test):
+    _write(tmp_path / train, 0, 1)
+    _write(tmp_path / test, 1, 2)
+    assert Shards.find("mine", tmp_path, "train").paths == (tmp_path / train,)
+    if "other" not in test:
+        assert Shards.find("mine", tmp_path, "test").paths == (tmp_path / test,)
+
+
+def test_files_without_a_split_are_training_files(tmp_path):
+    _write(tmp_path / "0000.parquet", 0, 3)
+    assert _labels(Shards.find("mine", tmp_path, "train")) == [0, 1, 2]
+    assert Shards.look("mine", tmp_path, "test") is None
+
+
+def test_several_configurations_must_be_told_apart(tmp_path):
+    for name in ("big", "small"):
+        _write(tmp_path / name / "train/0000.parquet", 0, 1)
+    with pytest.raises(DataError, match="several sets of parquet files: big, small; name one"):
+        Shards.find("mine", tmp_path, "train")
+
+
+def test_a_file_with_other_columns_is_named(shards):
+    table = pyarrow.parquet.read_table(shards.paths[1]).rename_columns(["picture", "class"])
+    pyarrow.parquet.write_table(table, shards.paths[1])
+    with pytest.raises(DataError, match=r"column 'label' in .*00001.*, found picture, class"):
+        shards.labels("label")
+    with pytest.raises(DataError, match=r"column 'image' in .*00001.*, found picture, class"):
+        list(shards.encoded("image", numpy.arange(9)))
+
+
+def test_images_may_be_bytes_alone(tmp_path):
+    table = pyarrow.table({"image": pyarrow.array([b"a", None, b"c"])})
+    pyarrow.parquet.write_table(table, tmp_path / "train.parquet")
+    (encoded,) = Shards.find("mine", tmp_path, "train").encoded("image", numpy.arange(3))
+    assert encoded.pictures == [b"a", b"", b"c"]
