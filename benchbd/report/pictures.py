@@ -36,5 +36,5 @@ def draw_pictures(pictures: dict[str, Tensor], folder: Path) -> None:
         pixels = picture.detach().cpu().float().clamp(0, 1)
         shown = pixels[:3].permute(1, 2, 0) if len(pixels) >= 3 else pixels[0]
         axes.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(name[:16], fontsize=8)
+        axes.set_title(name[:16], fontsize=8, parse_math=False)
     write(folder / "pictures.png", lambda file: figure.savefig(file, format="png", dpi=130))

@@ -59,7 +59,7 @@ def draw_sheet(result: AttackResult) -> None:
         axes.set_yticks([])
         axes.set_frame_on(False)
     rows[0].xaxis.tick_top()
-    rows[0].set_xticks(_centres(clean), _titles(result, places), fontsize=8)
+    rows[0].set_xticks(_centres(clean), _titles(result, places), fontsize=8, parse_math=False)
     rows[0].tick_params(length=0)
     write(result.folder / SHEET, lambda file: figure.savefig(file, format="png", dpi=130))
 
@@ -131,13 +131,19 @@ def _titles(result: AttackResult, places: Tensor) -> list[str]:
     """Return, for each triggered image, its true class and the class that the attack wants
     for it.
     """
-    names, triggered = result.test.class_names, result.triggered
+    names, triggered = [_drawn(name) for name in result.test.class_names], result.triggered
     labels = zip(
         triggered.true_labels[places].tolist(),
         triggered.attacked_labels[places].tolist(),
         strict=True,
     )
     return [f"{names[true]} → {names[attacked]}" for true, attacked in labels]
+
+
+def _drawn(name: str) -> str:
+    """Return a name as a font can draw it: on one line, and whole letters only."""
+    whole = name.encode(errors="backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in whole)
 
 
 def _strip(images: Tensor) -> numpy.ndarray[Any, Any]:

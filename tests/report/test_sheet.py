@@ -41,6 +41,14 @@ def test_a_sheet_is_written_beside_the_result(tmp_path: Path, images: ImageSet) 
         assert sheet.width > sheet.height > 100
 
 
+@pytest.mark.parametrize("name", ["$5_to_$9", r"$\frac{", "caf\udce9", "two\nlines", "100%_a^b"])
+def test_any_class_name_is_drawn_as_plain_text(tmp_path: Path, images: ImageSet, name: str) -> None:
+    named = ImageSet(images.images, images.labels, (name, *images.class_names[1:]))
+    result = SimpleNamespace(test=named, triggered=triggered(named), folder=tmp_path)
+    draw_sheet(cast(AttackResult, result))
+    assert (tmp_path / "images.png").is_file()
+
+
 def test_without_triggered_images_there_is_no_sheet(tmp_path: Path, images: ImageSet) -> None:
     nothing = images.subset(torch.arange(0))
     result = SimpleNamespace(test=images, triggered=triggered(nothing), folder=tmp_path)
