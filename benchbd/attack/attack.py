@@ -16,6 +16,7 @@ import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
+from benchbd.data.class_number import class_number
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.classifier import Classifier
@@ -213,6 +214,7 @@ class Attack(Plugin, ABC):
                 f"{self.name}: expected target to be a class from 0 to {images.num_classes - 1}, "
                 f"got {self.target}"
             )
+        class_number(str(self.target), images.class_names)  # says so where a name is misleading
 
 
 def to_uint8(images: Tensor) -> Tensor:

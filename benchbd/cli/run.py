@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchbd.cli.declared import add_options, given_options
+from benchbd.errors import DataNote
 from benchbd.running.options import RunOptions
 
 if TYPE_CHECKING:
@@ -48,15 +50,19 @@ def command(
     What is already stored is used again. Several defenses share one attack result; several attacks
     and seeds are attack results of their own, each with all the defenses.
     """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v: expected one of them")
+    asked = _options_of(config, options | _seeds_option(seeds, options))
+    asked.require_start()  # before the libraries are imported that a run needs
+    if quiet:
+        warnings.simplefilter("ignore", DataNote)
     from benchbd.cli.run_view import show_run, show_table
     from benchbd.cli.watching import ProgressView
     from benchbd.plugin.hooks import Observers
     from benchbd.running.preparing import prepare
     from benchbd.running.run import execute
 
-    if quiet and verbose:
-        raise click.UsageError("-q and -v: expected one of them")
-    prepared = prepare(_options_of(config, options | _seeds_option(seeds, options)))
+    prepared = prepare(asked)
     observers = Observers.from_packages()
     with ProgressView(silent=quiet, verbose=verbose) as watching:
         observers.add(watching)

@@ -4,6 +4,7 @@ poisoned.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchbd.data.images import ImageSet
-from benchbd.errors import ConfigError
+from benchbd.errors import ConfigError, DataError
 
 VALIDATION_SHARE = 0.2
 """Share of the budget that is held back for choosing thresholds and epochs."""
@@ -67,13 +68,7 @@ def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Gen
         members = torch.nonzero(clean.labels == label)[:, 0]
         members = members[torch.randperm(len(members), generator=rng)]
         members = torch.cat([members[left_alone[members]], members[~left_alone[members]]])
-        share = round(ratio * int((clean.labels == label).sum()))
-        taken = members[: min(share, len(members))]
-        if len(taken) < 2:
-            raise ConfigError(
-                f"a clean budget of {ratio:g} gives {len(taken)} images of class {label} ({name}), "
-                f"2 are needed; raise the budget (`--set defense.ratio=...`)"
-            )
+        taken = members[: _share(clean, label, name, ratio)]
         held = max(1, round(VALIDATION_SHARE * len(taken)))
         validation.append(taken[:held])
         train.append(taken[held:])
@@ -83,12 +78,52 @@ def draw_budget(clean: ImageSet, untouched: Tensor, ratio: float, rng: torch.Gen
     )
 
 
+def require_drawable(clean: ImageSet, ratio: float) -> None:
+    """Raise as `draw_budget` would for these images, without drawing: before anything is trained
+    that a budget could not be drawn for.
+    """
+    for label, name in enumerate(clean.class_names):
+        _share(clean, label, name, ratio)
+
+
+def _share(clean: ImageSet, label: int, name: str, ratio: float) -> int:
+    """Return how many images of a class the budget takes. Raises `DataError` for a class without
+    images, `ConfigError` for fewer than two.
+    """
+    count = int((clean.labels == label).sum())
+    if not count:
+        raise DataError(
+            f"class {label} ({name}) has no training image, and a budget takes some of each "
+            "class; add images, or take the class out of the data set"
+        )
+    share = min(round(ratio * count), count)
+    if share < 2:
+        least = int(torch.bincount(clean.labels).min())
+        enough = math.ceil(1500 / least) / 1000 if least > 1 else 1
+        remedy = f"raise the budget to {enough:g}" if least > 1 else "add images of it"
+        raise ConfigError(
+            f"a clean budget of {ratio:g} gives {share} images of class {label} ({name}), 2 are "
+            f"needed of its {count}; {remedy} (`--set defense.ratio={enough:g}`)"
+        )
+    return share
+
+
 def budget_from_file(clean: ImageSet, path: Path, rng: torch.Generator) -> CleanSet:
     """Return the clean budget that a text file lists, one training index a line. `rng` draws the
     split. Raises `ConfigError` for a file that cannot be read, or with indices that do not fit.
     """
+    indices = listed_indices(clean, path)
+    order = indices[torch.randperm(len(indices), generator=rng)]
+    held = max(1, round(VALIDATION_SHARE * len(order)))
+    return CleanSet(
+        clean.subset(order[held:].sort().values), clean.subset(order[:held].sort().values)
+    )
+
+
+def listed_indices(clean: ImageSet, path: Path) -> Tensor:
+    """Return the training indices (M,) in a file, each once. Raises `ConfigError`."""
     try:
-        indices = torch.tensor(
+        indices: Tensor = torch.tensor(
             [int(line) for line in path.read_text().split()], dtype=torch.int64
         ).unique()
     except OSError as error:
@@ -101,8 +136,4 @@ def budget_from_file(clean: ImageSet, path: Path, rng: torch.Generator) -> Clean
         raise ConfigError(
             f"index file {path}: expected at least 2 different indices from 0 to {len(clean) - 1}"
         )
-    order = indices[torch.randperm(len(indices), generator=rng)]
-    held = max(1, round(VALIDATION_SHARE * len(order)))
-    return CleanSet(
-        clean.subset(order[held:].sort().values), clean.subset(order[:held].sort().values)
-    )
+    return indices

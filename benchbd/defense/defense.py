@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from benchbd.attack.training_controlled import TrainingControlledAttack
-from benchbd.data.budget import CleanSet
+from benchbd.data.budget import CleanSet, listed_indices, require_drawable
+from benchbd.data.images import ImageSet
 from benchbd.defense.case import CLEAN_BUDGET, Case
 from benchbd.defense.describe import DefenseRun, describe
 from benchbd.defense.evaluation import evaluate
@@ -195,6 +196,15 @@ class CleanDataDefense(Defense):
     def clean_data(self, case: Case) -> CleanSet:
         """Return the clean images of the case that the parameters `ratio` and `index` select."""
         return case.clean(self.ratio, self.index)
+
+    def require_clean_data(self, train: ImageSet, budget: float) -> None:
+        """Raise what `clean_data` would raise for these training images and the budget of the
+        protocol, before a model is trained for it.
+        """
+        if self.index is not None:
+            listed_indices(train, self.index)
+        else:
+            require_drawable(train, budget if self.ratio is None else self.ratio)
 
 
 Answer = TypeVar("Answer")

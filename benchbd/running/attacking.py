@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from benchbd.engine.inference import predict
 from benchbd.engine.process_state import preserve_process
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
-from benchbd.errors import ContractBroken, RecordError, Unwritable
+from benchbd.errors import ContractBroken, DataError, RecordError, Unwritable
 from benchbd.measure.along_training import TrainingMeasurements, measure_along_training
 from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import sources
@@ -40,16 +41,20 @@ from benchbd.report.sheet import draw_sheet
 from benchbd.running.attack_job import AttackJob
 from benchbd.seeds import Seeds
 
+Require = Callable[[ImageSet], None]
+"""Takes the training images, and raises where these cannot be used."""
+
 DISK_BLOCK_BYTES = 4096
 """Bytes that a file system allocates at a time. Where there is no room for them, the disk is full.
 """
 
 
 def load_or_make_attack_result(
-    job: AttackJob, folder: Path, again: bool = False
+    job: AttackJob, folder: Path, again: bool = False, require: Require | None = None
 ) -> tuple[AttackResult, bool]:
     """Return the attack result of `job` in `folder`, and whether it was stored before. It is made
-    where it is missing, and also where it is stored if `again` is true.
+    where it is missing, and also where it is stored if `again` is true. Before anything is trained,
+    `require` raises for training images that the steps afterwards could not use.
 
     Raises `RecordError` when the result of another job lies there or the folder cannot be written,
     and `Busy` when another process is making the result. Work that fails before it has written
@@ -63,7 +68,7 @@ def load_or_make_attack_result(
         with claim(claim_path(folder)):
             # another process may have stored the result in the meantime
             stored = None if replaced else _load_stored(job, folder)
-            return (make(job, folder), False) if stored is None else (stored, True)
+            return (make(job, folder, require), False) if stored is None else (stored, True)
     except BaseException:
         with suppress(OSError):  # the folder is not empty
             folder.rmdir()
@@ -92,12 +97,15 @@ def _stored_key(folder: Path) -> str:
         return ""
 
 
-def make(job: AttackJob, folder: Path) -> AttackResult:
+def make(job: AttackJob, folder: Path, require: Require | None = None) -> AttackResult:
     """Poison, train and stamp, then store the attack result and return it."""
     started, machine, seeds = now(), hardware(job.device, job.recipe.precision), Seeds(job.seed)
     with preserve_process(job.dataset.name):
         train, test = job.dataset.load("train"), job.dataset.load("test")
+    _require_alike(job, train, test)
     job.attack.require_target(train)
+    if require is not None:
+        require(train)
     with (
         default_precision(job.recipe.precision),
         _share_work(job, folder.parent, machine),
@@ -149,6 +157,20 @@ def make(job: AttackJob, folder: Path) -> AttackResult:
     draw_sheet(result)  # what is stored is not made again, so whoever dies before leaves no gap
     result.save()
     return result
+
+
+def _require_alike(job: AttackJob, train: ImageSet, test: ImageSet) -> None:
+    """Raise `DataError` unless both splits have the same classes, in one order, and one shape."""
+    kinds = [(images.class_names, images.image_shape) for images in (train, test)]
+    if kinds[0] != kinds[1] or not len(train) or not len(test):
+        told = [
+            f"{len(images)} images {images.image_shape} of {', '.join(images.class_names[:10])}"
+            for images in (train, test)
+        ]
+        raise DataError(
+            f"{job.dataset.name}: expected both splits to have images of the same shape and the "
+            f"same classes in one order, got {told[0]} to train on, {told[1]} to test on"
+        )
 
 
 def _share_work(job: AttackJob, record: Path, machine: Hardware) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from benchbd.arguments import Notation, Options, PluginName, PluginNames, SeedNumbers, Settings
+from benchbd.errors import ConfigError
 from benchbd.plugin.declared import param
 
 PROTOCOL = "digits-quick"
@@ -55,3 +56,10 @@ class RunOptions(Options):
         "compute anew what is stored: the results of the defenses, or the attack results and with "
         "them those of their defenses",
     )
+
+    def require_start(self) -> None:
+        """Raise `ConfigError` unless there is something to start from."""
+        if self.result_file is None and not self.attack:
+            raise ConfigError(
+                "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
+            )

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchbd.attack.attack import Attack
-from benchbd.defense.defense import Defense
+from benchbd.data.class_number import class_number
+from benchbd.data.images import ImageSet
+from benchbd.defense.defense import CleanDataDefense, Defense
 from benchbd.engine.cores import usable_cores
 from benchbd.engine.hardware import hardware
 from benchbd.engine.process_state import preserve_settings
@@ -26,6 +28,9 @@ from benchbd.running.options import RunOptions
 from benchbd.running.protocol import Protocol, load_protocol
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
+
+TARGET = "attack.target"
+"""The setting that names a class, by its number or its name."""
 
 Family = TypeVar("Family", bound=Plugin)
 
@@ -55,11 +60,20 @@ class PreparedRun:
         of_protocol = self.protocol.threads if own else None
         return self.options.threads or of_protocol or usable_cores()
 
+    def require_usable(self, train: ImageSet) -> None:
+        """Raise `ConfigError` or `DataError` for training images of which a defense could not draw
+        its clean data.
+        """
+        for defense in self.defenses:
+            if isinstance(defense, CleanDataDefense):
+                defense.require_clean_data(train, self.protocol.clean_budget)
+
 
 def prepare(options: RunOptions) -> PreparedRun:
     """Build all plugins of a run, without computing anything. Raises `ConfigError` or
     `PluginError`.
     """
+    options.require_start()
     protocol, settings = load_protocol(options.protocol), options.settings
     _require_kinds(settings)
     defenses = tuple(_plugins(Defense, options.defense, protocol, settings))
@@ -67,21 +81,18 @@ def prepare(options: RunOptions) -> PreparedRun:
     if options.result_file is not None:
         _require_defenses_alone(options)
         return PreparedRun(options, protocol, (), defenses)
-    if not options.attack:
-        raise ConfigError(
-            "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
-        )
     return PreparedRun(options, protocol, _jobs(options, protocol), defenses)
 
 
 def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Path], ...]:
     """Return the job of every attack at every seed, each with the folder of its result."""
     settings = options.settings
-    attacks = _plugins(Attack, options.attack or (), protocol, settings)
     (model,) = _plugins(Model, [options.model or protocol.models[0].name], protocol, settings)
     (dataset,) = _plugins(
         DataSet, [options.dataset or protocol.datasets[0].name], protocol, settings
     )
+    settings = _with_target_number(settings, dataset)
+    attacks = _plugins(Attack, options.attack or (), protocol, settings)
     recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
     jobs = [
         AttackJob(dataset, model, attack, recipe, seed, options.device)
@@ -95,6 +106,20 @@ def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Pat
     return tuple(
         (job, record_dir() / _folder_name(options.name or job.folder_name)) for job in jobs
     )
+
+
+def _with_target_number(settings: dict[str, Any], dataset: DataSet) -> dict[str, Any]:
+    """Return the settings with the number of the class that the attack is to aim at, where a person
+    gave its name.
+    """
+    target = settings.get(TARGET)
+    if not isinstance(target, str) or target.strip().lstrip("-").isdecimal():
+        return settings
+    names = dataset.load("train").class_names
+    try:
+        return settings | {TARGET: class_number(target.strip(), names)}
+    except ConfigError as error:
+        raise ConfigError(f"{TARGET}: {error}") from None
 
 
 def _require_defenses_alone(options: RunOptions) -> None:

@@ -101,7 +101,7 @@ class Run:
 
     @property
     def reused(self) -> bool:
-        """Whether all attack results of the run were stored before."""
+        """Return whether all attack results of the run were stored before."""
         return all(each.reused for each in self.attacked)
 
     @property
@@ -161,7 +161,7 @@ def _run_attack(
     what = "stored attack result" if there else "attacking"
     with use_threads(_threads(prepared, job.ingredients, what, say)):
         try:
-            attack, reused = load_or_make_attack_result(job, folder, again)
+            attack, reused = load_or_make_attack_result(job, folder, again, prepared.require_usable)
         except Unwritable:  # the next result could not be stored either
             raise
         except Exception as error:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchbd.data.budget import CleanSet, budget_from_file, draw_budget
+from benchbd.data.budget import CleanSet, budget_from_file, draw_budget, require_drawable
 from benchbd.data.images import ImageSet
-from benchbd.errors import ConfigError
+from benchbd.errors import ConfigError, DataError
 
 
 def numbered(counts: tuple[int, ...]) -> ImageSet:
@@ -86,6 +87,30 @@ def test_too_little_of_a_class_is_an_error_that_names_it() -> None:
     ):
         draw(numbered((100, 40)), 0.03)
     assert len(draw(numbered((100, 40)), 0.05)) == 7
+
+
+@pytest.mark.parametrize(("counts", "ratio"), [((9, 12), 0.16), ((40, 3), 0.3), ((5, 1), 0.9)])
+def test_what_cannot_be_drawn_is_known_before(counts: tuple[int, ...], ratio: float) -> None:
+    clean = numbered(counts)
+    with pytest.raises(ConfigError) as refused:
+        require_drawable(clean, ratio)
+    with pytest.raises(ConfigError, match=re.escape(str(refused.value))):
+        draw(clean, ratio)
+
+
+def test_the_remedy_helps() -> None:
+    clean = numbered((40, 7, 9))
+    with pytest.raises(ConfigError, match=r"raise the budget to 0\.215") as refused:
+        draw(clean, 0.05)
+    assert refused.value
+    assert len(draw(clean, 0.215)) == 9 + 2 + 2
+
+
+def test_a_class_without_images_is_named() -> None:
+    clean = numbered((3, 3))
+    without = ImageSet(clean.images, clean.labels, (*clean.class_names, "none of it"))
+    with pytest.raises(DataError, match=r"class 2 \(none of it\) has no training image"):
+        require_drawable(without, 1)
 
 
 def from_file(clean: ImageSet, path: Path, text: str) -> CleanSet:

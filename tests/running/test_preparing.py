@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchbd.engine.cores import usable_cores
 from benchbd.errors import ConfigError
+from benchbd.plugin.hooks import Observers
 from benchbd.running.options import RunOptions
 from benchbd.running.preparing import PreparedRun, prepare
+from benchbd.running.run import execute
 
 
 def prepared(**options: Any) -> PreparedRun:
@@ -58,3 +62,40 @@ def test_a_stored_result_has_all_but_its_defenses(options: dict[str, Any], words
     with pytest.raises(ConfigError, match=words):
         prepare(RunOptions(result_file="stored", **options))
     assert prepare(RunOptions(result_file="stored", rerun="defense")).jobs == ()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> dict[str, Any]:
+    """Settings for a data set of 3 classes, of which each split has 5 images."""
+    for half in ("train", "test"):
+        for number, name in enumerate(("ant", "bee", "10")):
+            for k in range(5):
+                file = tmp_path / half / name / f"{k}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (16, 16), 40 * number + k).save(file)
+    return {"dataset.path": str(tmp_path), "dataset.grey": True}
+
+
+def test_a_target_may_be_given_by_name(photos: dict[str, Any]) -> None:
+    def made(target: object) -> Any:
+        return prepared(dataset="imagefolder", settings=photos | {"attack.target": target})
+
+    jobs = [made(target).jobs[0][0] for target in ("bee", "2", 2)]
+    assert [job.attack.target for job in jobs] == [2, 2, 2]
+    assert len({job.key for job in jobs}) == 1
+    with pytest.raises(ConfigError, match=r"attack\.target: .* one of 10, ant, bee, got 'dog'"):
+        made("dog")
+
+
+def test_a_budget_that_cannot_be_drawn_is_refused_before_training(
+    photos: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = prepared(
+        dataset="imagefolder",
+        defense="ft",
+        settings=photos | {"defense.ratio": 0.1, "attack.poison_ratio": 0.2},
+    )
+    with pytest.raises(ConfigError, match=r"raise the budget to 0\.3 "):
+        execute(made, Observers())
+    assert not (tmp_path / "record").exists() or not list((tmp_path / "record").iterdir())

@@ -1,0 +1,31 @@
+"""A class as a person means it, by its number or its name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from benchbd.errors import ConfigError, DataNote
+
+
+def class_number(given: str, class_names: Sequence[str]) -> int:
+    """Return the number of the class that a person means. A whole number is always the number
+    itself, also where a class is called like it, and that is said. Raises `ConfigError` for no
+    class.
+    """
+    number = int(given) if given.isdecimal() else None
+    if number is None and given in class_names:
+        return class_names.index(given)
+    if number is None or number >= len(class_names):
+        raise ConfigError(
+            f"expected a class from 0 to {len(class_names) - 1} or one of "
+            f"{', '.join(class_names[:10])}, got {given!r}"
+        )
+    if given in class_names and class_names[number] != given:
+        warnings.warn(
+            f"{given} is the class of that number, {class_names[number]!r}; the class that is "
+            f"called {given!r} has the number {class_names.index(given)}",
+            DataNote,
+            stacklevel=2,
+        )
+    return number
