@@ -138,6 +138,15 @@ def _backdoorbench(
 )
 @click.option("--std", help="Standard deviation of each channel.  [default: 1]")
 @click.option(
+    "--prefix",
+    help="What stands before the names of the parameters, such as model.; default: found.",
+)
+@click.option(
+    "--at",
+    metavar="PLACE",
+    help="Table of parameters in the file, such as checkpoint.state_dict; default: found.",
+)
+@click.option(
     "--triggered",
     type=SOME_PATH,
     help="Triggered images, in folders by true class, or all in one folder.",
@@ -153,6 +162,8 @@ def _checkpoint(
     num_classes: int | None,
     mean: str | None,
     std: str | None,
+    prefix: str | None,
+    at: str | None,
     triggered: Path | None,
     target: str | None,
     dataset: str,
@@ -191,7 +202,9 @@ def _checkpoint(
         else (_numbers(mean or "0", train), _numbers(std or "1", train))
     )
     plugin = _plugin("model", model, settings)
-    found = read_checkpoint(file, plugin, (train, test), seen, statistics, kept["seed"] or 0)
+    found = read_checkpoint(
+        file, plugin, (train, test), seen, statistics, kept["seed"] or 0, prefix, at
+    )
     _show(keep(found, kept["name"] or file.stem), kept["as_json"])
 
 
@@ -311,7 +324,7 @@ def _compared(attack: AttackResult) -> list[str]:
     if came.get("resemblance") is not None and came["resemblance"] < UNLIKE:
         lines.append(
             "the triggered images do not resemble the clean ones at their places: are these the "
-            "same images in the same order?"
+            "same images in the same order? If so, the trigger hides what they show"
         )
     if seen := came.get("poisoned_validation"):
         lines.append(

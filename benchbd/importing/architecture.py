@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.classifier import Classifier
-from benchbd.errors import NotApplicable, PluginError, RecordError
+from benchbd.errors import ConfigError, NotApplicable, PluginError, RecordError
+from benchbd.importing.naming import Naming, StateDict, namings
 from benchbd.plugin.registry import entries, load
 from benchbd.victim.model import Model
 
-StateDict = Mapping[str, Tensor]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each channel, for images in [0, 1]."""
 
@@ -23,8 +24,9 @@ SMALLEST_DEVIATION = 1e-6
 of ordinary size; one level of 255 is 0.004.
 """
 
-COUNTERS = "num_batches_tracked"
-"""Buffers that old versions of PyTorch did not store, and that no prediction depends on."""
+
+class DoesNotFit(RecordError):
+    """Parameters of another network than the one they were meant for."""
 
 
 def are_usable(statistics: Statistics, channels: int) -> bool:
@@ -69,28 +71,81 @@ def restored_by_name(
 
 
 def restored(
-    model: Model, state: StateDict, images: ImageSet, statistics: Statistics
+    model: Model,
+    state: StateDict,
+    images: ImageSet,
+    statistics: Statistics,
+    prefix: str | None = None,
 ) -> Classifier:
     """Return our classifier with the parameters of `state`, for images like `images`.
 
-    Names may be those of our own network or of the usual implementation elsewhere. Raises
-    `RecordError` with the first names or shapes that do not fit.
+    Names may be those of our own network or of the usual implementation elsewhere, all with one
+    prefix. prefix: the one to take away; if unset, any. Raises `RecordError` with the first names
+    or shapes that do not fit, or with the weights that are not finite.
     """
     classifier = model.restore(images.num_classes, images.image_shape, *statistics)
     network = classifier.network
-    given = {
-        name.removeprefix("module.").removeprefix("network."): value
-        for name, value in state.items()
-    }
-    own = network.state_dict()
-    names = (
-        {name: name for name in own} if own.keys() <= given.keys() else model.foreign_names(network)
-    )
-    _require_fit(model, own, given, names)
-    network.load_state_dict(
-        {name: given[names[name]] for name in own if names[name] in given}, strict=False
-    )
+    naming = found_names(model, network, state, prefix)
+    _require_fit(model, network.state_dict(), state, naming)
+    _require_finite(state, naming)
+    network.load_state_dict({own: state[name] for own, name in naming.names.items()}, strict=False)
     return classifier.eval()
+
+
+def found_names(
+    model: Model, network: nn.Module, state: StateDict, prefix: str | None = None
+) -> Naming:
+    """Return how to read `state` as the parameters of `network`, or what comes nearest.
+
+    Raises `RecordError` where two prefixes give whole networks.
+    """
+    own = network.state_dict()
+    best, *others = namings(own, model.foreign_names(network), state, prefix)
+    rivals = [each.prefix for each in others if each.is_whole and not each.strange]
+    if best.is_whole and best.prefix and rivals:
+        raise RecordError(
+            f"several whole networks are in this table, under the prefixes "
+            f"{', '.join(map(repr, [best.prefix, *rivals]))}; choose one with --prefix"
+        )
+    return best
+
+
+def nearest_model(state: StateDict, images: ImageSet) -> tuple[str, float] | None:
+    """Return the known architecture to which most tensors of `state` fit by name and shape, as a
+    person names it, and the share of them that do; the last layer is not counted.
+    """
+    shares = {
+        called: _share_that_fits(model, state, images)
+        for entry in entries("model")
+        for called, model in _usual_models(f"{entry.provider}/{entry.name}", entry.name)
+    }
+    return max(shares.items(), key=lambda item: item[1], default=None)
+
+
+def _usual_models(full_name: str, name: str) -> Iterator[tuple[str, Model]]:
+    try:
+        cls = cast(type[Model], load("model", full_name))
+        for model in cls.usual():
+            variant = model.params.get("variant")
+            yield (f"{name}:{variant}" if variant else name), model
+    except (PluginError, ConfigError):  # a broken plugin is reported where plugins are listed
+        return
+
+
+def _share_that_fits(model: Model, state: StateDict, images: ImageSet) -> float:
+    """Return the share of the tensors in `state` that have a place in the network; nothing is
+    computed for it.
+    """
+    try:
+        fitted = model.fitted(state)
+        with torch.device("meta"):
+            network = fitted.build(images.num_classes, images.image_shape)
+    except Exception:  # a network that cannot be built for these images is not the nearest
+        return 0.0
+    own = network.state_dict()
+    naming = namings(own, fitted.foreign_names(network), state)[0]
+    fits = [name for ours, name in naming.names.items() if own[ours].shape == state[name].shape]
+    return len(fits) / max(len(own), len(state))
 
 
 def released(model: Model, network: nn.Module) -> dict[str, Tensor]:
@@ -104,28 +159,42 @@ def released(model: Model, network: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _require_fit(model: Model, own: StateDict, given: StateDict, names: Mapping[str, str]) -> None:
-    missing = [
-        names[name] for name in own if names[name] not in given and not name.endswith(COUNTERS)
-    ]
-    known = {*names.values(), "mean", "std"}
-    strange = [name for name in given if name not in known]
+def _require_fit(model: Model, own: StateDict, given: StateDict, naming: Naming) -> None:
     shapes = [
-        f"{names[name]} has {tuple(given[names[name]].shape)}, expected {tuple(value.shape)}"
-        for name, value in own.items()
-        if names[name] in given and given[names[name]].shape != value.shape
+        f"{name} has {tuple(given[name].shape)}, expected {tuple(own[ours].shape)}"
+        for ours, name in naming.names.items()
+        if given[name].shape != own[ours].shape
     ]
     faults = [
         *(
             f"{text} {_first(found)}"
-            for text, found in (("it lacks", missing), ("unknown are", strange), ("", shapes))
+            for text, found in (
+                ("it lacks", naming.missing),
+                ("unknown are", naming.strange),
+                ("", shapes),
+            )
             if found
         )
     ]
     if faults:
-        raise RecordError(
+        raise DoesNotFit(
             f"these parameters do not fit the model {model.name} {model.params}: "
             f"{'; '.join(faults)}".strip()
+        )
+
+
+def _require_finite(given: StateDict, naming: Naming) -> None:
+    """Raise `RecordError` for weights that are no numbers: all images get the same answer."""
+    broken = {
+        name: int((~given[name].isfinite()).sum())
+        for name in naming.names.values()
+        if given[name].is_floating_point() and not bool(given[name].isfinite().all())
+    }
+    if broken:
+        told = [f"{count:,} in {name}" for name, count in broken.items()]
+        raise RecordError(
+            f"weights that are not finite (nan or infinite): {_first(told)}; the training of this "
+            "model has diverged, take an earlier checkpoint"
         )
 
 

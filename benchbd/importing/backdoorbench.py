@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -21,7 +22,7 @@ from benchbd.attack.training_controlled import TrainingControlledAttack
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.recipe import Recipe
-from benchbd.errors import ConfigError, DataError, RecordError
+from benchbd.errors import ConfigError, DataError, DataNote, RecordError
 from benchbd.importing.architecture import Statistics, are_usable, require_state, restored_by_name
 from benchbd.importing.assemble import ForeignResult
 from benchbd.importing.changed_images import poisoned_images, resemblance, triggered_images
@@ -29,7 +30,9 @@ from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import scaled
 from benchbd.options import parse_yaml
 from benchbd.record.files import require_ordinary
+from benchbd.record.keys import MODEL_ONLY
 
+TRAIN_FOLDER = "bd_train_dataset"
 ATTACK_FILE, DEFENSE_FILE = "attack_result.pt", "defense_result.pt"
 BACKDOORBENCH = "BackdoorBench"
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
@@ -103,13 +106,13 @@ def read_attack(
         _info(path.parent),
         triggered_images(path, content["bd_test"], test, content.get("bystanders", ())),
     )
-    poisoned = poisoned_images(path, content["bd_train"], train, triggered)
+    called = _name(info.get("attack", "unknown"))
+    family, listed = _training(path, content["bd_train"], called)
+    poisoned = poisoned_images(path, listed, train, triggered)
     return ForeignResult(
         format=BACKDOORBENCH,
-        called=_name(info.get("attack", "unknown")),
-        family=TrainingControlledAttack.family
-        if content["bd_train"] is None
-        else PoisoningAttack.family,
+        called=called,
+        family=family,
         plugin=plugin,
         model=model,
         train=poisoned,
@@ -126,6 +129,37 @@ def read_attack(
             "img_size": list(content["img_size"]),
         },
     )
+
+
+def _training(path: Path, listed: Any, called: str) -> tuple[str, Any]:
+    """Return the family of the attack, and the list of poisoned training images that can be used.
+
+    Attacks that poison batches store images, too, which are not those that the model saw. Where the
+    images of a poisoned set have been deleted, nothing is known of the training set.
+    """
+    if listed is None or re.sub(r"[^a-z]", "", called.lower()) in training_controlled():
+        if listed is not None:
+            _note(
+                f"{called} controls training; the training images that are stored beside its "
+                "result are not those that the model saw, and are not read"
+            )
+        return TrainingControlledAttack.family, None
+    if not (path.parent / TRAIN_FOLDER).is_dir():
+        _note(
+            f"there is no {TRAIN_FOLDER} beside {path}; the result is imported without its "
+            "poisoned training set, on which data filters and robust training would work"
+        )
+        return MODEL_ONLY, None
+    return PoisoningAttack.family, listed
+
+
+def _note(text: str) -> None:
+    warnings.warn(text, DataNote, stacklevel=4)
+
+
+def training_controlled() -> frozenset[str]:
+    """Return what BackdoorBench calls its attacks that poison batches while they train."""
+    return frozenset(_packaged("training_controlled.yaml"))
 
 
 def read_defense(path: Path) -> tuple[str, dict[str, Tensor]]:
@@ -163,12 +197,16 @@ def _share(text: object) -> float | None:
 
 def normalisations() -> dict[str, Statistics]:
     """Return the mean and the standard deviation by the name of a data set in BackdoorBench."""
-    text = resources.files("benchbd.importing").joinpath("normalisations.yaml").read_text("utf-8")
-    table = parse_yaml(text, "normalisations.yaml")
     return {
         name: (tuple(map(float, mean)), tuple(map(float, std)))
-        for name, (mean, std) in table.items()
+        for name, (mean, std) in _packaged("normalisations.yaml").items()
     }
+
+
+def _packaged(name: str) -> Any:
+    """Return the content of a file that lies beside this module."""
+    text = resources.files("benchbd.importing").joinpath(name).read_text("utf-8")
+    return parse_yaml(text, name)
 
 
 def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:

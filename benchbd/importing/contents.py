@@ -22,7 +22,7 @@ from benchbd.errors import BenchbdError, RecordError
 from benchbd.importing.foreign_pickle import ALLOWED_NAMES, read_foreign
 from benchbd.record.cell import is_whole
 from benchbd.record.files import read_json, require_ordinary, sha256
-from benchbd.record.pickles import imports, is_harmless, pickles_in
+from benchbd.record.pickles import BEFORE_1_6, imports, is_harmless, is_layer, pickles_in
 
 MOST_HEADER = 2**26
 """The longest header of a safetensors file that is read."""
@@ -30,6 +30,13 @@ MOST_HEADER = 2**26
 MOST_HEAD = 2**16
 """Bytes within which a file that is no pickle shows that it is none."""
 
+WITH_PICKLES = (
+    "PyTorch archive",
+    "PyTorch file from before 1.6",
+    "zip archive",
+    "pickle",
+)
+"""Kinds of files in which there may be pickles."""
 SEALED = frozenset({"schema", "key", "cell", "digest"})
 """What the JSON of a cell holds, whatever else."""
 
@@ -91,7 +98,7 @@ def content_of(path: Path) -> Content:
     """
     require_ordinary(path)
     kind, noted = kind_of(path), _Noted()
-    pickles = tuple(_pickles(path)) if kind in ("PyTorch archive", "zip archive", "pickle") else ()
+    pickles = tuple(_pickles(path)) if kind in WITH_PICKLES else ()
     noted.refusal = next(
         (f"{path}: {each.place or 'the file'}: {each.unread}" for each in pickles if each.unread),
         "",
@@ -121,6 +128,8 @@ def kind_of(path: Path) -> str:
         return "PyTorch archive" if _has_pickle(path) else "zip archive"
     if head[:8] == b"\x89HDF\r\n\x1a\n":
         return "HDF5"
+    if head.startswith(BEFORE_1_6):
+        return "PyTorch file from before 1.6"
     if head[:1] == b"\x80" or _is_old_pickle(path):
         return "pickle"
     if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size:
@@ -164,7 +173,11 @@ def _pickles(path: Path) -> Iterator[PickleContent]:
             names.extend(imports(content))
         if counts or unread:
             strange = sorted(
-                {name for name in names if not is_harmless(name) and name not in ALLOWED_NAMES}
+                {
+                    name
+                    for name in names
+                    if not (is_harmless(name) or is_layer(name) or name in ALLOWED_NAMES)
+                }
             )
             found = tuple(sorted(set(names)))
             yield PickleContent(
@@ -281,6 +294,7 @@ def _groups(path: Path) -> list[str]:
 
 _HOLDS = {
     "PyTorch archive": _archived,
+    "PyTorch file from before 1.6": _archived,
     "zip archive": _members,
     "safetensors": _header,
     "JSON": _table,

@@ -21,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchbd.errors import RecordError, UnsafeFile
+from benchbd.importing.set_aside import STAND_INS
 from benchbd.record.files import require_ordinary
-from benchbd.record.pickles import strange_names, suspicious_imports
+from benchbd.record.pickles import BEFORE_1_6, strange_names, suspicious_imports
 from benchbd.record.seal import require_checksums, require_seal
 from benchbd.record.tensor_files import require_unfolded
 
@@ -91,6 +92,7 @@ ALLOWED: tuple[tuple[Callable[..., Any], str], ...] = (
     (_Array, "numpy.ndarray"),
     *((_empty, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *STAND_INS,
 )
 """The names that a file of tensors and arrays uses beyond those that PyTorch allows, and what
 replaces them here.
@@ -107,16 +109,12 @@ def read_foreign(path: Path) -> dict[Any, Any]:
     table, or changed after it was written.
     """
     require_ordinary(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            declared = sum(entry.file_size for entry in archive.infolist())
-    except Exception:  # a damaged archive raises whatever the damage hits
-        raise _no_archive(path) from None
-    if declared > path.stat().st_size:
-        raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
+    if is_archive := not _is_before_1_6(path):
+        _require_own_size(path)
     if names := _unwelcome(strange_names(path)):
         raise UnsafeFile(_unsafe(path, names))
-    if not require_seal(path):  # a result of our own may be read here, too, and has one
+    # a result of our own may be read here, too, and has a seal; before 1.6 there were no checksums
+    if not require_seal(path) and is_archive:
         require_checksums(path)
     content = _plain(_loaded(path))
     if not isinstance(content, dict):
@@ -126,6 +124,22 @@ def read_foreign(path: Path) -> dict[Any, Any]:
         )
     require_unfolded(path, content)
     return content
+
+
+def _is_before_1_6(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(BEFORE_1_6)) == BEFORE_1_6
+
+
+def _require_own_size(path: Path) -> None:
+    """Raise `RecordError` for what is no archive, `UnsafeFile` for one of files larger than it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # a damaged archive raises whatever the damage hits
+        raise _no_archive(path) from None
+    if declared > path.stat().st_size:
+        raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
 
 
 def _unwelcome(names: list[str]) -> list[str]:
@@ -156,8 +170,8 @@ def _no_archive(path: Path) -> RecordError:
     if names := _unwelcome(suspicious_imports(path)):
         return UnsafeFile(_unsafe(path, names))
     return RecordError(
-        f"{path} is damaged, or not in the format that PyTorch writes since version 1.6; store it "
-        "again with a newer one"
+        f"{path} is damaged, or in none of the formats that PyTorch writes; store it again with "
+        "`torch.save(model.state_dict(), ...)`"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,6 +46,13 @@ PLAIN = frozenset(
 )
 """What stands in a pickle for plain values; nothing of it is larger than what it is made of."""
 
+BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""How a file of PyTorch begins that is no archive: with a pickle of a certain number, the first of
+five; behind these lie the bare numbers of the tensors.
+"""
+
+PICKLES_BEFORE_1_6 = 5
+
 _ARCHIVE = b"PK\x03\x04"
 _MARK = object()
 _PUT = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
@@ -71,6 +79,13 @@ def is_harmless(name: str) -> bool:
     return name in PLAIN or (module in ("torch", "torch._utils", "torch.storage") and tensor_part)
 
 
+def is_layer(name: str) -> bool:
+    """Return whether it is a class of layers of PyTorch. A model that was stored whole names some;
+    it is not read, but does no harm.
+    """
+    return re.fullmatch(r"torch\.nn\.(modules|parameter)(\.[a-z_]+)*\.[A-Z]\w*", name) is not None
+
+
 def strange_names(path: Path) -> list[str]:
     """Return what `torch.load` would import from the archive at `path` beyond tensors and plain
     values; to be asked before it loads.
@@ -78,7 +93,7 @@ def strange_names(path: Path) -> list[str]:
     Raises `RecordError` unless the pickle can be followed to its end, `UnsafeFile` for one that
     would take its reader for ever, though it is short.
     """
-    content, walk = _main_pickle(path), _Walk()
+    content, deepest = _main_pickle(path), 0
     if len(content) >= MAX_PICKLE_BYTES:
         raise UnsafeFile(
             f"{path}: its pickle has {len(content):,} bytes, fewer than {MAX_PICKLE_BYTES:,} are "
@@ -86,13 +101,16 @@ def strange_names(path: Path) -> list[str]:
             "through; refused"
         )
     try:
-        names = {name for name in walk.imports(io.BytesIO(content)) if not is_harmless(name)}
+        stream, names = io.BytesIO(content), set[str]()
+        while stream.tell() < len(content):
+            walk = _Walk()
+            names.update(name for name in walk.imports(stream) if not is_harmless(name))
+            deepest = max(deepest, walk.deepest)
     except Exception as error:  # pickletools raises whatever the bytes hit
         raise _damaged(path, error) from None
-    if walk.deepest > DEEPEST_TUPLE:
+    if deepest > DEEPEST_TUPLE:
         raise UnsafeFile(
-            f"{path}: its pickle nests tuples {walk.deepest} deep in {len(content):,} bytes; "
-            "refused"
+            f"{path}: its pickle nests tuples {deepest} deep in {len(content):,} bytes; refused"
         )
     return sorted(names)
 
@@ -102,8 +120,11 @@ def _main_pickle(path: Path) -> bytes:
     that name.
     """
     with path.open("rb") as file:
+        head = file.read(len(BEFORE_1_6))
+        if head == BEFORE_1_6:
+            return pickles_before_1_6(head + file.read(MAX_PICKLE_BYTES))
         if (
-            file.read(len(_ARCHIVE)) != _ARCHIVE
+            head[: len(_ARCHIVE)] != _ARCHIVE
         ):  # PyTorch takes it for a bare pickle, whatever archive lies behind
             raise RecordError(
                 f"{path} cannot be read: it is no archive from its first byte on; store it again"
@@ -112,6 +133,21 @@ def _main_pickle(path: Path) -> bytes:
         return bytes(torch._C.PyTorchFileReader(str(path)).get_record(MAIN))
     except Exception as error:  # whatever the damage hits
         raise _damaged(path, error) from None
+
+
+def pickles_before_1_6(content: bytes) -> bytes:
+    """Return the five pickles at the beginning of a file of PyTorch before 1.6, without the numbers
+    behind them; all of another file, or of a damaged one.
+    """
+    if not content.startswith(BEFORE_1_6):
+        return content
+    stream = io.BytesIO(content)
+    with suppress(Exception):  # pickletools raises whatever the bytes hit
+        for _ in range(PICKLES_BEFORE_1_6):
+            for _opcode in pickletools.genops(stream):
+                pass
+        return content[: stream.tell()]
+    return content
 
 
 def _damaged(path: Path, error: Exception) -> RecordError:
@@ -224,7 +260,10 @@ def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pi
     """
     if file.read(len(_ARCHIVE)) != _ARCHIVE:
         file.seek(0)
-        yield left.read(file, place)
+        whole = left.read(file, place)
+        begun = pickles_before_1_6(whole.content)
+        is_cut = len(begun) < len(whole.content)
+        yield Pickle(place, begun) if is_cut else whole
     try:
         archive = zipfile.ZipFile(file)
     except Exception:  # no archive, or a damaged one

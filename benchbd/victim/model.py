@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -67,6 +67,13 @@ class Model(Plugin, ABC):
         name.
         """
         return None
+
+    @classmethod
+    def usual(cls) -> Iterable[Self]:
+        """Yield the forms of this architecture that files of weights are usually of, to tell which
+        one a file is nearest to: the one with all defaults.
+        """
+        yield cls()
 
     @property
     def foreign_name(self) -> str | None:

@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 from torch import nn
 
+from benchbd.attack.training_controlled import TrainingControlledAttack
 from benchbd.cli.main import benchbd as program
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import State
 from benchbd.engine.inference import predict
-from benchbd.errors import BenchbdError, DataError, RecordError
+from benchbd.errors import BenchbdError, DataError, DataNote, RecordError
 from benchbd.importing.archive import as_folder
 from benchbd.importing.assemble import keep
 from benchbd.importing.backdoorbench import find_attack, find_defenses, read_attack, read_defense
@@ -28,6 +29,7 @@ from benchbd.importing.defended import keep_defended
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.record.attack_result import load_attack_result
 from benchbd.record.defense_result import read_defense_result
+from benchbd.record.keys import MODEL_ONLY
 from benchbd.record.manifest import SampleCounts
 from benchbd_zoo.defense.ft import FT
 from support import foreign_files
@@ -388,3 +390,18 @@ def test_an_archive_is_read_like_a_folder(tmp_path: Path, monkeypatch: pytest.Mo
         program, ["import", "backdoorbench", str(made), "--dataset", "digits"]
     )
     assert "images of 3 channels, the clean data have 1" in str(refused.exception)
+
+
+def test_without_its_training_images_a_result_is_imported_with_the_rest(folder: Path) -> None:
+    shutil.rmtree(folder / "bd_train_dataset")
+    with pytest.warns(DataNote, match="no bd_train_dataset beside"):
+        found = read_attack(find_attack(folder), TRAIN, TEST)
+    assert found.family == MODEL_ONLY and not len(found.train.indices)
+    assert torch.equal(found.triggered.images, stamped(TEST.images)[TEST.labels != 0])
+
+
+def test_an_attack_that_controls_training_is_known_by_its_name(folder: Path) -> None:
+    torch.save({"attack": "inputaware"}, folder / "info.pickle")
+    with pytest.warns(DataNote, match="inputaware controls training"):
+        found = read_attack(find_attack(folder), TRAIN, TEST)
+    assert found.family == TrainingControlledAttack.family and not len(found.train.indices)

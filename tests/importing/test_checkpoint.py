@@ -4,6 +4,7 @@ measured is said.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from benchbd.cli.main import benchbd as program
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import UNKNOWN_LABEL
 from benchbd.engine.inference import logits
-from benchbd.errors import ConfigError, NotApplicable, RecordError, UnsafeFile
+from benchbd.errors import ConfigError, DataError, DataNote, NotApplicable, RecordError, UnsafeFile
 from benchbd.importing.assemble import keep
-from benchbd.importing.checkpoint import read_checkpoint, read_state, read_triggered
+from benchbd.importing.checkpoint import (
+    read_checkpoint,
+    read_state,
+    read_triggered,
+)
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import load_attack_result
 from benchbd.victim.torchvision_import import prepare_torchvision
@@ -231,7 +236,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("content", "error", "told"),
     [
-        ({"a": 1}, RecordError, "expected a table of parameters"),
+        ({"a": 1}, RecordError, "expected a table of parameters.*, with a"),
         ({}, RecordError, "expected a table of parameters"),
         ({"weight": torch.zeros(2)}, RecordError, None),
         (nn.Linear(2, 2), UnsafeFile, r"would import .*Linear.*Ask for the parameters alone"),
@@ -299,3 +304,105 @@ def test_both_kinds_of_vgg_are_told_apart(variant: str) -> None:
     torch.testing.assert_close(
         logits(classifier, images, precision="fp32"), answers(network, images), rtol=1e-4, atol=1e-4
     )
+
+
+WIDTH_4 = {"width": 4}
+
+
+def trained(tmp_path: Path, change: Any = None, archive: bool = True) -> Path:
+    """A file of the parameters of a small network, as `change` puts them."""
+    model: Any = create("model", "resnet_small", WIDTH_4)
+    state = model.restore(3, (3, 32, 32), (0.0,) * 3, (1.0,) * 3, seed=5).network.state_dict()
+    path = tmp_path / "theirs.bin"
+    torch.save(change(state) if change else state, path, _use_new_zipfile_serialization=archive)
+    return path
+
+
+def prefixed(prefix: str) -> Any:
+    return lambda state: {prefix + name: value for name, value in state.items()}
+
+
+def read(path: Path, **options: Any) -> Any:
+    model: Any = create("model", "resnet_small", WIDTH_4)
+    return read_checkpoint(path, model, CLEAN, **options)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        prefixed("_orig_mod."),
+        prefixed("module.model.net."),
+        lambda state: {"netC": state, "grid": torch.zeros(4), "epoch": 3},
+        lambda state: {"ema_state_dict": state, "args": argparse.Namespace(lr=0.1)},
+        lambda state: {"a": {"b": {"c": state}}},
+        lambda state: {**prefixed("model.")(state), "criterion.weight": torch.ones(3)},
+        lambda state: {name.replace("head", "linear"): value for name, value in state.items()},
+        lambda state: {**state, "epoch": 7},
+    ],
+)
+@pytest.mark.parametrize("archive", [True, False])
+def test_one_network_in_many_forms(tmp_path: Path, change: Any, archive: bool) -> None:
+    plain = read(trained(tmp_path)).model.state_dict()
+    found = read(trained(tmp_path, change, archive)).model.state_dict()
+    assert all(torch.equal(value, plain[name]) for name, value in found.items())
+
+
+def test_safetensors_under_another_ending(tmp_path: Path) -> None:
+    state = {n: value.contiguous() for n, value in torch.load(trained(tmp_path)).items()}
+    safetensors.torch.save_file(state, tmp_path / "a.pth")
+    assert read(tmp_path / "a.pth").called == "a.pth"
+
+
+def test_a_layer_that_normalises_gives_the_statistics(tmp_path: Path) -> None:
+    layer = {"0.mean": torch.full((1, 3, 1, 1), 0.25), "0.std": torch.full((1, 3, 1, 1), 0.5)}
+    found = read(trained(tmp_path, lambda state: {**layer, **prefixed("1.")(state)}))
+    assert found.model.mean.flatten().tolist() == [0.25] * 3
+    assert found.model.std.flatten().tolist() == [0.5] * 3
+
+
+def test_two_networks_in_one_table_are_told_apart_by_prefix(tmp_path: Path) -> None:
+    path = trained(tmp_path, lambda state: prefixed("a.")(state) | prefixed("b.")(state))
+    with pytest.raises(RecordError, match=r"under the prefixes 'a\.', 'b\.'; choose .*--prefix"):
+        read(path)
+    assert read(path, prefix="b.").called == path.name
+
+
+def test_two_tables_are_told_apart_by_place(tmp_path: Path) -> None:
+    path = trained(
+        tmp_path, lambda state: {"state_dict": state, "ema": {n: v * 0 for n, v in state.items()}}
+    )
+    with pytest.warns(DataNote, match="those at 'ema' fit as well, --at chooses"):
+        assert read(path).model.head.weight.any()
+    assert not read(path, at="ema").model.head.weight.any()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    def broken(state: Any) -> Any:
+        return {**state, "head.bias": torch.full((3,), value)}
+
+    with pytest.raises(RecordError, match=r"not finite .* 3 in head\.bias"):
+        read(trained(tmp_path, broken))
+
+
+def test_what_does_not_fit_is_told_with_what_helps(tmp_path: Path) -> None:
+    prepare_torchvision()
+    from torchvision.models import resnet34
+
+    state = prefixed("backbone.")(resnet34(num_classes=3).state_dict())
+    torch.save({"student": state, "teacher": {"w": torch.zeros(1)}}, tmp_path / "a.pt")
+    with pytest.raises(RecordError) as refusal:
+        read(tmp_path / "a.pt")
+    told = str(refusal.value)
+    assert "it lacks conv.weight" in told and "(--prefix backbone.)" in told
+    assert "nearest known architecture is torchvision:resnet34" in told
+    assert "--at student" in told
+
+
+@pytest.mark.parametrize("key", ["classes", "class_to_idx"])
+def test_classes_in_another_order_are_refused_with_the_order(tmp_path: Path, key: str) -> None:
+    names = ("cat", "ant", "bee")
+    given: Any = list(names) if key == "classes" else {name: k for k, name in enumerate(names)}
+    path = trained(tmp_path, lambda state: {"state_dict": state, key: given})
+    with pytest.raises(DataError, match=r"dataset\.class_order=\[cat, ant, bee\]"):
+        read(path)

@@ -55,7 +55,8 @@ def test_a_whole_model_is_named_and_not_loaded(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pt")
     content = content_of(tmp_path / "a.pt")
     assert (
-        "torch.nn.modules.linear.Linear" in content.suspicious
+        "torch.nn.modules.linear.Linear" in content.pickles[0].imports
+        and not content.suspicious
         and "was refused" in content.refusal
         and not content.holds
     )
@@ -126,3 +127,12 @@ def test_texts_are_no_pickles(tmp_path: Path, text: str) -> None:
 def test_opcodes_of_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = CliRunner().invoke(program, ["inspect", str(tmp_path / "absent"), "--opcodes"])
     assert isinstance(done.exception, RecordError) and "no file at" in str(done.exception)
+
+
+def test_a_file_from_before_1_6_is_known_and_read(tmp_path: Path) -> None:
+    state = {"state_dict": {"w": torch.arange(400.0)}}
+    torch.save(state, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    content = content_of(tmp_path / "a.pt")
+    assert content.kind == "PyTorch file from before 1.6" and not content.refusal
+    assert content.holds == ("state_dict.w: float32 (400,)",)
+    assert not content.pickles[0].damaged

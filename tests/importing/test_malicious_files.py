@@ -237,3 +237,23 @@ def test_a_result_that_claims_a_million_classes_builds_no_such_model(result_file
     write_tensors(result_file, content)
     with pytest.raises(BenchbdError, match="is not made for the classes"):
         load_attack_result(result_file)
+
+
+def test_a_file_from_before_1_6_is_looked_through_before_it_is_read(tmp_path: Path) -> None:
+    path, marker = tmp_path / "a.pt", tmp_path / "marker"
+    content = {"w": torch.zeros(2), "bomb": Shell(marker)}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(RecordError, match=r"would import posix\.system"):
+        read_foreign(path)
+    assert content_of(path).suspicious == ["posix.system"] and not marker.exists()
+
+
+def test_a_file_from_before_1_6_of_absurd_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    torch.save({"w": torch.zeros(11)}, path, _use_new_zipfile_serialization=False)
+    huge = path.read_bytes().replace(b"K\x0b", b"J" + (2_000_000_000).to_bytes(4, "little"))
+    path.write_bytes(huge)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RecordError):
+        read_foreign(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB of 8 GB

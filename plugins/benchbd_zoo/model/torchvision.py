@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Self
 
 from torch import nn
@@ -17,6 +17,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     name: {"aux_logits": False, "init_weights": True} for name in ("googlenet", "inception_v3")
 }
 """These two have side classifiers, which would make their output in training mode a tuple."""
+
+USUAL = (
+    *("resnet18", "resnet34", "resnet50", "vgg11", "vgg16", "vgg16_bn"),
+    *("densenet121", "mobilenet_v2", "shufflenet_v2_x1_0"),
+)
+"""Models of which weights are often passed on."""
 
 
 class Torchvision(Provider):
@@ -42,6 +48,11 @@ class Torchvision(Provider):
     def recognise(cls, name: str) -> Self | None:
         prepare_torchvision()
         return cls(variant=name) if name in cls().variants() else None
+
+    @classmethod
+    def usual(cls) -> Iterator[Self]:
+        for name in USUAL:
+            yield cls(variant=name)
 
     @property
     def foreign_name(self) -> str:
