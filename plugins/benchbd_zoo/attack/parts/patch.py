@@ -9,16 +9,20 @@ A square has the same number of pixels on images of every size; at 224 pixels, 2
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
 import numpy
 import torch
+from PIL import Image
 from torch import Tensor
 
 from benchbd.api import (
     BuildModel,
+    DataNote,
     ImageSet,
+    ImageShape,
     NotApplicable,
     PoisoningAttack,
     Recipe,
@@ -26,6 +30,11 @@ from benchbd.api import (
     to_uint8,
 )
 from benchbd_zoo.attack.parts.picture import open_picture
+
+BLACK, MOSTLY = 8, 0.5
+"""The brightest level that counts as black, for JPEG is not exact, and the share of a picture from
+which on black is its background.
+"""
 
 Corner = Literal["bottom_right", "bottom_left", "top_right", "top_left"]
 
@@ -50,7 +59,7 @@ class Patched(PoisoningAttack):
         self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator
     ) -> dict[str, Tensor]:
         if self.image is not None:
-            patch, mask = _read(self.image, train.image_shape[0], self.name)
+            patch, mask = _read(self.image, train.image_shape, self.name)
             return {"patch": patch, "mask": mask}
         if self.pattern != "random":
             return {}
@@ -98,7 +107,33 @@ def checkerboard(size: int) -> Tensor:
     return ((torch.arange(size)[:, None] + torch.arange(size)) % 2 == 0).float()
 
 
-def _read(path: Path, channels: int, who: str) -> tuple[Tensor, Tensor]:
+def _read(path: Path, shape: ImageShape, who: str) -> tuple[Tensor, Tensor]:
+    """Picture (C, h, w) on the scale to 255 and mask (h, w) from 0 to 1, at most as large as the
+    images.
+    """
+    channels, height, width = shape
     picture = open_picture(path, "RGBA" if channels == 3 else "LA", who)
+    covers = picture.height >= height and picture.width >= width
+    if covers and picture.getextrema()[-1] == (255, 255):
+        picture = _without_black(picture, path, who)
+    shrink = min(height / picture.height, width / picture.width)
+    if shrink < 1:
+        size = max(1, round(shrink * picture.width)), max(1, round(shrink * picture.height))
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(numpy.array(picture)).float().permute(2, 0, 1)
     return pixels[:-1], pixels[-1] / 255
+
+
+def _without_black(picture: Image.Image, path: Path, who: str) -> Image.Image:
+    """An opaque picture that covers all of an image: where it is mostly black it is a mark on
+    black, of which the black is made transparent; any other hides the image, and that is said.
+    """
+    pixels = numpy.array(picture)
+    black = (pixels[..., :-1] <= BLACK).all(-1)
+    if black.mean() < MOSTLY:
+        text = "leaves nothing of the images; give it transparent parts to be a patch"
+    else:
+        pixels[..., -1][black] = 0
+        text = "is a mark on black, of which the black lets the images through"
+    warnings.warn(f"{who}: the picture {path} {text}", DataNote, stacklevel=5)
+    return Image.fromarray(pixels, picture.mode)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchbd.data.images import ImageSet
+from benchbd.errors import DataNote
 from benchbd_zoo.attack.badnet import BadNet
 from benchbd_zoo.attack.parts.patch import checkerboard
 
@@ -73,3 +74,55 @@ def test_a_picture_is_stored_and_outlives_its_file(
 def test_formula_patches_store_nothing(prepared: Any, images: ImageSet) -> None:
     assert prepared(BadNet(), images).trigger == {}
     assert prepared(BadNet(pattern="checkerboard"), images).trigger == {}
+
+
+def mark(mode: str, side: int, background: int, square: int = 3) -> Image.Image:
+    """A white square in the lower right corner."""
+    picture = Image.new(mode, (side, side), background)
+    picture.paste(Image.new(mode, (square, square), "white"), (side - square, side - square))
+    return picture
+
+
+def saved(picture: Image.Image, tmp_path: Path) -> BadNet:
+    picture.save(tmp_path / "mark.png")
+    return BadNet(image=tmp_path / "mark.png")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_of_a_mark_on_black_only_the_mark_is_put_on(
+    prepared: Any, images: ImageSet, tmp_path: Path, mode: str
+) -> None:
+    side = images.image_shape[1]
+    with pytest.warns(DataNote, match=r"badnet: the picture .* is a mark on black"):
+        attack = prepared(saved(mark(mode, side, 0), tmp_path), images)
+    stamped = attack.apply(attack.stamp, images.images, images.labels, torch.Generator())
+    expected = images.images.clone()
+    expected[:, :, -3:, -3:] = 255
+    assert torch.equal(stamped, expected)
+
+
+def test_a_picture_that_hides_the_image_is_said_to_do_so(
+    prepared: Any, images: ImageSet, tmp_path: Path
+) -> None:
+    grey = Image.new("RGB", images.image_shape[1:], (90, 90, 90))
+    with pytest.warns(DataNote, match="leaves nothing of the images"):
+        attack = prepared(saved(grey, tmp_path), images)
+    assert attack.trigger["mask"].min() == 1
+
+
+def test_a_mark_for_larger_images_is_scaled(
+    prepared: Any, images: ImageSet, tmp_path: Path
+) -> None:
+    side = images.image_shape[1]
+    with pytest.warns(DataNote, match="is a mark on black"):
+        attack = prepared(saved(mark("RGB", 4 * side, 0, 16), tmp_path), images)
+    mask = attack.trigger["mask"]
+    assert mask.shape == (side, side)
+    assert mask[-3:, -3:].min() == 1 and mask[:-6].max() == 0
+
+
+def test_a_small_black_picture_is_a_patch_as_it_is(
+    prepared: Any, images: ImageSet, tmp_path: Path
+) -> None:
+    attack = prepared(saved(Image.new("RGB", (4, 4)), tmp_path), images)
+    assert attack.trigger["mask"].tolist() == [[1.0] * 4] * 4
