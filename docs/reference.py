@@ -144,6 +144,9 @@ PAGES = {
                 "ImageSet",
                 "room_for",
                 "is_picture_file",
+                "PicturesBelow",
+                "is_foreign",
+                "counted_in_words",
                 "read_picture",
                 "PixelMode",
                 "data_dir",
@@ -191,7 +194,7 @@ PAGES = {
                 "PluginError",
                 "PluginNotFound",
             ),
-            "What to say": ("nearest",),
+            "What to say": ("nearest", "DataNote"),
         },
     ),
     "executors.md": Page(
