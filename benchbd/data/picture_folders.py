@@ -65,6 +65,7 @@ def _kind(parts: Iterable[str]) -> str:
 def counted_in_words(passed_over: Counter[str]) -> str:
     """Return the counts in words, the most frequent first, with what helps for images among them.
 
+    >>> from collections import Counter
     >>> counted_in_words(Counter({".avif": 3, "hidden": 1}))
     '3 .avif, 1 hidden; store the .avif as PNG to have them read'
     """

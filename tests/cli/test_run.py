@@ -206,5 +206,5 @@ def test_doctor_speaks(tmp_path: Path) -> None:
     ended = benchbd("doctor", cwd=tmp_path)
     assert ended.returncode == 0 and "torchvision" in ended.stdout and "bf16" in ended.stdout
     assert re.search(r"^processor +\S.*: \S+", ended.stdout, re.MULTILINE)
-    agreed = r"^convolutions \d+ shapes in fp32 and bf16 agree with float64$"
+    agreed = r"^convolutions +\d+ shapes in fp32 and bf16 agree with float64$"
     assert re.search(agreed, ended.stdout, re.MULTILINE), ended.stdout

@@ -172,12 +172,12 @@ def test_of_two_runs_at_once_under_one_name_one_is_made(monkeypatch: pytest.Monk
     """The second finds the folder claimed while the first trains."""
     train, others = attacking.make, []
 
-    def meanwhile(job: AttackJob, folder: Path) -> AttackResult:
+    def meanwhile(job: AttackJob, folder: Path, require: Any) -> AttackResult:
         if not others:
             others.append(seed := job.seed + 1)
             with pytest.raises(Busy, match="kept is being worked on by process"):
                 benchbd.run("badnet", "none", settings=TINY, name="kept", seed=seed)
-        return train(job, folder)
+        return train(job, folder, require)
 
     monkeypatch.setattr(attacking, "make", meanwhile)
     run = benchbd.run("badnet", "none", settings=TINY, name="kept")
@@ -185,22 +185,32 @@ def test_of_two_runs_at_once_under_one_name_one_is_made(monkeypatch: pytest.Monk
     assert not Path("record/kept/.claim").exists()
 
 
+BROKEN = """
+from benchbd.api import ConfigError, Repair
+
+class Broken(Repair):
+    api = 1
+
+    def repair(self, model, clean, rng):
+        raise ConfigError("<b>not today</b>")
+"""
+
+
 @pytest.mark.slow
 def test_a_run_shows_itself_as_its_table() -> None:
-    run = benchbd.run(
-        "badnet", ["nad", "ft"], settings=FT | {"defense.index": "<b>nowhere</b>"}, name="kept"
-    )
+    Path("broken.py").write_text(BROKEN)
+    run = benchbd.run("badnet", ["./broken.py"], settings=TINY, name="kept")
     shown = repr(run)
     assert (
         "badnet on digits, resnet_small, seed 0" in shown
-        and "ft: failed: cannot read the index file" in shown
+        and "broken: failed: <b>not today</b>" in shown
     )
     assert len(shown) < 2000 and "\x1b" not in shown
     assert "<b>" not in run._repr_html_() and "&lt;b&gt;" in run._repr_html_()
     assert (
         repr(run.attack) == "<AttackResult: badnet on digits, resnet_small, seed 0, in record/kept>"
     )
-    assert list(run.frame()["status"]) == ["failed", "failed"]
+    assert list(run.frame()["status"]) == ["failed"]
 
 
 @pytest.mark.parametrize(
@@ -313,10 +323,10 @@ def test_an_attack_that_fails_beside_others_is_rows_with_its_reason(
 ) -> None:
     make = attacking.make
 
-    def unlucky(job: AttackJob, folder: Path) -> AttackResult:
+    def unlucky(job: AttackJob, folder: Path, require: Any) -> AttackResult:
         if job.attack.name == "sig":
             raise DataError("not today")
-        return make(job, folder)
+        return make(job, folder, require)
 
     monkeypatch.setattr(attacking, "make", unlucky)
     plain = {name: value for name, value in FT.items() if name != "attack.size"}

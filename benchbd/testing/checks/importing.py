@@ -15,10 +15,10 @@ IMPORT_PROGRAM = """
 import json, sys, time
 import benchbd.api.executors, benchbd.plugin.registry, torch
 from benchbd.engine.process_state import generators, settings
-from benchbd.testing.written_files import writes
+from benchbd.testing.written_files import record_writes
 place, kind, name = sys.argv[1:]
 were, drawn, start = settings(), generators(), time.perf_counter()
-with writes() as written:
+with record_writes() as written:
     benchbd.plugin.registry.load(kind, name)
 seconds = time.perf_counter() - start
 changed = [name for name, now in (settings() | generators()).items() if now != (were | drawn)[name]]
