@@ -137,6 +137,7 @@ def without_examples(text: str) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_graph_is_really_read() -> None:
     edges = graph()
     assert "benchbd.data.images" in edges["benchbd.data.poisoned"]
@@ -166,6 +167,7 @@ def test_the_core_never_imports_the_zoo() -> None:
     ] == []
 
 
+@pytest.mark.slow
 def test_plugins_import_only_the_plugin_door() -> None:
     """Executors have a second one; nobody else has anything to do with stages."""
     wrong = {
@@ -230,6 +232,7 @@ def test_the_doors_share_no_name() -> None:
     assert set(benchbd.api.__all__) & set(benchbd.api.executors.__all__) == set()
 
 
+@pytest.mark.slow
 def test_one_place_opens_images() -> None:
     """Pillow opens dozens of formats, some with other programs, unless it is told which."""
     readers = {"imread", "pil_loader", "default_loader", "decode_image", "read_image"}

@@ -180,6 +180,7 @@ def mutated(text: str, draw: random.Random) -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
 def test_whatever_becomes_of_a_file_it_is_read_or_refused(path: Path, tmp_path: Path) -> None:
     """No other error, and no long wait; of protocols and published tables typed content, too."""

@@ -55,6 +55,7 @@ def test_the_interval_is_that_of_one_more_value() -> None:
     assert (low, high) == pytest.approx((10 - half, 10 + half))
 
 
+@pytest.mark.slow
 def test_the_interval_holds_one_more_seed_as_often_as_it_says() -> None:
     draws = stats.norm.rvs(size=(2000, 5), random_state=0)
     inside = 0

@@ -119,6 +119,7 @@ def ran(*words: str) -> Result:
     return CliRunner().invoke(benchbd, list(words))
 
 
+@pytest.mark.slow
 def test_no_mutant_ends_a_command_with_a_traceback(
     honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +145,7 @@ def test_no_mutant_ends_a_command_with_a_traceback(
     assert "\x1b[2J" not in verified.stdout + status.stdout
 
 
+@pytest.mark.slow
 def test_a_mutant_in_the_right_place_raises_nothing(honest: Path, tmp_path: Path) -> None:
     """One at a time under the right name, so that what looks at plugins, data and predictions is
     reached, and the board is made of it.

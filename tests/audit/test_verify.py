@@ -356,6 +356,7 @@ def test_a_file_that_an_attack_names_is_read_where_the_verifier_says(
         registered(Attack, elsewhere, {"attack.image": picture})
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_store_is_run_again_and_noted(results: Path, tmp_path: Path) -> None:
     words = ("--results", "results", "--device", "cpu", "--note", "trust.json")
     ended = benchbd("reproduce", "--sample", "2", "--seed", "1", *words, cwd=tmp_path)

@@ -47,6 +47,7 @@ def test_it_shows_first_and_removes_when_told(folder: Path) -> None:
     assert not spec.exists() and not work.exists()
 
 
+@pytest.mark.slow
 def test_records_only_when_asked_and_not_those_of_a_protocol(folder: Path) -> None:
     (folder / "mine.yaml").write_text(PROTOCOL)
     (cell,) = plan(load_protocol(folder / "mine.yaml"))

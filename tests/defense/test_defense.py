@@ -31,6 +31,7 @@ def random_states() -> tuple[Any, ...]:
     )
 
 
+@pytest.mark.slow
 def test_all_defenses_of_a_seed_hold_the_same_images_and_draw_their_own_numbers(run: Run) -> None:
     held: list[Tensor] = []
     drawn: list[float] = []
@@ -49,6 +50,7 @@ def test_all_defenses_of_a_seed_hold_the_same_images_and_draw_their_own_numbers(
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+@pytest.mark.slow
 def test_the_budget_of_the_call_and_of_the_defense(
     run: Run, stored: AttackResult, tmp_path: Any
 ) -> None:
@@ -126,6 +128,7 @@ changed.
 """
 
 
+@pytest.mark.slow
 def test_a_script_of_the_field_runs_with_nothing_but_its_import_changed(
     result_file: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ on.
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -40,6 +41,7 @@ def test_the_key_tells_apart_defenses_parameters_budgets_and_protocols(
     assert key() == key() and len({key(), *others}) == 5
 
 
+@pytest.mark.slow
 def test_a_result_says_what_was_noted_what_it_cost_and_what_it_rests_on(
     run: Run, stored: AttackResult
 ) -> None:

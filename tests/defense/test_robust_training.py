@@ -16,6 +16,7 @@ from benchbd.record.defense_result import read_defense_result
 from support.defenses import Constant, Run, Verb, patched, school, weights
 
 
+@pytest.mark.slow
 def test_robust_training_is_handed_the_set_as_seen_a_builder_the_recipe_and_chance(
     run: Run, stored: AttackResult
 ) -> None:

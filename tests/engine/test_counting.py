@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 
+import pytest
 import torch
 from torch import nn
 
@@ -60,6 +61,7 @@ def test_a_copy_counts_too_and_the_innermost_measurement_takes_it(images: ImageS
     assert (outer.forward_samples, inner.forward_samples) == (15, 7)
 
 
+@pytest.mark.slow
 def test_what_is_left_out_costs_neither_samples_nor_time(images: ImageSet) -> None:
     model = counted()
     with measure_cost(CPU) as cost:

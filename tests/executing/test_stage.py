@@ -75,6 +75,7 @@ def undefended(spec: DefenseSpec, **changed: Any) -> Cell:
     return made.cell
 
 
+@pytest.mark.slow
 def test_a_stored_baseline_of_other_weights_gets_one_of_these_beside_it(
     defense_spec: DefenseSpec,
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_stored_baseline_of_other_weights_gets_one_of_these_beside_it(
     assert made.baseline == here.baseline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [True, False], ids=["the same weights", "none stored"])
 def test_otherwise_there_is_no_second_baseline(defense_spec: DefenseSpec, there: bool) -> None:
     if there:

@@ -51,6 +51,7 @@ def repaired(
     return load_attack_result(file)
 
 
+@pytest.mark.slow
 def test_a_repair_in_a_hook_is_not_written_without_it(
     monkeypatch: pytest.MonkeyPatch, result_file: Path
 ) -> None:

@@ -233,6 +233,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has 7 classes, the clean images have 3" in str(wrong.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "error", "told"),
     [
@@ -255,6 +256,7 @@ def test_what_is_no_checkpoint(
         read_checkpoint(tmp_path / "a.pt", model, CLEAN)
 
 
+@pytest.mark.slow
 def test_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path, _ = small(tmp_path)
     assert read_state(path)["network.conv.weight"].shape == (4, 3, 3, 3)
@@ -385,6 +387,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
         read(trained(tmp_path, broken))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_told_with_what_helps(tmp_path: Path) -> None:
     prepare_torchvision()
     from torchvision.models import resnet34

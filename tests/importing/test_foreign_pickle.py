@@ -58,6 +58,7 @@ def test_a_changed_file_is_refused_although_pytorch_reads_it(save: Any, tmp_path
             read_foreign(path)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_refused_or_reads_as_a_table(tmp_path: Path) -> None:
     path, chance, refused = tmp_path / "a.pt", random.Random(0), 0
     torch.save(

@@ -142,6 +142,7 @@ def test_a_damaged_file_counts_as_absent(results: Path, asked: list[str], conten
     assert (results / KNOWN_FILE).read_bytes() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

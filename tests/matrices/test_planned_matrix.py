@@ -38,6 +38,7 @@ def states(matrix: PlannedMatrix) -> tuple[list[str], list[str]]:
     return cells, [attacked.state for attacked in matrix.attacked.values()]
 
 
+@pytest.mark.slow
 def test_an_attacked_model_is_looked_at_where_something_is_to_do(
     protocol: Protocol, tmp_path: Path, matrix_in: Any, session: Session
 ) -> None:
@@ -53,6 +54,7 @@ def test_an_attacked_model_is_looked_at_where_something_is_to_do(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "state"), [("file", "broken"), ("source", "stale"), ("source, to do again", "again")]
 )

@@ -108,6 +108,7 @@ def test_a_file_that_says_something_else_is_named(
         earlier_sources("otherwise")
 
 
+@pytest.mark.slow
 def test_changed_sources_are_named_once_and_unknown_ones_not_at_all() -> None:
     today = sources(load("attack", "badnet"))
     assert (

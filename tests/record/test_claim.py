@@ -101,6 +101,7 @@ def test_a_claim_that_cannot_be_read_is_waited_for(path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_owner_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "HEARTBEAT", 0.02)
     with claim(path):
@@ -160,6 +161,7 @@ for _ in range(40):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_never_hold_it_at_once(path: Path, tmp_path: Path) -> None:
     """The first finds the claim of a dead process."""
     _owned_by(path, born="1")
@@ -170,6 +172,7 @@ def test_two_processes_never_hold_it_at_once(path: Path, tmp_path: Path) -> None
     assert len(text) > 20 and text == "()" * (len(text) // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, check=False

@@ -165,6 +165,7 @@ def test_a_cell_that_was_changed_is_refused(result: DefenseResult, tmp_path: Pat
         read_defense_result(write_tensors(tmp_path / "a.pt", content))
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_of_an_earlier_result_go(result_file: Path) -> None:
     folder = Halve().defense(result_file, device="cpu").folder
     for name in ("pictures.png", "notes.txt"):

@@ -135,6 +135,7 @@ def test_a_file_without_an_entry_is_made_again(tmp_path: Path, missing: str) -> 
         assert remembered("thing", [1], make)["made"].tolist() == [2, 2]
 
 
+@pytest.mark.slow
 def test_who_needs_it_meanwhile_waits(tmp_path: Path) -> None:
     begun, twice = Event(), Event()
 

@@ -93,6 +93,7 @@ def unsealed(path: Path) -> None:
     path.write_bytes(buffer.getvalue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved_alone", [False, True])
 @pytest.mark.parametrize("name", READERS)
 def test_no_reader_takes_a_file_with_one_bit_changed(
@@ -110,6 +111,7 @@ def test_no_reader_takes_a_file_with_one_bit_changed(
     read(path)
 
 
+@pytest.mark.slow
 def test_an_import_takes_none_of_our_files_that_was_changed(here: Path) -> None:
     """Where only the mark of the seal is damaged, what follows the archive gives it away: other
     tools write nothing there.
@@ -169,6 +171,7 @@ def test_a_manifest_of_another_file_is_told_apart(here: Path) -> None:
         load_attack_result(path)
 
 
+@pytest.mark.slow
 def test_a_sealed_file_cut_short_or_added_to_is_refused(tmp_path: Path) -> None:
     path = write_tensors(tmp_path / "a.pt", {"schema": 1, "weights": torch.arange(9.0)})
     whole = path.read_bytes()

@@ -127,6 +127,7 @@ def stored_bytes() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_a_file_cut_short_at_any_place_is_a_record_error(tmp_path: Path) -> None:
     whole, path = stored_bytes(), tmp_path / "a.pt"
     for length in [*range(80), *range(80, len(whole), 97), *range(len(whole) - 60, len(whole))]:
@@ -138,6 +139,7 @@ def test_a_file_cut_short_at_any_place_is_a_record_error(tmp_path: Path) -> None
     read_tensors(path)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_a_record_error_or_reads_as_a_table(tmp_path: Path) -> None:
     whole, path, chance = stored_bytes(), tmp_path / "a.pt", random.Random(0)
     refused = 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 from matplotlib.figure import Figure
 
 from benchbd.measure.shares import Curve, CurvePoint, OperatingPoint
@@ -27,6 +28,7 @@ def result_with(folder: Path, *curves: Curve) -> DefenseResult:
     return cast(DefenseResult, SimpleNamespace(cell=cell, folder=folder))
 
 
+@pytest.mark.slow
 def test_each_curve_has_a_picture(tmp_path: Path) -> None:
     epochs = Curve(name="epochs", axis="epoch", points=STEPS)
     draw_curves(result_with(tmp_path, SWEEP, epochs))

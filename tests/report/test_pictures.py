@@ -40,6 +40,7 @@ def test_grey_colour_and_more_channels(
     assert (tmp_path / "pictures.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_dozen_take_a_second_row_and_values_are_held_to_what_can_be_shown(
     tmp_path: Path, shown: list[Any]
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from matplotlib.figure import Figure
 
 from benchbd.report.sensitivity import draw_sensitivity
@@ -33,6 +34,7 @@ def test_every_parameter_has_its_plot(tmp_path: Path, drawn: list[Figure]) -> No
     assert list(used.get_xdata()) == [1, 1]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_fifth_parameter_begins_a_row(tmp_path: Path, drawn: list[Figure]) -> None:
     many = [studied(f"p{n}", 0.5, (0.5, 0.9, 0.1)) for n in range(5)]
     draw_sensitivity("mend", many, tmp_path / "a.png")

@@ -41,6 +41,7 @@ def test_a_sheet_is_written_beside_the_result(tmp_path: Path, images: ImageSet) 
         assert sheet.width > sheet.height > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["$5_to_$9", r"$\frac{", "caf\udce9", "two\nlines", "100%_a^b"])
 def test_any_class_name_is_drawn_as_plain_text(tmp_path: Path, images: ImageSet, name: str) -> None:
     named = ImageSet(images.images, images.labels, (name, *images.class_names[1:]))

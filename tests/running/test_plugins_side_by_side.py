@@ -101,6 +101,7 @@ def alone(stored: AttackResult, tmp_path_factory: pytest.TempPathFactory) -> Any
     return outcome(benchbd.run(defense="ft", result_file=folder, settings=NEXT).cells[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["return model.eval()", "raise ValueError('broken')"])
 @pytest.mark.parametrize("what", LEAVES)
 def test_the_next_defense_comes_to_the_same_numbers(
@@ -119,6 +120,7 @@ def test_the_next_defense_comes_to_the_same_numbers(
     assert (torch.get_default_dtype(), Path.cwd()) == (torch.float32, here)
 
 
+@pytest.mark.slow
 def test_an_attack_leaves_the_process_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

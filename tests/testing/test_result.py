@@ -10,6 +10,7 @@ from support.mutants import mutant
 pytestmark = pytest.mark.usefixtures("no_processes")
 
 
+@pytest.mark.slow
 def test_a_result_says_what_and_why() -> None:
     (result,) = failures(check_plugin(mutant("training_mode"), "smoke"))[:1]
     assert result.to_json().keys() == {

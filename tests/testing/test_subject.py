@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchbd.plugin.registry import load
 from benchbd.testing.subject import Subject, quick
 from support.mutants import mutant
 
 
+@pytest.mark.slow
 def test_a_plugin_is_tried_where_it_applies() -> None:
     subject = Subject(mutant("transformers_only"))
     assert (subject.architecture, subject.trial.changed) == (

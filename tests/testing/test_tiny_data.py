@@ -28,6 +28,7 @@ def test_a_builder_builds_another_model_at_each_call_and_the_same_at_each_run() 
     assert torch.equal(weights(1), weights(1)) and not torch.equal(weights(1), weights(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ratio", "asr"), [(0.2, 1.0), (0.0, 0.0)])
 def test_a_model_has_learned_the_images_and_the_patch_where_there_is_one(
     ratio: float, asr: float

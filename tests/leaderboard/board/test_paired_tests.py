@@ -94,6 +94,7 @@ def test_ranks_where_all_differ_and_where_none_does() -> None:
     assert rank_sets([], {}) == {}
 
 
+@pytest.mark.slow
 def test_simultaneous_ranks_rarely_miss_the_true_one() -> None:
     """Ten methods met by twelve attacks, three of them better than the others: in 95 % of draws no
     set misses its true rank.

@@ -10,6 +10,7 @@ from benchbd.testing.checks import conduct
 from support.mutants import breaking, require_caught
 
 
+@pytest.mark.slow
 @breaking(conduct)
 def test_a_mutant_is_caught_by_its_check(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -47,6 +47,7 @@ def stamped(attack: Bpp, images: ImageSet) -> Array:
     return pixels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [2, 5, 8, 256])
 def test_without_dithering_every_pixel_takes_the_nearest_level(
     images: ImageSet, levels: int
@@ -104,6 +105,7 @@ def test_a_batch_is_poisoned_then_negative_then_clean(
     assert torch.equal(batch, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dithering", [True, False])
 def test_negative_samples_carry_the_residual_of_an_image_of_the_training_set(
     handed_to_fit: Any, images: ImageSet, dithering: bool

@@ -34,6 +34,7 @@ def flagged(found: Suspicion) -> Tensor:
     return found.scores > found.threshold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reduce", "dims"), [("PCA", 10), ("FastICA", 2)])
 @pytest.mark.parametrize("rule", ["relative-size", "silhouette-scores"])
 def test_a_planted_cluster_is_found_and_nothing_else(rule: str, reduce: str, dims: int) -> None:

@@ -127,6 +127,7 @@ def cornered_images(count: int, seed: int, white: bool = False) -> ImageSet:
     return ImageSet(images, torch.arange(count) % 2, ("left", "right"))
 
 
+@pytest.mark.slow
 def test_a_planted_backdoor_channel_is_pruned() -> None:
     model, triggered = cornered(), cornered_images(40, seed=3, white=True)
     assert accuracy(model, triggered.images, triggered.labels) == 0.5

@@ -165,6 +165,7 @@ class Cornered(nn.Module):
         return torch.relu(self.conv(x)).mean((2, 3))
 
 
+@pytest.mark.slow
 def test_a_planted_backdoor_fades() -> None:
     """Class 0 is bright on the left, class 1 on the right; a white corner makes
     anything class 1.

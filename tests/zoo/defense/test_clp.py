@@ -111,6 +111,7 @@ def test_where_it_does_not_apply(body: type[nn.Module], reason: str) -> None:
         repaired(classifier(body()))
 
 
+@pytest.mark.slow
 def test_a_vision_transformer_is_an_answer() -> None:
     model = create("model", "timm:vit_tiny_patch16_224", {}).restore(
         4, (3, 32, 32), (0.5,) * 3, (0.2,) * 3

@@ -100,6 +100,7 @@ def test_samples_are_drawn_by_the_generator() -> None:
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
+@pytest.mark.slow
 def test_its_curve_has_no_validation_accuracy(stored: AttackResult, tmp_path: Path) -> None:
     result = EP(u_num=3).defense(stored.path, device="cpu", save_path=tmp_path)
     (curve,) = result.cell.curves

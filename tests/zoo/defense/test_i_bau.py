@@ -139,6 +139,7 @@ class Corner(nn.Module):
         return torch.cat([x.flatten(1)[:, :2], F.relu(x.flatten(1)[:, 2:] - 0.1)], 1)
 
 
+@pytest.mark.slow
 def test_a_planted_shortcut_is_unlearned() -> None:
     model = Classifier(Network(Corner(), width=3), (0.0,), (1.0,)).eval()
     model.network.head = nn.Linear(3, 2)

@@ -169,6 +169,7 @@ def test_without_batch_norm_it_does_not_apply() -> None:
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("T", [0.0, 0.9])
 def test_a_given_threshold_is_honoured(T: float) -> None:
     """Errata: on every input, not on those of the first batch."""

@@ -110,6 +110,7 @@ def test_a_student_that_starts_at_its_teacher_only_follows_the_labels() -> None:
     assert all(torch.allclose(value, plain[name], atol=1e-4) for name, value in drawn.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "closer"), [(0.0, False), (200.0, True)])
 def test_the_student_comes_to_look_where_its_teacher_looks(beta: float, closer: bool) -> None:
     teacher, student, images = classifier(Halving(), 1), classifier(Halving(), 2), CLEAN.train

@@ -244,6 +244,7 @@ def test_the_paper_s_boundary_turns_triggers_away() -> None:
     assert float((judge.score(lit(30).images) > limit).double().mean()) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("T", [0.0, 0.3])
 def test_a_threshold_that_is_set_is_kept(T: float) -> None:
     outcome = SentiNet(T=T, n=10).respond(

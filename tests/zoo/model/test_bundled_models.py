@@ -34,6 +34,7 @@ def restored(name: str, shape: ImageShape, seed: int) -> Classifier:
     return model.restore(CLASSES, shape, (0.5,) * shape[0], (0.25,) * shape[0], seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @torch.no_grad()
 def test_outline(name: str) -> None:
@@ -52,6 +53,7 @@ def test_outline(name: str) -> None:
     torch.testing.assert_close(graph(images), logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "torchvision:vgg11_bn"])
 @torch.no_grad()
 def test_state_survives_storing(name: str) -> None:

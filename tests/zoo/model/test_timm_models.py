@@ -8,6 +8,7 @@ from benchbd.plugin.registry import create
 from benchbd_zoo.model.timm import Timm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "last"),
     [("resnet18", "fc"), ("mobilenetv3_small_100", "classifier"), ("vit_tiny_patch16_224", "head")],

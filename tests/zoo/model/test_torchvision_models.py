@@ -20,6 +20,7 @@ def test_agrees_with_torchvision_itself() -> None:
     torch.testing.assert_close(ours.head(ours.features(images)), theirs(images))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_grey_is_as_three_equal_channels() -> None:
     model = Torchvision(stem="as_is")
@@ -33,6 +34,7 @@ def test_grey_is_as_three_equal_channels() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(NotApplicable, match="grey or RGB images, got 4 channels"):
         Torchvision().build(4, (4, 32, 32))

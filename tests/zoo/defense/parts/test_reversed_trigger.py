@@ -40,6 +40,7 @@ def searched(targets: list[int], search: Search = SEARCH) -> tuple[Tensor, ...]:
     return found.masks, found.patterns, found.cost, found.steps, found.norms()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1024, 10])
 def test_all_classes_together_find_what_each_finds_alone(at_once: int) -> None:
     search = dataclasses.replace(SEARCH, at_once=at_once)

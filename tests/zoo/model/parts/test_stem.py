@@ -21,6 +21,7 @@ def last_map(model: Provider, side: int) -> tuple[int, ...]:
     return shapes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", [Timm, Torchvision])
 def test_small_images_are_not_quartered_by_the_stem(library: type[Provider]) -> None:
     assert last_map(library(), 32) == (4, 4)
@@ -29,6 +30,7 @@ def test_small_images_are_not_quartered_by_the_stem(library: type[Provider]) -> 
     assert last_map(library(), 65) == (3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", [Timm, Torchvision])
 def test_weights_of_the_stem(library: type[Provider]) -> None:
     """resnet18 has 11,689,512 weights for 1,000 classes; a 3x3 stem has 64 * 3 * (49 - 9) fewer."""
@@ -51,6 +53,7 @@ def test_other_stems_stay_as_they_are(variant: str) -> None:
     assert layers[0] == layers[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("library", "variant"), [(Timm, "convnext_atto"), (Torchvision, "swin_t")])
 def test_an_edge_that_no_patch_would_cover_is_refused(
     library: type[Provider], variant: str
