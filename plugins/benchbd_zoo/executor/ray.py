@@ -51,6 +51,11 @@ JOINING = 300.0
 may be growing.
 """
 
+UNPATCHED = {"RAY_TQDM_PATCH_PRINT": "0"}
+"""Keeps Ray from putting a function of its own in the place of `print`, which would stay there for
+all that this process does after the matrix.
+"""
+
 ASKED_BY = {"CPU": "executor.cpus", "GPU": "executor.gpus", "memory": "the memory limit"}
 """What says how much of a resource a stage asks for."""
 
@@ -82,6 +87,8 @@ class Ray(Executor):
             raise ConfigError(
                 "the executor ray needs the package ray; pip install 'benchbd[ray]'"
             ) from None
+        for name, value in UNPATCHED.items():
+            os.environ.setdefault(name, value)
         return _Session(ray, self, limits)
 
 

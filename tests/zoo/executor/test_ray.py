@@ -4,6 +4,7 @@ matrix.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -57,6 +58,7 @@ def cluster(plugins: Path) -> Iterator[Any]:
     """Two nodes of one CPU each. What they write lies in a short place, since names of sockets may
     not be long.
     """
+    os.environ.update(executor.UNPATCHED)
     from ray.cluster_utils import Cluster
 
     folder = tempfile.mkdtemp(prefix="ray")
@@ -130,6 +132,11 @@ def test_shares_of_a_gpu_are_slots(joined: Any, protocol: Protocol, tmp_path: Pa
         )
         matrix.run(session)
     assert [cell.status.code for cell in matrix.cells()] == ["ok"]
+
+
+def test_print_is_left_alone(joined: Any) -> None:
+    """Ray would put a function of its own there, which stays for the rest of the process."""
+    assert print.__module__ == "builtins"
 
 
 def test_a_node_is_lost_in_the_middle(
