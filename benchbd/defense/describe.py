@@ -144,5 +144,6 @@ def _cost(run: DefenseRun) -> CellCost:
         precision=run.case.machine.precision,
         forward_samples=run.cost.forward_samples,
         backward_samples=run.cost.backward_samples,
+        optimizer_steps=run.cost.optimizer_steps,
         clean_samples=run.outcome.clean_samples,
     )

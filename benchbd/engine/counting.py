@@ -1,4 +1,6 @@
-"""The cost of a piece of work: seconds, samples sent forward and backward, and peak memory."""
+"""The cost of a piece of work: seconds, samples sent forward and backward, steps of optimizers, and
+peak memory.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchbd.engine.hardware import memory_peak
 
 
 @dataclass
 class Cost:
-    """The wall-clock seconds, the samples that passed through the network, and the peak memory in
-    bytes.
+    """The wall-clock seconds, the samples that passed through the network, the steps that torch's
+    optimizers made, and the peak memory in bytes.
     """
 
     seconds: float = 0.0
     forward_samples: int = 0
     backward_samples: int = 0
+    optimizer_steps: int = 0
     peak_bytes: int = 0
 
 
@@ -38,12 +43,19 @@ def measure_cost(device: torch.device) -> Iterator[Cost]:
         torch.cuda.reset_peak_memory_stats(device)
     start = _time_when_idle(device)
     token = _counter.set(cost)
+    hook = register_optimizer_step_post_hook(partial(_count_step, cost))
     try:
         yield cost
     finally:
+        hook.remove()
         _counter.reset(token)
         cost.seconds += _time_when_idle(device) - start
         cost.peak_bytes = memory_peak(device)
+
+
+def _count_step(cost: Cost, *_: object) -> None:
+    if _counter.get() is cost:
+        cost.optimizer_steps += 1
 
 
 def _time_when_idle(device: torch.device) -> float:

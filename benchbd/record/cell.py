@@ -32,8 +32,9 @@ class Predictions(StoredPart):
 
 
 class CellCost(StoredPart):
-    """Wall-clock seconds, peak memory in bytes, samples that passed through the network, and clean
-    samples handed over.
+    """Wall-clock seconds, peak memory in bytes, samples that passed through the network, steps of
+    optimizers in the defense (None: stored before they were counted), and clean samples handed
+    over.
     """
 
     attack_seconds: float = 0.0
@@ -44,6 +45,7 @@ class CellCost(StoredPart):
     precision: str = "fp32"
     forward_samples: int = 0
     backward_samples: int = 0
+    optimizer_steps: int | None = None
     clean_samples: int = 0
 
 

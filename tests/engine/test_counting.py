@@ -39,7 +39,8 @@ def test_forward_and_backward_samples(images: ImageSet) -> None:
     with measure_cost(CPU) as cost:
         predict(model, images.images)
         fit(model, images, Recipe(epochs=2, batch_size=16, precision="fp32"), torch.Generator())
-    assert (cost.forward_samples, cost.backward_samples) == (60 + 2 * 48, 2 * 48)
+    assert (cost.forward_samples, cost.backward_samples) == (60 + 2 * 60, 2 * 60)
+    assert cost.optimizer_steps == 2 * 4
 
 
 def test_nothing_is_counted_outside(images: ImageSet) -> None:
@@ -48,7 +49,7 @@ def test_nothing_is_counted_outside(images: ImageSet) -> None:
     with measure_cost(CPU) as cost:
         pass
     predict(model, images.images)
-    assert (cost.forward_samples, cost.backward_samples) == (0, 0)
+    assert (cost.forward_samples, cost.backward_samples, cost.optimizer_steps) == (0, 0, 0)
 
 
 def test_a_copy_counts_too_and_the_innermost_measurement_takes_it(images: ImageSet) -> None:
