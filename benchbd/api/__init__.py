@@ -26,6 +26,7 @@ from benchbd.defense.repair import Repair, TrainingSetRepair
 from benchbd.defense.robust_training import RobustTraining
 from benchbd.engine.activations import channel_means, last_executed, watching_outputs
 from benchbd.engine.classifier import Classifier
+from benchbd.engine.feed import batch_sizes
 from benchbd.engine.graph import deepest_convolution, feeds_relu, following_norm, main_path, trace
 from benchbd.engine.hardware import hardware
 from benchbd.engine.inference import accuracy, batched, eval_mode, features, logits, predict
@@ -107,6 +108,7 @@ __all__ = [
     "TrainingSetRepair",
     "Verdict",
     "accuracy",
+    "batch_sizes",
     "batched",
     "channel_means",
     "clean_model",

@@ -5,7 +5,7 @@ shuffled blocks.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -27,6 +27,9 @@ Batch = tuple[Tensor, Tensor]
 IMAGES_READ_TOGETHER = 1024
 """Images that lie side by side in a file and are read together."""
 
+LEAST_REST = 0.05
+"""Share of a set from which on the rest of an epoch, which does not fill a batch, is trained on."""
+
 POOL = 16
 """Blocks, drawn from the whole set, whose images are shuffled together. Two pools are in memory at
 a time.
@@ -36,6 +39,26 @@ LARGE = 2**30
 """Size in bytes from which on a set is read by blocks. The free memory of a machine decides where
 the images lie, but never their order.
 """
+
+
+def batch_sizes(count: int, size: int) -> list[int]:
+    """Return the sizes of the batches of an epoch over `count` samples, none above `size` >= 1.
+
+    What does not fill a batch is left out of the epoch where it is less than a twentieth of the
+    set: another epoch leaves out others, and a batch of a few samples has poor statistics. In a
+    small set it would be much of the work, which loaders that people write do not lose; there all
+    samples are dealt into batches of nearly equal size, but never into batches of a single one.
+
+    >>> batch_sizes(50_000, 512) == [512] * 97
+    True
+    >>> batch_sizes(500, 256)
+    [250, 250]
+    """
+    full, rest = divmod(count, size)
+    many = full + 1
+    if full and (rest < LEAST_REST * count or count // many < 2):
+        return [size] * full
+    return [count // many + (place < count % many) for place in range(many)]
 
 
 class Feed(ABC):
@@ -57,8 +80,8 @@ class Feed(ABC):
         )
 
     @abstractmethod
-    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """Yield batches of `size` samples in the given order."""
+    def batches(self, order: Tensor, sizes: Sequence[int]) -> Iterator[Batch]:
+        """Yield batches of the given sizes, in the given order, from its beginning."""
 
 
 def feed_of(
@@ -79,8 +102,8 @@ class ResidentFeed(Feed):
         self.train, self.recipe, self.edit, self.crops = train, recipe, edit, crops
         self.whole = None if edit else self._cropping(train.images, train.labels)
 
-    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        return map(self._take, order.split(size))
+    def batches(self, order: Tensor, sizes: Sequence[int]) -> Iterator[Batch]:
+        return map(self._take, order[: sum(sizes)].split(list(sizes)))
 
     def _take(self, places: Tensor) -> Batch:
         if self.whole is not None:
@@ -116,16 +139,18 @@ class FileFeed(Feed):
             crops,
         )
 
-    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        pools = iter(order.split(max(1, IMAGES_READ_TOGETHER * POOL // size) * size))
+    def batches(self, order: Tensor, sizes: Sequence[int]) -> Iterator[Batch]:
+        together = max(1, IMAGES_READ_TOGETHER * POOL // max(sizes))
+        pools = [sizes[start : start + together] for start in range(0, len(sizes), together)]
+        places = order[: sum(sizes)].split([sum(pool) for pool in pools])
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, next(pools))
-            for places in (*pools, None):
-                pool = ahead.result()
-                if places is not None:
-                    ahead = reader.submit(self._read, places)
-                resident = ResidentFeed(pool.to(self.device), self.recipe, self.edit, self.crops)
-                yield from resident.batches(torch.arange(len(pool)), size)
+            ahead = reader.submit(self._read, places[0])
+            for pool, later in zip(pools, (*places[1:], None), strict=True):
+                read = ahead.result()
+                if later is not None:
+                    ahead = reader.submit(self._read, later)
+                resident = ResidentFeed(read.to(self.device), self.recipe, self.edit, self.crops)
+                yield from resident.batches(torch.arange(len(read)), pool)
 
     def _read(self, places: Tensor) -> ImageSet:
         """Return the samples at `places`, in that order. They are read in the order of the file."""

@@ -37,7 +37,9 @@ class Recipe(Plugin):
 
     epochs: int = param(20, "passes over the training set", ge=0, le=10_000)
     batch_size: int = param(64, "images per step", ge=1, le=65_536)
-    optimizer: Literal["sgd", "adam"] = param("sgd", "the optimizer")
+    optimizer: Literal["sgd", "adam", "amsgrad"] = param(
+        "sgd", "the optimizer; amsgrad: Adam with its convergent second moment (Reddi et al. 2018)"
+    )
     lr: float = param(0.1, "peak learning rate", gt=0)
     momentum: float = param(0.9, "momentum of sgd", ge=0, lt=1)
     nesterov: bool = param(False, "take the gradient of sgd where its momentum leads")
@@ -94,8 +96,13 @@ class Recipe(Plugin):
         """
         import torch
 
-        if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        if self.optimizer in ("adam", "amsgrad"):
+            return torch.optim.Adam(
+                parameters,
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                amsgrad=self.optimizer == "amsgrad",
+            )
         return torch.optim.SGD(
             parameters,
             lr=self.lr,

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
-from benchbd.engine.feed import Edit, feed_of
+from benchbd.engine.feed import Edit, batch_sizes, feed_of
 from benchbd.engine.hardware import Hardware, hardware
 from benchbd.engine.lookahead import Lookahead
 from benchbd.engine.progress import epoch_done, track
@@ -72,9 +72,8 @@ def fit(
     """Train `model` in place and return it in eval mode, on the device where it lies.
 
     train: labelled images, on any device. recipe: epochs, optimizer, schedule, crops. rng: every
-    draw comes from it. A last batch that is not full is left out, unless it is the only one. Raises
-    `ConfigError` for an empty set, and `Diverged` at the end of an epoch in which the loss was not
-    a number.
+    draw comes from it. An epoch has the batches of `batch_sizes`. Raises `ConfigError` for an empty
+    set, and `Diverged` at the end of an epoch in which the loss was not a number.
 
     loss: a function of the model, images (B, C, H, W) in [0, 1] and labels (B,) that returns the
     scalar to minimise; without it, the cross-entropy. edit: a function of uint8 images (B, C, H, W)
@@ -95,8 +94,8 @@ def fit(
     machine = hardware(str(device), recipe.precision)
     order, crops, chance = fork(rng), fork(rng), draw_seed(rng)
     feed = feed_of(train, device, recipe, edit, crops)
-    size = min(recipe.batch_size, len(train))
-    steps = len(train) // size
+    sizes = batch_sizes(len(train), recipe.batch_size)
+    steps = len(sizes)
     optimizer = recipe.build_optimizer(_groups(model, recipe))
     factor = (
         recipe.factor(steps * (recipe.horizon or recipe.epochs))
@@ -112,7 +111,7 @@ def fit(
         for epoch in range(recipe.epochs):
             model.train()
             losses = []
-            for images, labels in feed.batches(feed.order(order)[: steps * size], size):
+            for images, labels in feed.batches(feed.order(order), sizes):
                 next(progress, None)
                 losses.append(descend(to_float(images), labels))
                 schedule.step()

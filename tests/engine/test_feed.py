@@ -12,7 +12,7 @@ import torch
 from benchbd.data.images import ImageSet
 from benchbd.data.mapped import mapped
 from benchbd.engine import feed as module
-from benchbd.engine.feed import FileFeed, block_order, feed_of
+from benchbd.engine.feed import FileFeed, batch_sizes, block_order, feed_of
 from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.plugin.registry import create
@@ -65,10 +65,30 @@ def test_a_file_gives_the_samples_of_the_order(size: int) -> None:
     assert isinstance(source, FileFeed)
     order = source.order(generator(3))
     assert sorted(order.tolist()) == list(range(100))
-    batches = list(source.batches(order, size))
+    sizes = [size] * (100 // size) + [100 % size] * (100 % size > 0)
+    batches = list(source.batches(order, sizes))
     assert torch.cat([pixels[:, 0, 0, 0] for pixels, _ in batches]).tolist() == order.tolist()
     assert torch.cat([labels for _, labels in batches]).tolist() == (order % 3).tolist()
-    assert [len(labels) for _, labels in batches[:-1]] == [size] * (len(batches) - 1)
+    assert [len(labels) for _, labels in batches] == sizes
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [
+        (500, 256, [250, 250]),  # in the loaders of reference code 256 and 244, two steps, too
+        (500, 128, [125] * 4),
+        (288, 100, [96] * 3),
+        (50_000, 512, [512] * 97),  # 336 of 50,000 are left out
+        (256, 128, [128, 128]),
+        (20, 64, [20]),
+        (21, 20, [20]),  # never one alone
+        (3, 2, [2]),
+        (3, 1, [1, 1, 1]),
+        (1, 8, [1]),
+    ],
+)
+def test_the_batches_of_an_epoch(count: int, size: int, sizes: list[int]) -> None:
+    assert batch_sizes(count, size) == sizes
 
 
 def test_edits_and_crops_are_those_of_memory() -> None:
@@ -79,8 +99,10 @@ def test_edits_and_crops_are_those_of_memory() -> None:
         return 255 - pixels, labels + 1
 
     for change in (None, edit):
-        memory = list(feed_of(images, CPU, recipe, change, generator(5)).batches(order, 10))
-        file = list(feed_of(on_disk(images), CPU, recipe, change, generator(5)).batches(order, 10))
+        memory = list(feed_of(images, CPU, recipe, change, generator(5)).batches(order, [10] * 6))
+        file = list(
+            feed_of(on_disk(images), CPU, recipe, change, generator(5)).batches(order, [10] * 6)
+        )
         assert all(
             torch.equal(a, b)
             for x, y in zip(memory, file, strict=True)

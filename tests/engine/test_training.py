@@ -96,8 +96,8 @@ def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list
     """
     rng = generator(seed)
     order = generator(int(torch.randint(0, 2**62, (), generator=rng)))
-    count, size = len(train), options.batch_size
-    steps, rates = count // size, []
+    count = len(train)
+    steps, rates = -(-count // options.batch_size), []
     span = steps * (options.horizon or options.epochs)
     parameters = list(model.parameters())
     velocity = [torch.zeros_like(parameter) for parameter in parameters]
@@ -106,8 +106,7 @@ def plain(model: nn.Module, train: ImageSet, options: Recipe, seed: int) -> list
     model.train()
     for epoch in range(options.epochs):
         shuffled = torch.randperm(count, generator=order)
-        for step in range(steps):
-            chosen = shuffled[step * size : (step + 1) * size]
+        for step, chosen in enumerate(shuffled.tensor_split(steps)):
             logits = model(train.images[chosen].float() / 255)
             smooth = (
                 F.one_hot(train.labels[chosen], 3) * (1 - options.label_smoothing)
@@ -215,7 +214,7 @@ def test_lookahead_draws_weights_to_their_average_and_ends_at_it(images: ImageSe
     def look(model: nn.Module) -> None:
         seen.append(float(model.get_parameter("network.head.bias")[0] - start))
 
-    options = recipe(epochs=4, schedule="constant", momentum=0.0, weight_decay=0.0, lookahead=True)
+    options = recipe(epochs=3, schedule="constant", momentum=0.0, weight_decay=0.0, lookahead=True)
     start, rate = network().head.bias[0].item(), 0.05
     fit(network(), images, options, generator(), loss=down, after_step=look)
     first = (1 - 0.95**5 * (5 / 12) ** 3) * -5 * rate
@@ -253,7 +252,9 @@ def test_optimizers() -> None:
         0.01,
     )
     assert isinstance(adam, torch.optim.Adam)
-    assert adam.defaults["lr"] == 0.02
+    assert (adam.defaults["lr"], adam.defaults["amsgrad"]) == (0.02, False)
+    amsgrad = recipe(optimizer="amsgrad").build_optimizer(parameters)
+    assert isinstance(amsgrad, torch.optim.Adam) and amsgrad.defaults["amsgrad"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -319,17 +320,17 @@ def test_a_loss_of_ones_own_is_what_is_descended(images: ImageSet) -> None:
     )
     before = model.head.bias.detach().clone()
     fit(model, images, options, generator(), loss=loss)
-    assert torch.allclose(model.head.bias.detach(), before - 3 * 0.05, atol=1e-6)
+    assert torch.allclose(model.head.bias.detach(), before - 4 * 0.05, atol=1e-6)
 
 
 def test_a_course_of_ones_own_is_the_learning_rate(images: ImageSet) -> None:
-    """48 images in batches of 16 are three steps an epoch; the bias goes down by the sum of the
-    rates.
+    """60 images in batches of 16 at most are four steps an epoch; the bias goes down by the sum of
+    the rates.
     """
 
     def course(done: int, steps: int) -> float:
-        assert steps == 3
-        return [1.0, 0.0, 3.0, 0.5, 0.0, 0.25][min(done, 5)]
+        assert steps == 4
+        return [1.0, 0.0, 3.0, 0.5, 0.0, 0.25, 0.0, 0.0][min(done, 7)]
 
     model, options = network(), recipe(schedule="cosine", momentum=0.0, weight_decay=0.0)
     before = model.head.bias.detach().clone()
@@ -355,7 +356,7 @@ def test_a_rule_is_kept_after_every_step(images: ImageSet) -> None:
         return F.cross_entropy(model(batch), labels)
 
     model = fit(network(), images, recipe(epochs=1), generator(), loss=loss, after_step=halve)
-    assert seen[1:] == [1.5, 1.5]
+    assert seen[1:] == [1.5] * 3
     assert model.get_parameter("network.head.bias").tolist() == [0.5] * 3
 
 
@@ -377,7 +378,7 @@ def test_an_edit_sees_uint8_batches_and_what_it_returns_is_trained_on(images: Im
         atol=1e-6,
         rtol=0,
     )
-    assert len(seen) == len(set(seen)) == 48
+    assert len(seen) == len(set(seen)) == 60
 
 
 def test_an_edit_is_applied_before_the_crop(images: ImageSet) -> None:
@@ -390,7 +391,7 @@ def test_an_edit_is_applied_before_the_crop(images: ImageSet) -> None:
 
     borders: list[float] = []
     fit(network(), images, recipe(epochs=1, shift=2, lr=1e-6), generator(), edit=edit, loss=loss)
-    assert borders == [0.0] * 3
+    assert borders == [0.0] * 4
 
 
 def test_an_edit_may_grow_the_batch(images: ImageSet) -> None:
@@ -408,7 +409,21 @@ def test_an_edit_may_grow_the_batch(images: ImageSet) -> None:
         edit=lambda b, y: (torch.cat([b, b]), y.repeat(2)),
         loss=loss,
     )
-    assert sizes == [32, 32, 32]
+    assert sizes == [30] * 4
+
+
+def test_a_small_rest_is_another_one_in_every_epoch(images: ImageSet) -> None:
+    """Of 41 samples in batches of 20 one is left out, less than a twentieth."""
+    epochs: list[list[int]] = []
+
+    def edit(batch: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        epochs.append([int(image.double().sum()) for image in batch])
+        return batch, labels
+
+    few = images.subset(torch.arange(41))
+    fit(network(), few, recipe(epochs=2, batch_size=20), generator(), edit=edit)
+    assert [len(batch) for batch in epochs] == [20] * 4
+    assert set(epochs[0] + epochs[1]) != set(epochs[2] + epochs[3])
 
 
 def test_a_set_smaller_than_a_batch_is_one_batch(images: ImageSet) -> None:
@@ -447,7 +462,7 @@ def test_watchers_hear_of_every_epoch_and_change_nothing(images: ImageSet) -> No
         watched = fit(network(0.5), images, recipe(epochs=3), generator())
     assert heard == [(1, False), (2, False), (3, False)]
     assert torch.equal(weights(unwatched), weights(watched))
-    assert (reported[0], reported[-1]) == (("training", 0, 9), ("training", 9, 9))
+    assert (reported[0], reported[-1]) == (("training", 0, 12), ("training", 12, 12))
 
 
 def test_to_float() -> None:

@@ -16,8 +16,9 @@ eval mode, and the masked network is the result; nothing is thresholded and noth
 clean images are learned from.
 
 Masked are the weights of all convolutions and, because transformers compute with little else, of
-the linear layers before the head. Departs from the paper: images are cropped by `shift` pixels,
-where the reference changes none of them.
+the linear layers before the head.
+
+Departs from the paper: nothing.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class AWM(Augmentation, Repair):
     """Parameters carry the names of the reference implementation where it has one."""
 
     api = 1
+    results_version = 2
     quick: ClassVar[dict[str, Any]] = {"outer": 2, "inner": 1}
 
     lr: float = param(0.01, "learning rate of the masks, by Adam", gt=0)
@@ -63,6 +65,7 @@ class AWM(Augmentation, Repair):
     )
     trigger_lr: float = param(10.0, "learning rate of the perturbation, by SGD", gt=0)
     batch_size: int = param(128, "images per step", ge=1)
+    shift: int = param(0, "random crops: pixels of zero border", ge=0)
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Repaired:
         masked = _MaskedWeights(model)

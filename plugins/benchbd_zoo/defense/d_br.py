@@ -21,7 +21,9 @@ longer where it was.
 
 Both ratios are assumptions. Suspicion is FCT.
 
-Departs from the paper: optimizer and batches are the recipe's, in step 6 its crops, too. The last
+Departs from the paper: the optimizer is the recipe's, in step 6 its crops, too; so are the batches
+of steps 1, 2 and 5. Step 6 has the paper's number of steps: where the training set is smaller than
+its 50,000 images, the clean and the poisoned part pass several times in a turn. The last
 network is taken; reference code keeps that of the best test ACC minus ASR. A network that draws
 classes apart at a high rate may end with features of zero, for which L_intra is as low as for
 orthogonal ones; hence a rate of its own, that of the authors' code.
@@ -30,6 +32,7 @@ orthogonal ones; hence a rate of its own, that of the authors' code.
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +57,7 @@ from benchbd.api import (
     track,
 )
 from benchbd_zoo.defense.parts.isolation import ascent, boundary, descent, lowest
+from benchbd_zoo.defense.parts.tuning import epoch_of
 
 CHUNK = 1024
 """Images that are turned at a time."""
@@ -65,6 +69,8 @@ class DBR(RobustTraining):
     """
 
     api = 1
+    results_version = 2
+    quick: ClassVar[dict[str, Any]] = {"epoch_images": 1}
 
     sd_lr: float = param(0.01, "learning rate of the distinguishing network", gt=0)
     sd_epochs: int = param(2, "epochs of the distinguishing network on labels", ge=1)
@@ -77,6 +83,12 @@ class DBR(RobustTraining):
     )
     epochs: int = param(20, "turns of unlearning and relearning", ge=0)
     lr: float = param(1e-4, "learning rate of these turns", gt=0)
+    batch_size: int = param(128, "images per step of these turns", ge=1)
+    epoch_images: int = param(
+        50_000,
+        "training images in the paper; both parts of fewer pass several times in a turn",
+        ge=1,
+    )
 
     def train(
         self, build_model: BuildModel, train_as_seen: ImageSet, recipe: Recipe, rng: torch.Generator
@@ -86,7 +98,12 @@ class DBR(RobustTraining):
         poison = lowest((-fct).masked_fill(clean, math.inf), self.poison_ratio)
         suspicion = Suspicion(fct, boundary(fct, poison))
         model = fit(build_model(), train_as_seen, recipe, rng, what="D-BR: the backdoored model")
-        good, bad = (train_as_seen.subset(torch.nonzero(part)[:, 0]) for part in (clean, poison))
+        good, bad = (
+            epoch_of(
+                train_as_seen.subset(torch.nonzero(part)[:, 0]), round(ratio * self.epoch_images)
+            )
+            for part, ratio in ((clean, self.clean_ratio), (poison, self.poison_ratio))
+        )
         self._remove(model, bad, good, recipe.model_copy(update={"lr": self.lr}), rng)
         return Learned(model.eval(), suspicion, {"FCT of the clean part": float(fct[clean].mean())})
 
@@ -136,7 +153,7 @@ class DBR(RobustTraining):
         model.train()
         for _ in track(range(self.epochs), "D-BR: unlearning and relearning"):
             for loss, feed in feeds:
-                for chosen in torch.randperm(feed.count, generator=order).split(recipe.batch_size):
+                for chosen in torch.randperm(feed.count, generator=order).split(self.batch_size):
                     images, labels = feed.take(chosen, crops)
                     optimizer.zero_grad()
                     with machine.autocast(images):

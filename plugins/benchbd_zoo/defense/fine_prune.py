@@ -66,6 +66,7 @@ class FinePrune(FineTuning, Repair):
     """Pruning, then fine-tuning unless `epochs` is 0."""
 
     api = 1
+    results_version = 2
 
     layer: str | None = param(
         None,

@@ -19,6 +19,7 @@ class FT(Tuning):
     """
 
     api = 1
+    results_version = 2
 
     horizon: int | None = param(
         None, "epochs that the schedule spans; unset: the epochs trained", ge=1

@@ -24,6 +24,7 @@ class FTLinear(Tuning):
     """Also known as LP; the head starts from the weights that it has."""
 
     api = 1
+    results_version = 2
 
     def repair(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> nn.Module:
         with _learning(model, head_of(model)):

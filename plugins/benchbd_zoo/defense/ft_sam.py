@@ -4,15 +4,13 @@ shrinks backdoor neurons.
 Every step goes twice through the network, as in adaptive sharpness-aware minimisation (Kwon et al.,
 ICML 2021):
 
-    1. g = gradient of CE(f_w(x), y), labels smoothed
+    1. g = gradient of CE(f_w(x), y), labels smoothed: 1 - s for y, s / (K - 1) for each other class
     2. w_adv = w + rho * T^2 g / ||T g||_2,  T = |w|        the norm runs over all weights
     3. w <- w - lr * gradient of CE at w_adv, by SGD
 
 Running statistics of BatchNorm move in the first pass alone.
 
-Departs from the paper: label smoothing is spread over all classes; the reference spreads it over
-all but the right one. A last batch of an epoch that is not full is left out;
-the reference keeps it. rho is constant, as rho_min = rho_max of the reference, whose further term
+Departs from the paper: rho is constant, as rho_min = rho_max of the reference, whose further term
 for the direction of the gradient has the weight 0.
 """
 
@@ -22,7 +20,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -36,11 +33,14 @@ class FTSAM(Tuning):
     """Costs two passes per step; it chooses nothing, so it needs no validation split."""
 
     api = 1
+    results_version = 2
 
     rho: float = param(
         2.0, "size of the step to the adversarial weights, relative to each weight", ge=0
     )
-    label_smoothing: float = param(0.1, "share of the label spread over all classes", ge=0, lt=1)
+    label_smoothing: float = param(
+        0.1, "share s of the label that is spread over the other classes", ge=0, lt=1
+    )
     epochs: int = param(100, "passes over the clean images", ge=0)
     batch_size: int = param(256, "images per step", ge=1)
 
@@ -55,7 +55,7 @@ class FTSAM(Tuning):
         )
 
     def _loss(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        error = partial(F.cross_entropy, target=labels, label_smoothing=self.label_smoothing)
+        error = partial(smoothed_cross_entropy, labels=labels, smoothing=self.label_smoothing)
         weights: Weights = {
             name: parameter
             for name, parameter in model.named_parameters()
@@ -69,6 +69,16 @@ class FTSAM(Tuning):
             return error(functional_call(model, moved | statistics, (images,)).float())
 
         return sharpness_aware(error(model(images).float()), weights, elsewhere, self.rho)
+
+
+def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """The mean cross-entropy of logits (N, K) to labels (N,), of which `smoothing` is spread over
+    the K - 1 other classes.
+    """
+    likely = logits.log_softmax(1)
+    right = likely.gather(1, labels[:, None])[:, 0]
+    others = (likely.sum(1) - right) / max(1, logits.shape[1] - 1)
+    return -((1 - smoothing) * right + smoothing * others).mean()
 
 
 def sharpness_aware(

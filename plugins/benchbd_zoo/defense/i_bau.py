@@ -41,6 +41,7 @@ from benchbd.api import (
     Recipe,
     Repair,
     Repaired,
+    batch_sizes,
     device_of,
     eval_mode,
     fit,
@@ -57,6 +58,7 @@ class IBAU(Augmentation, Repair):
     """Its fixed number of rounds chooses nothing, so it needs no validation split."""
 
     api = 1
+    results_version = 2
 
     n_rounds: int = param(5, "rounds of perturbing and unlearning", ge=0)
     K: int = param(5, "fixed-point steps for the hypergradient, at most", ge=0)
@@ -96,7 +98,7 @@ class _Unlearning:
 
     def __init__(self, method: IBAU, images: ImageSet, rng: torch.Generator) -> None:
         self.method, self.images, self.rng = method, images, rng
-        self.steps, self.done = max(1, len(images) // method.batch_size), 0
+        self.steps, self.done = len(batch_sizes(len(images), method.batch_size)), 0
         self.delta = torch.empty(0)
         self.first: tuple[Tensor, Tensor] = self.delta, self.delta
         self.norms: list[float] = []

@@ -50,6 +50,7 @@ class MCR(FineTuning, Repair):
     """With three bends, that is one point between the ends: a quadratic Bezier curve."""
 
     api = 1
+    results_version = 2
 
     epochs: int = param(100, "passes in which the curve is trained", ge=0)
     ft_epochs: int = param(100, "passes of fine-tuning that make the other end of the curve", ge=0)

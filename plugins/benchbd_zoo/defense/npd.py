@@ -61,6 +61,7 @@ class NPD(Repair):
     """
 
     api = 1
+    results_version = 2
 
     target_layer_name: str | None = param(
         None,

@@ -47,6 +47,7 @@ class RNP(Descent, MaskPruning):
     """Parameters carry the names of the reference implementation."""
 
     api = 1
+    results_version = 2
 
     alpha: float = param(0.2, "weight of the loss while the masks are learned", gt=0)
     clean_threshold: float = param(

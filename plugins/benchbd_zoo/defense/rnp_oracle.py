@@ -17,3 +17,4 @@ class RNPOracle(OracleSelection, RNP):
     """Not a defense; never ranked."""
 
     api = 1
+    results_version = 2

@@ -30,6 +30,7 @@ class SuperFT(Descent, Repair):
     """A schedule and nothing else; it chooses nothing, so it needs no validation split."""
 
     api = 1
+    results_version = 2
 
     epochs: int = param(100, "passes over the clean images, both phases", ge=0)
     batch_size: int = param(100, "images per step", ge=1)

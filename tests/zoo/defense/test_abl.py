@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchbd.api import ImageSet, Recipe
+from benchbd.api import ImageSet, Recipe, batch_sizes
 from benchbd_zoo.defense import abl
 from benchbd_zoo.defense.abl import ABL, sample_losses
 from benchbd_zoo.defense.parts.isolation import ascent
+from benchbd_zoo.defense.parts.tuning import epoch_of
 from support.planted_features import pictured, reader
+from support.tiny_networks import random_images
 
 RECIPE = Recipe(
     epochs=10, batch_size=20, lr=0.5, momentum=0, weight_decay=0, shift=0, precision="fp32"
@@ -122,7 +124,7 @@ def test_three_trainings_on_three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(abl, "fit", noted)
     train, _ = easy_and_hard()
-    method = ABL(isolation_ratio=0.05)
+    method = ABL(isolation_ratio=0.05, epoch_images=220)
     learned = method.train(lambda: reader(6), train, RECIPE, torch.Generator().manual_seed(0))
     losses = sample_losses(learned.model, train)
     kept = losses.argsort(stable=True)
@@ -135,6 +137,17 @@ def test_three_trainings_on_three_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         (6, 0.5, RECIPE.schedule, None),  # 60 of 100
         (5, 5e-4, "constant", None),
     ]
+
+
+@pytest.mark.parametrize("count", [220, 50_000])
+def test_the_ascent_has_the_steps_of_the_authors(count: int) -> None:
+    """bboylyg/ABL (352294593d, 8cff2fe9d0) isolates 1 % of CIFAR-10, 500 images, and passes over
+    them in batches of 64: eight steps an epoch. So many there are for a smaller set, too.
+    """
+    method = ABL()
+    poison = epoch_of(random_images(round(0.01 * count)), round(0.01 * method.epoch_images))
+    recipe = method._unlearning(RECIPE)
+    assert len(batch_sizes(len(poison), recipe.batch_size)) == 8 and recipe.epochs == 5
 
 
 def test_the_isolated_are_unlearned_as_they_are() -> None:

@@ -165,6 +165,11 @@ class Cornered(nn.Module):
         return torch.relu(self.conv(x)).mean((2, 3))
 
 
+def test_images_are_not_cropped() -> None:
+    """The loader of jinghuichen/AWM turns images into tensors and does nothing else."""
+    assert (AWM().shift, AWM().flip) == (0, False)
+
+
 @pytest.mark.slow
 def test_a_planted_backdoor_fades() -> None:
     """Class 0 is bright on the left, class 1 on the right; a white corner makes

@@ -126,7 +126,9 @@ def calls_of(
 
 def test_the_split_and_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     fct = torch.arange(40.0).roll(7)
-    learned, calls = calls_of(monkeypatch, fct, clean_ratio=0.2, poison_ratio=0.05, epochs=3)
+    learned, calls = calls_of(
+        monkeypatch, fct, clean_ratio=0.2, poison_ratio=0.05, epochs=3, epoch_images=40
+    )
     images = random_images(40).images
     assert [loss for _, _, loss in calls] == [None, intra_loss, None, ascent, descent]
     steady = ("constant", None, 0.01, 0, False)
@@ -148,7 +150,7 @@ def test_the_split_and_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_poison_is_taken_from_outside_of_the_clean_part(monkeypatch: pytest.MonkeyPatch) -> None:
     fct = torch.zeros(40)
     fct[[4, 9]] = torch.tensor([2.0, 1.0])
-    _, calls = calls_of(monkeypatch, fct, clean_ratio=0.9, poison_ratio=0.05)
+    _, calls = calls_of(monkeypatch, fct, clean_ratio=0.9, poison_ratio=0.05, epoch_images=40)
     assert torch.equal(calls[3][0].images, random_images(40).images[[4, 9]])
     assert len(calls[4][0]) == 36
 
@@ -165,11 +167,11 @@ def test_the_turns_equal_a_loop_written_out() -> None:
     train = random_images(12)
     bad, good = train.subset(torch.arange(5)), train.subset(torch.arange(5, 12))
     recipe = Recipe(
-        batch_size=3, lr=0.01, momentum=0.9, weight_decay=0, shift=0, flip=False, precision="fp32"
+        batch_size=2, lr=0.01, momentum=0.9, weight_decay=0, shift=0, flip=False, precision="fp32"
     )
     model = reader(train.images[0].numel())
     plain = copy.deepcopy(model)
-    DBR(epochs=2)._remove(model, bad, good, recipe, rng())
+    DBR(epochs=2, batch_size=3)._remove(model, bad, good, recipe, rng())
     weights, speed = list(plain.parameters()), None
     order = fork(rng())
     for _ in range(2):
@@ -199,7 +201,13 @@ def test_a_trigger_that_must_stay_where_it_is_makes_poison_sensitive() -> None:
     images = (disc + noise).to(torch.uint8)
     images[::10, :, 9:, 9:] = 255
     train = ImageSet(images, torch.arange(300) % CLASSES, ("ant", "bee", "cat", "dog"))
-    options = {"intra_epochs": 0, "epochs": 1, "clean_ratio": 0.2, "poison_ratio": 0.1}
+    options = {
+        "intra_epochs": 0,
+        "epochs": 1,
+        "epoch_images": 1,
+        "clean_ratio": 0.2,
+        "poison_ratio": 0.1,
+    }
     quick = RECIPE.model_copy(update={"epochs": 1, "lr": 0.01})
     learned = DBR(**options).train(lambda: reader(144), train, quick, rng())
     assert learned.suspicion is not None and not learned.model.training

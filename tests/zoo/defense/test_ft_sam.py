@@ -13,7 +13,7 @@ from benchbd.api import CleanSet
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.ft import FT
-from benchbd_zoo.defense.ft_sam import FTSAM, Weights, sharpness_aware
+from benchbd_zoo.defense.ft_sam import FTSAM, Weights, sharpness_aware, smoothed_cross_entropy
 from support.tiny_networks import InPlace, Network, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
@@ -48,6 +48,13 @@ def test_two_steps_on_a_quadratic() -> None:
     gradient = torch.cat([weight.grad for weight in weights.values() if weight.grad is not None])
     np.testing.assert_allclose(gradient, a * adversarial)
     assert weights["w"].tolist() == w[:2].tolist(), "the weights themselves stay where they are"
+
+
+def test_smoothing_leaves_out_the_right_class() -> None:
+    """Three classes with probabilities .5, .25, .25: .9 ln 2 + .05 ln 4 + .05 ln 4."""
+    logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
+    found = smoothed_cross_entropy(logits, torch.tensor([0]), 0.1)
+    assert float(found) == pytest.approx(0.9 * np.log(2) + 0.1 * np.log(4))
 
 
 def test_running_statistics_move_once_in_a_step() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from benchbd.api import Batches, ImageSet, fork, to_float
+from benchbd.api import Batches, ImageSet, batch_sizes, fork, to_float
 
 
 class Passes:
@@ -23,18 +23,16 @@ class Passes:
         flip: bool = False,
     ) -> None:
         self.count, self.size = len(images), min(batch_size, len(images))
+        self.sizes = batch_sizes(self.count, batch_size)
         self.batches = Batches(images.images, images.labels, shift=shift, flip=flip)
         self.order, self.crops = fork(rng), fork(rng)
 
     def once(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass, each image once: images (B, C, H, W) in [0, 1] and labels (B,), in batches of
-        nearly equal size.
-
-        A small rest would be a batch of too few images for statistics, and of a small set it is too
-        much to leave out.
+        """One pass in the batches that `batch_sizes` deals, each image at most once: images
+        (B, C, H, W) in [0, 1] and labels (B,).
         """
         shuffled = torch.randperm(self.count, generator=self.order)
-        return self._taken(shuffled.tensor_split(-(-self.count // self.size)))
+        return self._taken(shuffled[: sum(self.sizes)].split(self.sizes))
 
     def drawn(self, passes: int) -> Iterator[tuple[Tensor, Tensor]]:
         """As many images as in so many passes, drawn with replacement; the last batch may be
