@@ -39,11 +39,14 @@ class SampleCounts(StoredPart):
 
 
 class AttackCost(StoredPart):
-    """Seconds on the wall, samples through the network, peak bytes of memory; where, and how."""
+    """Seconds on the wall, samples through the network, steps of optimizers (None: stored before
+    they were counted), peak bytes of memory; where, and how.
+    """
 
     seconds: float = 0.0
     forward_samples: int = 0
     backward_samples: int = 0
+    optimizer_steps: int | None = None
     peak_bytes: int = 0
     device: str = "cpu"
     precision: str = "fp32"
