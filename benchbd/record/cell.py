@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from benchbd.measure.shares import Counts, Curve, Metrics, OperatingPoint
 from benchbd.record.ingredients import Coordinates
 from benchbd.record.keys import SCHEMA, key_of, reference_name, result_name
-from benchbd.record.part import StoredPart
+from benchbd.record.part import CountedSteps, StoredPart
 
 StatusCode = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverged", "cancelled"]
 
@@ -31,10 +31,9 @@ class Predictions(StoredPart):
     sha256: str
 
 
-class CellCost(StoredPart):
+class CellCost(CountedSteps):
     """Wall-clock seconds, peak memory in bytes, samples that passed through the network, steps of
-    optimizers in the defense (None: stored before they were counted), and clean samples handed
-    over.
+    optimizers in the defense, and clean samples handed over.
     """
 
     attack_seconds: float = 0.0
@@ -45,7 +44,6 @@ class CellCost(StoredPart):
     precision: str = "fp32"
     forward_samples: int = 0
     backward_samples: int = 0
-    optimizer_steps: int | None = None
     clean_samples: int = 0
 
 

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field, ValidationError
 from benchbd.errors import RecordError
 from benchbd.measure.shares import CurvePoint
 from benchbd.record.ingredients import Ingredients
-from benchbd.record.part import StoredPart
+from benchbd.record.part import CountedSteps, StoredPart
 
 
 class Outline(StoredPart):
@@ -38,15 +38,12 @@ class SampleCounts(StoredPart):
     cover: int
 
 
-class AttackCost(StoredPart):
-    """Seconds on the wall, samples through the network, steps of optimizers (None: stored before
-    they were counted), peak bytes of memory; where, and how.
-    """
+class AttackCost(CountedSteps):
+    """Seconds on the wall, samples through the network, peak bytes of memory; where, and how."""
 
     seconds: float = 0.0
     forward_samples: int = 0
     backward_samples: int = 0
-    optimizer_steps: int | None = None
     peak_bytes: int = 0
     device: str = "cpu"
     precision: str = "fp32"
