@@ -23,8 +23,6 @@ class Recipe(Plugin):
     """How a model is trained. `fit` takes one.
 
     The learning rate moves once per step along its schedule, which spans the whole training.
-    `later` names the options that were added after results had been stored: they are recorded only
-    where they differ from their default, so that those results keep their keys.
 
     >>> short = Recipe(epochs=5, lr=0.01, optimizer="adam")
     >>> short.epochs, short.batch_size
@@ -63,13 +61,6 @@ class Recipe(Plugin):
     evaluate_every: int = param(
         0, "epochs between measurements along the way; 0: only at the end", ge=0
     )
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """All options as plain JSON values, without those of `later` that have their default."""
-        fields = type(self).model_fields
-        unset = {name for name in self.later if getattr(self, name) == fields[name].default}
-        return {name: value for name, value in super().params.items() if name not in unset}
 
     @classmethod
     def of(cls, plugin: Plugin) -> Self:

@@ -130,11 +130,12 @@ def stabilities(cells: Sequence[Cell], defense: Plugin) -> list[Stability]:
     """
     by_value: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     own, values = [], {}
+    unrecorded = {name: defense.default_params()[name] for name in defense.later}
     for cell in cells:
         differing = [
             (name, value)
-            for name, value in cell.cell.defense.params.items()
-            if value != defense.params.get(name)
+            for name, value in (unrecorded | cell.cell.defense.params).items()
+            if value != defense.all_params.get(name)
         ]
         if not differing:
             own.append(cell)
@@ -146,7 +147,7 @@ def stabilities(cells: Sequence[Cell], defense: Plugin) -> list[Stability]:
         here = {values[key]: group for key, group in by_value.items() if key[0] == parameter}
         points = [
             _point(parameter, value, group)
-            for value, group in (*here.items(), (defense.params[parameter], own))
+            for value, group in (*here.items(), (defense.all_params[parameter], own))
         ]
         changes = [
             change for group in here.values() for cell in group for change in _changes(cell, own)
@@ -155,7 +156,7 @@ def stabilities(cells: Sequence[Cell], defense: Plugin) -> list[Stability]:
         ordered = tuple(
             sorted(points, key=lambda point: (isinstance(point.value, str), point.value))
         )
-        found.append(Stability(parameter, defense.params[parameter], ordered, score))
+        found.append(Stability(parameter, defense.all_params[parameter], ordered, score))
     return sorted(found, key=lambda each: -1.0 if each.score is None else each.score, reverse=True)
 
 

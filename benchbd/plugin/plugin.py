@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from pydantic_core import to_jsonable_python
+
 from benchbd.errors import ApiTooNew, ConfigError, ContractBroken, nearest
 from benchbd.options import parse_yaml
 from benchbd.plugin.declared import Configurable, allows
@@ -37,6 +39,9 @@ class Plugin(Configurable):
     - `name`: what it is called; unless stated, the name of its module.
     - `results_version`: a whole number that its author raises whenever the same parameters give
       other results.
+    - `later`: names of parameters that were added when results had been stored already, and that
+      change nothing at their default. They are recorded only where they differ from it, so that
+      those results keep their keys.
     - `aside`: names of parameters that say where something lies, not what it is. They are no part
       of the identity of a result. Any other parameter of type `Path` names a file whose content is
       part of it, wherever the file lies.
@@ -48,6 +53,7 @@ class Plugin(Configurable):
     name: ClassVar[str] = ""
     api: ClassVar[int]
     results_version: ClassVar[int] = 1
+    later: ClassVar[tuple[str, ...]] = ()
     aside: ClassVar[tuple[str, ...]] = ()
     quick: ClassVar[dict[str, Any]] = {}
 
@@ -69,8 +75,24 @@ class Plugin(Configurable):
 
     @property
     def params(self) -> dict[str, Any]:
+        """The hyper-parameters by name, as plain JSON values, without those of `later` that have
+        their default.
+        """
+        values = self.all_params
+        unset = {name for name in self.later if values[name] == self.default_params()[name]}
+        return {name: value for name, value in values.items() if name not in unset}
+
+    @property
+    def all_params(self) -> dict[str, Any]:
         """All hyper-parameters by name, as plain JSON values."""
         return self.model_dump(mode="json")
+
+    @classmethod
+    def default_params(cls) -> dict[str, Any]:
+        """Return the default of each hyper-parameter by name, as plain JSON values."""
+        fields = cls.model_fields.items()
+        values: dict[str, Any] = to_jsonable_python({name: field.default for name, field in fields})
+        return values
 
     @classmethod
     def from_text(cls, **texts: str) -> Self:

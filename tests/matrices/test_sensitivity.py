@@ -50,6 +50,21 @@ def test_which_values_are_tried() -> None:
     }
 
 
+class Grown(Tunable):
+    api = 1
+    name = "grown"
+    later = ("way",)
+
+
+@pytest.mark.parametrize(("own", "other"), [("up", "down"), ("down", "up")])
+def test_a_parameter_that_came_later_is_compared_with_its_default(own: Any, other: Any) -> None:
+    made, varied = Grown(way=own), Grown(way=other)
+    cells = [cell(90, 1, 0, **made.params), cell(80, 1, 0, **varied.params)]
+    (found,) = stabilities(cells, made)
+    assert (found.parameter, found.own) == ("way", own)
+    assert {point.value: point.acc for point in found.points} == {own: 90, other: 80}
+
+
 def cell(acc: float, asr: float, seed: int, **params: Any) -> Cell:
     def provided(name: str, **given: Any) -> PluginRecord:
         return PluginRecord(name=name, provider="p", version="1", results_version=1, params=given)

@@ -153,6 +153,25 @@ def test_params_survive_yaml(probe: Probe) -> None:
     assert Probe(**yaml.safe_load(yaml.safe_dump(probe.params))) == probe
 
 
+class Grown(Plugin):
+    api = 1
+    name = "grown"
+    later = ("where", "speed")
+
+    size: int = param(3, "there from the beginning")
+    where: Path | None = param(None, "added later")
+    speed: float = param(0.5, "added later")
+
+
+def test_a_parameter_that_came_later_is_recorded_where_it_is_set() -> None:
+    """What was stored before it came has the parameters, and so the key, of today's default."""
+    assert Grown().params == Grown(speed=0.5).params == {"size": 3}
+    told = Grown(size=4, speed=2).params
+    assert told == {"size": 4, "speed": 2.0} and Grown(**told) == Grown(size=4, speed=2)
+    assert Grown(size=4).all_params == {"size": 4, "where": None, "speed": 0.5}
+    assert Grown.default_params() == Grown().all_params
+
+
 def test_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Probe().rate = 0.1
