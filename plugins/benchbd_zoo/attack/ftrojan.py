@@ -1,20 +1,23 @@
 """FTrojan (Wang, Yao, Xu, An, Tong, Wang, ECCV 2022, 2111.10991): a trigger in the frequencies of
 the chroma.
 
-    1. RGB -> YCrCb;  DCT of type II, orthonormal, over windows of `window_size`
+    1. RGB -> YCrCb in whole levels;  DCT of type II, orthonormal, over windows of `window_size`
     2. + `magnitude` at the coefficients `pos_list` of the channels `channel_list`, in every window
-    3. inverse DCT;  YCrCb -> RGB;  clipped to 0..255
+    3. inverse DCT;  truncated to whole levels;  YCrCb -> RGB;  clipped to 0..255
 
-All of it is linear up to the clipping, so the trigger is one pattern that is added. Poisoned
-samples are labelled with the target.
+The transform is linear, so that steps 1 to 3 add one pattern of waves to the channels and truncate.
+Truncation takes half a level from both channels of chroma: a constant shift of colour, about -0.7,
+0.5 and -0.9 levels of red, green and blue, rides on the trigger. Poisoned samples are labelled with
+the target.
 
-Departs from the paper: the authors' code passes through whole levels at both changes of colour
-space and truncates there, which adds a constant shift of colour to the trigger (-0.76, 0.46, -0.95
-levels of red, green and blue); here an image is rounded once, at the end. The authors train without
-augmentation; here the recipe says. In images smaller than the window the window is
-the image, and unset positions are its highest frequency and its middle one. Grey images have no
-chroma: their one channel takes the trigger. What is left over when the windows do not fill an image
-stays as it is.
+Departs from the paper: as the authors' code, which is followed here, 8-bit levels stand between the
+colour spaces. There luma is transformed too, and where the arithmetic of the two transforms misses
+a whole level from below, truncation takes a level from it (in 8 to 10 % of the pixels); here luma
+without a trigger stays exact. Levels beyond 0 and 255 wrap around there and are clipped here. The
+authors train without augmentation, for 50 epochs; here the recipe says both. In images smaller than
+the window the window is the image, and unset positions are its highest frequency and its middle
+one. Grey images have no chroma: their one channel takes the trigger, and the sum is rounded once.
+What is left over when the windows do not fill an image takes no waves.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ import torch
 from torch import Tensor
 
 from benchbd.api import BuildModel, ImageSet, PoisoningAttack, Recipe, param
-from benchbd_zoo.attack.parts.spectrum import Positions, block_waves, in_colours
+from benchbd_zoo.attack.parts.spectrum import Positions, block_waves, in_channels
+from benchbd_zoo.attack.parts.ycrcb import from_ycrcb, to_ycrcb
 
 Channel = Literal[0, 1, 2]
 
@@ -34,6 +38,7 @@ class FTrojan(PoisoningAttack):
     """Parameters carry the names of the authors' code."""
 
     api = 1
+    results_version = 2
     quick: ClassVar[dict[str, Any]] = {"poison_ratio": 0.1}
 
     poison_ratio: float = param(0.02, "share of the samples that are poisoned", ge=0, le=1)
@@ -51,7 +56,10 @@ class FTrojan(PoisoningAttack):
     ) -> dict[str, Tensor]:
         shape = train.image_shape
         waves = block_waves(self.pos_list, self.magnitude, self.window_size, *shape[1:], self.name)
-        return {"pattern": in_colours(waves, self.channel_list, "YCrCb", shape)}
+        return {"waves": in_channels(waves, self.channel_list, shape).float()}
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        return images.float().add_(self.trigger["pattern"])
+        waves = self.trigger["waves"]
+        if len(waves) == 1:
+            return images + waves
+        return from_ycrcb((to_ycrcb(images) + waves).floor_().clamp_(0, 255))

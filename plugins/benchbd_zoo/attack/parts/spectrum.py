@@ -64,15 +64,27 @@ def block_waves(
     return pattern
 
 
+def in_channels(waves: Tensor, channels: tuple[int, ...], shape: ImageShape) -> Tensor:
+    """(C, H, W): waves (H, W) in those channels of a colour space, nothing in the others; a grey
+    image has one channel, and that takes them.
+    """
+    if shape[0] == 1:
+        return waves[None]
+    if shape[0] != 3:
+        raise NotApplicable(f"chroma is a matter of 1 or 3 channels, these images have {shape[0]}")
+    planes = torch.zeros(shape, dtype=waves.dtype)
+    planes[list(channels)] = waves
+    return planes
+
+
 def in_colours(
     waves: Tensor, channels: tuple[int, ...], space: ColourSpace, shape: ImageShape
 ) -> Tensor:
-    """(C, H, W): waves (H, W) in those channels of a colour space; a grey image has one channel,
-    and that takes them.
+    """(C, H, W): what `in_channels` gives is in red, green and blue; a grey image stays as it
+    is.
     """
-    if shape[0] == 1:
-        return waves[None].float()
-    if shape[0] != 3:
-        raise NotApplicable(f"chroma is a matter of 1 or 3 channels, these images have {shape[0]}")
-    weight = torch.tensor(TO_RGB[space], dtype=torch.float64)[list(channels)].sum(0)
-    return (weight[:, None, None] * waves).float()
+    planes = in_channels(waves, channels, shape)
+    if len(planes) == 1:
+        return planes.float()
+    weight = torch.tensor(TO_RGB[space], dtype=torch.float64)
+    return torch.einsum("kc,khw->chw", weight, planes).float()
