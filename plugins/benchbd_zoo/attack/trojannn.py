@@ -11,6 +11,9 @@ neurons answer loudly.
     4. x' = (1 - m) * x + m * patch; poisoned samples are labelled with the target, and a network is
        trained on them
 
+A step of descent is a pass through the surrogate and back, and so is each slope of step 2, where
+they are taken in order until enough neurons are found.
+
 The mask is a disc in the lower right of the image: exactly round(`size` * H * W) pixels, at least
 one, those nearest to the point three quarters down and three quarters across.
 
@@ -24,6 +27,7 @@ passed over.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, ClassVar, cast
 
 import torch
@@ -96,9 +100,9 @@ class TrojanNN(PoisoningAttack):
         raw = start.to(device).requires_grad_()
         features = surrogate.features(_picture(raw, mask.to(device))[None])[0]  # type: ignore[operator]
         weight = cast(nn.Linear, surrogate.head).weight
-        movable = [
-            k for k in loudest(weight, weight.shape[1]).tolist() if _slope(features[k], raw).any()
-        ][: self.neurons]
+        ranked = loudest(weight, weight.shape[1]).tolist()
+        answering = (k for k in ranked if _slope(features[k], raw).any())
+        movable = list(islice(answering, self.neurons))  # a slope is a pass through the network
         if not movable:
             raise NotApplicable(
                 "trojannn: no penultimate feature of the surrogate answers to a patch on a black "

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import NotApplicable
-from benchbd_zoo.attack.trojannn import TrojanNN, disc, loudest
+from benchbd_zoo.attack import trojannn
+from benchbd_zoo.attack.trojannn import TrojanNN, _slope, disc, loudest
 
 
 class Linear(nn.Module):
@@ -123,6 +124,34 @@ def test_a_neuron_without_a_slope_is_passed_over() -> None:
     reached = (Linear((3, 16, 16)).pixels.detach() * trigger["patch"] / 255).sum((1, 2, 3))
     np.testing.assert_allclose(reached[[0, 3]], [4, 4], atol=0.15)
     torch.testing.assert_close(trigger["reached"], reached[[0, 3]])
+
+
+@pytest.mark.parametrize("neurons", [1, 2, 3, 100])
+def test_no_slope_is_computed_that_decides_nothing(
+    images: ImageSet, build_for: Any, monkeypatch: pytest.MonkeyPatch, neurons: int
+) -> None:
+    """The neurons are those that the slopes of all of them give, and the passes end with the last
+    one chosen.
+    """
+    network = build_for(images).eval()
+    asked: list[int] = []
+    mask = disc(*images.image_shape[1:], 0.04)
+    start = torch.randn(images.image_shape, generator=torch.Generator().manual_seed(0))
+    jacobian = torch.autograd.functional.jacobian(
+        lambda raw: network.features((mask * (raw.tanh() + 1) / 2)[None])[0], start
+    )
+    order = network.head.weight.detach().abs().sum(0).argsort(descending=True)
+    expected = order[jacobian.flatten(1).any(1)[order]][:neurons]
+
+    def slope(feature: Tensor, raw: Tensor) -> Tensor:
+        asked.append(1)
+        return _slope(feature, raw)
+
+    monkeypatch.setattr(trojannn, "_slope", slope)
+    chosen = TrojanNN(neurons=neurons)._chosen(network, start, mask)
+    assert chosen.tolist() == expected.tolist()
+    last = order.tolist().index(expected[-1]) + 1
+    assert len(asked) == (last if len(expected) == neurons else len(order))
 
 
 def test_a_network_that_no_patch_moves_is_said_to_be_one(
