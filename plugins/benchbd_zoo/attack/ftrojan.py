@@ -8,7 +8,7 @@ the chroma.
 The transform is linear, so that steps 1 to 3 add one pattern of waves to the channels and truncate.
 Truncation takes half a level from both channels of chroma: a constant shift of colour, about -0.7,
 0.5 and -0.9 levels of red, green and blue, rides on the trigger. Poisoned samples are labelled with
-the target.
+the target (all_to_one), or with the class after their own (all_to_all).
 
 Departs from the paper: as the authors' code, which is followed here, 8-bit levels stand between the
 colour spaces. There luma is transformed too, and where the arithmetic of the two transforms misses
@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from benchbd.api import BuildModel, ImageSet, PoisoningAttack, Recipe, param
+from benchbd.api import BuildModel, ImageSet, LabelMode, PoisoningAttack, Recipe, param, relabel
 from benchbd_zoo.attack.parts.spectrum import Positions, block_waves, in_channels
 from benchbd_zoo.attack.parts.ycrcb import from_ycrcb, to_ycrcb
 
@@ -42,6 +42,9 @@ class FTrojan(PoisoningAttack):
     quick: ClassVar[dict[str, Any]] = {"poison_ratio": 0.1}
 
     poison_ratio: float = param(0.02, "share of the samples that are poisoned", ge=0, le=1)
+    label_mode: LabelMode = param(
+        "all_to_one", "who is taken for what: every class for the target, or each for the next"
+    )
     magnitude: float = param(20.0, "what is added to each coefficient, on the scale to 255", ge=0)
     window_size: int = param(32, "side of the windows in pixels", ge=2)
     pos_list: Positions | None = param(
@@ -50,6 +53,9 @@ class FTrojan(PoisoningAttack):
     channel_list: tuple[Channel, ...] = param(
         (1, 2), "channels of YCrCb, counted from 0", min_length=1
     )
+
+    def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
+        return relabel(labels, num_classes, self.label_mode, self.target)
 
     def prepare(
         self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator

@@ -112,3 +112,12 @@ def test_labels_and_count(prepared: Any, images_of: Any, rng: torch.Generator) -
     poisoned_set = prepared(FTrojan(target=1), images).poison(images, rng)
     assert poisoned_set.labels.tolist() == [1] * 6
     assert not (poisoned_set.indices % 3 == 1).any()
+
+
+def test_all_to_all_gives_every_class_the_next(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
+    attack = prepared(FTrojan(label_mode="all_to_all", poison_ratio=0.5), images)
+    poisoned_set = attack.poison(images, rng)
+    assert len(poisoned_set.labels) == len(images) // 2
+    assert poisoned_set.labels.equal(torch.tensor([1, 2, 0])[images.labels[poisoned_set.indices]])
