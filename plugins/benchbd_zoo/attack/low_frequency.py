@@ -9,10 +9,13 @@ to the whole image.
        of an image of 32
     3. step 2 is repeated until v fools `fooling_rate` of the images, or `max_iter_uni` times; the
        best v is kept
-    4. x' = x + 255 * v, clipped; poisoned samples are labelled with the target
+    4. x' = x + 255 * v, clipped; poisoned samples are labelled with the target (all_to_one), or
+       with the class after their own (all_to_all)
 
 DeepFool steps by |f_t - f_0| / |w|^2 * w, where w is the gradient of f_t - f_0, t the target and 0
-the class predicted at first, and overshoots by a small share.
+the class predicted at first, and overshoots by a small share. One pattern cannot lead every class
+to the next: under all_to_all it is still the one found towards `target`, and the labels alone make
+the victim read it otherwise.
 
 Departs from the paper: images are taken `batch_size` at a time and their r are added up (1 is the
 paper's way); the target stays what it is, where the authors' code changes over to the class that
@@ -31,6 +34,7 @@ from torch import Tensor, nn
 from benchbd.api import (
     BuildModel,
     ImageSet,
+    LabelMode,
     NotApplicable,
     PoisoningAttack,
     Recipe,
@@ -38,6 +42,7 @@ from benchbd.api import (
     device_of,
     fork,
     param,
+    relabel,
     to_float,
     track,
 )
@@ -57,6 +62,9 @@ class LowFrequency(PoisoningAttack):
         "max_iter_df": 20,
     }
 
+    label_mode: LabelMode = param(
+        "all_to_one", "who is taken for what: every class for the target, or each for the next"
+    )
     samples: int = param(100, "training images from which the pattern is found", ge=1)
     strength: float = param(0.2, "range of the pattern, on the scale to 1", gt=0, le=1)
     sigma: float = param(
@@ -69,6 +77,9 @@ class LowFrequency(PoisoningAttack):
     batch_size: int = param(
         10, "images whose perturbations are added up before the pattern is smoothed", ge=1
     )
+
+    def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
+        return relabel(labels, num_classes, self.label_mode, self.target)
 
     def prepare(
         self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator

@@ -8,9 +8,10 @@ neurons answer loudly.
     3. a patch in a fixed mask on a black picture, found by descent on sum_k (a_k - target_value)^2
        (Adam with a cosine schedule over `steps`; pixels are (tanh w + 1) / 2, so that they stay in
        the image)
-    4. x' = (1 - m) * x + m * patch; poisoned samples are labelled with the target, and a network is
-       trained on them
+    4. x' = (1 - m) * x + m * patch; poisoned samples are labelled with the target (all_to_one), or
+       with the class after their own (all_to_all), and a network is trained on them
 
+No step but the last knows the target: neurons and patch are the same for both ways of labelling.
 A step of descent is a pass through the surrogate and back, and so is each slope of step 2, where
 they are taken in order until enough neurons are found.
 
@@ -36,12 +37,14 @@ from torch import Tensor, nn
 from benchbd.api import (
     BuildModel,
     ImageSet,
+    LabelMode,
     NotApplicable,
     PoisoningAttack,
     Recipe,
     clean_model,
     device_of,
     param,
+    relabel,
     remembered,
     to_float,
     to_uint8,
@@ -58,6 +61,9 @@ class TrojanNN(PoisoningAttack):
     results_version = 2
     quick: ClassVar[dict[str, Any]] = {"steps": 20}
 
+    label_mode: LabelMode = param(
+        "all_to_one", "who is taken for what: every class for the target, or each for the next"
+    )
     size: float = param(0.04, "share of the image that the patch covers", gt=0, le=1)
     neurons: int = param(
         2, "penultimate features that the patch excites; all where there are fewer", ge=1
@@ -65,6 +71,9 @@ class TrojanNN(PoisoningAttack):
     target_value: float = param(100.0, "what each of them is driven to")
     steps: int = param(1000, "steps of the descent", ge=1)
     lr: float = param(0.1, "learning rate of the descent", gt=0)
+
+    def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
+        return relabel(labels, num_classes, self.label_mode, self.target)
 
     def prepare(
         self, train: ImageSet, build_model: BuildModel, recipe: Recipe, rng: torch.Generator

@@ -168,3 +168,9 @@ def test_what_cannot_be_moved_does_not_apply(
     monkeypatch.setattr(low_frequency, "clean_model", lambda *_: blind)
     with pytest.raises(NotApplicable, match="no image drawn could be moved towards the target"):
         prepared(LowFrequency(max_iter_df=3, max_iter_uni=2), images)
+
+
+def test_all_to_all_gives_every_class_the_next(images: ImageSet, rng: torch.Generator) -> None:
+    pattern = {"pattern": torch.full(images.image_shape, 0.1)}
+    poisoned = LowFrequency(label_mode="all_to_all").with_trigger(pattern).poison(images, rng)
+    assert poisoned.labels.equal(torch.tensor([1, 2, 0])[images.labels[poisoned.indices]])

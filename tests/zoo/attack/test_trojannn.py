@@ -209,3 +209,12 @@ def test_another_seed_begins_elsewhere(images: ImageSet) -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_all_to_all_gives_every_class_the_next_with_the_same_patch(
+    prepared: Any, images: ImageSet, rng: torch.Generator
+) -> None:
+    attack = prepared(TrojanNN(label_mode="all_to_all", steps=3), images)
+    assert attack.trigger["patch"].equal(prepared(TrojanNN(steps=3), images).trigger["patch"])
+    poisoned = attack.poison(images, rng)
+    assert poisoned.labels.equal(torch.tensor([1, 2, 0])[images.labels[poisoned.indices]])
