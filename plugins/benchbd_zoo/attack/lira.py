@@ -11,7 +11,8 @@ every image.
             was when the epoch began
        and after every epoch T <- T'
     2. T is frozen, and a fresh f is trained by the recipe on alpha * CE(clean) + (1 - alpha) *
-       CE(triggered) with `test_eps` in place of eps, by which images are triggered at test time too
+       CE(triggered) with `test_eps` in place of eps, by which images are triggered at test time
+       too; a batch is cropped and flipped first, and its copy gets the trigger then
 
 int(B * poison_ratio) images of a batch are seen with the trigger as well, by default all of them;
 less than one is refused.
@@ -22,9 +23,8 @@ clipped, and in phase 2 rounded to whole levels. Clean and triggered images pass
 so that BatchNorm sees the mixture. The recipe's epochs take the place of 500, its optimizer and
 schedule that of both phases. f goes on from epoch to epoch in phase 1. The autoencoder enlarges
 bilinearly and convolves, so that it takes images of any size; it is like the authors' one for GTSRB
-and Tiny ImageNet, while theirs for CIFAR-10 is a U-Net. In phase 2 a copy gets the trigger before
-both copies are cropped and flipped, each by its own draw; the authors augment once and add the
-trigger then.
+and Tiny ImageNet, while theirs for CIFAR-10 is a U-Net. Batches are cropped and flipped as the
+recipe says; the authors' code also rotates.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class LIRA(TrainingControlledAttack):
     """
 
     api = 1
+    results_version = 2
     quick: ClassVar[dict[str, Any]] = {"trigger_epochs": 1}
 
     poison_ratio: float = param(
@@ -121,21 +122,20 @@ class LIRA(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        count, _ = shares(
-            self.name, batch := min(recipe.batch_size, len(clean_train)), self.poison_ratio
-        )
+        count, _ = shares(self.name, min(recipe.batch_size, len(clean_train)), self.poison_ratio)
         noise = self._noise(device_of(model))
 
-        def edit(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+            triggered = to_float(to_uint8(self._stamp(noise, to_uint8(255 * images[:count]))))
             attacked = self.attacked_labels(labels[:count], clean_train.num_classes)
-            return torch.cat([images, to_uint8(self._stamp(noise, images[:count]))]), torch.cat(
-                [labels, attacked]
+            return self._mixture(
+                network(torch.cat([images, triggered])),
+                torch.cat([labels, attacked]),
+                len(labels),
+                recipe.label_smoothing,
             )
 
-        def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            return self._mixture(network(images), labels, batch, recipe.label_smoothing)
-
-        return fit(model, clean_train, recipe, rng, edit=edit, loss=loss, what="training on lira")
+        return fit(model, clean_train, recipe, rng, loss=loss, what="training on lira")
 
     def _learn(
         self, train: ImageSet, classifier: nn.Module, recipe: Recipe, seed: int
