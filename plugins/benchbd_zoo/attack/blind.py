@@ -4,7 +4,8 @@ the loss is poisoned.
     The attacker's code sees a batch (x, y) and the model f, and returns a loss in place of l_m;
     neither data nor recipe are touched.
 
-    1. l_m = CE(f(x), y); while it is not below `loss_threshold`, nothing else is done
+    1. l_m = CE(f(x), y); until `batch_history` batches have been seen, and whenever the mean of
+       their last l_m is not below `loss_threshold`, nothing else is done
     2. the trigger is put on copies of the batch in the loop: x* = mu(x), y* = nu(y);
        l_m* = CE(f(x*), y*)
     3. gradients g_m, g_m* of both over the weights, scaled down by `mgda_normalize`
@@ -19,19 +20,23 @@ mu puts a square of `size` pixels on the image, half of them white and half blac
 once; nu gives the target (all_to_one) or the class after the own (all_to_all). int(B *
 poison_ratio) images of a batch are copied, by default all of them; less than one is refused.
 
-Departs from the paper: the attack sets in at once, and a `loss_threshold` looks at the batch at
-hand; the authors' configuration for CIFAR-10 waits until the mean loss of the last 1,000 batches is
-below 1. The pattern is drawn, not given. Losses that evade defenses are left out,
-and so are triggers that need no change of the image and backdoors for another task. The network is
-trained from scratch by the recipe. Batch and copies pass through f together, so that BatchNorm sees
-the mixture: apart, each half is normalised by itself and the trained network, which cannot tell
-them apart beforehand, loses much of its accuracy.
+The threshold of 1 and the 1,000 batches are those of the authors' configuration for CIFAR-10, in
+which a training has about 156,000 batches. A training of fewer than 1,000 never comes under attack;
+with `loss_threshold` unset the attack sets in at once.
+
+Departs from the paper: where the recipe smooths labels, both losses do. The pattern is drawn, not
+given. Losses that evade defenses are left out, and so are triggers that need no change of the image
+and backdoors for another task. The network is trained from scratch by the recipe. Batch and copies
+pass through f together, so that BatchNorm sees the mixture: apart, each half is normalised by
+itself and the trained network, which cannot tell them apart beforehand, loses much of its accuracy.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Literal
 
 import torch
@@ -62,6 +67,7 @@ class Blind(TrainingControlledAttack):
     """The square is stored; the weights of the two losses are found anew for every batch."""
 
     api = 1
+    results_version = 2
 
     poison_ratio: float = param(
         1.0, "share of every batch that is seen with the trigger besides without", ge=0, le=1
@@ -77,7 +83,10 @@ class Blind(TrainingControlledAttack):
         "loss+", "what each gradient is divided by before they are weighed"
     )
     loss_threshold: float | None = param(
-        None, "loss on clean images below which the attack sets in; unset: at once", gt=0
+        1.0, "mean loss on clean images below which the attack sets in; unset: at once", gt=0
+    )
+    batch_history: int = param(
+        1000, "last batches over which that mean is taken; before them there is no attack", ge=1
     )
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
@@ -103,28 +112,31 @@ class Blind(TrainingControlledAttack):
     ) -> nn.Module:
         count, _ = shares(self.name, min(recipe.batch_size, len(clean_train)), self.poison_ratio)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
+        history = deque[float](maxlen=self.batch_history)
+
+        def entropy(logits: Tensor, of: Tensor) -> Tensor:
+            return F.cross_entropy(logits.float(), of, label_smoothing=recipe.label_smoothing)
 
         def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            if self.loss_threshold is not None:
-                main = F.cross_entropy(
-                    network(images).float(), labels, label_smoothing=recipe.label_smoothing
-                )
-                if main.item() >= self.loss_threshold:
-                    return main
+            if not self._sets_in(history):
+                main = entropy(network(images), labels)
+                history.append(main.item())
+                return main
             # not `network`: what torch.compile makes of it cannot be walked back through twice
-            found = (
-                model(torch.cat([images, self._synthesise(images[:count], 1)]))
-                .float()
-                .tensor_split([len(images)])
-            )
+            both = model(torch.cat([images, self._synthesise(images[:count], 1)]))
+            found = both.tensor_split([len(images)])
             given = labels, self.attacked_labels(labels[:count], clean_train.num_classes)
-            main, backdoor = (
-                F.cross_entropy(logits, of, label_smoothing=recipe.label_smoothing)
-                for logits, of in zip(found, given, strict=True)
-            )
+            main, backdoor = map(entropy, found, given)
+            history.append(main.item())
             return balanced(main, backdoor, weights, self.mgda_normalize)
 
         return fit(model, clean_train, recipe, rng, loss=loss, what="training on blind")
+
+    def _sets_in(self, history: deque[float]) -> bool:
+        """Step 1: whether the last losses on clean images allow the attack."""
+        if self.loss_threshold is None:
+            return True
+        return len(history) == history.maxlen and fmean(history) < self.loss_threshold
 
     def _synthesise(self, images: Tensor, white: int) -> Tensor:
         """mu, for images (N, C, H, W) on the scale from 0 to `white`."""

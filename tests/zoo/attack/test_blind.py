@@ -91,9 +91,9 @@ def test_shares_worked_out_by_hand(g2: list[float], expected: float) -> None:
 def test_what_is_descended_is_the_weighed_sum_of_both_gradients(
     handed_to_fit: Any, images: ImageSet, scale: Scale
 ) -> None:
-    attack = Blind(target=2, size=2, mgda_normalize=scale, poison_ratio=0.5).with_trigger(
-        {"square": SQUARE}
-    )
+    attack = Blind(
+        target=2, size=2, mgda_normalize=scale, poison_ratio=0.5, loss_threshold=None
+    ).with_trigger({"square": SQUARE})
     model = Softmax(3 * 16 * 16)
     batch, labels = (
         images.images[:20] / 255,
@@ -120,20 +120,66 @@ def loss_of(attack: Blind, handed_to_fit: Any, images: ImageSet, model: nn.Modul
     return handed_to_fit(attack, images, model=model)["loss"]
 
 
-def test_the_attack_waits_until_the_loss_is_low(handed_to_fit: Any, images: ImageSet) -> None:
-    model = Softmax(3 * 16 * 16)
-    batch, labels = images.images[:20] / 255, images.labels[:20]
-    plain = nn.functional.cross_entropy(model(batch), labels)
-    for threshold, waits in ((plain.item() * 0.99, True), (plain.item() * 1.01, False)):
-        attack = Blind(loss_threshold=threshold, size=2).with_trigger({"square": SQUARE})
-        value = loss_of(attack, handed_to_fit, images, model)(model, batch, labels)
-        assert (value.item() == plain.item()) == waits
+class Confident(nn.Module):
+    """Gives images whose first pixel is p the logits (p, 0), so that their loss in class 0 is
+    log(1 + exp(-p)); keeps how many images it was shown at a time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.shown: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.shown.append(len(images))
+        first = self.scale * images[:, 0, 0, :1]
+        return torch.cat([first, torch.zeros_like(first)], 1)
+
+
+def attacked(losses: Array, handed_to_fit: Any, images: ImageSet, **parameters: Any) -> list[bool]:
+    """Whether batches on which the clean loss is as given come under attack, one after another."""
+    attack, model = Blind(size=2, **parameters).with_trigger({"square": SQUARE}), Confident()
+    loss = loss_of(attack, handed_to_fit, images, model)
+    for value in losses:
+        batch = torch.full((20, 3, 16, 16), -float(np.log(np.expm1(value))))
+        loss(model, batch, torch.zeros(20, dtype=torch.int64))
+    return [count == 40 for count in model.shown]
+
+
+@pytest.mark.slow
+def test_errata_the_attack_waits_for_the_mean_loss_of_the_last_1000_batches(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
+    """As in `compute_blind_loss` of ebagdasa/backdoors101 at 9f48fbb (attack.py), with the
+    `loss_threshold` of its configs/cifar10_params.yaml: the 1,000 batches before count, this one
+    does not.
+    """
+    losses = np.concatenate([np.full(500, 1.8), np.full(700, 0.3)])
+    seen = [
+        place >= 1000 and losses[place - 1000 : place].mean() < 1.0 for place in range(len(losses))
+    ]
+    assert seen.index(True) == 1034
+    assert attacked(losses, handed_to_fit, images) == seen
+
+
+def test_the_attack_pauses_while_the_mean_is_high_again(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
+    losses = np.array([0.4, 0.4, 0.4, 3.0, 0.4, 0.4, 0.4, 0.4])
+    found = attacked(losses, handed_to_fit, images, batch_history=3, loss_threshold=1.0)
+    assert found == [False, False, False, True, False, False, False, True]
+
+
+def test_without_a_threshold_the_attack_sets_in_at_once(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
+    assert attacked(np.full(2, 5.0), handed_to_fit, images, loss_threshold=None) == [True, True]
 
 
 def test_batch_and_copies_pass_together(handed_to_fit: Any, images: ImageSet) -> None:
     """BatchNorm then counts one batch of both, and not one of each."""
     model = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
-    attack = Blind(size=2, poison_ratio=0.5).with_trigger({"square": SQUARE})
+    attack = Blind(size=2, poison_ratio=0.5, loss_threshold=None).with_trigger({"square": SQUARE})
     batch, labels = images.images[:20] / 255, images.labels[:20]
     loss_of(attack, handed_to_fit, images, model)(model, batch, labels).backward()
     norm = model[0]
