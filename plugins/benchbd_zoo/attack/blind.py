@@ -4,8 +4,8 @@ the loss is poisoned.
     The attacker's code sees a batch (x, y) and the model f, and returns a loss in place of l_m;
     neither data nor recipe are touched.
 
-    1. l_m = CE(f(x), y); until `batch_history` batches have been seen, and whenever the mean of
-       their last l_m is not below `loss_threshold`, nothing else is done
+    1. l_m = CE(f(x), y); while fewer than `batch_history` batches came before, or the mean l_m of
+       the last so many is not below `loss_threshold`, nothing else is done
     2. the trigger is put on copies of the batch in the loop: x* = mu(x), y* = nu(y);
        l_m* = CE(f(x*), y*)
     3. gradients g_m, g_m* of both over the weights, scaled down by `mgda_normalize`
@@ -18,7 +18,8 @@ the loss is poisoned.
 
 mu puts a square of `size` pixels on the image, half of them white and half black in an order drawn
 once; nu gives the target (all_to_one) or the class after the own (all_to_all). int(B *
-poison_ratio) images of a batch are copied, by default all of them; less than one is refused.
+poison_ratio) images of a batch are copied, by default all of them; where that is less than one,
+some batches chosen at random have one copy and the others are trained on as they are.
 
 The threshold of 1 and the 1,000 batches are those of the authors' configuration for CIFAR-10, in
 which a training has about 156,000 batches. A training of fewer than 1,000 never comes under attack;
@@ -110,7 +111,7 @@ class Blind(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        count, _ = shares(self.name, min(recipe.batch_size, len(clean_train)), self.poison_ratio)
+        split = shares(self.name, min(recipe.batch_size, len(clean_train)), rng, self.poison_ratio)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         history = deque[float](maxlen=self.batch_history)
 
@@ -118,7 +119,8 @@ class Blind(TrainingControlledAttack):
             return F.cross_entropy(logits.float(), of, label_smoothing=recipe.label_smoothing)
 
         def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            if not self._sets_in(history):
+            count, _ = split()
+            if not (count and self._sets_in(history)):
                 main = entropy(network(images), labels)
                 history.append(main.item())
                 return main

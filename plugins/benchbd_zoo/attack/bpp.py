@@ -11,8 +11,8 @@
        another image of the training set, drawn anew every time; they keep their label: only
        quantisation itself is to open the backdoor
 
-A share of a batch that is less than one image is refused. The pool of residuals q(z) - z is kept as
-the places of z, so that it takes no memory.
+Of a share that is less than one image of a batch, some batches chosen at random have one. The pool
+of residuals q(z) - z is kept as the places of z, so that it takes no memory.
 
 Departs from the paper: residuals are those of training images as they are, not of crops. A dithered
 value beyond the first or the last level takes that level. Batches are cropped and flipped as the
@@ -77,15 +77,17 @@ class Bpp(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        sizes = shares(
+        split = shares(
             self.name,
             min(recipe.batch_size, len(clean_train)),
+            rng,
             self.poison_ratio,
             neg_rate=self.neg_rate,
         )
         pool, draws = clean_train.images.to(device_of(model)), fork(rng)
 
         def edit(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            sizes = split()
             poisoned, negative, rest = images.split(sizes)
             others = pool[
                 torch.randint(0, len(pool), (len(negative),), generator=draws).to(pool.device)

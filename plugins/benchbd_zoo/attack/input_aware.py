@@ -17,8 +17,9 @@ of its own.
            CE(all) + lambda_div * mean d(x, z) / (d(p(x), p(z)) + eps)
        over pairs of a poisoned image and the z of a cross sample
 
-A share of a batch that is less than one image is refused; where poisoned and cross samples differ
-in number, as many pairs count as there are of the fewer. The classifier is trained by the recipe,
+Of a share that is less than one image of a batch, some batches chosen at random have one. Where
+poisoned and cross samples differ in number, as many pairs count as there are of the fewer; without
+a pair the second part of the loss is left out. The classifier is trained by the recipe,
 the networks by Adam (betas 0.5 and 0.9), whose learning rate falls to a tenth at 10/25 and 20/25 of
 the first phase and at 1/3, 1/2, 2/3 and 5/6 of the second.
 
@@ -122,9 +123,11 @@ class InputAware(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> Trained:
-        sizes = shares(
+        batch = min(recipe.batch_size, len(clean_train))
+        split = shares(
             self.name,
-            min(recipe.batch_size, len(clean_train)),
+            batch,
+            rng,
             self.poison_ratio,
             p_cross=self.p_cross,
         )
@@ -136,9 +139,9 @@ class InputAware(TrainingControlledAttack):
             for outside in (1, channels)
         )
         self._learn_mask(mask, clean, recipe, rng)
-        loss = self._loss(mask, pattern.train(), sizes, clean, recipe, rng)
+        loss = self._loss(mask, pattern.train(), split, clean, recipe, rng)
         optimizer, schedule = _adam(
-            pattern, self.pattern_lr, PATTERN_DROPS, recipe.epochs * (len(clean) // sum(sizes))
+            pattern, self.pattern_lr, PATTERN_DROPS, recipe.epochs * (len(clean) // batch)
         )
 
         def step(_: nn.Module) -> None:
@@ -188,31 +191,36 @@ class InputAware(TrainingControlledAttack):
         self,
         mask: nn.Module,
         pattern: nn.Module,
-        sizes: list[int],
+        split: Callable[[], list[int]],
         clean: ImageSet,
         recipe: Recipe,
         rng: torch.Generator,
     ) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
         """Step 2: what the classifier and the pattern network descend."""
-        others, count = stream(clean, recipe, rng), sizes[0]
-        pairs = min(sizes[:2])
+        others = stream(clean, recipe, rng)
+
+        def entropy(found: Tensor, given: Tensor) -> Tensor:
+            return F.cross_entropy(found.float(), given, label_smoothing=recipe.label_smoothing)
 
         def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            z = others(sizes[1])
+            count, cross, _ = split()
+            changing, pairs = count + cross, min(count, cross)
+            if not changing:
+                return entropy(model(images), labels)
+            z = others(cross)
             sources = torch.cat([images[:count], z])
-            patterns, changing = pattern(sources).float(), sum(sizes[:2])
+            patterns = pattern(sources).float()
             changed = mixed(images[:changing], hardened(mask(sources)), patterns)
             given = torch.cat(
                 [self.attacked_labels(labels[:count], clean.num_classes), labels[count:]]
             )
-            found = model(torch.cat([changed, images[changing:]])).float()
+            value = entropy(model(torch.cat([changed, images[changing:]])), given)
+            if not pairs:
+                return value
             apart = diversity(
                 images[:pairs], z[:pairs], patterns[:pairs], patterns[count : count + pairs]
             )
-            return (
-                F.cross_entropy(found, given, label_smoothing=recipe.label_smoothing)
-                + self.lambda_div * apart
-            )
+            return value + self.lambda_div * apart
 
         return loss
 

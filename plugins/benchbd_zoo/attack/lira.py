@@ -14,8 +14,9 @@ every image.
        CE(triggered) with `test_eps` in place of eps, by which images are triggered at test time
        too; a batch is cropped and flipped first, and its copy gets the trigger then
 
-int(B * poison_ratio) images of a batch are seen with the trigger as well, by default all of them;
-less than one is refused.
+int(B * poison_ratio) images of a batch are seen with the trigger as well in phase 2, by default all
+of them; where that is less than one, some batches chosen at random have one, and the loss of the
+others lacks its second part.
 
 Departs from the paper: eps acts on pixels in [0, 1]; the authors' code adds to normalised images,
 and 0.1 there is 0.025 of the range of a pixel of CIFAR-10, the default here. Triggered images are
@@ -122,10 +123,15 @@ class LIRA(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        count, _ = shares(self.name, min(recipe.batch_size, len(clean_train)), self.poison_ratio)
+        split = shares(self.name, min(recipe.batch_size, len(clean_train)), rng, self.poison_ratio)
         noise = self._noise(device_of(model))
 
         def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+            count, _ = split()
+            if not count:
+                return self.alpha * F.cross_entropy(
+                    network(images).float(), labels, label_smoothing=recipe.label_smoothing
+                )
             triggered = to_float(to_uint8(self._stamp(noise, to_uint8(255 * images[:count]))))
             attacked = self.attacked_labels(labels[:count], clean_train.num_classes)
             return self._mixture(

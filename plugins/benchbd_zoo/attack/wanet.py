@@ -5,7 +5,8 @@
     3. warp G = clip((I + s * N / H) * grid_rescale, -1, 1);  x' = x sampled at G (bilinear, corners
        aligned)
     4. in every batch the first int(B * poison_ratio) images are warped by G and labelled with the
-       target (all_to_one) or the class after their own (all_to_all)
+       target (all_to_one) or the class after their own (all_to_all); where that is less than one,
+       some batches chosen at random have one
     5. the next int(poisoned * cross_ratio) images are warped by clip(G + U[-1, 1] / H, -1, 1),
        freshly drawn for every image, and keep their label: only the exact warp is to open the
        backdoor
@@ -15,6 +16,8 @@ rotates. Warped images are rounded to whole levels, as a stored image would be.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +37,7 @@ from benchbd.api import (
     relabel,
     to_uint8,
 )
+from benchbd_zoo.attack.parts.shares import shares
 
 
 class WaNet(TrainingControlledAttack):
@@ -75,11 +79,11 @@ class WaNet(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        sizes = self._split(min(recipe.batch_size, len(clean_train)))
+        split = self._split(min(recipe.batch_size, len(clean_train)), rng)
         grid, draws = self._grid().to(device_of(model)), fork(rng)
 
         def edit(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            poisoned, cover, rest = images.split(sizes)
+            poisoned, cover, rest = images.split(split())
             attacked = self.attacked_labels(labels[: len(poisoned)], clean_train.num_classes)
             warped = warp(poisoned, grid), warp(cover, noisy(grid, len(cover), draws))
             return torch.cat([*map(to_uint8, warped), rest]), torch.cat(
@@ -88,22 +92,23 @@ class WaNet(TrainingControlledAttack):
 
         return fit(model, clean_train, recipe, rng, edit=edit, what="training on wanet")
 
-    def _split(self, batch: int) -> list[int]:
+    def _split(self, batch: int, rng: torch.Generator) -> Callable[[], list[int]]:
         """How many images of a batch are poisoned, cover and clean."""
-        poisoned = int(batch * self.poison_ratio)
-        cover = int(poisoned * self.cross_ratio)
-        if not poisoned:
-            raise ConfigError(
-                f"wanet: poison_ratio {self.poison_ratio:g} of a batch of {batch} is less than "
-                "one image; raise it or batch_size"
-            )
-        if poisoned + cover > batch:
+        split = shares(self.name, batch, rng, self.poison_ratio)
+        most = max(1, int(batch * self.poison_ratio))
+        cover = int(most * self.cross_ratio)
+        if most + cover > batch:
             raise ConfigError(
                 f"wanet: expected poison_ratio and cross_ratio to leave a batch of {batch} large "
-                "enough, "
-                f"got {poisoned} poisoned and {cover} cover images; lower one of them"
+                f"enough, got {most} poisoned and {cover} cover images; lower one of them"
             )
-        return [poisoned, cover, batch - poisoned - cover]
+
+        def drawn() -> list[int]:
+            poisoned, rest = split()
+            cover = int(poisoned * self.cross_ratio)
+            return [poisoned, cover, rest - cover]
+
+        return drawn
 
     def _grid(self) -> Tensor:
         """G (H, W, 2) of the stored flow."""

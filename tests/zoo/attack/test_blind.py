@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
-from benchbd.errors import ConfigError, NotApplicable
+from benchbd.errors import NotApplicable
 from benchbd_zoo.attack.blind import Blind, Scale, balanced, main_share
 
 Array = np.ndarray[Any, Any]
@@ -232,8 +232,14 @@ def test_a_square_that_does_not_fit_does_not_apply(prepared: Any, images_of: Any
         prepared(Blind(margin=6), images_of(1, 8, 8))
 
 
-def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
-    with pytest.raises(
-        ConfigError, match=r"blind: poison_ratio 0\.01 of a batch of 20 is less than one image"
-    ):
-        handed_to_fit(Blind(poison_ratio=0.01), images)
+def test_below_one_image_a_batch_some_batches_are_attacked(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
+    attack = Blind(poison_ratio=0.02, loss_threshold=None, size=2).with_trigger({"square": SQUARE})
+    model = Confident()
+    loss = loss_of(attack, handed_to_fit, images, model)
+    batch, labels = torch.zeros(20, 3, 16, 16), torch.zeros(20, dtype=torch.int64)
+    values = [loss(model, batch, labels).item() for _ in range(300)]
+    assert np.isfinite(values).all()
+    assert set(model.shown) == {20, 21}
+    assert np.mean(model.shown) - 20 == pytest.approx(0.4, abs=4 * (0.4 * 0.6 / 300) ** 0.5)

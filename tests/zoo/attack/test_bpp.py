@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from benchbd.data.images import ImageSet
-from benchbd.errors import ConfigError
 from benchbd_zoo.attack.bpp import Bpp, dithered
 
 Array = np.ndarray[Any, Any]
@@ -142,26 +141,6 @@ def test_all_to_all_gives_poisoned_images_the_next_class(
     assert torch.equal(edited[4:], images.images[4:20])
 
 
-@pytest.mark.parametrize(
-    ("parameters", "batch", "message"),
-    [
-        ({}, 4, r"bpp: poison_ratio 0\.2 of a batch of 4 is less than one image"),
-        ({"neg_rate": 0.04}, 20, r"bpp: neg_rate 0\.04 of a batch of 20 is less than one image"),
-        ({"poison_ratio": 0}, 20, "poison_ratio 0 of a batch of 20 is less"),
-        (
-            {"poison_ratio": 0.6, "neg_rate": 0.5},
-            20,
-            r"poison_ratio and neg_rate to add up .*, got 12 and 10 of 20 images",
-        ),
-    ],
-)
-def test_shares_that_do_not_fit_a_batch_are_refused(
-    handed_to_fit: Any, images: ImageSet, parameters: dict[str, float], batch: int, message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        handed_to_fit(Bpp(**parameters), images, batch=batch)
-
-
 def test_errata_triggered_images_leave_out_the_target_class(
     images: ImageSet, rng: torch.Generator
 ) -> None:
@@ -171,3 +150,19 @@ def test_errata_triggered_images_leave_out_the_target_class(
     triggered = Bpp(target=1).triggered(images, rng)
     assert len(triggered) == 40
     assert not (triggered.true_labels == 1).any()
+
+
+def test_below_one_image_a_batch_some_batches_have_one(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
+    edit = handed_to_fit(Bpp(target=2, poison_ratio=0.02, neg_rate=0.02), images)["edit"]
+    batch, labels = images.images[:20], torch.zeros(20, dtype=torch.int64)
+    quantised, changes = stamped(Bpp(), images)[0], []
+    for _ in range(100):
+        edited, given = edit(batch, labels)
+        changes.append(int((edited != batch).flatten(1).any(1).sum()))
+        assert given.tolist() in ([0] * 20, [2] + [0] * 19)
+        if given[0] == 2:
+            np.testing.assert_array_equal(edited[0], quantised)
+    assert set(changes) == {0, 1, 2}
+    assert np.mean(changes) == pytest.approx(0.8, abs=4 * (2 * 0.4 * 0.6 / 100) ** 0.5)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
-from benchbd.errors import ConfigError
 from benchbd_zoo.attack import input_aware
 from benchbd_zoo.attack.input_aware import Drawing, InputAware, diversity, hardened, stream
 from benchbd_zoo.attack.parts import generator
@@ -243,12 +242,20 @@ def test_a_stream_gives_different_images_of_the_set_by_draws_of_its_own(
 
 
 @pytest.mark.slow
-def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
-    with pytest.raises(
-        ConfigError, match=r"input_aware: poison_ratio 0\.1 of a batch of 9 is less than one image"
-    ):
-        handed_to_fit(InputAware(**SMALL), images, batch=9)
-    with pytest.raises(
-        ConfigError, match=r"input_aware: p_cross 0\.01 of a batch of 20 is less than one image"
-    ):
-        handed_to_fit(InputAware(p_cross=0.01, **SMALL), images)
+@pytest.mark.parametrize(("poison_ratio", "p_cross"), [(0.02, 0.02), (0.02, 0.1), (0.1, 0.02)])
+def test_below_one_image_a_batch_some_batches_have_one(
+    handed_to_fit: Any, images: ImageSet, poison_ratio: float, p_cross: float
+) -> None:
+    attack = InputAware(target=2, poison_ratio=poison_ratio, p_cross=p_cross, **SMALL)
+    handed, model = handed_to_fit(attack, images, shift=0), Seen()
+    batch, labels = images.images[:20] / 255, torch.zeros(20, dtype=torch.int64)
+    changed = []
+    for _ in range(100):
+        value = handed["loss"](model, batch, labels)
+        value.backward()
+        handed["after_step"](model)
+        assert value.isfinite()
+        changed.append(int((model.shown != batch).flatten(1).any(1).sum()))
+    expected = [20 * ratio for ratio in (poison_ratio, p_cross)]
+    spread = sum(chance * (1 - chance) for chance in expected if chance < 1) / 100
+    assert np.mean(changed) == pytest.approx(sum(expected), abs=4 * spread**0.5)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
-from benchbd.errors import ConfigError
 from benchbd.record.remembered import remembering
 from benchbd.seeds import draw_seed
 from benchbd_zoo.attack.lira import LIRA, Autoencoder, disturbed
@@ -186,8 +185,16 @@ def test_the_noise_is_drawn_from_the_seed_and_kept_by_what_it_was_learned_from(
 
 
 @pytest.mark.slow
-def test_a_share_of_less_than_one_image_is_refused(handed_to_fit: Any, images: ImageSet) -> None:
-    with pytest.raises(
-        ConfigError, match=r"lira: poison_ratio 0\.01 of a batch of 20 is less than one image"
-    ):
-        handed_to_fit(with_noise(LIRA(poison_ratio=0.01)), images)
+def test_below_one_image_a_batch_some_batches_have_a_copy(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
+    attack, model = with_noise(LIRA(poison_ratio=0.02, alpha=0.3)), Seen()
+    loss = handed_to_fit(attack, images)["loss"]
+    batch, labels = images.images[:20] / 255, images.labels[:20]
+    values = torch.stack([loss(model, batch, labels).detach() for _ in range(100)])
+    seen = torch.tensor([len(shown) for shown in model.shown])
+    plain = 0.3 * cross_entropy(batch.flatten(1)[:, :3], labels)
+    assert set(seen.tolist()) == {20, 21}
+    assert seen.double().mean().item() - 20 == pytest.approx(0.4, abs=4 * (0.4 * 0.6 / 100) ** 0.5)
+    torch.testing.assert_close(values[seen == 20], torch.full_like(values[seen == 20], plain))
+    assert (values[seen == 21] > plain + 0.1).all()

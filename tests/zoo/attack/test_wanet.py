@@ -201,22 +201,6 @@ def test_noise_is_drawn_anew_for_every_batch_from_the_seed(
     assert not torch.equal(other(*batch)[0], first)
 
 
-def test_a_batch_too_small_for_one_poisoned_image_is_refused(
-    prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attack = prepared(WaNet(), images)
-    edit_of(attack, images, monkeypatch, batch=10)
-    with pytest.raises(
-        ConfigError, match=r"poison_ratio 0\.1 of a batch of 9 is less than one image"
-    ):
-        edit_of(attack, images, monkeypatch, batch=9)
-    few = images.subset(torch.arange(5))
-    with pytest.raises(
-        ConfigError, match=r"poison_ratio 0\.1 of a batch of 5 is less than one image"
-    ):
-        edit_of(attack, few, monkeypatch, batch=64)
-
-
 def test_more_cover_than_a_batch_holds_is_refused(
     prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,3 +210,21 @@ def test_more_cover_than_a_batch_holds_is_refused(
     full = prepared(WaNet(poison_ratio=0.5, cross_ratio=1), images)
     edited, _ = edit_of(full, images, monkeypatch)(images.images[:20], images.labels[:20])
     assert len(edited) == 20
+
+
+def test_below_one_image_a_batch_some_batches_have_one_and_its_cover(
+    prepared: Any, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack = prepared(WaNet(target=2, poison_ratio=0.02), images)
+    edit = edit_of(attack, images, monkeypatch)
+    batch, labels = images.images[:20], torch.zeros(20, dtype=torch.int64)
+    poisoned = 0
+    for _ in range(300):
+        edited, given = edit(batch, labels)
+        changed = (edited != batch).flatten(1).any(1).tolist()
+        assert (changed, given.tolist()) in (
+            ([False] * 20, [0] * 20),
+            ([True] * 3 + [False] * 17, [2] + [0] * 19),
+        )
+        poisoned += int(given[0] == 2)
+    assert poisoned / 300 == pytest.approx(0.4, abs=4 * (0.4 * 0.6 / 300) ** 0.5)

@@ -1,30 +1,53 @@
 """What a batch is made of, for attacks that poison batches: whole images, so that fractions of one
-are dropped.
+are dropped, and images drawn at random where a batch holds less than one.
 """
 
 from __future__ import annotations
 
-from benchbd.api import ConfigError
+import math
+from collections.abc import Callable
+
+import torch
+
+from benchbd.api import ConfigError, fork
 
 
-def shares(who: str, batch: int, poison_ratio: float, **cover: float) -> list[int]:
-    """How many images of a batch are poisoned, cover and clean; int() of each share.
+def shares(
+    who: str, batch: int, rng: torch.Generator, poison_ratio: float, **cover: float
+) -> Callable[[], list[int]]:
+    """Gives for every batch anew how many of its images are poisoned, cover and clean.
+
+    A share of at least one image is its int() in every batch. A smaller one is one image in as many
+    batches as make up that share, chosen at random, and none in the others (as BackdoorBench does).
+    Nothing is drawn from `rng` where there is no such share.
 
     cover: under its name as a parameter of `who`, the share that is cover; without it, two counts
-    are given. Raises `ConfigError` in the name of `who` when a share that is wanted is less than
-    one image, or when they exceed the batch.
+    are given. Raises `ConfigError` in the name of `who` for a `poison_ratio` of 0, and when the
+    shares exceed the batch.
     """
-    wanted = {"poison_ratio": poison_ratio} | cover
-    counts = [int(batch * ratio) for ratio in wanted.values()]
-    for (name, ratio), count in zip(wanted.items(), counts, strict=True):
-        if not count and (ratio or name == "poison_ratio"):
-            raise ConfigError(
-                f"{who}: {name} {ratio:g} of a batch of {batch} is less than one image; raise it "
-                "or batch_size"
-            )
-    if sum(counts) > batch:
+    wanted = [batch * ratio for ratio in (poison_ratio, *cover.values())]
+    if not poison_ratio:
         raise ConfigError(
-            f"{who}: expected {' and '.join(wanted)} to add up to at most a whole batch, "
-            f"got {' and '.join(map(str, counts))} of {batch} images; lower one of them"
+            f"{who}: expected poison_ratio above 0, got 0; for a network without a backdoor "
+            "take the attack clean"
         )
-    return [*counts, batch - sum(counts)]
+    most = [max(int(share), math.ceil(min(share, 1))) for share in wanted]
+    if sum(most) > batch:
+        raise ConfigError(
+            f"{who}: expected {' and '.join(['poison_ratio', *cover])} to add up to at most a "
+            f"whole batch, got {' and '.join(map(str, most))} of {batch} images; lower one of them"
+        )
+    draws = fork(rng) if any(0 < share < 1 for share in wanted) else rng
+
+    def drawn() -> list[int]:
+        counts = [_count(share, draws) for share in wanted]
+        return [*counts, batch - sum(counts)]
+
+    return drawn
+
+
+def _count(share: float, draws: torch.Generator) -> int:
+    """Images of one batch for a share in images."""
+    if share >= 1 or not share:
+        return int(share)
+    return int(torch.rand((), generator=draws, dtype=torch.float64).item() < share)
