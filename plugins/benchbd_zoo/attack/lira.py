@@ -1,8 +1,8 @@
 """LIRA (Doan, Lao, Zhao, Li, ICCV 2021): noise that a network has learned to draw, another one for
 every image.
 
-    T(x) in [-1, 1]: an autoencoder with tanh at its end;  x' = clip(x + eps * T(x), 0, 1);
-    eta(y): the attacked label
+    T(x) in [-1, 1]: an autoencoder or a U-Net, with tanh at its end;  eta(y): the attacked label;
+    x' = clip(x + eps * T(x), 0, 1)
 
     1. for `trigger_epochs` epochs, with a classifier f that is thrown away afterwards, in every
        batch
@@ -22,10 +22,11 @@ Departs from the paper: eps acts on pixels in [0, 1]; the authors' code adds to 
 and 0.1 there is 0.025 of the range of a pixel of CIFAR-10, the default here. Triggered images are
 clipped, and in phase 2 rounded to whole levels. Clean and triggered images pass through f together,
 so that BatchNorm sees the mixture. The recipe's epochs take the place of 500, its optimizer and
-schedule that of both phases. f goes on from epoch to epoch in phase 1. The autoencoder enlarges
-bilinearly and convolves, so that it takes images of any size; it is like the authors' one for GTSRB
-and Tiny ImageNet, while theirs for CIFAR-10 is a U-Net. Batches are cropped and flipped as the
-recipe says; the authors' code also rotates.
+schedule that of both phases. f goes on from epoch to epoch in phase 1. The default is an
+autoencoder like the authors' one for GTSRB and Tiny ImageNet; theirs for CIFAR-10 is the U-Net,
+which takes some 130 times the multiplications. Both enlarge bilinearly, corners not aligned, to the
+size of the maps on the way down, so that they take images of any size. Batches are cropped and
+flipped as the recipe says; the authors' code also rotates.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import copy
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -69,10 +70,12 @@ from benchbd_zoo.attack.parts.generator import (
 )
 from benchbd_zoo.attack.parts.shares import shares
 
+Generator = Literal["autoencoder", "unet"]
+
 
 class LIRA(TrainingControlledAttack):
-    """The autoencoder is learned before the victim is trained, kept by content, and stored as the
-    trigger.
+    """The network that draws the noise is learned before the victim is trained, kept by content,
+    and stored as the trigger.
     """
 
     api = 1
@@ -96,7 +99,8 @@ class LIRA(TrainingControlledAttack):
     )
     alpha: float = param(0.5, "weight of clean images in the loss of the classifier", ge=0, le=1)
     trigger_epochs: int = param(50, "epochs of the first phase", ge=1)
-    lr_atk: float = param(1e-4, "learning rate of the autoencoder", gt=0)
+    lr_atk: float = param(1e-4, "learning rate of the network that draws the noise", gt=0)
+    generator: Generator = param("autoencoder", "network that draws the noise")
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
         return relabel(labels, num_classes, self.label_mode, self.target)
@@ -148,7 +152,8 @@ class LIRA(TrainingControlledAttack):
     ) -> dict[str, Tensor]:
         """Phase 1."""
         rng, device = torch.Generator().manual_seed(seed), device_of(classifier)
-        new = drawn(partial(Autoencoder, train.image_shape[0]), rng).to(device).train()
+        build = partial(GENERATORS[self.generator], train.image_shape[0])
+        new = drawn(build, rng).to(device).train()
         old = copy.deepcopy(new).eval()
         adam, descent = (
             torch.optim.Adam(new.parameters(), lr=self.lr_atk),
@@ -208,8 +213,8 @@ class LIRA(TrainingControlledAttack):
         return self.alpha * of_clean + (1 - self.alpha) * of_triggered
 
     def _noise(self, device: torch.device) -> nn.Module:
-        channels = self.trigger["noise.down.0.0.weight"].shape[1]
-        return restored("noise", partial(Autoencoder, channels), self.trigger).to(device)
+        build = partial(GENERATORS[self.generator], len(self.trigger["noise.last.weight"]))
+        return restored("noise", build, self.trigger).to(device)
 
     def _stamp(self, noise: nn.Module, images: Tensor) -> Tensor:
         return blockwise(
@@ -236,6 +241,38 @@ class Autoencoder(nn.Module):
         for stage, before in zip([*self.up, self.last], reversed(passed), strict=True):
             maps = stage(resized(maps, like=before))
         return maps.float().tanh()
+
+
+class UNet(nn.Module):
+    """T: images (N, C, H, W) in [0, 1] to noise (N, C, H, W) in [-1, 1]; three halvings and back,
+    where the maps on the way down are seen once more.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        widths = (channels, 64, 128, 256, 512)
+        self.down = nn.ModuleList(_twice(a, b) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(_twice(a + b, a) for a, b in reversed(list(pairwise(widths[1:]))))
+        self.last = nn.Conv2d(widths[1], channels, 1)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps: Tensor = images
+        passed: list[Tensor] = []
+        for stage in self.down:
+            maps = stage(F.avg_pool2d(maps, 2) if passed else maps)
+            passed.append(maps)
+        for stage, before in zip(self.up, reversed(passed[:-1]), strict=True):
+            maps = stage(torch.cat([resized(maps, like=before), before], 1))
+        noise: Tensor = self.norm(self.last(maps))
+        return noise.float().tanh()
+
+
+GENERATORS: dict[Generator, type[Autoencoder | UNet]] = {"autoencoder": Autoencoder, "unet": UNet}
+
+
+def _twice(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(ConvBlock(inside, outside), ConvBlock(outside, outside))
 
 
 def disturbed(images: Tensor, noise: nn.Module, eps: float) -> Tensor:

@@ -15,7 +15,7 @@ from benchbd.data.images import ImageSet
 from benchbd.engine.recipe import Recipe
 from benchbd.record.remembered import remembering
 from benchbd.seeds import draw_seed
-from benchbd_zoo.attack.lira import LIRA, Autoencoder, disturbed
+from benchbd_zoo.attack.lira import LIRA, Autoencoder, UNet, disturbed
 from benchbd_zoo.attack.parts.generator import drawn, restored, stored
 
 SHAPES = [(1, 8, 8), (3, 14, 20), (3, 33, 40)]
@@ -198,3 +198,25 @@ def test_below_one_image_a_batch_some_batches_have_a_copy(
     assert seen.double().mean().item() - 20 == pytest.approx(0.4, abs=4 * (0.4 * 0.6 / 100) ** 0.5)
     torch.testing.assert_close(values[seen == 20], torch.full_like(values[seen == 20], plain))
     assert (values[seen == 21] > plain + 0.1).all()
+
+
+@pytest.mark.slow
+def test_the_unet_has_the_weights_of_the_authors_one() -> None:
+    """As many as `UNet(3)` of khoadoan106/backdoor_attacks at bc6e262
+    (python/attack_models/unet.py).
+    """
+    network = drawn(partial(UNet, 3), seeded(0))
+    assert sum(weight.numel() for weight in network.parameters()) == 7_788_681
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 18)])
+def test_the_unet_draws_noise_for_images_of_any_size(
+    prepared: Any, images_of: Any, shape: tuple[int, int, int]
+) -> None:
+    images = images_of(*shape, count=20)
+    attack = prepared(LIRA(generator="unet", trigger_epochs=1, eps=0.1), images)
+    stamped = attack.apply(attack.stamp, images.images, images.labels, seeded(0))
+    change = (stamped.int() - images.images.int()).abs()
+    assert stamped.shape == images.images.shape
+    assert 0 < change.max() <= round(255 * 0.1)
