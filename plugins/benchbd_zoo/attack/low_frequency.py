@@ -55,6 +55,7 @@ class LowFrequency(PoisoningAttack):
     """Parameters carry the names of the reference implementation where it has one."""
 
     api = 1
+    later: ClassVar[tuple[str, ...]] = ("label_mode",)
     quick: ClassVar[dict[str, Any]] = {
         "target": 1,
         "samples": 20,

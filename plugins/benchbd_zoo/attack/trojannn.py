@@ -58,6 +58,7 @@ class TrojanNN(PoisoningAttack):
     """
 
     api = 1
+    later: ClassVar[tuple[str, ...]] = ("label_mode",)
     results_version = 2
     quick: ClassVar[dict[str, Any]] = {"steps": 20}
 
