@@ -1,18 +1,20 @@
 """TeCo (Liu, Li, Wang, Hu, Ye, Jin, Wu and Xiao, CVPR 2023, 2303.18191): a trigger stands one
 corruption, not another.
 
-    1. every input is corrupted in 15 ways at 5 severities, each time from the original
-    2. for each corruption: the first severity, 1 to 5, at which the predicted class changes; 6 if
-       it never does
-    3. a large standard deviation of these 15 numbers is suspicious: clean inputs give way to all of
-       them alike
+    1. every input is corrupted in 15 ways at 5 severities, from mild to strong, each corruption
+       laid over all those before it
+    2. for each corruption: the first severity, 1 to 5, at which the predicted class is not that of
+       the input as it came; 6 if there is none
+    3. a large standard deviation of these 15 numbers is suspicious
 
 Hard labels are all that it reads. Corruptions are computed where the network is, for whole batches.
 
-Departs from the paper: the 15 corruptions have the names of those of the paper's benchmark and
-formulas of their own, which `corruption` states; their random parts are drawn once. Several are
-weaker than those of the package that paper and reference use: defocus has a radius of 0.64 to 3.2
-pixels, there 3 to 10. The reference lays every corruption over those before it.
+Departs from the paper: corruptions pile up, 75 of them, in the order of the list, as in the
+authors' code, from which the published figures come; the abstract of the paper names no such pile.
+The corruptions are as strong as those of the package that paper and code use, by formulas of their
+own, which `corruption` states. Their random parts are drawn once for each of the 75 and are the
+same for all inputs, so that a score depends on its input alone; the authors draw them anew for
+every image.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from benchbd.api import CleanSet, InputDetector, Scorer, batched, device_of, eval_mode, param
-from benchbd_zoo.defense.parts.corruption import SEVERITIES, Fields, corrupted, drawn
+from benchbd_zoo.defense.parts.corruption import SEVERITIES, Corruption, Fields, corrupted, drawn
 
 WORST = 5
 
@@ -30,20 +32,27 @@ class TeCo(InputDetector):
     """Takes 76 passes."""
 
     api = 1
+    results_version = 2
 
     at_once: int = param(
         256, "images that are corrupted together; bounds memory, not results", ge=1
     )
 
     def fit(self, model: nn.Module, clean: CleanSet, rng: torch.Generator) -> Scorer:
-        fields = drawn(tuple(clean.train.images.shape[1:]), rng, device_of(model))
+        shape, device = tuple(clean.train.images.shape[1:]), device_of(model)
+        fields = {
+            corruption: [drawn(shape, rng, device) for _ in range(WORST)]
+            for corruption in SEVERITIES
+        }
         return _Consistency(model, fields, self.at_once)
 
 
 class _Consistency:
     """Draws nothing of its own."""
 
-    def __init__(self, model: nn.Module, fields: Fields, at_once: int) -> None:
+    def __init__(
+        self, model: nn.Module, fields: dict[Corruption, list[Fields]], at_once: int
+    ) -> None:
         self.model, self.fields, self.at_once = model, fields, at_once
 
     def score(self, images: Tensor) -> Tensor:
@@ -55,14 +64,12 @@ class _Consistency:
         """The severities (B, 15) at which images (B, C, H, W) change their class."""
         given = self.model(images).argmax(1)
         found = []
-        for corruption in SEVERITIES:
-            steps = (
-                corrupted(corruption, severity, images, self.fields)
-                for severity in range(1, WORST + 1)
-            )
-            found.append(
-                first_change(torch.stack([self.model(step).argmax(1) != given for step in steps]))
-            )
+        for corruption, layers in self.fields.items():
+            changed = []
+            for severity, fields in enumerate(layers, start=1):
+                images = corrupted(corruption, severity, images, fields)
+                changed.append(self.model(images).argmax(1) != given)
+            found.append(first_change(torch.stack(changed)))
         return torch.stack(found, 1)
 
 
