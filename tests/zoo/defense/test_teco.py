@@ -88,8 +88,8 @@ class Deaf(nn.Module):
 
 
 def test_a_trigger_that_falls_has_a_high_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In grey, a white pixel on a mean of .18 stands out until .1 + .2 + .3 have been added to the rest, and
-    is gone from then on; without it all is endured.
+    """In grey, a white pixel on a mean of .18 stands out until .1 + .2 + .3 have been added to the
+    rest, and is gone from then on; without it all is endured.
     """
     levels = {one: SEVERITIES[one] for one in (brightness, defocus_blur, contrast)}
     monkeypatch.setattr(teco, "SEVERITIES", levels)

@@ -131,6 +131,24 @@ def test_as_strong_as_the_package(corruption: Corruption) -> None:
     assert found == pytest.approx(PACKAGE[corruption.__name__], rel=0.12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow"])
+def test_lengths_grow_with_the_image(name: str) -> None:
+    """A picture of twice the size changes by as much."""
+    small = torch.from_numpy(waves_and_edges()).permute(0, 3, 1, 2) / 255
+    large = torch.nn.functional.interpolate(small, scale_factor=2, mode="bilinear")
+    found = [
+        np.mean(
+            [
+                float((corrupted(getattr(module, name), 3, x, fields(seed, size)) - x).abs().mean())
+                for seed in range(6)
+            ]
+        )
+        for x, size in ((small, (3, 32, 32)), (large, (3, 64, 64)))
+    ]
+    assert found[1] == pytest.approx(found[0], rel=0.12)
+
+
 @each()
 def test_an_image_is_corrupted_as_if_it_were_alone(corruption: Corruption) -> None:
     x, drawn_once = pictures(), fields()
