@@ -152,8 +152,8 @@ def contrast(x: Tensor, fields: Fields, kept: float) -> Tensor:
 
 
 def elastic_transform(x: Tensor, fields: Fields, strength: float) -> Tensor:
-    """Each pixel from up to `strength` * .16 pixels away, with a flow softened by .32 pixels: next to
-    nothing at 32 pixels, and in larger images, as in the package, what makes them change less.
+    """Each pixel from up to `strength` * .16 pixels away, with a flow softened by .32 pixels. At 32
+    pixels that does next to nothing; larger images change less by it, as in the package.
     """
     return _moved(x, 0.16 * strength * _softened(fields.jitter[None], 0.32)[0])
 
