@@ -21,15 +21,16 @@ once; nu gives the target (all_to_one) or the class after the own (all_to_all). 
 poison_ratio) images of a batch are copied, by default all of them; where that is less than one,
 some batches chosen at random have one copy and the others are trained on as they are.
 
-The threshold of 1 and the 1,000 batches are those of the authors' configuration for CIFAR-10, in
-which a training has about 156,000 batches. A training of fewer than 1,000 never comes under attack;
-with `loss_threshold` unset the attack sets in at once.
+The threshold of 1 and the 1,000 batches are those of the authors' configuration for CIFAR-10, whose
+epochs have 391 batches. With `loss_threshold` unset the attack sets in at once.
 
-Departs from the paper: where the recipe smooths labels, both losses do. The pattern is drawn, not
-given. Losses that evade defenses are left out, and so are triggers that need no change of the image
-and backdoors for another task. The network is trained from scratch by the recipe. Batch and copies
-pass through f together, so that BatchNorm sees the mixture: apart, each half is normalised by
-itself and the trained network, which cannot tell them apart beforehand, loses much of its accuracy.
+Departs from the paper: the 1,000 batches are counted in epochs, 1,000 / 391 of them, so that the
+attack comes as early in a training with fewer batches, which might be over before so many. Where
+the recipe smooths labels, both losses do. The pattern is drawn, not given. Losses that evade
+defenses are left out, and so are triggers that need no change of the image and backdoors for
+another task. The network is trained from scratch by the recipe. Batch and copies pass through f
+together, so that BatchNorm sees the mixture: apart, each half is normalised by itself and the
+trained network, which cannot tell them apart beforehand, loses much of its accuracy.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from benchbd.api import (
     NotApplicable,
     Recipe,
     TrainingControlledAttack,
+    batch_sizes,
     fit,
     param,
     relabel,
@@ -58,6 +60,11 @@ from benchbd.api import (
 from benchbd_zoo.attack.parts.shares import shares
 
 Scale = Literal["none", "l2", "loss", "loss+"]
+
+HISTORY = 1000 / 391
+"""Epochs over which the authors' code for CIFAR-10 takes the mean loss: 1,000 batches of 128 of its
+50,000 images.
+"""
 
 MOST, EPSILON = 10.0, 1e-5
 """The largest scale of a gradient that depends on its loss, and what keeps a scale from being zero.
@@ -86,8 +93,11 @@ class Blind(TrainingControlledAttack):
     loss_threshold: float | None = param(
         1.0, "mean loss on clean images below which the attack sets in; unset: at once", gt=0
     )
-    batch_history: int = param(
-        1000, "last batches over which that mean is taken; before them there is no attack", ge=1
+    batch_history: int | None = param(
+        None,
+        "last batches over which that mean is taken, before which there is no attack; unset: those "
+        "of 1000/391 epochs",
+        ge=1,
     )
 
     def attacked_labels(self, labels: Tensor, num_classes: int) -> Tensor:
@@ -113,7 +123,8 @@ class Blind(TrainingControlledAttack):
     ) -> nn.Module:
         split = shares(self.name, min(recipe.batch_size, len(clean_train)), rng, self.poison_ratio)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
-        history = deque[float](maxlen=self.batch_history)
+        batches = len(batch_sizes(len(clean_train), recipe.batch_size))
+        history = deque[float](maxlen=self.batch_history or max(1, round(HISTORY * batches)))
 
         def entropy(logits: Tensor, of: Tensor) -> Tensor:
             return F.cross_entropy(logits.float(), of, label_smoothing=recipe.label_smoothing)

@@ -159,7 +159,15 @@ def test_errata_the_attack_waits_for_the_mean_loss_of_the_last_1000_batches(
         place >= 1000 and losses[place - 1000 : place].mean() < 1.0 for place in range(len(losses))
     ]
     assert seen.index(True) == 1034
-    assert attacked(losses, handed_to_fit, images) == seen
+    assert attacked(losses, handed_to_fit, images, batch_history=1000) == seen
+
+
+def test_unless_said_the_mean_goes_over_as_many_epochs_as_there(
+    handed_to_fit: Any, images: ImageSet
+) -> None:
+    """1,000 of the 391 batches of an epoch there are 2.56 epochs: as many of few batches here."""
+    found = attacked(np.full(300, 0.3), handed_to_fit, images)
+    assert found.index(True) == round(2.5575 * 3)  # 60 images in batches of 20
 
 
 def test_the_attack_pauses_while_the_mean_is_high_again(
