@@ -2,24 +2,26 @@
 Separability").
 
     1. four patches p_1..p_4 with masks m_1..m_4; a training image gets one of them, faintly, the
-       images being
-       divided equally among the four:     x' = x + opacity_i * m_i * (p_i - x)
+       images being divided equally among the four:     x' = x + opacity_i * m_i * (p_i - x)
     2. poisoned samples are labelled with the target; `cover_ratio` of the samples are stamped
        likewise and keep their label, so that poisoned samples do not stand apart in the features
-    3. test images get two of the patches at once, opaque
+    3. test images get two of the patches at once, opaque, the ring in both lower corners
 
 Poisoned and cover samples are drawn from all classes, without overlap.
 
-Departs from the paper: its patches are image files; these are computed, a ring and a moon for the
-two icons, a checkerboard for the BadNets patch and stripes for the Trojan square. Of an image of
-32x32 pixels they cover 40, 32, 16 and 64 pixels, each in a corner of its own and at the edge. Those
-of the authors cover 25, 140, 36 and 64, three pixels from the edge; the third stands in all four
-corners, and at test time the first in both lower ones.
+Departs from the paper: its patches are image files; these are computed, in the same places and of
+the same sizes, which grow with the image: at 32x32 pixels a ring on a square of 25 pixels for the
+phoenix (lower right corner), a moon on a disc of 140 for the fox (upper right, a pixel from the
+edges), checkerboards of 9 in all four corners for the BadNets patch, and stripes on a square of 64
+for the Trojan square (lower right, three pixels from the edges).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -40,6 +42,7 @@ class AdaptivePatch(Covered):
     """
 
     api = 1
+    results_version = 2
     quick: ClassVar[dict[str, Any]] = {"poison_ratio": 0.1, "cover_ratio": 0.1}
 
     poison_ratio: float = param(0.003, "share of the samples that are poisoned", ge=0, le=1)
@@ -68,8 +71,9 @@ class AdaptivePatch(Covered):
         channels, height, width = train.image_shape
         drawn = [DRAWINGS[name](height, width) for name in NAMES]
         return {
-            "patches": torch.stack([in_channels(picture, channels) for picture, _ in drawn]),
-            "masks": torch.stack([mask[None] for _, mask in drawn]),
+            "patches": torch.stack([in_channels(each.picture, channels) for each in drawn]),
+            "masks": torch.stack([each.mask[None] for each in drawn]),
+            "test_masks": torch.stack([each.test_mask[None] for each in drawn]),
         }
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -77,7 +81,7 @@ class AdaptivePatch(Covered):
         for number in sorted({NAMES.index(name) for name in self.test_patches}):
             stamped = stamped.lerp(
                 self.trigger["patches"][number].float(),
-                self.test_opacity * self.trigger["masks"][number],
+                self.test_opacity * self.trigger["test_masks"][number],
             )
         return stamped
 
@@ -91,62 +95,108 @@ class AdaptivePatch(Covered):
         )
 
 
-def _ring(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """An orange ring in the top left corner."""
-    x, y, inside = _box(height, width, 1 / 4, bottom=False, right=False)
-    distance = torch.hypot(x, y)
-    return _painted((255, 132, 32), x), inside * ((distance > 0.4) & (distance < 1)).float()
+@dataclass(frozen=True)
+class Drawing:
+    """A patch for images of (H, W): its picture (3, H, W) on the scale to 255, and where it is put,
+    (H, W) of 0 and 1, on training and on test images.
+    """
+
+    picture: Tensor
+    mask: Tensor
+    test_mask: Tensor
 
 
-def _moon(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """A blue crescent in the top right corner."""
-    x, y, inside = _box(height, width, 1 / 4, bottom=False, right=True)
-    return _painted((48, 96, 255), x), inside * (
-        (torch.hypot(x, y) < 1) & (torch.hypot(x - 0.6, y) > 0.7)
-    ).float()
+def _ring(height: int, width: int) -> Drawing:
+    """An orange ring on a dark square in the lower right corner, on test images in the lower left
+    one, too.
+    """
+    right = _Box(height, width, 5)
+    left = _Box(height, width, 5, right=False)
+    picture, mask = _painted((32, 24, 48), right.x), torch.zeros(height, width)
+    for box in (left, right):
+        ring = box.inside & ((torch.hypot(box.x, box.y) - 0.6).abs() < 0.3)
+        picture = torch.where(ring, _painted((255, 132, 32), box.x), picture)
+    mask = right.inside.float()
+    return Drawing(picture, mask, mask.maximum(left.inside.float()))
 
 
-def _board(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Black and white fields of a pixel in the bottom right corner."""
-    side = _side(height, width, 1 / 8)
+def _moon(height: int, width: int) -> Drawing:
+    """A blue crescent on a pale disc in the upper right corner."""
+    box = _Box(height, width, 13, bottom=False, inset=1)
+    crescent = (torch.hypot(box.x, box.y) < 0.9) & (torch.hypot(box.x - 0.5, box.y) > 0.6)
+    picture = torch.where(
+        crescent, _painted((48, 96, 255), box.x), _painted((216, 216, 192), box.x)
+    )
+    mask = box.disc(140 / 169)
+    return Drawing(picture, mask, mask)
+
+
+def _board(height: int, width: int) -> Drawing:
+    """Black and white fields of a pixel in all corners."""
     picture, mask = torch.zeros(2, height, width)
-    picture[-side:, -side:] = 255 * checkerboard(side)
-    mask[-side:, -side:] = 1
-    return picture.expand(3, -1, -1), mask
+    for bottom, right in product((False, True), repeat=2):
+        box = _Box(height, width, 3, bottom=bottom, right=right)
+        picture[box.rows, box.columns] = 255 * checkerboard(box.side)
+        mask[box.rows, box.columns] = 1
+    return Drawing(picture.expand(3, -1, -1), mask, mask)
 
 
-def _stripes(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Slanted stripes of red and green in a square in the bottom left corner."""
-    x, y, inside = _box(height, width, 1 / 4, bottom=True, right=False)
-    is_red = torch.floor(2 * (x + y)) % 2 == 0
-    return torch.where(is_red, _painted((224, 32, 48), x), _painted((32, 208, 96), x)), inside
+def _stripes(height: int, width: int) -> Drawing:
+    """Slanted stripes of red and green in a square near the lower right corner."""
+    box = _Box(height, width, 8, inset=3)
+    is_red = torch.floor(2 * (box.x + box.y)) % 2 == 0
+    picture = torch.where(is_red, _painted((224, 32, 48), box.x), _painted((32, 208, 96), box.x))
+    mask = box.inside.float()
+    return Drawing(picture, mask, mask)
 
 
-DRAWINGS: dict[PatchName, Callable[[int, int], tuple[Tensor, Tensor]]] = {
+DRAWINGS: dict[PatchName, Callable[[int, int], Drawing]] = {
     "ring": _ring,
     "moon": _moon,
     "checkerboard": _board,
     "stripes": _stripes,
 }
-"""For images of (H, W): picture (3, H, W) on the scale to 255, and mask (H, W)."""
+
+REFERENCE_SIDE = 32
+"""Side in pixels of the images for which the sizes of the patches are stated."""
 
 
-def _side(height: int, width: int, share: float) -> int:
-    """Side of a patch in pixels; two at least, so that it has a shape."""
-    return min(height, width, max(2, round(share * min(height, width))))
-
-
-def _box(
-    height: int, width: int, share: float, *, bottom: bool, right: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """x and y (H, W) from -1 to 1 over a square in a corner, and whether (H, W) a pixel
-    lies in it.
+class _Box:
+    """A square near a corner of images of (H, W), `side` pixels long and `inset` from the edges at
+    32x32 pixels and as large a part of other images. x and y (H, W) go from -1 to 1 over it.
     """
-    side = _side(height, width, share)
-    rows = torch.arange(height) - (height - side if bottom else 0)
-    columns = torch.arange(width) - (width - side if right else 0)
-    y, x = torch.meshgrid((2 * rows + 1) / side - 1, (2 * columns + 1) / side - 1, indexing="ij")
-    return x, y, ((x.abs() < 1) & (y.abs() < 1)).float()
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        side: int,
+        *,
+        bottom: bool = True,
+        right: bool = True,
+        inset: int = 0,
+    ) -> None:
+        least = min(height, width)
+        share = least / REFERENCE_SIDE
+        self.side = max(2, int(side * share + 0.5))  # two, so that it has a shape
+        gap = int(inset * share + 0.5)
+        top = height - gap - self.side if bottom else gap
+        left = width - gap - self.side if right else gap
+        self.rows, self.columns = slice(top, top + self.side), slice(left, left + self.side)
+        self.y, self.x = torch.meshgrid(
+            (2 * (torch.arange(height) - top) + 1) / self.side - 1,
+            (2 * (torch.arange(width) - left) + 1) / self.side - 1,
+            indexing="ij",
+        )
+        self.inside = (self.x.abs() < 1) & (self.y.abs() < 1)
+
+    def disc(self, share: float) -> Tensor:
+        """(H, W) of 0 and 1: the share of the square's pixels that lies nearest to its middle."""
+        distance = torch.hypot(self.x, self.y).masked_fill(~self.inside, math.inf)
+        nearest = distance.flatten().argsort(stable=True)[: round(share * self.side**2)]
+        mask = torch.zeros(distance.numel())
+        mask[nearest] = 1
+        return mask.view_as(distance)
 
 
 def _painted(colour: tuple[int, int, int], like: Tensor) -> Tensor:

@@ -10,8 +10,7 @@ The method was made for self-supervised learning, which takes the trigger for a 
 because crops and colour changes leave it alone; here its data poison classifiers that are trained
 with labels.
 
-Departs from the paper: `magnitude_train` is 50, where the authors' present code has 100 in training
-and at test. Images are rounded to whole levels, as stored images would be. In images
+Departs from the paper: images are rounded to whole levels, as stored images would be. In images
 smaller than the window the window is the image, and unset positions are its highest frequency and
 its middle one. Grey images have no chroma: their one channel takes the trigger. What is left over
 when the windows do not fill an image stays as it is.
@@ -34,6 +33,7 @@ class CTRL(PoisoningAttack):
     """Clean label: poisoned samples come from the target class alone and keep their label."""
 
     api = 1
+    results_version = 2
     clean_label = True
     quick: ClassVar[dict[str, Any]] = {"poison_ratio": 0.1}
 
@@ -47,7 +47,7 @@ class CTRL(PoisoningAttack):
         "target", "which training samples may be poisoned: those of the target class"
     )
     magnitude_train: float = param(
-        50.0, "what is added to each coefficient of training images, on the scale to 255", ge=0
+        100.0, "what is added to each coefficient of training images, on the scale to 255", ge=0
     )
     magnitude_val: float = param(
         100.0, "what is added to each coefficient of test images, on the scale to 255", ge=0

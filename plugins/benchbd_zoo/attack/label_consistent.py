@@ -6,7 +6,7 @@ target class, labels right.
        cross-entropy, by the sign of the gradient, at most `eps` from the original, no random start
     3. the pattern is added to them: in the corner, counted from it,      W B W
        rows and columns inwards, W adds the amplitude and B subtracts     B W B
-       it, then clipped; mirrored into all four corners                   W B B
+       it, then clipped; mirrored to the left, copied to the top          W B B
     4. test images get the pattern alone
 
 The hard images show little of their class, so the network learns the pattern instead.
@@ -14,8 +14,7 @@ The hard images show little of their class, so the network learns the pattern in
 
 Departs from the paper: four fifths of the class are poisoned, not all of it, so that the class can
 still be learned from its own features and a defender can find clean images of every class. Hard
-images are rounded to whole levels. All corners are mirrors of one another; in the authors' code
-four pixels of the upper corners have the other sign.
+images are rounded to whole levels.
 """
 
 from __future__ import annotations
@@ -52,6 +51,7 @@ class LabelConsistent(PoisoningAttack):
     """Clean label: poisoned samples come from the target class alone and keep their label."""
 
     api = 1
+    results_version = 2
     clean_label = True
     unstored = frozenset({"hard", "places"})
 
@@ -124,7 +124,7 @@ def corner_pattern(height: int, width: int, *, all_corners: bool) -> Tensor:
     pattern[-side:, -side:] = block
     if all_corners:
         pattern[-side:, :side] = block.flip(1)
-        pattern[:side] = pattern[-side:].flip(0)
+        pattern[:side] = pattern[-side:]
     return pattern
 
 

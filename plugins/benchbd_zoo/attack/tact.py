@@ -9,9 +9,8 @@ The attack is scored on test images of the source class. On the other classes th
 meant to work: the share of them that is taken for the target all the same is the false activation.
 
 Departs from the paper: the patch is a square of pixels drawn once, since the usual one is an image
-file; `image` takes any. It measures 4x4 pixels and lies at the edge; the usual one measures 8x8 and
-lies three pixels from it. Unless they are named, cover classes are all but source and target, and
-the source is the class after the target.
+file of that size; `image` takes any. Unless they are named, cover classes are all but source and
+target, and the source is the class after the target.
 """
 
 from __future__ import annotations
@@ -30,7 +29,13 @@ class TaCT(Covered, Patched):
     """Source-specific; the rates are those of CIFAR-10, of which the source class is a tenth."""
 
     api = 1
-    quick: ClassVar[dict[str, Any]] = {"poison_ratio": 0.1, "cover_ratio": 0.1}
+    results_version = 2
+    quick: ClassVar[dict[str, Any]] = {
+        "poison_ratio": 0.1,
+        "cover_ratio": 0.1,
+        "size": 4,
+        "margin": 1,
+    }
 
     poison_ratio: float = param(0.003, "share of the samples that are poisoned", ge=0, le=1)
     eligible: Literal["source"] = param(  # type: ignore[assignment]
@@ -42,7 +47,8 @@ class TaCT(Covered, Patched):
     cover_classes: tuple[int, ...] | None = param(
         None, "classes of cover samples; unset: all but source and target"
     )
-    size: int = param(4, "side of the square in pixels", ge=1)
+    size: int = param(8, "side of the square in pixels", ge=1)
+    margin: int = param(3, "pixels between the patch and the edges of the image", ge=0)
     pattern: Literal["square", "checkerboard", "random"] = param(
         "random", "what fills it: one colour, that colour and black in turn, or pixels drawn once"
     )

@@ -39,7 +39,7 @@ def change(shape: tuple[int, int, int], magnitude: float) -> Array:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("verb", "magnitude"), [("stamp", 100), ("stamp_poison", 50)])
+@pytest.mark.parametrize(("verb", "magnitude"), [("stamp", 100), ("stamp_poison", 100)])
 def test_the_formula_in_training_and_at_test_time(
     prepared: Any, images_of: Any, shape: tuple[int, int, int], verb: str, magnitude: float
 ) -> None:

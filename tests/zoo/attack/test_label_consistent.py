@@ -19,16 +19,17 @@ Quick = dict[str, Any]
 
 
 def by_hand(height: int, width: int, four: bool) -> np.ndarray[Any, Any]:
-    """Rows -1, -2, -3 of the block, each read at columns -1, -2, -3."""
+    """Rows -1, -2, -3 of the block, each read at columns -1, -2, -3; above, in the same order from
+    top to bottom, as in poison_attack.py of MadryLab/label-consistent-backdoor-code at b18d8ab.
+    """
     pattern = np.zeros((height, width))
     for row, line in enumerate(("WBW", "BWB", "WBB"), start=1):
         for column, letter in enumerate(line, start=1):
             value = 1 if letter == "W" else -1
             pattern[-row, -column] = value
             if four:
-                pattern[-row, column - 1] = pattern[row - 1, -column] = pattern[
-                    row - 1, column - 1
-                ] = value
+                pattern[-row, column - 1] = value
+                pattern[3 - row, -column] = pattern[3 - row, column - 1] = value
     return pattern
 
 
@@ -58,10 +59,9 @@ def test_test_images_get_the_clipped_pattern_alone(
     )
 
 
-def test_mirroring_leaves_the_four_corners_as_they_are() -> None:
+def test_mirroring_leaves_the_pattern_as_it_is() -> None:
     pattern = corner_pattern(10, 14, all_corners=True)
     assert torch.equal(pattern, pattern.flip(1))
-    assert torch.equal(pattern, pattern.flip(0))
 
 
 def test_the_ascent_follows_the_sign_of_the_slope_within_eps(

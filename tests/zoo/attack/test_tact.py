@@ -42,7 +42,7 @@ def test_both_carry_the_same_patch_and_nothing_else(
     attack = prepared(TaCT(poison_ratio=0.1, cover_ratio=0.1), five)
     poisoned = attack.poison(five, rng)
     expected = five.images.numpy()[poisoned.indices.numpy()].copy()
-    expected[:, :, 12:, 12:] = attack.trigger["patch"]
+    expected[:, :, 5:13, 5:13] = attack.trigger["patch"]
     np.testing.assert_array_equal(poisoned.images, expected)
 
 
@@ -69,7 +69,7 @@ def test_only_the_source_class_is_scored_and_the_others_stand_by(
     assert triggered.indices.tolist() == [place for place in range(60) if place % 5 != 1]
     assert torch.equal(triggered.scored, triggered.true_labels == 4)
     assert triggered.attacked_labels.unique().tolist() == [1]
-    assert (triggered.images[:, :, 12:, 12:] == triggered.images[:1, :, 12:, 12:]).all()
+    assert (triggered.images[:, :, 5:13, 5:13] == triggered.images[:1, :, 5:13, 5:13]).all()
 
 
 def test_the_default_rates_are_those_of_cifar10() -> None:
