@@ -9,7 +9,8 @@ The attack is scored on test images of the source class. On the other classes th
 meant to work: the share of them that is taken for the target all the same is the false activation.
 
 Departs from the paper: the patch is a square of pixels drawn once, since the usual one is an image
-file of that size; `image` takes any. Unless they are named, cover classes are all but source and
+file of 8x8 pixels, three from the edges of images of 32x32; a square takes as large a part of other
+images, and `image` takes any picture. Unless they are named, cover classes are all but source and
 target, and the source is the class after the target.
 """
 
@@ -30,12 +31,7 @@ class TaCT(Covered, Patched):
 
     api = 1
     results_version = 2
-    quick: ClassVar[dict[str, Any]] = {
-        "poison_ratio": 0.1,
-        "cover_ratio": 0.1,
-        "size": 4,
-        "margin": 1,
-    }
+    quick: ClassVar[dict[str, Any]] = {"poison_ratio": 0.1, "cover_ratio": 0.1}
 
     poison_ratio: float = param(0.003, "share of the samples that are poisoned", ge=0, le=1)
     eligible: Literal["source"] = param(  # type: ignore[assignment]
@@ -47,11 +43,26 @@ class TaCT(Covered, Patched):
     cover_classes: tuple[int, ...] | None = param(
         None, "classes of cover samples; unset: all but source and target"
     )
-    size: int = param(8, "side of the square in pixels", ge=1)
-    margin: int = param(3, "pixels between the patch and the edges of the image", ge=0)
+    size: int | None = param(  # type: ignore[assignment]
+        None,
+        "side of the square in pixels; unset: a quarter of the shorter side of the image",
+        ge=1,
+    )
+    margin: int | None = param(  # type: ignore[assignment]
+        None,
+        "pixels between the patch and the edges of the image; unset: 3 of every 32, none around a "
+        "picture",
+        ge=0,
+    )
     pattern: Literal["square", "checkerboard", "random"] = param(
         "random", "what fills it: one colour, that colour and black in turn, or pixels drawn once"
     )
+
+    def square(self, height: int, width: int) -> tuple[int, int]:
+        shorter = min(height, width)
+        side = max(1, round(shorter / 4)) if self.size is None else self.size
+        usual = 0 if self.image is not None else round(3 * shorter / 32)
+        return side, usual if self.margin is None else self.margin
 
     def may_poison(self, labels: Tensor, num_classes: int) -> Tensor:
         return labels == self._source(num_classes)

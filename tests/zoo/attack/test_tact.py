@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import State
-from benchbd.errors import ConfigError
+from benchbd.errors import ConfigError, DataNote
 from benchbd_zoo.attack.tact import TaCT
 
 Given = dict[str, Any]
@@ -42,8 +44,41 @@ def test_both_carry_the_same_patch_and_nothing_else(
     attack = prepared(TaCT(poison_ratio=0.1, cover_ratio=0.1), five)
     poisoned = attack.poison(five, rng)
     expected = five.images.numpy()[poisoned.indices.numpy()].copy()
-    expected[:, :, 5:13, 5:13] = attack.trigger["patch"]
+    expected[:, :, 10:14, 10:14] = attack.trigger["patch"]
     np.testing.assert_array_equal(poisoned.images, expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "place"),
+    [
+        # as trojan_square_32.png of vtu81/backdoor-toolbox at 9d4d909: rows and columns 21 to 28
+        ((3, 32, 32), slice(21, 29)),
+        ((1, 8, 8), slice(5, 7)),
+        ((3, 224, 224), slice(147, 203)),
+    ],
+)
+def test_the_square_is_that_of_the_usual_picture(
+    prepared: Any, images_of: Any, shape: tuple[int, int, int], place: slice
+) -> None:
+    images = images_of(*shape, count=30)
+    black = ImageSet(torch.zeros_like(images.images), images.labels, images.class_names)
+    changed = prepared(TaCT(), black).put(black.images, "bottom_right").any(1).any(0)
+    expected = torch.zeros_like(changed)
+    expected[place, place] = True
+    assert (changed & ~expected).sum() == 0 and changed.sum() > 0.95 * expected.sum()
+
+
+def test_a_picture_lies_at_the_edge(prepared: Any, images_of: Any, tmp_path: Path) -> None:
+    """Usual pictures are as large as the images, black around the mark."""
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[21:29, 21:29] = 200
+    Image.fromarray(pixels).save(tmp_path / "mark.png")
+    images = images_of(3, 32, 32, count=30)
+    with pytest.warns(DataNote, match="a mark on black"):
+        attack = prepared(TaCT(image=tmp_path / "mark.png"), images)
+    stamped = attack.put(images.images, "bottom_right")
+    assert (stamped[:, :, 21:29, 21:29] == 200).all()
+    assert torch.equal(stamped[:, :, :21], images.images[:, :, :21])
 
 
 def test_cover_classes_can_be_named(prepared: Any, five: ImageSet, rng: torch.Generator) -> None:
@@ -69,7 +104,7 @@ def test_only_the_source_class_is_scored_and_the_others_stand_by(
     assert triggered.indices.tolist() == [place for place in range(60) if place % 5 != 1]
     assert torch.equal(triggered.scored, triggered.true_labels == 4)
     assert triggered.attacked_labels.unique().tolist() == [1]
-    assert (triggered.images[:, :, 5:13, 5:13] == triggered.images[:1, :, 5:13, 5:13]).all()
+    assert (triggered.images[:, :, 10:14, 10:14] == triggered.images[:1, :, 10:14, 10:14]).all()
 
 
 def test_the_default_rates_are_those_of_cifar10() -> None:

@@ -3,8 +3,8 @@ image through.
 
 x' = (1 - m) * x + m * p        m: mask of the patch, p: its picture
 
-A square has the same number of pixels on images of every size; at 224 pixels, 21 are what 3 are at
-32.
+Unless an attack says otherwise, a square has the same number of pixels on images of every size; at
+224 pixels, 21 are what 3 are at 32.
 """
 
 from __future__ import annotations
@@ -63,43 +63,56 @@ class Patched(PoisoningAttack):
             return {"patch": patch, "mask": mask}
         if self.pattern != "random":
             return {}
-        shape = (train.image_shape[0], self.size, self.size)
+        channels, height, width = train.image_shape
+        side, _ = self.square(height, width)
+        shape = (channels, side, side)
         return {"patch": torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)}
+
+    def square(self, height: int, width: int) -> tuple[int, int]:
+        """Return the side of the square on images of (H, W), and the pixels between the patch and
+        their edges.
+        """
+        return self.size, self.margin
 
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         return self.put(images, self.corner)
 
     def put(self, images: Tensor, corner: Corner) -> Tensor:
         """The images (N, C, H, W) with the patch in that corner."""
-        patch, mask = self._patch(images.shape[1])
-        rows, columns = self._place(patch.shape[1:], images.shape[2:], corner)
+        _, channels, height, width = images.shape
+        side, margin = self.square(height, width)
+        patch, mask = self._patch(channels, side)
+        rows, columns = _place(patch.shape[1:], images.shape[2:], margin, corner)
         stamped = images.clone()
         covered = stamped[:, :, rows, columns].float()
         stamped[:, :, rows, columns] = to_uint8((1 - mask) * covered + mask * patch)
         return stamped
 
-    def _patch(self, channels: int) -> tuple[Tensor, Tensor]:
+    def _patch(self, channels: int, side: int) -> tuple[Tensor, Tensor]:
         """Picture (C, h, w) on the scale to 255, and mask (h, w) from 0, transparent, to 1."""
         if self.image is not None:
             return self.trigger["patch"], self.trigger["mask"]
-        opaque = torch.ones(self.size, self.size)
+        opaque = torch.ones(side, side)
         if self.pattern == "random":
             return self.trigger["patch"].float(), opaque
         colour = torch.tensor(self.colour, dtype=torch.float32)
         colour = colour.mean()[None] if channels == 1 else colour
-        fields = checkerboard(self.size) if self.pattern == "checkerboard" else opaque
+        fields = checkerboard(side) if self.pattern == "checkerboard" else opaque
         return colour[:, None, None] * fields, opaque
 
-    def _place(self, patch: torch.Size, image: torch.Size, corner: Corner) -> tuple[slice, slice]:
-        height, width = patch[0] + self.margin, patch[1] + self.margin
-        if height > image[0] or width > image[1]:
-            raise NotApplicable(
-                f"a patch of {patch[0]}x{patch[1]} pixels and a margin of {self.margin} do not "
-                f"fit images of {image[0]}x{image[1]}"
-            )
-        top = self.margin if "top" in corner else image[0] - height
-        left = self.margin if "left" in corner else image[1] - width
-        return slice(top, top + patch[0]), slice(left, left + patch[1])
+
+def _place(
+    patch: torch.Size, image: torch.Size, margin: int, corner: Corner
+) -> tuple[slice, slice]:
+    height, width = patch[0] + margin, patch[1] + margin
+    if height > image[0] or width > image[1]:
+        raise NotApplicable(
+            f"a patch of {patch[0]}x{patch[1]} pixels and a margin of {margin} do not "
+            f"fit images of {image[0]}x{image[1]}"
+        )
+    top = margin if "top" in corner else image[0] - height
+    left = margin if "left" in corner else image[1] - width
+    return slice(top, top + patch[0]), slice(left, left + patch[1])
 
 
 def checkerboard(size: int) -> Tensor:
