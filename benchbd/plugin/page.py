@@ -85,6 +85,8 @@ def _facts(card: dict[str, Any]) -> Iterator[str]:
         )
     if card.get("cost"):
         yield f"Cost: {card['cost']}, {COSTS.get(str(card['cost']), '')}"
+    if card.get("steps"):
+        yield f"Steps of optimizers in the setting of the reference: {card['steps']:,}"
     for word, meaning in (
         ("clean_data", "Clean data"),
         ("label_mode", "Labels"),

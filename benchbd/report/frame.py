@@ -47,6 +47,7 @@ FRAME_COLUMNS = (
     "attack_seconds",
     "defense_seconds",
     "evaluation_seconds",
+    "optimizer_steps",
     "peak_bytes",
     "clean_samples",
     "device",

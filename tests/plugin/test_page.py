@@ -41,6 +41,7 @@ def entry(kind: str = "defense", **card: object) -> PluginEntry:
         ({"cost": "Z"}, "- Cost: Z, reads weights alone, seconds"),
         ({"needs": ["gpu", "path"]}, "- Needs: gpu, path"),
         ({"trains": ["surrogate"]}, "- Trains first: surrogate"),
+        ({"steps": 1000}, "- Steps of optimizers in the setting of the reference: 1,000"),
         ({"clean_data": "5 %"}, "- Clean data: 5 %"),
     ],
 )

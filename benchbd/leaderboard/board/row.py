@@ -187,7 +187,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         oracle=cell.flags.oracle,
         stale=cell.flags.stale,
         trust=level_of(ledger or {}, cell.key, cell.digest),
-        made=_made(cell.provenance),
+        made=_made(cell.provenance) | _steps(cell.cost.optimizer_steps),
         attacked_model=one_line(cell.attacked_model, 64),
         attack_family=stated_family(cell.provenance, "attack"),
         defense_family=stated_family(cell.provenance, "defense"),
@@ -260,6 +260,10 @@ def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
         for name, value in said.items()
         if value not in (None, "", False, 0)
     }
+
+
+def _steps(made: int | None) -> dict[str, str]:
+    return {} if made is None else {"steps of optimizers": f"{made:,}"}
 
 
 def stated_family(provenance: Mapping[str, Any], kind: str) -> str:

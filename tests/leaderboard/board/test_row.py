@@ -17,6 +17,7 @@ from benchbd.leaderboard.board.row import (
 from benchbd.leaderboard.board.trust import Note
 from benchbd.measure.shares import Metrics
 from benchbd.measure.target_rate import Utility
+from benchbd.record.cell import CellCost
 from support.made_cells import make_cell, provided, store
 
 
@@ -27,6 +28,12 @@ def test_a_row_has_the_figures_of_its_cell() -> None:
     assert row.hits == {"acc": (900, 1000), "asr": (90, 900), "rc": (720, 900)}
     assert (row.cost["seconds"], row.cost["attack_seconds"]) == (5.0, 60.0)
     assert (row.attack.name, row.defense.name, row.where.protocol) == ("patch", "mend", "trial@1")
+
+
+def test_steps_of_optimizers_are_told_where_they_were_counted() -> None:
+    counted = row_of(make_cell(cost=CellCost(optimizer_steps=1250)), "a.json")
+    assert counted.made["steps of optimizers"] == "1,250"
+    assert "steps of optimizers" not in row_of(make_cell(), "a.json").made
 
 
 def test_what_failed_has_a_reason_and_no_figures() -> None:
