@@ -17,11 +17,19 @@ from benchbd.victim.model import ImageShape
 
 def read_pictures(paths: Sequence[Path], shape: ImageShape) -> Tensor:
     """Return pictures as uint8 (N, C, H, W) of `shape`. Larger or smaller ones are scaled, bilinear
-    with antialiasing. Raises `DataError`.
+    with antialiasing. Raises `DataError`, which names all those that cannot be read.
     """
-    images = torch.empty((len(paths), *shape), dtype=torch.uint8)
+    images, complaints = torch.empty((len(paths), *shape), dtype=torch.uint8), []
     for place, path in enumerate(paths):
-        images[place] = _read(path, shape)
+        try:
+            images[place] = _read(path, shape)
+        except DataError as error:
+            complaints.append(str(error))
+    if len(complaints) > 1:
+        heading = f"{len(complaints)} images cannot be read; replace them:"
+        raise DataError("\n  ".join([heading, *complaints]))
+    if complaints:
+        raise DataError(complaints[0])
     return images
 
 

@@ -40,6 +40,21 @@ def test_pictures_come_in_one_shape(tmp_path: Path) -> None:
     assert found[1].unique().tolist() == [40]
 
 
+def test_all_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.png" for name in ("a", "b", "c", "d")]
+    for path in paths:
+        Image.new("RGB", (4, 4)).save(path)
+    for path in (paths[1], paths[3]):
+        path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError) as caught:
+        read_pictures(paths, (3, 4, 4))
+    first, *others = str(caught.value).splitlines()
+    assert first.startswith("2 images cannot be read")
+    assert [name in line for name, line in zip(("b.png", "d.png"), others, strict=True)] == [
+        True
+    ] * 2
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_are_scaled_as_pictures_are(channels: int, tmp_path: Path) -> None:
     images = torch.arange(channels * 64, dtype=torch.uint8).reshape(1, channels, 8, 8)
