@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from benchbd.api import CleanSet, ImageSet, NotApplicable, Repaired, accuracy, path_by_threshold
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.anp import ANP, _NoisyNorms
+from support.by_formula import images_by_formula, in_batches, wide_by_formula
 from support.planted_choice import cornered
 from support.tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 
@@ -108,6 +109,36 @@ def test_updates_equal_the_formula(steps: int) -> None:
         m = np.clip(m - 0.1 * speed, 0, 1)
         np.testing.assert_allclose(mask.detach(), m, atol=1e-5)
     assert np.abs(m - [0.5, 0.4, 0.6]).min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (1, [0.9938, 1, 0.8277, 0.9680, 0.9437, 1, 1, 1, 0.8573, 0.8973, 0.9624, 1, 0.9045, 1]),
+        (3, [0.9939, 1, 0.8265, 0.9621, 0.9432, 1, 1, 1, 0.8569, 0.8968, 0.9621, 1, 0.9040, 1]),
+    ],
+)
+def test_as_the_reference_learns_masks(steps: int, expected: list[float]) -> None:
+    """`mask_train` of csdongxian/ANP_backdoor at ec7b179 (optimize_mask_cifar.py), run with its
+    defaults on the same network over four batches of ten images, its noise drawn from the same
+    seed: the masks of the first 14 channels of 16.
+    """
+    anp = ANP(anp_steps=steps)
+    masked = _NoisyNorms(wide_by_formula())
+    optimizer = torch.optim.SGD(masked.masks.values(), lr=anp.lr, momentum=anp.momentum)
+    draws = torch.Generator().manual_seed(0)
+    for images, labels in in_batches(images_by_formula(40), 10):
+        anp._update(masked, optimizer, images, labels, draws)
+    (learned,) = masked.values().values()
+    assert learned[:14].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_as_the_reference_counts_by_threshold() -> None:
+    """`evaluate_by_threshold` of csdongxian/ANP_backdoor at ec7b179 (prune_neuron_cifar.py), run on
+    masks of which none is a threshold itself: the channels pruned from 0 to 0.9.
+    """
+    learned = torch.tensor([0.4628, 0.9020, 0.7460, 0.5625, 0.6709, 0.8568, 0.6039, 0.5838])
+    assert ANP().path({"norm": learned}).cuts == (*[0] * 10, 1, 1, 3, 4, 5, 6, 6, 6, 7)
 
 
 def test_masks_are_clipped_from_both_sides() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.awm import AWM, _MaskedWeights
 from benchbd_zoo.defense.parts.passes import Passes
+from support.by_formula import images_by_formula, in_batches, wide_by_formula
 from support.tiny_networks import InPlace, Network, Tokens, classifier, random_images
 
 Array = NDArray[np.float64]
@@ -117,6 +119,27 @@ def test_perturbation_and_masks_equal_the_formula(norm: float) -> None:
     (mask,) = masked.masks.values()
     np.testing.assert_allclose(mask.detach().reshape(5, 3), m, atol=1e-3)
     assert m.min() < 0.9
+
+
+def test_as_the_reference_perturbs_and_masks() -> None:
+    """`mask_train` of jinghuichen/AWM at a4a5f16 (main.py), run with a small `trigger_norm` and a
+    large `gamma` on the same network over four batches of ten images: three pixels of the
+    perturbation in thousandths, and the sum of the masks of every filter of 27 weights.
+    """
+    pixels = [[1.816, 2.136, -1.869], [1.187, 2.002, 7.738], [-3.538, 0.068, -3.729]]
+    sums = [
+        *(25.9200, 26.4937, 26.3261, 25.9200, 25.9200, 26.6063, 26.5240, 25.9204),
+        *(25.9208, 26.3410, 26.2869, 25.9483, 26.4820, 26.6463, 26.3952, 26.1727),
+    ]
+    awm, masked = AWM(trigger_norm=10, gamma=1e-3), _MaskedWeights(wide_by_formula())
+    batches = in_batches(images_by_formula(40, side=32), 10)
+    given: Any = SimpleNamespace(drawn=lambda inner: iter(batches))
+    with default_precision("fp32"):
+        delta = awm._perturbation(masked, given, torch.zeros(3, 32, 32))
+        awm._mask(masked, given, delta, torch.optim.Adam(masked.masks.values(), lr=awm.lr))
+    np.testing.assert_allclose(1000 * delta[:, 0, :3], pixels, atol=2e-3)
+    (mask,) = masked.masks.values()
+    np.testing.assert_allclose(mask.detach().sum((1, 2, 3)), sums, atol=1e-3)
 
 
 def test_masks_stay_between_0_and_1_and_the_result_is_the_masked_network() -> None:

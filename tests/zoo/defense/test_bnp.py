@@ -10,6 +10,7 @@ from torch import nn
 from benchbd.api import CleanSet, NotApplicable, accuracy, predict
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.bnp import BNP, divergence
+from support.by_formula import images_by_formula, wide_by_formula
 from support.tiny_networks import Network, Plain, Tokens, Wide, classifier, random_images
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(20, seed=2))
@@ -36,6 +37,28 @@ def test_the_divergence_is_the_integral(
     assert found.item() == pytest.approx(
         float((p[shared] * np.log(p[shared] / q[shared])).sum() * width), abs=1e-6
     )
+
+
+def test_as_the_reference_prunes() -> None:
+    """`BNP` of RJ-T/NIPS2022_EP_BNP at af5150d (defense.py), run on the same network and one batch
+    of the same 40 images: its divergences and the channels that it zeroes by u. It divides by one
+    value less in the variance of the batch, and adds no eps.
+    """
+    divergences = [
+        *(6.724, 0.023, 0.148, 1.805, 1.162, 0.341, 0.119, 1.499),
+        *(1.378, 2.262, 0.252, 0.111, 0.013, 0.435, 0.404, 0.765),
+    ]
+    zeroed = {0: [0, 3, 4, 7, 8, 9], 0.5: [0, 9], 1: [0], 3: [0]}
+    images = images_by_formula(40)
+    result = BNP().repair(wide_by_formula(), CleanSet(images, images), torch.Generator())
+    assert result.tensors["divergence.network.body.norm"].tolist() == pytest.approx(
+        divergences, abs=2e-3
+    )
+    assert result.sweep is not None
+    path = result.sweep.path
+    for u, channels in zeroed.items():
+        pruned = path.pruned(path.values.index(u))
+        assert sorted(pruned["network.body.norm"]) == channels
 
 
 def matched() -> Classifier:

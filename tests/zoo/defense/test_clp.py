@@ -10,6 +10,7 @@ from benchbd.api import CleanSet, NotApplicable, Repaired
 from benchbd.engine.classifier import Classifier
 from benchbd.plugin.registry import create
 from benchbd_zoo.defense.clp import CLP, lipschitz_constants, pairs
+from support.by_formula import wide_by_formula
 from support.tiny_networks import (
     Branching,
     InPlace,
@@ -53,6 +54,26 @@ def test_the_constant_by_hand_with_eps_under_the_root() -> None:
         lipschitz_constants(ConvNorm(), "conv", "norm"),
         torch.tensor([6.0, 2.5], dtype=torch.float64),
     )
+
+
+def test_as_the_reference_prunes() -> None:
+    """`CLP` of rkteddy/channel-Lipschitzness-based-pruning at 5209c83 (defense.py), run on the same
+    network: its constants, which leave eps out, and the channels that it zeroes by u.
+    """
+    constants = [
+        *(1.375, 1.793, 1.500, 1.601, 1.875, 1.430, 1.455, 1.631),
+        *(1.747, 3.231, 1.275, 1.103, 3.784, 3.053, 3.693, 2.385),
+    ]
+    zeroed = {0: [9, 12, 13, 14, 15], 0.5: [9, 12, 13, 14], 1: [9, 12, 13, 14], 1.5: [12, 14]}
+    result = repaired(wide_by_formula())
+    assert result.tensors["lipschitz.network.body.norm"].tolist() == pytest.approx(
+        constants, abs=1e-3
+    )
+    assert result.sweep is not None
+    path = result.sweep.path
+    for u, channels in zeroed.items():
+        pruned = path.pruned(path.values.index(u))
+        assert sorted(pruned["network.body.norm"]) == channels
 
 
 @pytest.mark.parametrize(

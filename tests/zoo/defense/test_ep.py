@@ -14,6 +14,7 @@ from benchbd.api import ImageSet, NotApplicable, Repaired
 from benchbd.engine.classifier import Classifier
 from benchbd.record.attack_result import AttackResult
 from benchbd_zoo.defense.ep import EP, entropy
+from support.by_formula import images_by_formula, wide_by_formula
 from support.tiny_networks import Network, Plain, Wide, classifier, random_images
 
 
@@ -33,6 +34,27 @@ def test_the_entropy_equals_that_of_a_histogram(step_size: float) -> None:
     shares = [np.histogram(row, edges)[0] / 400 for row in standard]
     expected = [-sum(p * math.log(p) for p in row if p) for row in shares]
     np.testing.assert_allclose(entropy(torch.tensor(values), step_size), expected, atol=0.01)
+
+
+def test_as_the_reference_measures_and_prunes() -> None:
+    """`EP` of RJ-T/NIPS2022_EP_BNP at af5150d (defense.py), run on the same network and one batch
+    of the same 40 images. Channels 11 and 10 have the smallest and the largest value of all; there
+    it loses one image of 40, on the border of the first bin and in the last.
+    """
+    entropies = [
+        *(3.143, 2.708, 2.460, 2.963, 2.738, 2.818, 2.853, 3.000),
+        *(2.696, 3.013, 2.670, 2.487, 2.708, 2.952, 3.004, 2.621),
+    ]
+    for channel in (10, 11):
+        entropies[channel] += math.log(40) / 40
+    result = repaired(wide_by_formula(), images_by_formula(40))
+    assert result.tensors["entropy.network.body.norm"].tolist() == pytest.approx(
+        entropies, abs=1e-3
+    )
+    assert result.sweep is not None
+    path = result.sweep.path
+    pruned = path.pruned(path.values.index(0))
+    assert sorted(pruned["network.body.norm"]) == [1, 2, 4, 8, 10, 11, 12, 15]
 
 
 def test_a_channel_that_does_not_vary_has_none() -> None:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ConfigError, ImageSet, NotApplicable, Repaired, accuracy, predict
 from benchbd.engine.classifier import Classifier
+from benchbd.engine.hardware import default_precision
 from benchbd.testing.networks import Transformer
 from benchbd_zoo.defense.fine_prune import FinePrune, last_steps
 from support import planted_choice
+from support.by_formula import images_by_formula, wide_by_formula
 from support.tiny_networks import (
     Branching,
     InPlace,
@@ -107,6 +109,22 @@ def test_activations_come_from_the_training_part_alone() -> None:
     result = repaired(sided(), one_sided)
     assert result.tensors["activation.network.body.conv"].tolist() == pytest.approx(
         [3.0, 0.0, 0.0, 0.25]
+    )
+
+
+@pytest.mark.parametrize("layer", ["features", None])
+def test_as_the_reference_ranks(layer: str | None) -> None:
+    """`FinePrune.defense` of SCLBD/BackdoorBench at f02e353 (defense/fp.py), its part that ranks
+    the inputs of the last layer, run on the same network and 40 images. They are the means of the
+    last convolution's channels behind its norm and ReLU, so both ways give its order.
+    """
+    images = images_by_formula(40)
+    with default_precision("fp32"):
+        result = repaired(wide_by_formula(), CleanSet(images, images), layer=layer, epochs=0)
+    assert channels(result) == [0, 3, 7, 4, 8, 11, 15, 1, 14, 13, 6, 2, 10, 12, 5, 9]
+    (activations,) = result.tensors.values()
+    assert activations[[7, 4, 8, 9]].tolist() == pytest.approx(
+        [0.0011, 0.0019, 0.0020, 2.6549], abs=1e-4
     )
 
 

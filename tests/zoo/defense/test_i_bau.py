@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from benchbd.api import CleanSet, ImageSet, Repaired, accuracy
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.i_bau import IBAU, _Unlearning, implicit
+from support.by_formula import images_by_formula, wide_by_formula
 from support.tiny_networks import InPlace, Network, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
@@ -112,6 +113,22 @@ def test_the_perturbation_is_one_pass_of_gradient_steps() -> None:
         errors = scores / scores.sum(1, keepdims=True) - np.eye(4)[own]
         by_hand = by_hand - 10 * (-(errors @ weight).mean(0) + 2 * 0.01 * by_hand)
     np.testing.assert_allclose(delta.flatten(), by_hand, atol=1e-4)
+
+
+def test_as_the_reference_unlearns() -> None:
+    """The first round of defense.py of YiZeng623/I-BAU at d4bfa52, with `fixed_point` of its
+    hypergrad.py, run on the same network and 100 images in one batch: the perturbation's length and
+    the gradient of the head's bias. Its `portion` and the step of its map were set to 1, so that
+    the fixed-point steps count; without them the last number is -0.00029.
+    """
+    model, images = wide_by_formula(), images_by_formula(100)
+    method = IBAU(portion=1, step=1)
+    unlearning = _Unlearning(method, images, torch.Generator().manual_seed(0))
+    unlearning(model, images.images / 255, images.labels).backward()
+    assert unlearning.norms == pytest.approx([1.59074], abs=1e-4)
+    assert model.head.bias.grad.tolist() == pytest.approx(
+        [-0.05627, -0.14432, 0.18892, 0.01167], abs=2e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchbd.api import CleanSet, Repaired, accuracy
 from benchbd.engine.classifier import Classifier
 from benchbd_zoo.defense.mcr import MCR, Curve, gather_statistics
+from support.by_formula import images_by_formula, wide_by_formula
 from support.tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(20, seed=2))
@@ -53,6 +54,31 @@ def test_points_between_by_hand() -> None:
     torch.testing.assert_close(
         between.at(0.25).get_parameter("network.head.weight").unique().item(), 2.375
     )
+
+
+@pytest.mark.parametrize(
+    ("t", "bias", "logits"),
+    [
+        (0.3, [-0.5000, -0.1777, 0.2846, -0.1231], [-0.3459, 0.0473, 0.8043, 0.0783]),
+        (0.7, [-0.5000, -0.1577, 0.3246, -0.0631], [-0.2008, 0.5205, 0.5077, 0.3917]),
+    ],
+)
+def test_as_the_reference_weighs_ends_and_bend(
+    t: float, bias: list[float], logits: list[float]
+) -> None:
+    """`CurveNet` and `update_bn` of IBM/model-sanitization at 1eff7e9 (backdoor/backdoor-cifar:
+    curves.py, utils.py), run with three bends made of the same networks and 40 images in one batch:
+    the bias of the head at t, and the logits of the first image.
+    """
+    first, bend, last = (wide_by_formula(offset) for offset in (0, 9, 5))
+    along, images = curve(first, last), images_by_formula(40).images
+    with torch.no_grad():
+        for point, value in zip(along.bends, bend.parameters(), strict=True):
+            point.copy_(value)
+    network = along.at(t)
+    gather_statistics(network, images)
+    assert network.get_parameter("network.head.bias").tolist() == pytest.approx(bias, abs=1e-4)
+    assert network(images[:1] / 255)[0].tolist() == pytest.approx(logits, abs=1e-3)
 
 
 def test_training_moves_the_bend_alone() -> None:

@@ -17,6 +17,7 @@ from benchbd.api import CleanSet, ConfigError, NotApplicable, Recipe, Repaired, 
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.nad import NAD, _Distillation
+from support.by_formula import images_by_formula, network_by_formula
 from support.tiny_networks import Network, Tokens, classifier, random_images
 
 CLEAN = CleanSet(random_images(24, seed=1), random_images(8, seed=2))
@@ -82,6 +83,17 @@ def test_the_loss_is_the_formula() -> None:
     loss.backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert all(parameter.grad is not None for parameter in student.parameters())
+
+
+def test_as_the_reference_weighs_attention() -> None:
+    """`train_step` of bboylyg/NAD at f17b713 (main.py, with `AT` of at.py), run with its weights on
+    the same two networks and 40 images: the whole loss, of which the labels make 1.41.
+    """
+    student, teacher = (network_by_formula(Halving(), 6, offset) for offset in (0, 5))
+    weights = {"network.body.one": 500.0, "network.body.two": 1000.0, "network.body.three": 1000.0}
+    images = images_by_formula(40)
+    loss = _Distillation(teacher, weights, 2.0)(student, images.images / 255, images.labels)
+    assert float(loss.detach()) == pytest.approx(140.7393, rel=1e-4)
 
 
 def test_the_last_three_stages_have_their_weights() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, Diverged, ImageSet, NotApplicable, Repaired, predict
 from benchbd.engine.classifier import Classifier
+from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.parts.passes import Passes
 from benchbd_zoo.defense.rnp import RNP
 from support import planted_choice
+from support.by_formula import images_by_formula, in_batches, wide_by_formula
 from support.tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
 
 CLEAN = CleanSet(random_images(40, seed=1), random_images(60, seed=2))
@@ -126,6 +129,27 @@ def test_masks_descend_alpha_times_the_loss() -> None:
         m = np.clip(m - 0.3 * speed, 0, 1)
     np.testing.assert_allclose(masks, m, atol=2e-2 if masks.dtype == torch.bfloat16 else 5e-3)
     assert (m < 0.98).any()
+
+
+def test_as_the_reference_unlearns_and_recovers() -> None:
+    """`train_step_unlearning` and `train_step_recovering` of bboylyg/RNP at eeae192 (main.py), run
+    with its defaults on the same network, three and four times over four batches of ten images: the
+    bias of the head that is unlearned, and the masks.
+    """
+    bias = [-0.5728, -0.2838, 0.3640, -0.2773]
+    learned = [
+        *(1, 1, 0.4628, 0.9020, 0.7460, 1, 1, 1),
+        *(0.5625, 0.6709, 0.8568, 1, 0.6039, 0.9739, 0.5838, 1),
+    ]
+    batches = in_batches(images_by_formula(40), 10)
+    given: Any = SimpleNamespace(once=lambda: iter(batches))
+    rnp = RNP(unlearning_epochs=3, recovering_epochs=4, clean_threshold=0)
+    with default_precision("fp32"):
+        unlearned, _ = rnp._unlearn(wide_by_formula(), given)
+        masks = rnp._recover(unlearned, given)
+    found = unlearned.get_parameter("network.head.bias")
+    assert found.tolist() == pytest.approx(bias, abs=1e-4)
+    assert masks["network.body.norm"].tolist() == pytest.approx(learned, abs=2e-4)
 
 
 def test_masks_stay_between_0_and_1() -> None:
