@@ -67,6 +67,16 @@ def test_distance_takes_a_cluster_that_lies_with_another_class() -> None:
     assert torch.equal(flagged(found), bad)
 
 
+def test_as_the_reference_clusters_and_scores_the_silhouette() -> None:
+    """`cleanser` of vtu81/backdoor-toolbox at 9d4d909 (cleansers_tool_box/activation_clustering.py)
+    finds 20 outliers in class 0, none elsewhere, and there a silhouette of .539441.
+    """
+    train, _ = planted(shift=9)
+    found = judged(train, cluster_analysis="silhouette-scores")
+    assert torch.bincount(train.labels[flagged(found)], minlength=4).tolist() == [20, 0, 0, 0]
+    assert float(found.scores.max()) == pytest.approx(0.539441, abs=1e-5)
+
+
 def test_distance_by_hand() -> None:
     latent = torch.tensor([[0.0, 0], [0, 0], [0, 0], [3, 4]]).double()
     second = torch.tensor([False, False, False, True])

@@ -11,13 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchbd.api import CleanSet, features
+from benchbd.api import CleanSet, ImageSet, features
+from benchbd.engine.classifier import Classifier
 from benchbd.engine.hardware import default_precision
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.beatrix import Beatrix, Deviation, Latent, band, outside, triangle
 from benchbd_zoo.defense.beatrix_filter import BeatrixFilter
+from support.planted_backdoor import lit, stamped
 from support.planted_features import UNIT, clean_samples, pictured, planted, reader
-from support.tiny_networks import PreAct, classifier, random_images
+from support.tiny_networks import Network, PreAct, classifier, random_images
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +127,34 @@ def test_without_stages_the_penultimate_features_are_taken() -> None:
     found, classes = Latent(model, images).seen(images)
     torch.testing.assert_close(found[:, :, 0], features(model, images))
     assert torch.equal(classes, model(images / 255).argmax(1))
+
+
+class Halved(nn.Module):
+    """Two stages: the images themselves, and their halves; features (N, 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all, self.halved = nn.Identity(), nn.AvgPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.halved(self.all(x)).mean((2, 3))  # type: ignore[no-any-return]
+
+
+def test_as_the_reference_measures_deviations() -> None:
+    """`Feature_Correlations.get_deviations_` of wanlunsec/Beatrix at 685827e
+    (defenses/Beatrix/Beatrix.py), whose features are the normalised pixels. It divides by half of
+    all 9 entries of a Gram matrix; of these the triangle has 6.
+    """
+    model = Classifier(Network(Halved(), 3), (0.4,) * 3, (0.2,) * 3).eval()
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(torch.eye(4)[0])
+    clean = lit(12)
+    clean = ImageSet(clean.images, torch.zeros(12, dtype=torch.int64), clean.class_names)
+    images = torch.cat([lit(3, seed=1).images, stamped(lit(2, seed=5).images), 255 - lit(1).images])
+    found = scorer(model, CleanSet(clean, clean), k=10.0, powers=8).score(images)
+    expected = torch.tensor([0, 0, 0, 0.313610, 0.317938, 1.410606])
+    torch.testing.assert_close(found * 6 / 9, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_planted_poison_deviates_and_clean_samples_of_the_class_do_not() -> None:

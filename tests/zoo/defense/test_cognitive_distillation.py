@@ -67,6 +67,18 @@ def test_the_loss_is_the_formula() -> None:
     )
 
 
+@pytest.mark.slow
+def test_as_the_reference_learns_masks() -> None:
+    """`CognitiveDistillation.forward` of HanxunH/CognitiveDistillation at 6aba6f9
+    (detection/cognitive_distillation.py), image by image from seed 0, which gives its colours, with
+    20 steps and gamma = .1.
+    """
+    images = torch.cat([lit(3).images, stamped(lit(2, seed=5).images)])
+    found = sizes(masks(num_steps=20, gamma=0.1).learned(images))
+    expected = torch.tensor([49.528519, 50.453491, 50.513763, 46.309635, 36.136272])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
 def test_both_outputs_are_of_normalised_images() -> None:
     """Errata: what was normalised at first only is normalised in every step; a mask of ones then
     costs nothing.

@@ -101,6 +101,30 @@ def test_scaling_starts_where_the_error_exceeds_xi() -> None:
         assert IBDPSC(xi=xi)._start(model, order, clean) == expected
 
 
+class Chain(nn.Sequential):
+    """Eight norms that run in the order in which they are registered; features (N, 6)."""
+
+    def __init__(self) -> None:
+        widths = (3, *[6] * 7)
+        layers = (
+            layer for k in widths for layer in (nn.Conv2d(k, 6, 1), nn.BatchNorm2d(6), nn.Tanh())
+        )
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def test_as_the_reference_finds_the_start_and_the_consistency() -> None:
+    """`IBD_PSC.prob_start` and `_test` of THUYimingLi/BackdoorBox at af3afd1
+    (core/defenses/IBD_PSC.py), with n = 3 and xi = .3: it starts behind five layers.
+    """
+    model = classifier(Chain(), seed=4)
+    clean, images = clean_of(model), random_images(6, seed=5).images
+    detector = IBDPSC(n=3, xi=0.3)
+    assert detector._start(model, batch_norms(model, images), clean) == 5
+    expected = torch.tensor([0.253201, 0.163836, 0.438586, 0.493467, 0.432145, 0.214047])
+    found = detector.fit(model, clean, torch.Generator()).score(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_model_handed_in_stays() -> None:
     model = classifier(Residual())
     before = copy.deepcopy(model.state_dict())

@@ -60,6 +60,13 @@ def test_consistency_by_hand() -> None:
     assert found.tolist() == [1.0, 0.2, 0.0, 1.0]
 
 
+def test_as_the_reference_counts_the_factors_that_keep_the_class() -> None:
+    """`SCALE_UP._test` of THUYimingLi/BackdoorBox at af3afd1 (core/defenses/SCALE_UP.py)."""
+    found = scorer().score(lit(24).images[12:])
+    expected = [1.0, 1.0, 1.0, 0.2, 1.0, 0.6, 0.4, 0.0, 1.0, 0.6, 0.6, 0.0]
+    assert found.tolist() == pytest.approx(expected)
+
+
 def test_only_the_given_factors_count() -> None:
     assert scorer(Brightness(), scale_set=(2, 4)).score(grey(20)).tolist() == [0.5]
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchbd.api import CleanSet, ImageSet, Suspicion
+from benchbd.api import CleanSet, ImageSet, Suspicion, features
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.scan import SCAn, Space, anomaly, coordinates, estimated, fewer_clean
 from support.planted_features import clean_samples, planted, reader
@@ -70,6 +70,17 @@ def test_covariances_equal_those_of_em_written_out() -> None:
         torch.diag(space.between),
         atol=1e-2,
     )
+
+
+def test_as_the_reference_estimates_covariances() -> None:
+    """`SCAn.build_global_model` of vtu81/backdoor-toolbox at 9d4d909 (cleansers_tool_box/scan.py):
+    the eigenvalues of S_e^-1 S_mu, of four classes.
+    """
+    held = clean_samples().all()
+    known = features(reader(12), held.images).double()
+    space = estimated(known - known.mean(0), held.labels)
+    expected = [0] * 9 + [2.821419, 4.877743, 5.367992]
+    np.testing.assert_allclose(space.between.numpy(), expected, rtol=1e-5, atol=1e-9)
 
 
 def test_coordinates_lead_back() -> None:

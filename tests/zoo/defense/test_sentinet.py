@@ -174,6 +174,18 @@ def test_the_boundary_of_a_known_curve() -> None:
     assert d == pytest.approx(sum(below) / 10, abs=1e-4)
 
 
+def test_as_the_reference_fits_the_boundary() -> None:
+    """`SentiNet.detect` of vtu81/backdoor-toolbox at 9d4d909 (other_defenses_tool_box/sentinet.py):
+    its curve, and its d, which is a mean over the 373 of 400 points below the curve.
+    """
+    steps = torch.arange(400, dtype=torch.float64)
+    confidence = 0.3 + 0.6 * ((steps * 37) % 400) / 400
+    fooled = (steps * 1.3).sin().abs() * (0.2 + 0.5 * confidence)
+    curve, d = boundary(torch.stack([confidence, fooled], 1), 0.02)
+    np.testing.assert_allclose(curve.convert().coef, [0.200438, 0.496786, -0.000771], atol=1e-5)
+    assert d * 400 / 373 == pytest.approx(0.173620, abs=1e-5)
+
+
 def test_clean_inputs_above_the_curve_are_no_part_of_d() -> None:
     """No quadratic goes through the five: some lie above it, some below."""
     points = torch.tensor(

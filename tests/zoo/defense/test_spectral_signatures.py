@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchbd.api import ImageSet, Suspicion
+from benchbd.api import ImageSet, Suspicion, features
 from benchbd.measure.detection import separation
 from benchbd_zoo.defense.spectral_signatures import SpectralSignatures, outlyingness
 from support.planted_features import clean_samples, pictured, planted, reader
@@ -32,6 +32,16 @@ def test_scores_equal_the_singular_value_decomposition() -> None:
     np.testing.assert_allclose(
         outlyingness(torch.from_numpy(latent), "uncentred"), (latent @ v) ** 2
     )
+
+
+def test_as_the_reference_projects() -> None:
+    """The values of `cleanser` of vtu81/backdoor-toolbox at 9d4d909
+    (cleansers_tool_box/spectral_signature.py) for the first samples of class 0.
+    """
+    train, _ = planted(shift=9)
+    latent = features(reader(12), train.images)[train.labels == 0].double()
+    expected = [0.006036, 0.025228, 0.002984, 0.095419, 0.000586, 0.129291]
+    np.testing.assert_allclose(outlyingness(latent)[:6].numpy(), expected, atol=2e-6)
 
 
 def test_a_planted_direction_goes_first() -> None:

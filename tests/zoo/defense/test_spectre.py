@@ -86,6 +86,21 @@ def test_the_most_spread_form_equals_the_eigenvector_of_the_written_out_matrix()
     assert abs(float(form.flatten() @ torch.from_numpy(vectors[:, -1].copy()))) > 0.97
 
 
+def test_as_the_reference_filters() -> None:
+    """`cov_estimation_filter` and `cov_estimation_iterate` of SCLBD/BackdoorBench at f02e353
+    (detection_pretrain/spectre_utils.py): the spread, and the samples that are left out. It asks
+    for the tail from the other end than the authors' dkk17.jl; for poison that lies so far out
+    both come to the same.
+    """
+    samples = normal(300, 5) * torch.tensor([9.0, 5, 3, 1, 1])
+    samples[-3:, -1] += 60
+    samples -= samples.mean(0)
+    root = torch.linalg.inv(torch.linalg.cholesky(samples.T @ samples / 300)).T
+    assert most_spread_form(samples @ root)[0] == pytest.approx(91.503525, rel=1e-3)
+    kept = kept_part(samples, 0.02, 0.1, limit=12, rounds=100)
+    assert torch.nonzero(~kept)[:, 0].tolist() == [297, 298, 299]
+
+
 def test_the_filter_leaves_out_poison_and_no_more_than_it_may() -> None:
     samples, bad = contaminated(share=0.02, shift=14)
     kept = kept_part(samples, 0.02, 0.1, limit=20, rounds=100)

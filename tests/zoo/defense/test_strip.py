@@ -4,6 +4,7 @@ input alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,16 @@ def test_the_score_is_the_formula() -> None:
         expected.append((p * np.log2(p)).sum(1).mean())
     found = scorer(model, n=5, strip_alpha=0.7).score(images)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4)
+
+
+def test_as_the_reference_takes_the_entropy() -> None:
+    """`STRIP.check` of vtu81/backdoor-toolbox at 9d4d909 (other_defenses_tool_box/strip.py), with
+    each of the 40 clean images as a batch of its own; it counts in nats and adds 1e-8 to p.
+    """
+    images = torch.cat([lit(4).images, stamped(lit(2, seed=5).images)])
+    nats = torch.tensor([0.239337, 0.233296, 0.226797, 0.296441, 0.000001, 0.000010])
+    found = -scorer(n=40).score(images) * math.log(2)
+    torch.testing.assert_close(found, nats, rtol=1e-4, atol=2e-6)
 
 
 def test_clean_images_are_laid_over_pixels_and_clipped() -> None:

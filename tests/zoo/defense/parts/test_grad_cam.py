@@ -75,6 +75,20 @@ def test_the_heat_is_the_formula() -> None:
     torch.testing.assert_close(heat.double(), enlarged, rtol=1e-4, atol=1e-6)
 
 
+def test_as_the_reference_weighs_maps() -> None:
+    """`GradCAM` of vtu81/backdoor-toolbox at 9d4d909 (utils/gradcam.py), which stretches the heat
+    from 0 to 1: the middle of an image and its corners.
+    """
+    heat = GradCAM(classifier(Pooled()), random_images(5).images).heat(
+        random_images(5).images / 255
+    )[0][1]
+    found = (heat - heat.min()) / (heat.max() - heat.min())
+    row = [0.0, 0.0, 0.189858, 0.379715, 0.569572, 0.569572]
+    np.testing.assert_allclose(found[2].numpy(), row, atol=1e-5)
+    corners = [0.0, 0.354359, 0.0, 1.0]
+    np.testing.assert_allclose(found[[0, 0, 5, 5], [0, 5, 0, 5]].numpy(), corners, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "side", "watched"),
     [
