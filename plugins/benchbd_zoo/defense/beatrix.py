@@ -15,6 +15,9 @@ The stages are those between which the spatial size changes. A network with less
 such map; its penultimate features are taken for v, with a single place. Order after order is worked
 through, so memory holds few triangles at once.
 
+The authors' code divides by half of the C^2 entries of the whole matrix in step 4, which scales all
+deviations of a network alike and changes no decision.
+
 Departs from the paper: one threshold for all classes; no test by maximum mean discrepancy of which
 class is attacked; a class with fewer than two clean images is judged by images of all classes;
 features are not followed beyond a hundred times what is the largest of clean ones, so that their

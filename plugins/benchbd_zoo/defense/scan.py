@@ -20,7 +20,8 @@ All is done in coordinates in which S_e is the identity and S_mu is diagonal: th
 
 Departs from the paper: groups are found by 2-means from ten starts instead of one. The clean
 samples are told from the groups by the nearer mean instead of being split with them, since they are
-samples of the same training set.
+samples of the same training set. Departs from the authors' code: mu of step 3 is estimated as the
+class means of step 1 are; the code leaves S_mu S_e^-1 out of it there.
 """
 
 from __future__ import annotations
