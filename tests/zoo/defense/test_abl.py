@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from benchbd.api import ImageSet, Recipe, batch_sizes
 from benchbd_zoo.defense import abl
 from benchbd_zoo.defense.abl import ABL, sample_losses
-from benchbd_zoo.defense.parts.isolation import ascent
+from benchbd_zoo.defense.parts.isolation import ascent, lowest
 from benchbd_zoo.defense.parts.tuning import epoch_of
 from support.planted_features import pictured, reader
-from support.tiny_networks import random_images
+from support.tiny_networks import InPlace, classifier, random_images
 
 RECIPE = Recipe(
     epochs=10, batch_size=20, lr=0.5, momentum=0, weight_decay=0, shift=0, precision="fp32"
@@ -181,3 +181,28 @@ def test_losses_are_those_of_the_images_as_they_are() -> None:
     scores = train.images.numpy().reshape(220, 6) / 255 @ weight.T + bias
     expected = np.log(np.exp(scores).sum(1)) - scores[np.arange(220), train.labels.numpy()]
     np.testing.assert_allclose(sample_losses(model, train), expected, rtol=1e-5)
+
+
+def test_as_the_reference_what_is_isolated() -> None:
+    """A fifth, by `compute_loss_value` of bboylyg/ABL at 3fd736c (backdoor_isolation.py), which
+    takes one image at a time.
+    """
+    losses = sample_losses(classifier(InPlace()), random_images(40, seed=1))
+    assert torch.nonzero(lowest(losses, 0.2))[:, 0].tolist() == [3, 7, 15, 16, 24, 25, 27, 35]
+    assert losses.sort().values[1:6].tolist() == pytest.approx(
+        [0.003329, 0.018979, 0.311356, 0.432572, 0.485895], rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("kind", ["LGA", "Flooding"])
+@pytest.mark.parametrize(("floor", "sign"), [(0.5, 1), (50.0, -1)])
+def test_as_the_reference_one_step_above_and_below_the_floor(
+    kind: Any, floor: float, sign: int
+) -> None:
+    """How `train_step` of bboylyg/ABL at 3fd736c (backdoor_isolation.py) moves the bias."""
+    model, train = classifier(InPlace()).train(), random_images(40, seed=1)
+    method = ABL(gradient_ascent_type=kind, gamma=floor, flooding=floor)
+    loss = method.held(model, train.images / 255, train.labels)
+    (slope,) = torch.autograd.grad(loss, model.head.bias)
+    moved = [sign * move for move in (0.024868, -0.006833, 0.005536, -0.023571)]
+    assert (-0.1 * slope).tolist() == pytest.approx(moved, abs=5e-6)

@@ -120,3 +120,52 @@ def test_as_many_batches_are_mixed_as_it_says(monkeypatch: pytest.MonkeyPatch) -
         loss(model, images, torch.zeros(8, dtype=torch.int64))
         mixed_batches += not torch.equal(model.shown, images)
     assert 40 <= mixed_batches <= 80
+
+
+class Drawn:
+    """Hands out what it was told to, in place of chance."""
+
+    def __init__(self, share: float, *centre: int) -> None:
+        self.share, self.centre = share, list(centre)
+
+    def random(self) -> float:
+        return 0.2
+
+    def permutation(self, count: int) -> Any:
+        return numpy.array([3, 5, 0, 7, 1, 2, 6, 4])
+
+    def beta(self, first: float, second: float) -> float:
+        return self.share
+
+    def integers(self, below: int) -> int:
+        return self.centre.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("share", "row", "column", "box"),
+    [
+        (0.3, 2, 20, (0, 15, 10, 24)),
+        (0.75, 16, 11, (8, 24, 5, 17)),
+        (0.9, 31, 0, (26, 32, 0, 3)),
+        (0.5, 10, 5, (0, 21, 0, 13)),
+    ],
+)
+def test_as_the_reference_boxes(
+    share: float, row: int, column: int, box: tuple[int, int, int, int]
+) -> None:
+    """`rand_bbox` of clovaai/CutMix-PyTorch at 2d8eb68 (train.py), whose width is the height."""
+    draws: Any = Drawn(share, row, column)
+    assert drawn_box(32, 24, share, draws) == Box(*box)
+
+
+@pytest.mark.parametrize(
+    ("share", "centre", "expected"), [(0.4, (1, 4), 3.414705), (0.7, (3, 3), 3.153088)]
+)
+def test_as_the_reference_the_loss_of_a_mixed_batch(
+    monkeypatch: pytest.MonkeyPatch, share: float, centre: tuple[int, int], expected: float
+) -> None:
+    """The lines of `train` of clovaai/CutMix-PyTorch at 2d8eb68 (train.py) with the same draws."""
+    monkeypatch.setattr(numpy.random, "default_rng", lambda _: Drawn(share, *centre))
+    loss, batch = loss_of(monkeypatch), random_images(8, seed=1)
+    found = loss(classifier(InPlace()), batch.images / 255, batch.labels)
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)

@@ -214,3 +214,26 @@ def test_a_trigger_that_must_stay_where_it_is_makes_poison_sensitive() -> None:
     found = learned.suspicion.scores > learned.suspicion.threshold
     assert int(found.sum()) == 30
     assert float(found[::10].double().mean()) > 0.9
+
+
+def test_as_the_reference_the_intra_loss_of_three_of_four_classes() -> None:
+    """The lines of `finetune_epoch` of SCLBD/BackdoorBench at f02e353 (defense/d-br.py), and how
+    they slope along the first weights.
+    """
+    model, labels = classifier(InPlace()).train(), torch.tensor([0, 0, 0, 1, 3] * 4)
+    loss = intra_loss(model, random_images(20, seed=1).images / 255, labels)
+    assert float(loss.detach()) == pytest.approx(0.650537, rel=1e-5)
+    (slope,) = torch.autograd.grad(loss, model.network.body.conv1.weight)
+    assert slope.sum((1, 2, 3)).tolist() == pytest.approx(
+        [0.000157, -0.0011, -0.000273, -0.003886, -0.006421, -0.002916], abs=5e-6
+    )
+
+
+def test_as_the_reference_consistency() -> None:
+    """`calculate_consistency` of SCLBD/Effective_backdoor_defense at 63fda0e, handed the images
+    that are turned and moved here.
+    """
+    fct = consistency(classifier(InPlace()), random_images(20, seed=1).images, rng())
+    assert fct[:6].tolist() == pytest.approx(
+        [1.57093, 12.0403, 7.82789, 1.02056, 5.06814, 5.0089], rel=1e-4
+    )

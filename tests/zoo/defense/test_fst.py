@@ -75,3 +75,23 @@ def test_errata_the_norm_of_the_head_is_held_in_this_mode_alone(
     before = float(model.head.weight.detach().norm())
     tuned = method(epochs=3, lr=0.1).repair(model, CLEAN, torch.Generator().manual_seed(0))
     assert (float(tuned.head.weight.detach().norm()) == pytest.approx(before, rel=1e-4)) is held
+
+
+def test_as_the_reference_two_steps() -> None:
+    """The loop of AISafety-HKUST/stable_backdoor_purification at 37d2ef5 (fine_tune/ft.py, mode
+    `fst`), given the head that is drawn here: the old head's first class and the way of the bias.
+    """
+    steps = ONE_STEP | {"epochs": 2, "lr": 0.05, "momentum": 0.9, "schedule": "cosine"}
+    before = classifier(InPlace()).head.bias.detach()
+    with default_precision("fp32"):
+        head = (
+            FST(alpha=0.2, epoch_images=1, **steps)
+            .repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(0))
+            .head
+        )
+    assert head.weight[0].tolist() == pytest.approx(
+        [-0.03395, 0.99961, -1.55843, -1.37184, -0.74459, 0.59925], abs=1e-4
+    )
+    assert (head.bias - before).tolist() == pytest.approx(
+        [2.696827, -3.816258, -1.450698, -8.76946], abs=1e-4
+    )

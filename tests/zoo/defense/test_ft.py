@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from benchbd.api import CleanSet
 from benchbd.engine.classifier import Classifier
+from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.ft import FT
 from support.tiny_networks import InPlace, Network, classifier, random_images
 
@@ -51,3 +53,21 @@ def test_same_generator_same_network() -> None:
         for _ in range(2)
     )
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_as_the_reference_three_steps() -> None:
+    """`train_one_epoch` of `ModelTrainerCLS` of SCLBD/BackdoorBench at f02e353
+    (utils/trainer_cls.py) with the optimizer and schedule of its fine-tuning: the way of the bias
+    of the head, and where running means end.
+    """
+    before = classifier(InPlace()).head.bias.detach()
+    with default_precision("fp32"):
+        tuned = FT(epochs=3, batch_size=32, lr=0.05, shift=0).repair(
+            classifier(InPlace()), CLEAN, torch.Generator().manual_seed(0)
+        )
+    assert (tuned.head.bias - before).tolist() == pytest.approx(
+        [0.038682, -0.018898, -0.005278, -0.015384], abs=5e-6
+    )
+    assert dict(tuned.named_buffers())["network.body.bn1.running_mean"].tolist() == pytest.approx(
+        [0.007986, -1.110433, 1.408841, 0.642303, -1.510554, 0.647894], abs=1e-5
+    )

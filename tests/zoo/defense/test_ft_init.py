@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 
 from benchbd.api import CleanSet
+from benchbd.engine.hardware import default_precision
 from benchbd_zoo.defense.ft_init import FTInit
 from support.tiny_networks import InPlace, classifier, random_images
 
@@ -47,3 +49,23 @@ def test_errata_the_norm_of_the_head_is_free() -> None:
     old = float(model.head.weight.detach().norm())
     tuned = FTInit(epochs=2, lr=0.1).repair(model, CLEAN, torch.Generator().manual_seed(0))
     assert abs(float(tuned.head.weight.detach().norm()) - old) > 0.05 * old
+
+
+def test_as_the_reference_three_steps() -> None:
+    """The loop of AISafety-HKUST/stable_backdoor_purification at 37d2ef5 (fine_tune/ft.py,
+    mode `ft-init`), given the head
+    that is drawn here and without the line that rescales it.
+    """
+    before = classifier(InPlace()).head.bias.detach()
+    with default_precision("fp32"):
+        head = (
+            FTInit(epoch_images=1, epochs=3, batch_size=32, lr=0.05, weight_decay=0, shift=0)
+            .repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(0))
+            .head
+        )
+    assert head.weight[0].tolist() == pytest.approx(
+        [-0.00237, 0.21906, -0.33408, -0.25099, -0.14991, 0.1305], abs=1e-4
+    )
+    assert (head.bias - before).tolist() == pytest.approx(
+        [2.702375, -3.819711, -1.459378, -8.762875], abs=1e-4
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from benchbd.api import CleanSet, features
@@ -40,4 +41,24 @@ def test_one_step_follows_the_gradient_over_fixed_features() -> None:
     errors = shares / shares.sum(1, keepdims=True) - np.eye(4)[CLEAN.all().labels.numpy()]
     np.testing.assert_allclose(
         model.head.weight.detach().numpy(), weight - 0.5 * errors.T @ found / 32, atol=1e-4
+    )
+
+
+def test_as_the_reference_three_steps() -> None:
+    """The loop of AISafety-HKUST/stable_backdoor_purification at 37d2ef5 (fine_tune/ft.py,
+    mode `lp`), whose head keeps its
+    norm and whose running statistics move, both of which is left out.
+    """
+    before = classifier(InPlace()).head.bias.detach()
+    with default_precision("fp32"):
+        head = (
+            FTLinear(epochs=3, batch_size=32, lr=0.05, weight_decay=0, shift=0)
+            .repair(classifier(InPlace()), CLEAN, torch.Generator().manual_seed(0))
+            .head
+        )
+    assert head.weight[0].tolist() == pytest.approx(
+        [0.32993, 0.25691, -0.1303, 1.24413, 0.53964, -1.05188], abs=1e-4
+    )
+    assert (head.bias - before).tolist() == pytest.approx(
+        [-0.000746, 0.009617, 0.000126, -0.008997], abs=1e-4
     )

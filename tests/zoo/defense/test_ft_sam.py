@@ -96,3 +96,20 @@ def test_frozen_weights_are_neither_moved_nor_counted() -> None:
     before = copy.deepcopy(model.head.bias)
     FTSAM(**ONE_STEP).repair(model, CLEAN, torch.Generator())
     assert torch.equal(model.head.bias, before)
+
+
+def test_as_the_reference_one_update() -> None:
+    """How `SAM.step` of SCLBD/BackdoorBench at f02e353 (utils/defense_utils/sam, adaptive, with its
+    `smooth_crossentropy`) moves the bias of the head and the scale of a norm.
+    """
+    before = classifier(InPlace())
+    with default_precision("fp32"):
+        after = FTSAM(**ONE_STEP).repair(classifier(InPlace()), CLEAN, torch.Generator())
+    bias, scale = (
+        (dict(after.named_parameters())[name] - dict(before.named_parameters())[name]).detach()
+        for name in ("network.head.bias", "network.body.bn2.weight")
+    )
+    assert bias.tolist() == pytest.approx([0.025, 0.004484, -0.011972, -0.017511], abs=5e-6)
+    assert scale.tolist() == pytest.approx(
+        [0.005667, -0.001636, 0.000647, -0.022713, -0.001282, 0.000459], abs=5e-6
+    )

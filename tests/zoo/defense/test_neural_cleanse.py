@@ -158,3 +158,12 @@ def test_same_generator_same_verdict() -> None:
         )
 
     assert torch.equal(run(), run())
+
+
+def test_as_the_reference_the_index_below_the_median() -> None:
+    """`normalize_mad` of vtu81/backdoor-toolbox at 9d4d909 (other_defenses_tool_box/tools.py)."""
+    norms = torch.tensor([30.0, 41, 35, 4, 33, 38, 29, 44, 36]).double()
+    index = anomaly_index(norms)
+    assert index[[0, 3, 4, 6]].tolist() == pytest.approx(
+        [0.6744907, 4.1818428, 0.2697963, 0.8093889]
+    )

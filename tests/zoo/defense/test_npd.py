@@ -219,3 +219,22 @@ def test_a_planted_backdoor_is_filtered_out() -> None:
 def test_same_generator_same_network() -> None:
     first, second = (repaired(classifier(InPlace())).model.state_dict() for _ in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_as_the_reference_perturbations_and_loss() -> None:
+    """The lines of `train_npd` of SCLBD/BackdoorBench at f02e353 (defense/npd.py) from the
+    perturbation to the loss, around a network without a polarizer: the sum by which the pixels of
+    four images change, the loss, and how it slopes along the bias of the head.
+    """
+    model, batch = classifier(InPlace()), random_images(32, seed=1)
+    with torch.no_grad():
+        model.head.weight.mul_(0.2)
+        model.head.bias.mul_(0.2)
+    npd, images = NPD(trigger_norm=0.08, adv_lr=0.005, inner_steps=3), batch.images / 255
+    runner_up = _best_but(model(images).detach(), batch.labels)
+    pushed = (npd._perturbed(model, images, runner_up) - images).abs().sum((1, 2, 3))
+    assert pushed[:4].tolist() == pytest.approx([0.494216, 0.54, 0.538921, 0.536765], abs=1e-5)
+    loss = npd._loss(model, images, batch.labels)
+    assert float(loss.detach()) == pytest.approx(2.360748, rel=1e-5)
+    (slope,) = torch.autograd.grad(loss, model.head.bias)
+    assert slope.tolist() == pytest.approx([-0.06063, -0.044949, -0.11156, 0.217139], abs=5e-6)

@@ -174,3 +174,45 @@ def test_same_generator_same_network() -> None:
         repaired(classifier(InPlace()), shift=1, flip=True).state_dict() for _ in range(2)
     )
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def softened(seed: int) -> Classifier:
+    """No class is so sure that rounding decides."""
+    model = classifier(InPlace(), seed)
+    with torch.no_grad():
+        model.head.weight.mul_(0.2)
+        model.head.bias.mul_(0.2)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("norm", "pushed", "loss", "slope"),
+    [
+        (
+            0.2,
+            [0.037037, 0.042593, 0.044444, -0.048148],
+            5.716241,
+            [-0.455117, 0.606487, -0.055336, -0.096055],
+        ),
+        (
+            0.05,
+            [0.016667, 0.001389, 0.012037, 0.017593],
+            2.998878,
+            [-0.165522, 0.319776, -0.060966, -0.093288],
+        ),
+    ],
+)
+def test_as_the_reference_perturbations_and_loss(
+    norm: float, pushed: list[float], loss: float, slope: list[float]
+) -> None:
+    """The mean change of four images by `Shared_PGD.attack` of SCLBD/BackdoorBench at f02e353
+    (defense/sau.py), the loss of its `mitigation` there, and how that slopes along the bias.
+    """
+    model, reference, batch = softened(1), softened(2), random_images(32, seed=1)
+    sau, images = SAU(trigger_norm=norm, adv_lr=norm), batch.images / 255
+    p = sau._perturb(model, reference, images, batch.labels)
+    assert p[:4].mean((1, 2, 3)).tolist() == pytest.approx(pushed, abs=1e-5)
+    found = sau._loss(model, reference, images, batch.labels)
+    assert float(found.detach()) == pytest.approx(loss, rel=1e-5)
+    (gradient,) = torch.autograd.grad(found, model.head.bias)
+    assert gradient.tolist() == pytest.approx(slope, abs=2e-5)

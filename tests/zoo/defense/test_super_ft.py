@@ -61,3 +61,12 @@ def test_training_follows_the_saw() -> None:
     assert peak / base == pytest.approx(20, rel=0.05) and again / peak == pytest.approx(
         1 / 20, rel=0.05
     )
+
+
+def test_as_the_reference_the_rates_of_two_steps_an_epoch() -> None:
+    """`adjust_lr` of vtu81/backdoor-toolbox at 9d4d909 (super_finetuning.py) with its default
+    numbers; phase 1 ends after 80 steps.
+    """
+    rates = {0: 0.03, 3: 0.771, 10: 2.5, 17: 0.771, 25: 1.265, 79: 0.277, 85: 0.04, 90: 0.05}
+    found = {step: SuperFT().learning_rate(step, 2) for step in rates}
+    assert found == pytest.approx(rates)

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from benchbd.engine.hardware import default_precision
-from benchbd_zoo.defense.parts.reversed_trigger import CostSchedule, Search, reverse, stamp
+from benchbd_zoo.defense.parts.reversed_trigger import (
+    CostSchedule,
+    Search,
+    _Problem,
+    reverse,
+    stamp,
+)
 from support.tiny_networks import CLASSES, InPlace, classifier, random_images
 
 SEARCH = Search(
@@ -125,3 +131,27 @@ def test_a_class_without_a_trigger_counts_as_the_whole_image() -> None:
         [0, 1], dataclasses.replace(SEARCH, steps=1, mini_batches=1, attack_succ_threshold=1.0)
     )
     assert 36 in norms.tolist()
+
+
+@pytest.mark.slow
+def test_as_the_reference_masks_and_costs() -> None:
+    """Twelve mini-epochs of `train_step` of SCLBD/BackdoorBench at f02e353 (defense/nc.py), class
+    by class, whose cost was set to zero before, as here: L1 norms of the best masks and costs.
+    """
+    images = random_images(16, seed=1).images
+    model = classifier(InPlace()).requires_grad_(False)
+    start = torch.sin(torch.arange(4 * 36.0)).reshape(4, 6, 6)
+    with default_precision("fp32"):
+        problem = _Problem(
+            model, torch.arange(CLASSES), images.shape[1:], SEARCH, torch.Generator()
+        )
+        with torch.no_grad():
+            problem.mask.copy_(start[0].expand(CLASSES, 6, 6))
+            problem.pattern.copy_(start[1:].expand(CLASSES, 3, 6, 6))
+        for _ in range(12):
+            hits = [problem.descend(batch) for batch in images.split(8)]
+            rates, sizes = torch.stack(hits).mean(0)
+            problem.judge(rates, sizes)
+    found = problem.answer()
+    assert found.norms().tolist() == pytest.approx([15.3545, 17.4574, 16.4792, 13.4682], abs=1e-2)
+    assert found.cost.tolist() == pytest.approx([0.07594, 0.07594, 0.05063, 0.07594], abs=1e-5)
