@@ -5,6 +5,9 @@ changes little (Min et al., NeurIPS 2023, 2310.01875, compare it with the other 
 
     1. freeze all that is not the head; normalisation keeps its running statistics
     2. descend the cross-entropy over the weights and bias of the head
+
+Departs from the authors' code, which normalises features by the batch, so that running statistics
+move, and rescales the head to its old norm after every step.
 """
 
 from __future__ import annotations

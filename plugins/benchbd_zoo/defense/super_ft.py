@@ -15,7 +15,8 @@ Plain SGD without momentum and weight decay, on all weights and all clean images
 
 Departs from the paper: the numbers are those of its implementation in vtu81/backdoor-toolbox, which
 has 20 % of the training set as clean data. With few images phase 1 may end before a saw is
-complete; `init_phase_epochs` lengthens it.
+complete; `init_phase_epochs` lengthens it. That implementation takes 128 images per step, and it
+sets the rate after a step, so that its saw begins one step later.
 """
 
 from __future__ import annotations
