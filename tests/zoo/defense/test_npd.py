@@ -230,11 +230,11 @@ def test_as_the_reference_perturbations_and_loss() -> None:
     with torch.no_grad():
         model.head.weight.mul_(0.2)
         model.head.bias.mul_(0.2)
-    npd, images = NPD(trigger_norm=0.08, adv_lr=0.005, inner_steps=3), batch.images / 255
+    npd, images = NPD(trigger_norm=0.04, adv_lr=0.005, inner_steps=3), batch.images / 255
     runner_up = _best_but(model(images).detach(), batch.labels)
     pushed = (npd._perturbed(model, images, runner_up) - images).abs().sum((1, 2, 3))
-    assert pushed[:4].tolist() == pytest.approx([0.494216, 0.54, 0.538921, 0.536765], abs=1e-5)
+    assert pushed[:4].tolist() == pytest.approx([0.388749, 0.415693, 0.415693, 0.415692], abs=1e-5)
     loss = npd._loss(model, images, batch.labels)
-    assert float(loss.detach()) == pytest.approx(2.360748, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(2.352896, rel=1e-5)
     (slope,) = torch.autograd.grad(loss, model.head.bias)
-    assert slope.tolist() == pytest.approx([-0.06063, -0.044949, -0.11156, 0.217139], abs=5e-6)
+    assert slope.tolist() == pytest.approx([-0.05926, -0.043777, -0.110663, 0.2137], abs=5e-6)
