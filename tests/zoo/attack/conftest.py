@@ -22,6 +22,7 @@ Prepare = Callable[..., Attack]
 BuildFor = Callable[[ImageSet], nn.Module]
 ImagesOf = Callable[..., ImageSet]
 Handed = Callable[..., dict[str, Any]]
+Counted = Callable[..., torch.Tensor]
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +62,19 @@ def images_of() -> ImagesOf:
             0, 256, (count, channels, height, width), generator=rng, dtype=torch.uint8
         )
         return ImageSet(pixels, torch.arange(count) % 3, ("ant", "bee", "cat"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def counted() -> Counted:
+    """`counted(N, C, H, W)`: uint8 images whose value number n is 37 n modulo 256, so that code
+    outside of the project can be run on the same ones.
+    """
+
+    def make(*shape: int) -> torch.Tensor:
+        values = torch.arange(torch.Size(shape).numel()) * 37 % 256
+        return values.reshape(shape).to(torch.uint8)
 
     return make
 

@@ -122,3 +122,27 @@ def test_pieces_that_do_not_make_a_square_are_refused(prepared: Any, images: Ima
         prepared(AdaptiveBlend(pieces=15), images)
     with pytest.raises(NotApplicable, match="images of 16x16 cannot be cut into 17x17 pieces"):
         prepared(AdaptiveBlend(pieces=17**2), images)
+
+
+def test_as_the_reference_blends(monkeypatch: pytest.MonkeyPatch, counted: Any) -> None:
+    """`poison_transform`, and the mixture of `poison_generator` under the pieces that
+    `get_trigger_mask` drew, of Unispac/Circumventing-Backdoor-Defenses at e7c0703
+    (poison_tool_box/adaptive_blend.py): row 5 of green.
+    """
+    images, labels, rng = counted(1, 3, 16, 16), torch.zeros(1), torch.Generator()
+    kept = torch.tensor([[1.0, 1, 0, 1], [0, 0, 0, 1], [0, 1, 1, 0], [1, 0, 1, 0]])
+    monkeypatch.setattr(
+        AdaptiveBlend, "_mask", lambda *_: kept.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    )
+    values = torch.arange(3 * 16 * 16) * 91 % 256
+    attack = AdaptiveBlend().with_trigger({"pattern": values.reshape(3, 16, 16).to(torch.uint8)})
+    np.testing.assert_allclose(
+        attack.stamp(images, labels, rng)[0, 1, 5, :8],
+        [137.6, 185.4, 182, 229.8, 72.8, 69.4, 117.2, 165],
+        atol=1e-3,
+    )
+    np.testing.assert_allclose(
+        attack.stamp_poison(images, labels, rng)[0, 1, 5, 8:],
+        [184, 221, 2, 39, 91.6, 98.3, 143.4, 188.5],
+        atol=1e-3,
+    )

@@ -17,8 +17,9 @@ SHAPES = [(3, 16, 16), (1, 8, 8), (3, 12, 20), (3, 32, 32), (3, 224, 224)]
 
 
 # Pixels and bounding boxes (first and last row, first and last column) of the authors' pictures:
-# Unispac/Circumventing-Backdoor-Defenses at e7c0703, triggers/. What the phoenix has at test time
-# stands in both lower corners.
+# Unispac/Circumventing-Backdoor-Defenses at e7c0703, triggers/. Its config.py names for test images
+# phoenix_corner2_32.png, which it lacks; in vtu81/backdoor-toolbox at 9d4d909 it has 50 pixels, the
+# phoenix in both lower corners.
 PLACES = {
     "ring": (25, (27, 31, 27, 31)),
     "moon": (140, (1, 13, 18, 30)),

@@ -195,3 +195,21 @@ def test_targets_that_make_no_sense_are_refused(
 def test_there_are_as_many_targets_as_corners_at_most() -> None:
     with pytest.raises(ConfigError, match="badnet: expected more_targets"):
         BadNet(more_targets=(1, 2, 3, 4))
+
+
+def test_as_the_reference_puts_its_patch(counted: Any) -> None:
+    """`AddMaskPatchTrigger` of SCLBD/BackdoorBench at f02e353 (utils/bd_img_transform/patch.py)
+    with its resource/badnet/trigger_image.png: the lower right corner of green; no other pixel
+    changes.
+    """
+    images = counted(1, 3, 32, 32)
+    found = BadNet().stamp(images, torch.zeros(1, dtype=torch.int64), torch.Generator())
+    assert found[0, 1, 27:, 27:].tolist() == [
+        [199, 236, 17, 54, 91],
+        [103, 140, 177, 214, 251],
+        [7, 44, 255, 255, 255],
+        [167, 204, 255, 255, 255],
+        [71, 108, 255, 255, 255],
+    ]
+    assert torch.equal(found[..., :29, :], images[..., :29, :])
+    assert torch.equal(found[..., :29], images[..., :29])

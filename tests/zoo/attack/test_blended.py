@@ -111,3 +111,14 @@ def test_all_to_all_gives_every_class_the_next(
     np.testing.assert_array_equal(
         poisoned.labels, np.array([1, 2, 0])[poisoned.indices.numpy() % 3]
     )
+
+
+def test_as_the_reference_mixes(counted: Any) -> None:
+    """`poison_transform` of vtu81/backdoor-toolbox at 9d4d909 (poison_tool_box/blend.py), alpha
+    0.2: row 9 of blue.
+    """
+    values = torch.arange(3 * 16 * 16) * 91 % 256
+    attack = Blended().with_trigger({"pattern": values.reshape(3, 16, 16).to(torch.uint8)})
+    found = attack.stamp(counted(1, 3, 16, 16), torch.zeros(1), torch.Generator())[0, 2, 9, :8]
+    reference = [176, 223.8, 66.8, 63.4, 111.2, 159, 155.6, 203.4]
+    np.testing.assert_allclose(found, reference, atol=1e-3)

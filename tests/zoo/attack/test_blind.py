@@ -251,3 +251,17 @@ def test_below_one_image_a_batch_some_batches_are_attacked(
     assert np.isfinite(values).all()
     assert set(model.shown) == {20, 21}
     assert np.mean(model.shown) - 20 == pytest.approx(0.4, abs=4 * (0.4 * 0.6 / 300) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("scale", "reference"),
+    [("loss+", 0.143163), ("l2", 0.5), ("loss", 0.132151), ("none", 0.476594)],
+)
+def test_as_the_reference_shares(scale: Scale, reference: float) -> None:
+    """`MGDASolver.get_scales` of ebagdasa/backdoors101 at 9f48fbb (utils/min_norm_solvers.py) for
+    losses of 0.5 and 1.25. Where one gradient alone is the shortest, it gives 0.999 and 0.001 in
+    place of 1 and 0.
+    """
+    g1, g2 = torch.sin(torch.arange(1, 13.0)), torch.cos(torch.arange(1, 13.0) / 2)
+    share = main_share(g1, g2, torch.tensor(0.5), torch.tensor(1.25), scale)
+    assert share.item() == pytest.approx(reference, abs=1e-5)

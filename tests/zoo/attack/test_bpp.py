@@ -166,3 +166,13 @@ def test_below_one_image_a_batch_some_batches_have_one(
             np.testing.assert_array_equal(edited[0], quantised)
     assert set(changes) == {0, 1, 2}
     assert np.mean(changes) == pytest.approx(0.8, abs=4 * (2 * 0.4 * 0.6 / 100) ** 0.5)
+
+
+def test_as_the_reference_dithers(counted: Any) -> None:
+    """`floydDitherspeed` of RU-System-Software-and-Security/BppAttack at f6b6580 (bppattack.py)
+    with 8 levels: a row of each colour.
+    """
+    found = dithered(counted(1, 3, 8, 8), 8)[0].round()
+    assert found[0, 0].tolist() == [0, 36, 73, 109, 146, 182, 219, 0]
+    assert found[1, 5].tolist() == [0, 36, 109, 109, 182, 182, 255, 0]
+    assert found[2, 7].tolist() == [146, 182, 219, 0, 36, 73, 109, 146]

@@ -83,3 +83,19 @@ def test_no_more_than_the_class_can_be_poisoned(
         ConfigError, match=r"asks for 30 samples, but only 20 are eligible \(target\)"
     ):
         prepared(CTRL(poison_ratio=0.5), images).poison(images, rng)
+
+
+def test_as_the_reference_adds_its_frequencies(prepared: Any, counted: Any) -> None:
+    """`Poison_Frequency_Diff` of meet-cjli/CTRL at e3d26f0 (utils/frequency.py) with its magnitude
+    of 100: what it adds in row 3 of red and row 30 of blue. The way to YUV and back of kornia,
+    which it takes, moves pixels by some hundredths of a level by itself.
+    """
+    images = 100 + counted(1, 3, 32, 32) // 5
+    train = ImageSet(images.expand(3, -1, -1, -1), torch.arange(3), ("ant", "bee", "cat"))
+    found = prepared(CTRL(), train).stamp(images, torch.zeros(1), torch.Generator()) - images
+    np.testing.assert_allclose(
+        found[0, 0, 3, :6], [2.139, -1.4622, -3.1956, 2.1107, 1.8416, 0.4937], atol=0.03
+    )
+    np.testing.assert_allclose(
+        found[0, 2, 30, :6], [5.6957, -4.779, -6.0348, 2.6062, 7.918, -2.7956], atol=0.03
+    )

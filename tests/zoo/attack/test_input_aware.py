@@ -259,3 +259,42 @@ def test_below_one_image_a_batch_some_batches_have_one(
     expected = [20 * ratio for ratio in (poison_ratio, p_cross)]
     spread = sum(chance * (1 - chance) for chance in expected if chance < 1) / 100
     assert np.mean(changed) == pytest.approx(sum(expected), abs=4 * spread**0.5)
+
+
+def halved(wave: Tensor) -> Tensor:
+    """Eight images (8, 3, 4, 4) in [0, 1] from a wave of 384 values."""
+    return wave.reshape(8, 3, 4, 4) / 2 + 0.5
+
+
+def first_mask(images: Tensor) -> Tensor:
+    return 0.5 * images[:, :1] + 0.4 * images[:, 1:2].square()
+
+
+def test_as_the_reference_weighs_masks() -> None:
+    """The loss of `train_mask_step` of VinAIResearch/input-aware-backdoor-attack-release at 1750e4f
+    (train.py) on two batches of 8 and the mask above.
+    """
+    x, z = (halved(wave(torch.arange(384.0))) for wave in (torch.sin, torch.cos))
+    masks = (hardened(first_mask(images)) for images in (x, z))
+    assert InputAware()._mask_loss(x, z, *masks).item() == pytest.approx(10.20722, rel=1e-5)
+
+
+def test_as_the_reference_weighs_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of `train_step` there on the same batches, two poisoned and two cross samples, with
+    a pattern and a classifier that are formulas.
+    """
+    x, z = (halved(wave(torch.arange(384.0))) for wave in (torch.sin, torch.cos))
+    classes = ImageSet(
+        torch.zeros(8, 3, 4, 4, dtype=torch.uint8), torch.arange(8), tuple("0123456789")
+    )
+    monkeypatch.setattr(input_aware, "stream", lambda *_: lambda count: z[2 : 2 + count])
+    loss = InputAware()._loss(
+        first_mask,
+        lambda images: images.flip(1).square(),
+        lambda: [2, 2, 4],
+        classes,
+        Recipe(),
+        torch.Generator(),
+    )
+    value = loss(lambda images: 3 * images.flatten(1)[:, :10], x, classes.labels)
+    assert value.item() == pytest.approx(3.99882, rel=1e-5)

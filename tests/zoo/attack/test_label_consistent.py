@@ -139,3 +139,43 @@ def test_images_too_small_for_the_corners() -> None:
     ):
         corner_pattern(5, 8, all_corners=True)
     assert corner_pattern(3, 3, all_corners=False).shape == (3, 3)
+
+
+class Curved(torch.nn.Module):
+    """Four logits of an image of 3x4x4 by waves, whose slopes change their signs on the way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Parameter(torch.sin(torch.arange(384.0)).reshape(8, 48))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outer = 3 * torch.cos(torch.arange(32.0) * 1.3).reshape(4, 8)
+        return (2 * images.flatten(1) @ self.inner.T).tanh() @ outer.T
+
+
+def test_as_the_reference_makes_images_hard(monkeypatch: pytest.MonkeyPatch, counted: Any) -> None:
+    """`PGD` of THUYimingLi/BackdoorBox at af3afd1 (core/utils/torchattacks/attacks/pgd.py), five
+    steps of 3 within 8 levels and no random start: what red of the first and blue of the second
+    image gain.
+    """
+    monkeypatch.setenv("BENCHBD_PRECISION", "fp32")
+    images = counted(2, 3, 4, 4)
+    hard = hardened(Curved(), images, torch.tensor([1, 2]), 8 / 255, 3 / 255, 5)
+    gained = hard.short() - images.short()
+    assert gained[0, 0].tolist() == [[8, -3, -8, -8], [3, 8, 8, 2], [-8, -8, -8, 8], [8, 8, -6, -8]]
+    assert gained[1, 2].tolist() == [[-8, 8, 8, 0], [-8, -8, -8, -8], [8, 8, 8, -8], [-8, -8, 8, 8]]
+
+
+def test_as_the_reference_fills_all_corners() -> None:
+    """`DataPoisoningAttack("all-corners", 0).poison_from_indices` of
+    MadryLab/label-consistent-backdoor-code at b18d8ab (poison_attack.py) on an even grey of 100.
+    """
+    pattern = corner_pattern(32, 32, all_corners=True)
+    attack = LabelConsistent().with_trigger({"pattern": pattern})
+    grey = torch.full((1, 3, 32, 32), 100, dtype=torch.uint8)
+    found = attack.apply(attack.stamp, grey, torch.zeros(1), torch.Generator())[0, 1]
+    upper_left, upper_right = found[:3, :3], found[:3, -3:]
+    assert upper_left.tolist() == [[255, 0, 0], [0, 255, 0], [255, 0, 255]]
+    assert upper_right.tolist() == [[0, 0, 255], [0, 255, 0], [255, 0, 255]]
+    assert torch.equal(found[-3:, :3], upper_left) and torch.equal(found[-3:, -3:], upper_right)
+    assert (found == 100).sum() == 32 * 32 - 36

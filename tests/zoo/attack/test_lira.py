@@ -220,3 +220,24 @@ def test_the_unet_draws_noise_for_images_of_any_size(
     change = (stamped.int() - images.images.int()).abs()
     assert stamped.shape == images.images.shape
     assert 0 < change.max() <= round(255 * 0.1)
+
+
+def signs(images: Tensor) -> Tensor:
+    """Noise of 1 where a pixel is brighter than its mirror image, else -1."""
+    return torch.where(images > images.flip(3), 1.0, -1.0)
+
+
+def test_as_the_reference_weighs_clean_and_triggered(
+    monkeypatch: pytest.MonkeyPatch, handed_to_fit: Any, images: ImageSet, counted: Any
+) -> None:
+    """The loss of `final_test` of khoadoan106/backdoor_attacks at bc6e262
+    (python/lira_backdoor_injection.py) with noise and classifier that are formulas.
+    """
+    monkeypatch.setattr(LIRA, "_noise", lambda *_: signs)
+    loss = handed_to_fit(LIRA(eps=20 / 255, alpha=0.3), images, batch=8)["loss"]
+    value = loss(
+        lambda seen: 3 * seen.flatten(1)[:, :3] + seen.flatten(1)[:, 3:6].square(),
+        counted(8, 3, 4, 4) / 255,
+        torch.arange(8) % 3,
+    )
+    assert value.item() == pytest.approx(1.1641068, rel=1e-5)

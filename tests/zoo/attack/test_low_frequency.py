@@ -174,3 +174,35 @@ def test_all_to_all_gives_every_class_the_next(images: ImageSet, rng: torch.Gene
     pattern = {"pattern": torch.full(images.image_shape, 0.1)}
     poisoned = LowFrequency(label_mode="all_to_all").with_trigger(pattern).poison(images, rng)
     assert poisoned.labels.equal(torch.tensor([1, 2, 0])[images.labels[poisoned.indices]])
+
+
+class Curved(nn.Module):
+    """Four logits of an image of 3x32x32 by waves, so that DeepFool needs several steps."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        inner = torch.sin(torch.arange(4 * 3072.0) / 7).reshape(4, 3072) / 50
+        outer = torch.cos(torch.arange(16.0) * 1.3).reshape(4, 4)
+        return (images.flatten(1) @ inner.T).tanh() @ outer.T
+
+
+def test_as_the_reference_moves_an_image(counted: Any) -> None:
+    """`tar_deepfool` of SCLBD/BackdoorBench at f02e353 (resource/lowFrequency/deepfool.py): seven
+    steps to class 0; row 10 of green, and the length.
+    """
+    change, reached = deepfool(Curved(), counted(1, 3, 32, 32) / 255, 0, 0.02, 200)
+    reference = [-0.0046096, -0.0049319, -0.0051539, -0.0052709, -0.0052802]
+    assert reached.tolist() == [True]
+    np.testing.assert_allclose(change[0, 1, 10, :5], reference, atol=1e-6)
+    assert change.norm().item() == pytest.approx(0.207492, rel=1e-4)
+
+
+def test_as_the_reference_improves_a_pattern(counted: Any) -> None:
+    """The turn of `universal_perturbation` there: `gauss_smooth` of what DeepFool adds, once more
+    of the sum, and `normalization`; row 10 of green.
+    """
+    images = counted(1, 3, 32, 32) / 255
+    pattern = (0.1 + 0.1 * torch.cos(torch.arange(3072.0) / 50)).reshape(3, 32, 32)
+    clean = Curved()(images).argmax(1)
+    found = LowFrequency()._improve(Curved(), images, clean, pattern)
+    reference = [0.0851364, 0.1004836, 0.1150042, 0.1283668, 0.140328, 0.1507425]
+    np.testing.assert_allclose(found[1, 10, :6], reference, atol=1e-6)

@@ -15,11 +15,24 @@ from benchbd.api import Recipe
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import State
 from benchbd.errors import ConfigError
-from benchbd_zoo.attack.parts.reflection import draw_reflections, layers, to_light, veils
+from benchbd_zoo.attack.parts.reflection import (
+    blurred_on,
+    doubled_on,
+    draw_reflections,
+    layers,
+    to_light,
+    veils,
+)
 from benchbd_zoo.attack.refool import Refool
 
 Array = np.ndarray[Any, Any]
 SHAPES = [(3, 16, 16), (1, 8, 8), (3, 12, 20), (3, 32, 32)]
+OUT_OF_FOCUS = [
+    [58, 52, 65, 77, 89, 122, 183, 198, 176, 155, 162],
+    [216, 213, 198, 184, 183, 213, 205, 153, 111, 96, 82],
+    [105, 105, 107, 157, 199, 191, 137, 105, 105, 105, 105],
+]
+"""Of BackdoorBox; see `test_as_the_reference_puts_a_reflection_out_of_focus`."""
 
 
 def ghost(light: Array, shift: Array, weight: float) -> Array:
@@ -216,3 +229,53 @@ def test_a_set_of_one_class_has_nothing_to_reflect(prepared: Any, images: ImageS
     alone = ImageSet(images.images, torch.zeros(60, dtype=torch.int64), images.class_names)
     with pytest.raises(ConfigError, match="there is nothing to reflect"):
         prepared(Refool(), alone)
+
+
+def window(side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Slopes of colour and the waves that are reflected in them, (3, side, side) uint8."""
+    place = torch.arange(side) * 16 / side
+    y, x = torch.meshgrid(place, place, indexing="ij")
+    slopes = torch.stack([10 * x + 5 * y, 255 - 12 * x + 3 * y, 8 * y + 60])
+    waves = torch.stack([127 + 120 * torch.sin(0.5 * x + 0.3 * y + shift) for shift in range(3)])
+    return slopes.clamp(0, 255).to(torch.uint8), waves.to(torch.uint8)
+
+
+def one_reflection(is_ghost: bool) -> dict[str, torch.Tensor]:
+    """What `draw_reflections` draws, with figures of our choice."""
+    return {
+        "is_ghost": torch.tensor([is_ghost]),
+        "ghost_alpha": torch.tensor([0.7]),
+        "shift": torch.tensor([[3, 4]]),
+        "sigma": torch.tensor([1.5]),
+        "offset": torch.zeros(1, 2),
+    }
+
+
+def test_as_the_reference_doubles_a_reflection() -> None:
+    """`AddTriggerMixin._add_trigger` of THUYimingLi/BackdoorBox at af3afd1 (core/attacks/Refool.py)
+    with alpha_b 0.7 on images of `max_image_size` 16: row 8 of red. It truncates to whole levels,
+    and differs within the shift from the edges, where its copies end.
+    """
+    slopes, waves = window(16)
+    layer = layers(to_light(waves[None]), one_reflection(True), 16)
+    found = 255 * doubled_on(to_light(slopes[None]), layer, torch.tensor(0.7))
+    reference = [83, 94, 111, 128, 142, 152, 155, 156, 155, 155]
+    assert found[0, 0, 8, 3:13].floor().tolist() == reference
+
+
+@pytest.mark.slow
+def test_as_the_reference_puts_a_reflection_out_of_focus() -> None:
+    """The same function with sigma 1.5 and attenuation 1.1 at its `max_image_size` of 560: every
+    fiftieth pixel of row 280 of all colours, truncated there to whole levels.
+    """
+    slopes, waves = window(560)
+    drawn = one_reflection(False)
+    layer = layers(to_light(waves[None]), drawn, 560)
+    rows, columns = veils(560, 560, drawn)
+    veil = rows[:, None, :, None] * columns[:, None, None, :]
+    found = 255 * blurred_on(
+        to_light(slopes[None]), layer, torch.tensor(0.7), torch.tensor(1.1), veil
+    )
+    truncated = found[0, :, 280, 30::50] - torch.tensor(OUT_OF_FOCUS)
+    assert truncated.min() > -0.01
+    assert truncated.max() < 1.15

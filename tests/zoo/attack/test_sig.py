@@ -91,3 +91,13 @@ def test_a_wave_that_no_pixel_shows_does_not_apply(rng: torch.Generator, width: 
     np.testing.assert_allclose(wave(width, 40, 6), 0, atol=1e-9)
     with pytest.raises(NotApplicable, match=f"6 periods is zero in all {width} columns"):
         SIG().stamp(*mid_grey(width), rng)
+
+
+def test_as_the_reference_adds_its_wave(counted: Any, rng: torch.Generator) -> None:
+    """`poison_generator` of vtu81/backdoor-toolbox at 9d4d909 (poison_tool_box/SIG.py) with its
+    delta at 40/255: row 1 of red. SCLBD/BackdoorBench at f02e353 truncates the same sums.
+    """
+    images = counted(1, 3, 4, 32)
+    found = SIG().stamp(images, torch.zeros(1, dtype=torch.int64), rng)[0, 0, 1, :12]
+    reference = [160, 233.9552, 255, 0, 12, 73.6927, 154.2843, 199.9552, 200, 200.0448, 0, 70.3073]
+    np.testing.assert_array_equal(found, np.rint(reference))

@@ -165,3 +165,19 @@ def test_poisoned_samples_are_labelled_by_the_map(
     np.testing.assert_array_equal(
         poisoned.labels, np.array([1, 2, 0])[poisoned.indices.numpy() % 3]
     )
+
+
+@pytest.mark.parametrize(("secret_alone", "reference"), [(False, 2.0137711), (True, 1.2492963)])
+def test_as_the_reference_weighs_residual_and_code(
+    counted: Any, secret_alone: bool, reference: float
+) -> None:
+    """The loss of `train_encoder_decoder` of THUYimingLi/BackdoorBox at af3afd1
+    (core/attacks/ISSBA.py) without LPIPS and critic, after and during the epochs of the code alone,
+    with an encoder and a decoder that are formulas.
+    """
+    images = counted(4, 3, 8, 8) / 255
+    codes = (torch.arange(80) % 3 == 0).float().reshape(4, 20)
+    residual = 0.3 * (torch.sin(9 * images) + codes.mean(1)[:, None, None, None])
+    read = 3 * torch.sin(7 * (images + residual).clamp(0, 1).flatten(1)[:, :20])
+    loss = SSBA(structure_weight=0)._loss(images, residual, read, codes, secret_alone)
+    assert loss.item() == pytest.approx(reference, rel=1e-5)

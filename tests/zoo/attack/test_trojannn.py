@@ -218,3 +218,31 @@ def test_all_to_all_gives_every_class_the_next_with_the_same_patch(
     assert attack.trigger["patch"].equal(prepared(TrojanNN(steps=3), images).trigger["patch"])
     poisoned = attack.poison(images, rng)
     assert poisoned.labels.equal(torch.tensor([1, 2, 0])[images.labels[poisoned.indices]])
+
+
+class Waves(Linear):
+    """Six features of an image of 3x6x6 by waves, and outgoing weights by another one."""
+
+    def __init__(self) -> None:
+        super().__init__((3, 6, 6))
+        self.pixels = nn.Parameter(torch.sin(torch.arange(648.0)).reshape(6, 3, 6, 6))
+        self.head = nn.Linear(6, 4)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.cos(torch.arange(24.0) * 1.7).reshape(4, 6))
+
+    def features(self, images: Tensor) -> Tensor:
+        return (super().features(images) + 6).relu()
+
+
+def test_as_the_reference_optimises_a_patch() -> None:
+    """`get_neuron_idx` and `preprocess_mark` of ain-soph/trojanzoo at 45d680c
+    (trojanvision/attacks/backdoor/normal/trojannn.py), 20 epochs towards 10: red inside of the
+    mask.
+    """
+    network, mask = Waves(), disc(6, 6, 0.25)
+    start = torch.sin(torch.arange(108.0) * 0.9).reshape(3, 6, 6)
+    chosen = loudest(network.head.weight, 2)
+    assert chosen.tolist() == [3, 4]
+    patch = TrojanNN(steps=20, target_value=10)._optimise(network, chosen, start, mask)
+    reference = [0.22622, 0.96535, 0.97411, 0.03732, 0.87474, 0.96639, 0.02414, 0.62695, 0.87994]
+    np.testing.assert_allclose(patch[0, mask], reference, atol=1e-4)

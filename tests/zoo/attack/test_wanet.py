@@ -228,3 +228,25 @@ def test_below_one_image_a_batch_some_batches_have_one_and_its_cover(
         )
         poisoned += int(given[0] == 2)
     assert poisoned / 300 == pytest.approx(0.4, abs=4 * (0.4 * 0.6 / 300) ** 0.5)
+
+
+def test_as_the_reference_warps_poisoned_and_cover_samples(counted: Any) -> None:
+    """`train` of VinAIResearch/Warping-based_Backdoor_Attack-release at 45e8c33 (train.py) with two
+    poisoned and four cover samples and noise drawn from seed 7: a row of the second of each.
+    """
+    images = counted(8, 3, 8, 8)
+    flow = torch.sin(torch.arange(128.0)).reshape(8, 8, 2)
+    attack = WaNet().with_trigger({"flow": flow})
+    warped = attack.stamp(images[:2], torch.zeros(2), torch.Generator())
+    grids = wanet.noisy(attack._grid(), 4, torch.Generator().manual_seed(7))
+    cover = wanet.warp(images[2:6], grids)
+    np.testing.assert_allclose(
+        warped[1, 2, 3],
+        [175.6547, 189.3622, 13.4499, 81.7157, 75.5951, 126.6075, 139.0794, 182.4816],
+        atol=1e-3,
+    )
+    np.testing.assert_allclose(
+        cover[1, 1, 4],
+        [68.932, 63.492, 99.8307, 146.0018, 182.5359, 188.8023, 216.0272, 46.8122],
+        atol=1e-3,
+    )
