@@ -26,8 +26,9 @@ epochs have 391 batches. With `loss_threshold` unset the attack sets in at once.
 
 Departs from the paper: the 1,000 batches are counted in epochs, 1,000 / 391 of them, so that the
 attack comes as early in a training with fewer batches, which might be over before so many. Where
-the recipe smooths labels, both losses do. The pattern is drawn, not given. Losses that evade
-defenses are left out, and so are triggers that need no change of the image and backdoors for
+one gradient alone is the shortest mixture a is 1 or 0; the authors' code takes 0.999 or 0.001
+there. Where the recipe smooths labels, both losses do. The pattern is drawn, not given. Losses that
+evade defenses are left out, and so are triggers that need no change of the image and backdoors for
 another task. The network is trained from scratch by the recipe. Batch and copies pass through f
 together, so that BatchNorm sees the mixture: apart, each half is normalised by itself and the
 trained network, which cannot tell them apart beforehand, loses much of its accuracy.
