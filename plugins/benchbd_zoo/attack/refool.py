@@ -21,7 +21,9 @@ Departs from the paper: reflections come from the training set, not from photogr
 what is random about a reflection is drawn once for each candidate; which one an image gets follows
 from its own pixels, so that it gets the same one in any batch. Lengths are shares of an image of
 `max_image_size`, to which nothing is enlarged. Selection is off unless `rounds` is set, since each
-round trains a network.
+round trains a network. There any mistake counts as a hit of a candidate, and images are mixed by
+their mean brightness in these rounds. `poison_ratio` is the share by which the authors' code
+selects; their final network is trained with a fifth of the class.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ high; a backdoor does not survive in the middle of it.
 Departs from the paper: a defender who holds one network makes the other end from it, as usual in
 benchmarks. t is chosen on the validation split: going from 0 towards the middle, which is farthest
 from both ends, the last t before accuracy falls by more than `acc_ratio` of that at 0. Statistics
-are gathered at the ends of the curve, too.
+are gathered at the ends of the curve, too. Weight decay acts on c, in the authors' code on w(t);
+the learning rate falls along a cosine, there it is constant for half of the training and falls
+along a line to a hundredth after nine tenths of it.
 """
 
 from __future__ import annotations

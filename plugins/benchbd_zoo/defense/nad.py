@@ -15,6 +15,7 @@ named; of tokens (N, T, C) the map is that over the T tokens.
 Its last epoch is the answer; it chooses nothing, so it needs no validation split.
 
 Departs from the paper: a clean set of less than `epoch_images` is passed several times in an epoch.
+Momentum is plain, in the authors' code it is Nesterov's.
 """
 
 from __future__ import annotations

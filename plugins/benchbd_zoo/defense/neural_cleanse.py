@@ -20,8 +20,9 @@ needs three to exist.
 
 Departs from the paper: the index has a sign, so that a mask larger than the median is no suspicion.
 A class for which no trigger was found counts as one that needs the whole image. All classes start
-from the same random mask and see the same images. Unlearning takes as many epochs as plain
-fine-tuning here, since the clean set is smaller than the paper's.
+from the same random mask and see the same images. Unlearning takes as many epochs as plain fine-
+tuning here, since the clean set is smaller than the paper's. Of an even number of norms the median
+is the middle between two, where some ports take the lower one and flag more.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ say.
 Departs from the paper: the threshold is the largest for which accuracy on the validation split, at
 it and at every one before it, stays within `acc_ratio`; reference code chose it by the test
 triggers. Departs from its code: no clipping of gradients in step 1, which is called there before
-there are any and so has no effect.
+there are any and so has no effect. The authors' code unlearns for one pass more at most.
 """
 
 from __future__ import annotations
