@@ -159,7 +159,7 @@ PAGES = {
         "Train and evaluate",
         benchbd.api,
         {
-            "Train": ("fit", "Recipe", "Batches", "epoch_done", "track"),
+            "Train": ("fit", "Recipe", "Batches", "batch_sizes", "epoch_done", "track"),
             "Parameters of methods that train": ("FineTuning", "Descent", "Augmentation"),
             "Evaluate": ("logits", "features", "predict", "accuracy", "batched", "eval_mode"),
             "Devices and number formats": ("device_of", "to_float", "hardware"),

@@ -69,7 +69,7 @@ def test_a_manifest_of_another_form_is_refused(
 def test_every_cell_of_the_board_keeps_its_key() -> None:
     """Keys are computed from what a cell says of itself, as they were when it was stored."""
     names = sorted(BOARD.rglob("*.json"))
-    assert len(names) > 2000
+    assert len(names) > 1500
     for path in names:
         cell = Cell.model_validate_json(path.read_bytes())
         assert cell.key == cell.cell.key(cell.protocol), path

@@ -171,15 +171,18 @@ def test_bundled_protocols_can_be_planned(name: str) -> None:
     assert cells == {
         (attack, defense, seed)
         for attack, defense, seed in product(attacks, defenses, protocol.seeds)
-        if not protocol.include or any(_fits(rule, attack, defense) for rule in protocol.include)
+        if not protocol.include
+        or any(_fits(rule, attack, defense, seed) for rule in protocol.include)
     }
     assert {attack for attack, _, _ in cells} == set(attacks), "an attack that no rule lets in"
     assert {defense for _, defense, _ in cells} == set(defenses), "a defense that no rule lets in"
 
 
-def _fits(rule: Rule, attack: str, defense: str) -> bool:
-    return (not rule.attack or attack in rule.attack) and (
-        not rule.defense or defense in rule.defense
+def _fits(rule: Rule, attack: str, defense: str, seed: int) -> bool:
+    return (
+        (not rule.attack or attack in rule.attack)
+        and (not rule.defense or defense in rule.defense)
+        and (not rule.seed or seed in rule.seed)
     )
 
 

@@ -96,7 +96,7 @@ def victim(name: str) -> Classifier:
 def answer(name: str, model: nn.Module) -> nn.Module | Repaired:
     """What the repair gives back. Raises `NotApplicable` where it does not apply."""
     cls = cast(type[Defense], registry.load("defense", name))
-    small = {"batch_size": 32} if "batch_size" in cls.model_fields else {}
+    small = {"batch_size": CLASSES * EACH} if "batch_size" in cls.model_fields else {}
     plugin: Any = cls(**small | quick(cls))
     held = planted(CLASSES * EACH, seed=1)
     clean = CleanSet(held.subset(torch.arange(8, 40)), held.subset(torch.arange(8)))
