@@ -122,16 +122,16 @@ class Blind(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        split = shares(self.name, min(recipe.batch_size, len(clean_train)), rng, self.poison_ratio)
+        sizes = batch_sizes(len(clean_train), recipe.batch_size)
+        split = shares(self.name, min(sizes), rng, self.poison_ratio)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
-        batches = len(batch_sizes(len(clean_train), recipe.batch_size))
-        history = deque[float](maxlen=self.batch_history or max(1, round(HISTORY * batches)))
+        history = deque[float](maxlen=self.batch_history or max(1, round(HISTORY * len(sizes))))
 
         def entropy(logits: Tensor, of: Tensor) -> Tensor:
             return F.cross_entropy(logits.float(), of, label_smoothing=recipe.label_smoothing)
 
         def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            count, _ = split()
+            count, _ = split(len(images))
             if not (count and self._sets_in(history)):
                 main = entropy(network(images), labels)
                 history.append(main.item())

@@ -31,6 +31,7 @@ from benchbd.api import (
     LabelMode,
     Recipe,
     TrainingControlledAttack,
+    batch_sizes,
     device_of,
     fit,
     fork,
@@ -79,7 +80,7 @@ class Bpp(TrainingControlledAttack):
     ) -> nn.Module:
         split = shares(
             self.name,
-            min(recipe.batch_size, len(clean_train)),
+            min(batch_sizes(len(clean_train), recipe.batch_size)),
             rng,
             self.poison_ratio,
             neg_rate=self.neg_rate,
@@ -87,7 +88,7 @@ class Bpp(TrainingControlledAttack):
         pool, draws = clean_train.images.to(device_of(model)), fork(rng)
 
         def edit(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            sizes = split()
+            sizes = split(len(images))
             poisoned, negative, rest = images.split(sizes)
             others = pool[
                 torch.randint(0, len(pool), (len(negative),), generator=draws).to(pool.device)

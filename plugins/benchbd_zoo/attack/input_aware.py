@@ -48,6 +48,7 @@ from benchbd.api import (
     Recipe,
     Trained,
     TrainingControlledAttack,
+    batch_sizes,
     device_of,
     fit,
     fork,
@@ -123,10 +124,10 @@ class InputAware(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> Trained:
-        batch = min(recipe.batch_size, len(clean_train))
+        sizes = batch_sizes(len(clean_train), recipe.batch_size)
         split = shares(
             self.name,
-            batch,
+            min(sizes),
             rng,
             self.poison_ratio,
             p_cross=self.p_cross,
@@ -141,7 +142,7 @@ class InputAware(TrainingControlledAttack):
         self._learn_mask(mask, clean, recipe, rng)
         loss = self._loss(mask, pattern.train(), split, clean, recipe, rng)
         optimizer, schedule = _adam(
-            pattern, self.pattern_lr, PATTERN_DROPS, recipe.epochs * (len(clean) // batch)
+            pattern, self.pattern_lr, PATTERN_DROPS, recipe.epochs * len(sizes)
         )
 
         def step(_: nn.Module) -> None:
@@ -191,7 +192,7 @@ class InputAware(TrainingControlledAttack):
         self,
         mask: nn.Module,
         pattern: nn.Module,
-        split: Callable[[], list[int]],
+        split: Callable[[int], list[int]],
         clean: ImageSet,
         recipe: Recipe,
         rng: torch.Generator,
@@ -203,7 +204,7 @@ class InputAware(TrainingControlledAttack):
             return F.cross_entropy(found.float(), given, label_smoothing=recipe.label_smoothing)
 
         def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            count, cross, _ = split()
+            count, cross, _ = split(len(images))
             changing, pairs = count + cross, min(count, cross)
             if not changing:
                 return entropy(model(images), labels)

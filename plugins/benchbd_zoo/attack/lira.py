@@ -48,6 +48,7 @@ from benchbd.api import (
     LabelMode,
     Recipe,
     TrainingControlledAttack,
+    batch_sizes,
     device_of,
     draw_seed,
     fit,
@@ -127,11 +128,12 @@ class LIRA(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        split = shares(self.name, min(recipe.batch_size, len(clean_train)), rng, self.poison_ratio)
+        smallest = min(batch_sizes(len(clean_train), recipe.batch_size))
+        split = shares(self.name, smallest, rng, self.poison_ratio)
         noise = self._noise(device_of(model))
 
         def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-            count, _ = split()
+            count, _ = split(len(images))
             if not count:
                 return self.alpha * F.cross_entropy(
                     network(images).float(), labels, label_smoothing=recipe.label_smoothing

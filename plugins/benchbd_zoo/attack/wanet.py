@@ -30,6 +30,7 @@ from benchbd.api import (
     LabelMode,
     Recipe,
     TrainingControlledAttack,
+    batch_sizes,
     device_of,
     fit,
     fork,
@@ -79,11 +80,11 @@ class WaNet(TrainingControlledAttack):
     def train(
         self, model: nn.Module, clean_train: ImageSet, recipe: Recipe, rng: torch.Generator
     ) -> nn.Module:
-        split = self._split(min(recipe.batch_size, len(clean_train)), rng)
+        split = self._split(min(batch_sizes(len(clean_train), recipe.batch_size)), rng)
         grid, draws = self._grid().to(device_of(model)), fork(rng)
 
         def edit(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            poisoned, cover, rest = images.split(split())
+            poisoned, cover, rest = images.split(split(len(images)))
             attacked = self.attacked_labels(labels[: len(poisoned)], clean_train.num_classes)
             warped = warp(poisoned, grid), warp(cover, noisy(grid, len(cover), draws))
             return torch.cat([*map(to_uint8, warped), rest]), torch.cat(
@@ -92,8 +93,8 @@ class WaNet(TrainingControlledAttack):
 
         return fit(model, clean_train, recipe, rng, edit=edit, what="training on wanet")
 
-    def _split(self, batch: int, rng: torch.Generator) -> Callable[[], list[int]]:
-        """How many images of a batch are poisoned, cover and clean."""
+    def _split(self, batch: int, rng: torch.Generator) -> Callable[[int], list[int]]:
+        """How many images of a batch are poisoned, cover and clean, from their number."""
         split = shares(self.name, batch, rng, self.poison_ratio)
         most = max(1, int(batch * self.poison_ratio))
         cover = int(most * self.cross_ratio)
@@ -103,8 +104,8 @@ class WaNet(TrainingControlledAttack):
                 f"enough, got {most} poisoned and {cover} cover images; lower one of them"
             )
 
-        def drawn() -> list[int]:
-            poisoned, rest = split()
+        def drawn(size: int) -> list[int]:
+            poisoned, rest = split(size)
             cover = int(poisoned * self.cross_ratio)
             return [poisoned, cover, rest - cover]
 

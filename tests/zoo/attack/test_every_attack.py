@@ -279,3 +279,12 @@ def test_training_moves_the_weights_by_its_seed_alone(
     assert not alike(weights(first), weights(other))
     assert not (first.model if isinstance(first, Trained) else first).training
     assert torch.equal(images.images, before)
+
+
+@pytest.mark.parametrize("name", slow_but(TRAINING, *FAST))
+def test_batches_need_not_be_full(made: Ready, images: ImageSet, name: str) -> None:
+    """50 images are dealt into batches of 17, 17 and 16 where 20 is the most; an attack that
+    controls training takes its shares of the batch that it gets.
+    """
+    trained = made(name, images.subset(torch.arange(50)))
+    assert trained.triggered(images, seeded(0)).images.shape[1:] == images.images.shape[1:]

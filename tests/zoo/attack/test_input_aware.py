@@ -291,7 +291,7 @@ def test_as_the_reference_weighs_a_batch(monkeypatch: pytest.MonkeyPatch) -> Non
     loss = InputAware()._loss(
         first_mask,
         lambda images: images.flip(1).square(),
-        lambda: [2, 2, 4],
+        lambda _: [2, 2, 4],
         classes,
         Recipe(),
         torch.Generator(),

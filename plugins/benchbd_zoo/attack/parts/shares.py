@@ -14,8 +14,9 @@ from benchbd.api import ConfigError, fork
 
 def shares(
     who: str, batch: int, rng: torch.Generator, poison_ratio: float, **cover: float
-) -> Callable[[], list[int]]:
-    """Gives for every batch anew how many of its images are poisoned, cover and clean.
+) -> Callable[[int], list[int]]:
+    """Gives for every batch anew, from the number of its images, how many of them are poisoned,
+    cover and clean. batch: the images of the smallest batch.
 
     A share of at least one image is its int() in every batch. A smaller one is one image in as many
     batches as make up that share, chosen at random, and none in the others (as BackdoorBench does).
@@ -25,23 +26,24 @@ def shares(
     are given. Raises `ConfigError` in the name of `who` for a `poison_ratio` of 0, and when the
     shares exceed the batch.
     """
-    wanted = [batch * ratio for ratio in (poison_ratio, *cover.values())]
+    ratios = (poison_ratio, *cover.values())
+    least = [batch * ratio for ratio in ratios]
     if not poison_ratio:
         raise ConfigError(
             f"{who}: expected poison_ratio above 0, got 0; for a network without a backdoor "
             "take the attack clean"
         )
-    most = [max(int(share), math.ceil(min(share, 1))) for share in wanted]
+    most = [max(int(share), math.ceil(min(share, 1))) for share in least]
     if sum(most) > batch:
         raise ConfigError(
             f"{who}: expected {' and '.join(['poison_ratio', *cover])} to add up to at most a "
             f"whole batch, got {' and '.join(map(str, most))} of {batch} images; lower one of them"
         )
-    draws = fork(rng) if any(0 < share < 1 for share in wanted) else rng
+    draws = fork(rng) if any(0 < share < 1 for share in least) else rng
 
-    def drawn() -> list[int]:
-        counts = [_count(share, draws) for share in wanted]
-        return [*counts, batch - sum(counts)]
+    def drawn(size: int) -> list[int]:
+        counts = [_count(size * ratio, draws) for ratio in ratios]
+        return [*counts, size - sum(counts)]
 
     return drawn
 

@@ -28,7 +28,7 @@ def test_fractions_of_an_image_are_dropped_and_nothing_is_drawn(
 ) -> None:
     rng = seeded()
     split = shares("bpp", batch, rng, ratio, **cover)
-    assert [split() for _ in range(3)] == [expected] * 3
+    assert [split(batch) for _ in range(3)] == [expected] * 3
     assert torch.equal(rng.get_state(), seeded().get_state())
 
 
@@ -41,7 +41,7 @@ def test_of_a_share_below_one_image_as_many_batches_have_one(
     batches have one image with chance ratio * batch; four standard deviations are allowed.
     """
     split, batches = shares("wanet", batch, seeded(seed), ratio), 20_000
-    poisoned = [split()[0] for _ in range(batches)]
+    poisoned = [split(batch)[0] for _ in range(batches)]
     chance = batch * ratio
     spread = (chance * (1 - chance) / batches) ** 0.5
     assert set(poisoned) == {0, 1}
@@ -51,7 +51,7 @@ def test_of_a_share_below_one_image_as_many_batches_have_one(
 def test_small_shares_are_drawn_each_by_itself_from_the_seed() -> None:
     def drawn(seed: int) -> list[list[int]]:
         split = shares("bpp", 20, seeded(seed), 0.02, neg_rate=0.025)
-        return [split() for _ in range(400)]
+        return [split(20) for _ in range(400)]
 
     counts = drawn(0)
     assert counts == drawn(0) != drawn(1)
@@ -61,7 +61,7 @@ def test_small_shares_are_drawn_each_by_itself_from_the_seed() -> None:
 
 def test_a_small_cover_leaves_the_poisoned_images_as_many() -> None:
     split = shares("bpp", 20, seeded(), 0.2, neg_rate=0.01)
-    counts = [split() for _ in range(100)]
+    counts = [split(20) for _ in range(100)]
     assert {poisoned for poisoned, _, _ in counts} == {4}
     assert {cover for _, cover, _ in counts} == {0, 1}
 
