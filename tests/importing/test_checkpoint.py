@@ -350,7 +350,8 @@ def test_one_network_in_many_forms(tmp_path: Path, change: Any, archive: bool) -
 
 
 def test_safetensors_under_another_ending(tmp_path: Path) -> None:
-    state = {n: value.contiguous() for n, value in torch.load(trained(tmp_path)).items()}
+    stored = torch.load(trained(tmp_path), weights_only=True)
+    state = {name: value.contiguous() for name, value in stored.items()}
     safetensors.torch.save_file(state, tmp_path / "a.pth")
     assert read(tmp_path / "a.pth").called == "a.pth"
 
