@@ -12,9 +12,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchbd.functions import load_model, load_results, matrix, run
+    from benchbd.functions import analyze, load_model, load_results, matrix, run
 
-__all__ = ["__version__", "load_model", "load_results", "matrix", "run"]
+__all__ = ["__version__", "analyze", "load_model", "load_results", "matrix", "run"]
 
 __version__ = version("benchbd")
 

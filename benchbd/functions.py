@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchbd.arguments import document_options
 from benchbd.matrices.options import MatrixOptions
 from benchbd.record.cells import RESULTS
-from benchbd.running.options import RunOptions
+from benchbd.running.options import AnalyzeOptions, RunOptions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from benchbd.engine.classifier import Classifier
+    from benchbd.running.analyzing import Analyzed
     from benchbd.running.run import Run
 
 RUN = RunOptions()
 """The options of a run to which nothing is given."""
+
+ANALYZE = AnalyzeOptions(result="")
+"""The options of an analysis to which nothing is given but its result, which has no default."""
 
 MATRIX = MatrixOptions(protocol="")
 """The options of a matrix to which nothing is given but its protocol, which has no default."""
@@ -64,6 +68,37 @@ def run(
     from benchbd.running.run import execute
 
     return execute(prepare(options), Observers.from_packages())
+
+
+@document_options(AnalyzeOptions)
+def analyze(
+    result: str | Path,
+    *,
+    defense: str | Sequence[str] = ANALYZE.defense,
+    analyses: str | Sequence[str] | None = ANALYZE.analyses,
+    device: str = ANALYZE.device,
+    threads: int | None = ANALYZE.threads,
+    settings: dict[str, Any] = ANALYZE.settings,
+    protocol: str | Path = ANALYZE.protocol,
+    rerun: bool = ANALYZE.rerun,
+) -> tuple[Analyzed, ...]:
+    """Look at the models of an attack result, before and after defenses; the same as the command
+    `benchbd analyze`.
+
+    Returns the findings of each analysis; their numbers, tables and pictures are stored beside the
+    attack result. Raises `BenchbdError`.
+
+    >>> tiny = {"dataset.size": 8, "model.width": 2, "recipe.epochs": 1}
+    >>> done = benchbd.run(attack="badnet", settings=tiny)
+    >>> (found,) = benchbd.analyze(done.attack.folder, analyses="confusion")
+    >>> 0 <= found.findings.numbers["backdoored"]["target_recall"] <= 1
+    True
+    """
+    options = AnalyzeOptions(**locals() | {"result": str(result)})
+    from benchbd.plugin.hooks import Observers
+    from benchbd.running.analyzing import analyze as look_at
+
+    return look_at(options, Observers.from_packages())
 
 
 @document_options(MatrixOptions)

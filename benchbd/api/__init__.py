@@ -1,5 +1,5 @@
-"""The public interface for methods: all that an attack, a defense, a model, a data set or an
-observer may import from benchbd.
+"""The public interface for methods: all that an attack, a defense, an analysis, a model, a data set
+or an observer may import from benchbd.
 
 An executor also needs `benchbd.api.executors`.
 """
@@ -8,6 +8,18 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING
 
+from benchbd.analysis.analysis import Analysis
+from benchbd.analysis.findings import (
+    Findings,
+    Grid,
+    Histogram,
+    Lines,
+    Measure,
+    Overlay,
+    Picture,
+    Scatter,
+)
+from benchbd.analysis.scene import BACKDOORED, Pairs, Scene
 from benchbd.attack.attack import Attack, BuildModel, LabelMode, relabel, to_uint8
 from benchbd.attack.poisoning import PoisoningAttack
 from benchbd.attack.training_controlled import Trained, TrainingControlledAttack
@@ -17,6 +29,7 @@ from benchbd.data.images import ImageSet
 from benchbd.data.mapped import room_for
 from benchbd.data.picture_folders import PicturesBelow, counted_in_words, is_foreign
 from benchbd.data.pictures import PixelMode, is_picture_file, read_picture
+from benchbd.data.poisoned import PoisonedSet, State
 from benchbd.defense.data_filter import DataFilter
 from benchbd.defense.input_detector import InputDetector, Scorer
 from benchbd.defense.model_detector import ModelDetector
@@ -54,6 +67,7 @@ from benchbd.errors import (
     PluginNotFound,
     nearest,
 )
+from benchbd.measure.counting import REJECTED
 from benchbd.plugin.declared import param
 from benchbd.plugin.hooks import hookimpl
 from benchbd.plugin.registry import create
@@ -65,6 +79,9 @@ from benchbd.victim.model import ImageShape, Model
 from benchbd.victim.torchvision_import import prepare_torchvision
 
 __all__ = [
+    "BACKDOORED",
+    "REJECTED",
+    "Analysis",
     "Attack",
     "Augmentation",
     "Batches",
@@ -78,29 +95,41 @@ __all__ = [
     "DataSet",
     "Descent",
     "Diverged",
+    "Findings",
     "FineTuning",
+    "Grid",
+    "Histogram",
     "ImageSet",
     "ImageShape",
     "InputDetector",
     "LabelMode",
     "Learned",
+    "Lines",
+    "Measure",
     "Model",
     "ModelDetector",
     "ModelPath",
     "NotApplicable",
     "OracleSelection",
+    "Overlay",
+    "Pairs",
+    "Picture",
     "PicturesBelow",
     "PixelMode",
     "PluginError",
     "PluginNotFound",
+    "PoisonedSet",
     "PoisoningAttack",
     "PruningPath",
     "Recipe",
     "Repair",
     "Repaired",
     "RobustTraining",
+    "Scatter",
+    "Scene",
     "Scorer",
     "Split",
+    "State",
     "Suspicion",
     "Sweep",
     "Trained",

@@ -16,9 +16,8 @@ from typing import Any, TypeVar, get_args
 from benchbd.attack.attack import Attack
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
-from benchbd.defense.evaluation import REJECTED
 from benchbd.errors import BenchbdError, RecordError
-from benchbd.measure.counting import count
+from benchbd.measure.counting import REJECTED, count
 from benchbd.measure.shares import Counts
 from benchbd.plugin.loose import LOCAL_FILE
 from benchbd.plugin.plugin import Plugin

@@ -13,7 +13,6 @@ from torch import Tensor
 from benchbd.attack.attack import Attack
 from benchbd.audit.ground_truth import NOWHERE, Answers, NotRead, Places, counts_of, registered
 from benchbd.defense.defense import Defense
-from benchbd.defense.evaluation import REJECTED
 from benchbd.errors import BenchbdError, DataError, RecordError
 from benchbd.leaderboard.board.consistency import (
     Baseline,
@@ -23,6 +22,7 @@ from benchbd.leaderboard.board.consistency import (
 )
 from benchbd.leaderboard.board.row import stated_family
 from benchbd.leaderboard.board.trust import Note, TrustLevel
+from benchbd.measure.counting import REJECTED
 from benchbd.measure.plausible import doubts
 from benchbd.measure.target_rate import Utility, target_doubt
 from benchbd.measure.utility import CleanAnswers, utility

@@ -14,10 +14,10 @@ import click
 
 from benchbd.cli.kind import Kind
 from benchbd.markdown import markdown_table
-from benchbd.plugin.entry import KINDS, PluginEntry
+from benchbd.plugin.entry import KINDS, PLURALS, PluginEntry
 from benchbd.plugin.registry import entries
 
-PLURALS = {f"{kind}s": kind for kind in KINDS} | {kind: kind for kind in KINDS}
+BY_WORD = {PLURALS[kind]: kind for kind in KINDS} | {kind: kind for kind in KINDS}
 
 PROTOCOLS = "protocols"
 
@@ -29,8 +29,8 @@ Line = tuple[str, str, str]
 @click.argument(
     "kind",
     required=False,
-    type=Kind([*PLURALS, PROTOCOLS]),
-    metavar="[attacks|defenses|models|datasets|executors|protocols]",
+    type=Kind([*BY_WORD, PROTOCOLS]),
+    metavar=f"[{'|'.join([*PLURALS.values(), PROTOCOLS])}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.option("--markdown", is_flag=True, help="Print Markdown tables.")
@@ -41,7 +41,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
     if kind == PROTOCOLS:
         _list_protocols(as_json, markdown)
         return
-    kinds = [PLURALS[kind]] if kind else list(KINDS)
+    kinds = [BY_WORD[kind]] if kind else list(KINDS)
     if markdown:
         click.echo("\n\n".join(plugin_table(each, entries(each)) for each in kinds))
         return
@@ -51,7 +51,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
         )
         return
     for each in kinds:
-        _print(f"{each}s", [_line(entry) for entry in entries(each)])
+        _print(PLURALS[each], [_line(entry) for entry in entries(each)])
 
 
 def _line(entry: PluginEntry) -> Line:

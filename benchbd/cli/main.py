@@ -21,6 +21,7 @@ unforeseen; 2 options or configuration; 3 a plugin; 4 data; 5 a stored result; 6
 
 COMMANDS = {
     "run": "Attack a model, defend it, measure both.",
+    "analyze": "Why: what layers, channels and features do before and after a defense.",
     "matrix": "Run all cells of a protocol that are missing.",
     "plan": "What a matrix would do, without doing it.",
     "status": "How far a matrix is.",

@@ -9,11 +9,12 @@ from typing import Any
 from torch import nn
 
 from benchbd.defense.case import Case
-from benchbd.defense.evaluation import REJECTED, Evaluation
+from benchbd.defense.evaluation import Evaluation
 from benchbd.defense.outcome import Outcome
 from benchbd.engine.counting import Cost
 from benchbd.engine.process_state import describe_changes
 from benchbd.errors import ContractBroken
+from benchbd.measure.counting import REJECTED
 from benchbd.measure.plausible import doubts
 from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.plugin.plugin import Plugin

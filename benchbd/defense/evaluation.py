@@ -16,7 +16,7 @@ from benchbd.engine.inference import predict
 from benchbd.engine.structure import hooks
 from benchbd.engine.sweep import sweep_predictions
 from benchbd.measure.along_training import TrainingMeasurements
-from benchbd.measure.counting import count
+from benchbd.measure.counting import REJECTED, count
 from benchbd.measure.shares import Counts, Curve, CurvePoint, Metrics, OperatingPoint
 
 
@@ -94,10 +94,6 @@ def _alike(first: nn.Module, second: nn.Module) -> bool:
 def _with_rejections(predictions: Tensor, rejected: Tensor | None) -> Tensor:
     """Return the predictions with `REJECTED` in the places of rejected inputs."""
     return predictions if rejected is None else torch.where(rejected, REJECTED, predictions)
-
-
-REJECTED = 2**16 - 1
-"""The class of an input that a detector rejected. It is no label, so it never counts as a hit."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,13 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.measure.shares import Counts
 
+REJECTED = 2**16 - 1
+"""The class of an input that a detector rejected. It is no label, so it never counts as a hit.
+
+>>> REJECTED
+65535
+"""
+
 
 def count(
     clean_predictions: Tensor,

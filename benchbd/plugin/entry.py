@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("attack", "defense", "model", "dataset", "executor")
+KINDS = ("attack", "defense", "analysis", "model", "dataset", "executor")
 """The kinds of plugins; each has the entry-point group `benchbd.<kind>`."""
+
+PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"analysis": "analyses"}
+"""What several plugins of a kind are called."""
 
 FILE_MODULE_PREFIX = "benchbd_file_"
 """First part of the name under which an unpackaged file is imported as a module."""

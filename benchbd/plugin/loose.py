@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchbd.errors import ContractBroken, PluginError, PluginNotFound, nearest
-from benchbd.plugin.entry import FILE_MODULE_PREFIX, KINDS, PluginEntry
+from benchbd.plugin.entry import FILE_MODULE_PREFIX, KINDS, PLURALS, PluginEntry
 from benchbd.plugin.points import ImportTimeout, import_seconds, limit_time
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def load_file(kind: str, name: str) -> type[Plugin]:
         )
     if len(named) > 1:
         choices = ", ".join(f"{path.name}:{cls.__qualname__}" for cls in named)
-        raise PluginError(f"{path} holds several {kind}s; name the one you mean: {choices}")
+        raise PluginError(f"{path} holds several {PLURALS[kind]}; name the one you mean: {choices}")
     if len({cls.name for cls in found}) < len(found):
         raise ContractBroken(
-            f"{path}: several {kind}s are called {named[0].name!r}; state `name = ...` in each "
-            "class"
+            f"{path}: several {PLURALS[kind]} are called {named[0].name!r}; state "
+            "`name = ...` in each class"
         )
     named[0].require_contract()
     return named[0]

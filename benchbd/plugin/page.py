@@ -8,7 +8,7 @@ from typing import Any
 
 from benchbd.markdown import markdown_table
 from benchbd.plugin.declared import limits, type_name
-from benchbd.plugin.entry import KINDS, PluginEntry
+from benchbd.plugin.entry import KINDS, PLURALS, PluginEntry
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import entries, load
 
@@ -25,6 +25,7 @@ COSTS = {
 EXAMPLE_COMMANDS = {
     "attack": "benchbd run --attack {} --defense none",
     "defense": "benchbd run --attack ATTACK --defense {}",
+    "analysis": "benchbd analyze NAME --with {}",
     "model": "benchbd run --attack ATTACK --dataset DATASET --model {}",
     "dataset": "benchbd run --attack ATTACK --dataset {}",
     "executor": "benchbd matrix PROTOCOL --executor {}",
@@ -115,7 +116,7 @@ def _index(provider: str, mine: dict[str, list[PluginEntry]]) -> str:
     for kind, found in mine.items():
         if found:
             table = markdown_table(("name", "family", "what it is", "cost"), map(_row, found))
-            parts.append(f"## {kind}s\n\n{table}")
+            parts.append(f"## {PLURALS[kind]}\n\n{table}")
     legend = "; ".join(f"{letter}: {meaning}" for letter, meaning in COSTS.items())
     return "\n\n".join([*parts, f"Cost classes: {legend}."]) + "\n"
 

@@ -26,7 +26,7 @@ from benchbd.errors import (
     nearest,
 )
 from benchbd.options import load_yaml
-from benchbd.plugin.entry import PluginEntry
+from benchbd.plugin.entry import PLURALS, PluginEntry
 from benchbd.plugin.loose import file_entry, file_hint, import_fault, load_file
 from benchbd.plugin.points import DeclaredPoint, ImportTimeout, import_seconds, limit_time, points
 
@@ -84,7 +84,7 @@ def find(kind: str, name: str) -> PluginEntry:
     matches = [e for e in entries(kind) if e.name == bare and provider in ("", e.provider)]
     if not matches:
         known = [e.name for e in entries(kind)]
-        guess = file_hint(name) or nearest(bare, known, f"`benchbd list {kind}s` shows all")
+        guess = file_hint(name) or nearest(bare, known, f"`benchbd list {PLURALS[kind]}` shows all")
         raise PluginNotFound(f"no {kind} named {name!r}{guess}")
     if len(matches) > 1:
         both = " and ".join(f"{e.provider}/{e.name}" for e in matches)

@@ -6,10 +6,7 @@ predictions and the cell; `curve.csv` and `operating_points.csv` the tables of a
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from torch import Tensor, nn
 from benchbd.errors import RecordError
 from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, Predictions, is_whole
+from benchbd.record.csv_table import csv_table
 from benchbd.record.files import read_json, sha256, write_bytes, write_json, write_text
 from benchbd.record.keys import SCHEMA
 from benchbd.record.tensor_files import read_tensors, write_tensors
@@ -119,9 +117,14 @@ class DefenseResult:
 
     def _tables(self) -> dict[str, str]:
         """Return the tables by the name of their file."""
-        points = self.cell.operating_points
-        curves = {f"{curve.name}.csv": table(curve.points) for curve in self.cell.curves}
-        return curves | ({"operating_points.csv": table(points)} if points else {})
+        tables: dict[str, tuple[BaseModel, ...]] = {
+            f"{curve.name}.csv": curve.points for curve in self.cell.curves
+        }
+        if self.cell.operating_points:
+            tables["operating_points.csv"] = self.cell.operating_points
+        return {
+            name: csv_table([row.model_dump() for row in rows]) for name, rows in tables.items()
+        }
 
 
 def folder_of(attack: Path, defense: str, key: str) -> Path:
@@ -167,15 +170,6 @@ def _key_in(folder: Path) -> str:
 def state(model: nn.Module) -> dict[str, Tensor]:
     """Return the parameters and buffers on the CPU."""
     return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-
-
-def table(rows: Sequence[BaseModel]) -> str:
-    """Return rows of one type as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(type(rows[0]).model_fields), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row.model_dump() for row in rows)
-    return text.getvalue()
 
 
 def read_defense_result(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from typing import Any
 
 import numpy
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchbd.data.images import ImageSet
+from benchbd.data.in_turn import in_turn
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.files import write
@@ -36,7 +36,7 @@ def draw_sheet(result: AttackResult) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    places = _spread(result.triggered.true_labels)
+    places = in_turn(result.triggered.true_labels, IMAGES_SHOWN)
     if not bool(result.triggered.paired.all()):  # some have no clean image to show above them
         return
     if not len(places):
@@ -73,7 +73,7 @@ def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
     """
     from matplotlib.image import imsave
 
-    places = _spread(triggered.true_labels)[:FEW]
+    places = in_turn(triggered.true_labels, FEW)
     if not len(places) or not bool(triggered.paired.all()) or test.images.shape[1] not in (1, 3):
         return None
     clean, stamped = test.images[triggered.indices[places]], triggered.images[places]
@@ -113,18 +113,6 @@ def _small(images: Tensor) -> Tensor:
         return images
     size = (max(1, round(height / factor)), max(1, round(width / factor)))
     return F.interpolate(images.float(), size, mode="area").round().to(torch.uint8)
-
-
-def _spread(labels: Tensor) -> Tensor:
-    """Return places of up to `IMAGES_SHOWN` images: the first of every class, then the second, and
-    so on.
-    """
-    turns: Counter[int] = Counter()
-    order = []
-    for place, label in enumerate(labels[:2000].tolist()):
-        order.append((turns[label], place))
-        turns[label] += 1
-    return torch.tensor([place for _, place in sorted(order)[:IMAGES_SHOWN]], dtype=torch.int64)
 
 
 def _titles(result: AttackResult, places: Tensor) -> list[str]:

@@ -1,5 +1,5 @@
-"""The declaration of the options of `benchbd run`, which the command line, files of options and
-`benchbd.run` share.
+"""The declarations of the options of `benchbd run` and `benchbd analyze`, which the command line,
+files of options and the functions of Python share.
 """
 
 from __future__ import annotations
@@ -7,7 +7,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from benchbd.arguments import Notation, Options, PluginName, PluginNames, SeedNumbers, Settings
+from benchbd.arguments import (
+    Notation,
+    Options,
+    PluginName,
+    PluginNames,
+    SeedNumbers,
+    Settings,
+    Words,
+)
 from benchbd.errors import ConfigError
 from benchbd.plugin.declared import param
 
@@ -63,3 +71,36 @@ class RunOptions(Options):
             raise ConfigError(
                 "name an attack (--attack badnet), or a stored attack result (--result-file NAME)"
             )
+
+
+class AnalyzeOptions(Options):
+    """The options of the analysis of one attack result."""
+
+    command: ClassVar[str] = "analyze"
+
+    result: Annotated[str, Notation("NAME")] = param(
+        ...,
+        "the attack result: a name under record/, a path, or the first digits of its key or of "
+        "that of one of its defenses",
+    )
+    defense: PluginNames = param((), "defense to show beside the backdoored model; run if need be")
+    analyses: Words | None = param(
+        None,
+        "analyses, separated by commas; default: all that need forward passes at most",
+        alias="with",
+    )
+    device: str = param(
+        "auto", "device to compute on: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one"
+    )
+    threads: int | None = param(
+        None, "cores to compute with; default: all that there are", ge=1, strict=True
+    )
+    settings: Annotated[Settings, Notation("KIND.PARAM=VALUE")] = param(
+        {},
+        "set a parameter, such as analysis.images=8 or defense.anp_eps=0.2",
+        alias="set",
+    )
+    protocol: str | Path = param(
+        PROTOCOL, "where parameters of defenses and the clean budget come from, if they are run"
+    )
+    rerun: bool = param(False, "look again, also where findings are stored")

@@ -75,7 +75,7 @@ def prepare(options: RunOptions) -> PreparedRun:
     """
     options.require_start()
     protocol, settings = load_protocol(options.protocol), options.settings
-    _require_kinds(settings)
+    require_kinds(settings, ("attack", "defense", "model", "dataset", "recipe"))
     defenses = tuple(_plugins(Defense, options.defense, protocol, settings))
     hardware(options.device)
     if options.result_file is not None:
@@ -93,7 +93,7 @@ def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Pat
     )
     settings = _with_target_number(settings, dataset)
     attacks = _plugins(Attack, options.attack or (), protocol, settings)
-    recipe = Recipe(**protocol.recipe.params | _values(Recipe, "recipe", settings))
+    recipe = Recipe(**protocol.recipe.params | plugin_values(Recipe, "recipe", settings))
     jobs = [
         AttackJob(dataset, model, attack, recipe, seed, options.device)
         for attack, seed in product(attacks, dict.fromkeys(options.seed or (0,)))
@@ -158,13 +158,13 @@ def _plugins(
         create(
             kind,
             name,
-            protocol.params_of(word, name) | _values(cls, word, settings, skip_unknown=True),
+            protocol.params_of(word, name) | plugin_values(cls, word, settings, skip_unknown=True),
         )
         for name, cls in classes.items()
     ]
 
 
-def _values(
+def plugin_values(
     cls: type[Plugin], kind: str, settings: dict[str, Any], skip_unknown: bool = False
 ) -> dict[str, Any]:
     """Return the settings of one plugin. A text is read by the declared type of its parameter."""
@@ -182,8 +182,8 @@ def _load(kind: str, name: str) -> type[Plugin]:
     return load(kind, name)
 
 
-def _require_kinds(settings: dict[str, Any]) -> None:
-    kinds = ("attack", "defense", "model", "dataset", "recipe")
+def require_kinds(settings: dict[str, Any], kinds: Sequence[str]) -> None:
+    """Raise `ConfigError` for a setting that is not a parameter of one of these kinds."""
     for key in settings:
         kind, _, name = key.partition(".")
         if kind in kinds and name:

@@ -134,7 +134,7 @@ def execute(prepared: PreparedRun, observers: Observers, say: Say = lambda _: No
     if the run has other attacks.
     """
     options = prepared.options
-    with _observe(observers):
+    with observe(observers):
         if options.result_file is None:
             jobs = prepared.jobs
             return Run(tuple(_run_attack(*job, prepared, observers, say) for job in jobs))
@@ -238,7 +238,7 @@ def _own_name(kind: str, given: str) -> str:
 
 
 @contextmanager
-def _observe(observers: Observers) -> Iterator[None]:
+def observe(observers: Observers) -> Iterator[None]:
     """Pass progress and the names of written files on to the observers."""
     with ExitStack() as stack:
         stack.enter_context(

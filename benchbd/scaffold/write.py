@@ -14,6 +14,7 @@ PACKAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 FAMILIES = {
     "attack": "data-poisoning",
     "defense": "repair",
+    "analysis": "features",
     "model": "convolutional",
     "dataset": "synthetic",
     "executor": "this machine",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from annotated_types import Ge, Gt
 
-from benchbd.api import Attack, Model, NotApplicable
+from benchbd.api import Analysis, Attack, Model, NotApplicable
 from benchbd.defense.defense import Defense
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import entry_of
@@ -81,7 +81,7 @@ class Subject:
         machines or work elsewhere need not.
         """
         entry = entry_of(self.cls)
-        return issubclass(self.cls, Attack | Defense | Model) and (
+        return issubclass(self.cls, Attack | Defense | Analysis | Model) and (
             entry is None or entry.card.get("role") != "imported"
         )
 

@@ -9,13 +9,16 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from benchbd.api import (
+    BACKDOORED,
+    Analysis,
     Attack,
     BuildModel,
     CleanSet,
@@ -32,15 +35,19 @@ from benchbd.api import (
     Recipe,
     Repair,
     RobustTraining,
+    Scene,
     Split,
     TrainingControlledAttack,
     TrainingSetRepair,
+    predict,
 )
 from benchbd.api.executors import Executor, Limits, Session
 from benchbd.data.budget import draw_budget
+from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.process_state import generators, restore, settings
 from benchbd.plugin.plugin import Plugin
+from benchbd.record.attack_result import AttackResult
 from benchbd.seeds import Seeds, global_random_state
 from benchbd.testing import tiny_data
 from benchbd.testing.written_files import record_writes
@@ -56,7 +63,11 @@ to choose the same.
 
 @dataclass(frozen=True, eq=False)
 class VerbInputs:
-    """The inputs of all verbs, of which each family gets its share. They are fresh copies."""
+    """The inputs of all verbs, of which each family gets its share. They are fresh copies. result:
+    the attack result from which they were taken.
+    """
+
+    result: AttackResult
 
     model: Classifier
     clean: CleanSet
@@ -79,7 +90,25 @@ class VerbInputs:
             "the training labels": self.train.labels,
             "the images that were to be judged or stamped": self.test.images,
             "their labels": self.test.labels,
+            "the triggered images": self.triggered.images,
         }
+
+    @cached_property
+    def triggered(self) -> TriggeredSet:
+        """The triggered test images."""
+        return replace(self.result.triggered, images=self.result.triggered.images.clone())
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The scene of `model` and of a second one, whose weights differ a little."""
+        models = {BACKDOORED: self.model, "defended": _disturbed(self.model)}
+        predictions = {
+            name: (predict(model, self.test.images), predict(model, self.triggered.images))
+            for name, model in models.items()
+        }
+        return Scene(
+            models, predictions, self.test, self.triggered, self.result.train, self.build_model
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +135,7 @@ def hand_over(
     """
     attack, seeds = tiny_data.attack_result(architecture, poison_ratio), Seeds(seed)
     return VerbInputs(
+        attack,
         copy.deepcopy(attack.model),
         draw_budget(
             attack.train.clean,
@@ -182,6 +212,7 @@ _VERBS: list[tuple[type[Any], Callable[[Any, VerbInputs], Any]]] = [
     (DataFilter, lambda plugin, h: plugin.score(h.train, h.model, h.clean, h.rng)),
     (InputDetector, lambda plugin, h: plugin.fit(h.model, h.clean, h.rng).score(h.test.images)),
     (ModelDetector, lambda plugin, h: plugin.inspect(h.model, h.clean, h.rng)),
+    (Analysis, lambda plugin, h: plugin.look(h.scene, h.rng)),
     (PoisoningAttack, _stamp),
     (
         TrainingControlledAttack,
@@ -191,6 +222,15 @@ _VERBS: list[tuple[type[Any], Callable[[Any, VerbInputs], Any]]] = [
     (DataSet, lambda plugin, h: load_split(plugin, "train")),
     (Executor, lambda plugin, h: open_session(plugin)),
 ]
+
+
+def _disturbed(model: Classifier) -> Classifier:
+    """Return a copy of which each weight is a hundredth larger."""
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.01)
+    return other
 
 
 def build_somewhere(model: Model, num_classes: int) -> nn.Module:

@@ -80,7 +80,7 @@ def test_another_network_is_told_apart_by_its_entries(
     with pytest.raises(RecordError) as caught:
         choose(attack)
     assert str(caught.value).endswith(
-        "cannot be exported: missing: network.head.weight, network.head.bias; "
+        "cannot be rebuilt from it: missing: network.head.weight, network.head.bias; "
         "not of the network: network.head.0.weight, network.head.0.bias"
     )
 

@@ -3,6 +3,7 @@ are run.
 """
 
 from benchbd.testing.checks import (
+    analysis,  # noqa: F401
     attack,  # noqa: F401
     conduct,  # noqa: F401
     dataset,  # noqa: F401

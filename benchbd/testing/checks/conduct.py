@@ -7,7 +7,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from benchbd.api import Attack, Model, NotApplicable
+from benchbd.api import Analysis, Attack, Model, NotApplicable
 from benchbd.api.executors import Executor
 from benchbd.defense.defense import Defense
 from benchbd.engine.classifier import Classifier
@@ -77,7 +77,7 @@ class _TimeIsUp(BaseException):
     """An interrupt that, like one from the keyboard, no `except Exception` can catch."""
 
 
-@check("smoke", Attack, Defense)
+@check("smoke", Attack, Defense, Analysis)
 def stops_when_told(subject: Subject) -> None:
     """An interrupt reaches the outside: nothing catches all exceptions and goes on."""
     handed, passes, features = subject.hand_over(), 0, Classifier.features

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from benchbd.api import (
+    Analysis,
     InputDetector,
     Learned,
     ModelDetector,
@@ -49,7 +50,7 @@ def returns_a_model_in_eval_mode(subject: Subject) -> None:
     require(not in_training(model), "it returned a model in training mode; return `model.eval()`")
 
 
-@check("smoke", InputDetector, ModelDetector)
+@check("smoke", InputDetector, ModelDetector, Analysis)
 def handed_model_stays(subject: Subject) -> None:
     """The model that is to be judged is afterwards as it was: weights, buffers, mode, hooks."""
     changed = subject.trial.model_changed
@@ -59,7 +60,7 @@ def handed_model_stays(subject: Subject) -> None:
     )
 
 
-@check("smoke", Defense)
+@check("smoke", Defense, Analysis)
 def rerun_is_identical(subject: Subject) -> None:
     """The same seed gives the same answer, bit for bit."""
     first = subject.trial.answer
@@ -119,7 +120,7 @@ def batch_size_1_works(subject: Subject) -> None:
         raise RuleBroken(f"with batch_size 1 it raised {type(error).__name__}: {error}") from error
 
 
-@check("smoke", Defense)
+@check("smoke", Defense, Analysis)
 def runs_on_three_architectures(subject: Subject) -> None:
     """It works on a residual net, on VGG with BatchNorm and on a transformer, or says that it does
     not apply; on one it works.

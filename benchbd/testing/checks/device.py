@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchbd.api import Attack, Model, NotApplicable, Recipe, logits
+from benchbd.api import Analysis, Attack, Model, NotApplicable, Recipe, logits
 from benchbd.defense.case import Case
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import Hardware
@@ -25,7 +25,7 @@ from benchbd.testing.own_process import run_apart
 from benchbd.testing.pretended_device import DEVICE_NAME, RefusedByDevice, pretended_device
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject, quick
-from benchbd.testing.trial import UNUSUAL
+from benchbd.testing.trial import UNUSUAL, hand_over
 
 BRIEF = Recipe(epochs=1, batch_size=50, lr=0.02, precision="fp32")
 DEVICE_CHECK_SECONDS = 600
@@ -39,7 +39,7 @@ open(place, "w").write(json.dumps(facts))
 """
 
 
-@check("smoke", Attack, Defense, Model, apart=True)
+@check("smoke", Attack, Defense, Analysis, Model, apart=True)
 def another_device_works(subject: Subject) -> None:
     """It works where the model lies on another device than the CPU: no tensors of two
     devices meet.
@@ -120,6 +120,10 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
                 ),
                 Path(folder),
             )
+    elif isinstance(plugin, Analysis):
+        handed = hand_over(architecture)
+        handed.model.to(device)
+        plugin.look(handed.scene, handed.rng)
     else:
         assert isinstance(plugin, Model)
         images = tiny_data.images().subset(torch.arange(100))

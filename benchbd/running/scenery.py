@@ -1,0 +1,83 @@
+"""The scene of an analysis, built from a stored attack result and the stored results of defenses
+beside it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchbd.analysis.scene import BACKDOORED, Scene
+from benchbd.attack.training_controlled import TrainingControlledAttack
+from benchbd.data.poisoned import PoisonedSet
+from benchbd.engine.classifier import Classifier
+from benchbd.engine.hardware import Hardware
+from benchbd.engine.recipe import Recipe
+from benchbd.errors import RecordError
+from benchbd.record.attack_result import AttackResult, rebuild
+from benchbd.record.defended_model import StoredDefense
+from benchbd.record.keys import MODEL_ONLY
+from benchbd.record.remembered import REMEMBERED_FOLDER, clean_model, remembering
+from benchbd.seeds import Seeds
+from benchbd.victim.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Scenery:
+    """A scene, the keys of the cells that it shows by the names of the defenses, and why others
+    that were asked for are left out.
+    """
+
+    scene: Scene
+    keys: dict[str, str]
+    left_out: dict[str, str]
+
+
+def build_scene(
+    attack: AttackResult, defenses: Sequence[StoredDefense], machine: Hardware
+) -> Scenery:
+    """Return the scene of an attack result with the defended models that can be rebuilt."""
+    models = {BACKDOORED: copy.deepcopy(attack.model).to(machine.device).eval()}
+    predictions = {BACKDOORED: (attack.clean_predictions, attack.triggered_predictions)}
+    keys, left_out = {}, {}
+    for stored in defenses:
+        name = stored.folder.name
+        try:
+            predictions[name] = stored.predictions()
+            models[name] = stored.model().to(machine.device)
+        except RecordError as error:
+            left_out[name] = str(error)
+        if name in predictions:
+            keys[name] = stored.cell.key
+    scene = Scene(
+        models,
+        predictions,
+        attack.test,
+        attack.triggered,
+        _poisoned_set(attack),
+        _clean_twin(attack, machine),
+    )
+    return Scenery(scene, keys, left_out)
+
+
+def _poisoned_set(attack: AttackResult) -> PoisonedSet | None:
+    without = {MODEL_ONLY, TrainingControlledAttack.family}
+    return None if attack.manifest.family in without else attack.train
+
+
+def _clean_twin(attack: AttackResult, machine: Hardware) -> Callable[[], Classifier]:
+    """Return a function that trains the twin, once for all analyses of one seed."""
+
+    def twin() -> Classifier:
+        made = attack.manifest
+        plugin = rebuild(Model, made.model, made.found_as)
+        fresh = plugin.classifier(attack.train.clean, Seeds(attack.seed).seed("twin"))
+        folder = attack.folder.parent.absolute() / REMEMBERED_FOLDER
+        with remembering(folder, model=made.model.identity(), precision=machine.precision):
+            recipe = Recipe(**made.recipe)
+            trained = clean_model(fresh.to(machine.device), attack.train.clean, recipe)
+        assert isinstance(trained, Classifier)
+        return trained
+
+    return twin
