@@ -52,6 +52,7 @@ from benchbd.testing.trial import hand_over
 handed = hand_over()  # what the core hands to methods, tiny
 model, clean, train, test = handed.model, handed.clean, handed.train, handed.test
 build_model, recipe, rng = handed.build_model, handed.recipe, handed.rng
+scene = handed.scene
 """
 
 ABOUT_THE_EXAMPLES = f"""\
@@ -62,7 +63,8 @@ All examples begin with these lines:
 
 `model` is a small backdoored classifier of four classes of images (3, 32, 32), `clean` are the 40
 clean images that the defender holds, `train` are the 200 training images as the victim saw them,
-`test` are 100 clean test images, and `recipe` says how the victim was trained. On the page for
+`test` are 100 clean test images, `recipe` says how the victim was trained, and `scene` is what
+analyses look at. On the page for
 executors the path `spec` leads to the spec of a stage that makes an attack result in the folder
 `work`.
 """
@@ -83,7 +85,7 @@ PAGES = {
     "benchbd.md": Page(
         "Run and read",
         benchbd,
-        {"From a script or a notebook": ("run", "matrix", "load_results", "load_model")},
+        {"From a script or a notebook": ("run", "matrix", "analyze", "load_results", "load_model")},
         (Run,),
     ),
     "plugins.md": Page(
@@ -132,6 +134,22 @@ PAGES = {
             ),
         },
         (Defense, CleanDataDefense),
+    ),
+    "analyses.md": Page(
+        "Write an analysis",
+        benchbd.api,
+        {
+            "The contract": ("Analysis", "Measure", "Findings"),
+            "What there is to look at": (
+                "Scene",
+                "Pairs",
+                "BACKDOORED",
+                "REJECTED",
+                "PoisonedSet",
+                "State",
+            ),
+            "Pictures as data": ("Picture", "Scatter", "Lines", "Histogram", "Grid", "Overlay"),
+        },
     ),
     "models_and_data.md": Page(
         "Write a model or a data set",

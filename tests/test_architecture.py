@@ -29,7 +29,7 @@ LAYERS = (
     {"data"},
     {"engine"},
     {"measure"},
-    {"victim", "attack"},
+    {"victim", "attack", "analysis"},
     {"record"},
     {"report"},
     {"defense"},
@@ -65,7 +65,7 @@ NO_PLUGINS = {
 EXAMPLES = ("--attack badnet", "--defense anp", 'attack="badnet", defense="anp"')
 """First steps shown to a newcomer, who could not run them with a name left out."""
 
-KINDS = ("attack", "defense", "model", "dataset")
+KINDS = ("attack", "defense", "analysis", "model", "dataset")
 LONGEST = 60
 SMALL = 35
 """Lines up to which a module may be tested where it is used."""

@@ -32,8 +32,8 @@ class Analysis(Plugin, ABC):
     ...             name: {"agreement": float((clean == before).float().mean())}
     ...             for name, (clean, _) in scene.predictions.items()
     ...         })
-    >>> Agreement().look(scene, rng).numbers
-    {'backdoored': {'agreement': 1.0}, 'defended': {'agreement': 1.0}}
+    >>> Agreement().look(scene, rng).numbers["backdoored"]
+    {'agreement': 1.0}
     """
 
     kind: ClassVar[str] = "analysis"

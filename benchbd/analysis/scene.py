@@ -20,7 +20,11 @@ from benchbd.engine.classifier import Classifier
 from benchbd.errors import NotApplicable
 
 BACKDOORED = "backdoored"
-"""The name of the undefended model in a scene."""
+"""The name of the undefended model in a scene.
+
+>>> next(iter(scene.models)) == BACKDOORED
+True
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +93,7 @@ class Scene:
         attack leaves none.
 
         >>> scene.poisoned_set().count(State.POISONED)
-        30
+        40
         """
         if self.train is None or not len(self.train.indices):
             raise NotApplicable("the attack leaves no training set with poisoned samples")

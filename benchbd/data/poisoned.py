@@ -18,6 +18,9 @@ from benchbd.errors import DataError
 class State(IntEnum):
     """What was done to a training sample. A cover sample carries a trigger and keeps its true
     label.
+
+    >>> State(scene.poisoned_set().state().max().item()).name
+    'POISONED'
     """
 
     CLEAN = 0
@@ -47,6 +50,10 @@ class PoisonedSet:
     `indices` (K,) int64 are places in `clean`, ascending; `images` (K, C, H, W) uint8, `labels`
     (K,) int64 and `states` (K,) uint8 (`State`) replace the clean ones there. Raises `DataError`
     when these do not fit together.
+
+    >>> poisoned = scene.poisoned_set()
+    >>> len(poisoned), poisoned.count(State.POISONED)
+    (200, 40)
     """
 
     clean: ImageSet

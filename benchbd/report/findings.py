@@ -44,13 +44,12 @@ def draw(picture: Picture, title: str, path: Path) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns, rows = _layout(picture)
-    figure = Figure(figsize=_size(picture, columns, rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    _DRAWERS[type(picture)](picture, figure)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     repeatable: Any = {"svg.hashsalt": "benchbd", "text.parse_math": False}
-    with matplotlib.rc_context(repeatable):  # the same data give the same bytes
+    with matplotlib.rc_context(repeatable):  # the same data give the same bytes; no name is TeX
+        figure = Figure(figsize=_size(picture, *_layout(picture)), layout="constrained")
+        FigureCanvasAgg(figure)
+        _DRAWERS[type(picture)](picture, figure)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
         return [
             write(path.with_name(f"{path.name}.{form}"), _saved(figure, form)) for form in FORMATS
         ]

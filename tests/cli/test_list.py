@@ -9,7 +9,7 @@ import pytest
 
 from benchbd.cli import list as list_module
 from benchbd.cli.list import plugin_table
-from benchbd.plugin.entry import KINDS, PluginEntry
+from benchbd.plugin.entry import PLURALS, PluginEntry
 from benchbd.plugin.registry import entries
 from support.command_line import benchbd, told
 
@@ -22,9 +22,7 @@ CARD = {
 
 def test_all_kinds_come_with_their_plugins() -> None:
     lines = told("list").splitlines()
-    assert [line for line in lines if line in {f"{kind}s" for kind in KINDS}] == [
-        f"{kind}s" for kind in KINDS
-    ]
+    assert [line for line in lines if line in PLURALS.values()] == list(PLURALS.values())
     (badnet,) = [line.split() for line in lines if line.split()[:1] == ["badnet"]]
     assert badnet[1] == "data-poisoning"
 

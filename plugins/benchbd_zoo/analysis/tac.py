@@ -5,8 +5,8 @@ the backdoor, and what a defense left of them.
 
 F_k: the map of channel k of a convolution, the norm over its places; x' is x with the trigger.
 
-The numbers are of the deepest convolution and of all together: how much of the change lies in few
-channels, and how much of the change of those few is left after a defense. A repair that prunes the
+The numbers are means over all convolutions: how much of the change lies in few channels, and how
+much of the change of those few is left after a defense. A repair that prunes the
 backdoor leaves little there and everything elsewhere; one that damps the whole network, or only
 moves its head, leaves it as it was.
 
@@ -30,8 +30,10 @@ from benchbd.api import (
     Pairs,
     Scene,
     conv_layers,
+    deepest_convolution,
     logits,
     param,
+    trace,
     watching_outputs,
 )
 
@@ -50,7 +52,6 @@ class TAC(Analysis):
             low=0,
             high=1,
         ),
-        "last_concentration": Measure("the same in the convolution that runs last", low=0, high=1),
         "left": Measure(
             "change of the channels that changed most in the backdoored model, as a share of what "
             "it was there; mean over layers",
@@ -73,7 +74,7 @@ class TAC(Analysis):
         changes = {name: changes_of(model, pairs) for name, model in scene.models.items()}
         before = changes[BACKDOORED]
         numbers = {name: _numbers(found, before) for name, found in changes.items()}
-        last = list(before)[-1]
+        last = _deepest(scene.models[BACKDOORED], list(before))
         order = before[last].argsort(descending=True)
         picture = Lines(
             [float(place) for place in range(1, len(order) + 1)],
@@ -83,7 +84,15 @@ class TAC(Analysis):
             "A steep start means that few channels carry the backdoor; a defense that removed it "
             "has brought that start down to the level of the rest.",
         )
-        return Findings(numbers, {"channels": _rows(changes)}, {"last_layer": picture})
+        return Findings(numbers, {"channels": _rows(changes)}, {"deepest_layer": picture})
+
+
+def _deepest(model: torch.nn.Module, ran: list[str]) -> str:
+    """Return the convolution behind most others; the one that ran last where the code of the
+    network cannot be traced.
+    """
+    graph = trace(model)
+    return (deepest_convolution(graph) if graph is not None else None) or ran[-1]
 
 
 def changes_of(model: torch.nn.Module, pairs: Pairs) -> dict[str, Tensor]:
@@ -117,7 +126,7 @@ BATCH = 128
 
 def _numbers(found: dict[str, Tensor], before: dict[str, Tensor]) -> dict[str, float]:
     shares = [_concentration(change) for change in found.values()]
-    numbers = {"concentration": _mean(shares), "last_concentration": shares[-1]}
+    numbers = {"concentration": _mean(shares)}
     if found is before:
         return numbers
     left, elsewhere, orders = [], [], []

@@ -1,0 +1,17 @@
+"""What is known of a plugin without importing it."""
+
+from __future__ import annotations
+
+from benchbd.plugin.entry import KINDS, PLURALS, PluginEntry
+
+
+def test_every_kind_has_a_plural_of_its_own() -> None:
+    assert list(PLURALS) == list(KINDS)
+    assert PLURALS["attack"] == "attacks" and PLURALS["analysis"] == "analyses"
+
+
+def test_a_plugin_without_a_card_has_no_summary_and_no_family() -> None:
+    entry = PluginEntry("attack", "mine", "me", "1", "mine:Mine")
+    assert (entry.summary, entry.family) == ("", "")
+    told = PluginEntry("attack", "mine", "me", "1", "mine:Mine", {"summary": "x", "family": "y"})
+    assert (told.summary, told.family) == ("x", "y")

@@ -1,0 +1,27 @@
+"""It draws from a generator of its own. caught by: rerun_is_identical."""
+
+import time
+
+import torch
+
+from benchbd.api import Analysis, Findings, Measure, Scatter, features
+
+
+class Mutant(Analysis):
+    api = 1
+    measures = {"first": Measure("mean of the first feature")}
+
+    def look(self, scene, rng):
+        pairs = scene.pairs(8)
+        noise = torch.rand(1, generator=torch.Generator().manual_seed(time.time_ns() % 2**40))
+        found = {name: features(model, pairs.clean) for name, model in scene.models.items()}
+        picture = Scatter(
+            {name: values[:, :2] for name, values in found.items()},
+            pairs.true_labels,
+            scene.test.class_names,
+            "Points of one colour are of one class.",
+        )
+        numbers = {
+            name: {"first": float(values[:, 0].mean() + noise)} for name, values in found.items()
+        }
+        return Findings(numbers, pictures={"features": picture})

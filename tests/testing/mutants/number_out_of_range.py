@@ -1,0 +1,20 @@
+"""Its number is no share. caught by: numbers_are_declared."""
+
+from benchbd.api import Analysis, Findings, Measure, Scatter, features
+
+
+class Mutant(Analysis):
+    api = 1
+    measures = {"first": Measure("share of nothing", low=-2, high=-1)}
+
+    def look(self, scene, rng):
+        pairs = scene.pairs(8)
+        found = {name: features(model, pairs.clean) for name, model in scene.models.items()}
+        picture = Scatter(
+            {name: values[:, :2] for name, values in found.items()},
+            pairs.true_labels,
+            scene.test.class_names,
+            "Points of one colour are of one class.",
+        )
+        numbers = {name: {"first": float(values[:, 0].mean())} for name, values in found.items()}
+        return Findings(numbers, pictures={"features": picture})
