@@ -197,9 +197,8 @@ def test_the_core_names_no_plugin() -> None:
 
 
 @pytest.mark.parametrize("door", [benchbd.api, benchbd.api.executors], ids=lambda d: d.__name__)
-def test_a_door_is_complete_and_sorted(door: ModuleType) -> None:
-    names = door.__all__
-    assert names == sorted(names)
+def test_a_door_is_complete(door: ModuleType) -> None:
+    names = door.__all__  # sorted, as ruff asks for it: constants come first
     assert len(names) == len(set(names))
     assert [name for name in names if not hasattr(door, name)] == []
     assert door.__file__ is not None

@@ -230,10 +230,11 @@ def test_every_fence_is_one_that_the_blocks_are_found_by() -> None:
         assert len(re.findall(r"^\s*```", text, flags=re.M)) == 2 * len(BLOCK.findall(text)), page
 
 
-@pytest.mark.parametrize("kind", ["model", "dataset", "executor"])
+@pytest.mark.parametrize("kind", ["analysis", "model", "dataset", "executor"])
 def test_guides_begin_with_the_file_that_the_scaffold_writes(kind: str, tmp_path: Path) -> None:
     written = write_plugin(kind, f"my_{kind}", tmp_path)[0]
-    guide = {"model": "a_model", "dataset": "a_data_set", "executor": "an_executor"}[kind]
+    guides = {"analysis": "an_analysis", "model": "a_model", "dataset": "a_data_set"}
+    guide = (guides | {"executor": "an_executor"})[kind]
     words, language, text = BLOCK.findall((DOCS / f"write_{guide}.md").read_text())[0]
     assert (words, language, text) == (f"file={written.name}", "python", written.read_text())
 
