@@ -118,6 +118,7 @@ def matrix(
     memory_limit: float | None = MATRIX.memory_limit,
     reuse_worker: bool = MATRIX.reuse_worker,
     fail_fast: bool = MATRIX.fail_fast,
+    analyze: str | Sequence[str] = MATRIX.analyze,
 ) -> DataFrame:
     """Run all cells of a protocol that are missing; the same as the command `benchbd matrix`.
 
@@ -145,6 +146,11 @@ def matrix(
 
     with open_matrix(options) as table, open_session(table, options) as session:
         table.run(session, fail_fast=options.fail_fast)
+    if options.analyze:
+        from benchbd.matrices.findings import analyze_matrix
+        from benchbd.running.analyzing import chosen_analyses
+
+        analyze_matrix(table, chosen_analyses(options.analyze, {}))
     return labelled_frame(table.cells())
 
 

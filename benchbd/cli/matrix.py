@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchbd.cli.declared import add_options, given_options
 from benchbd.matrices.options import MatrixOptions
+
+if TYPE_CHECKING:
+    from benchbd.analysis.analysis import Analysis
 
 
 @click.command()
@@ -38,10 +42,16 @@ def command(dry_run: bool, as_json: bool, **options: Any) -> None:
         with open_plan(asked) as listed:
             print_plan(listed, as_json)
         return
+    analyses = _analyses(asked)  # a wrong name is refused before anything runs
     with open_matrix(asked) as matrix:
         print_broken(matrix)
         with LiveView() as view, open_session(matrix, asked) as session:
             matrix.run(session, view.update, asked.fail_fast)
+    if analyses:
+        from benchbd.matrices.findings import analyze_matrix
+
+        for path in analyze_matrix(matrix, analyses, lambda text: click.echo(text, err=True)):
+            click.echo(f"written: {path}", err=True)
     for complaint in matrix.observers.complaints():
         click.echo(complaint, err=True)
     cells = matrix.cells()
@@ -55,3 +65,11 @@ def command(dry_run: bool, as_json: bool, **options: Any) -> None:
         and all(c.status.code in ("ok", "n/a") for c in cells)
         else 1
     )
+
+
+def _analyses(asked: MatrixOptions) -> Sequence[Analysis]:
+    if not asked.analyze:
+        return ()
+    from benchbd.running.analyzing import chosen_analyses
+
+    return chosen_analyses(asked.analyze, {})

@@ -104,7 +104,7 @@ class Matrix(PlannedMatrix):
 
         return Task(
             label=f"{job.attack.label}, seed {job.seed}",
-            spec=lambda retries: write_spec(self._attack_spec(job, retries), self.controller),
+            spec=lambda retries: write_spec(self.attack_spec(job, retries), self.controller),
             done=lambda: (
                 is_stored(self.folder_of(job), job.key, replaced)
                 or all(self._has(cell) for cell in cells)
@@ -169,7 +169,8 @@ class Matrix(PlannedMatrix):
             for folder in (self.results, self.records):
                 require_writable(folder)
 
-    def _attack_spec(self, job: PlannedAttack, retries: int) -> AttackSpec:
+    def attack_spec(self, job: PlannedAttack, retries: int = 0) -> AttackSpec:
+        """Return the stage that makes the attack result of a job."""
         return AttackSpec(
             ingredients=job.ingredients,
             found_as=job.found_as,
@@ -205,8 +206,8 @@ class Matrix(PlannedMatrix):
         return by_key(self.folder_of(cell.job), cell.defense.record.name, cell.key)
 
     def _replaced_attack(self, job: PlannedAttack) -> str:
-        attacked = self.attacked[job.folder_name]
-        return attacked.digest if attacked.state == "again" else ""
+        attacked = self.attacked.get(job.folder_name)  # None where none of its cells is missing
+        return attacked.digest if attacked is not None and attacked.state == "again" else ""
 
     def _has(self, cell: StoredState) -> bool:
         return self.store.has(cell.planned.result_name, cell.planned.key, _replaced(cell))

@@ -67,6 +67,11 @@ class MatrixOptions(PlanOptions):
     )
     reuse_worker: bool = param(False, "let a worker process run many stages: faster for tiny cells")
     fail_fast: bool = param(False, "start nothing more once a cell has failed")
+    analyze: Words = param(
+        (),
+        "afterwards, analyses of every attacked model and of its defended ones, separated by "
+        "commas; `benchbd list analyses` shows all",
+    )
 
     def executor_settings(self) -> dict[str, str]:
         """Return all settings of the executor, by executor.PARAM, as text. Raises `ConfigError`."""

@@ -83,6 +83,17 @@ def reference_name(result: str, attacked_model: str) -> str:
     )
 
 
+def findings_name(protocol: str, attack: str, seed: int, key: str, analysis: str) -> str:
+    """Return where the findings of an analysis of one attacked model stand under the folder of
+    findings. protocol: with its version. attack: its label. key: of the attacked model.
+
+    >>> findings_name("quick@2", "an_attack", 3, "0123456789abcdef", "channels")
+    'quick/an_attack/3-0123456789ab-channels.json'
+    """
+    folders = (protocol.partition("@")[0], safe_name(attack))
+    return "/".join((*folders, f"{seed}-{key[:KEY_DIGITS]}-{safe_name(analysis)}.json"))
+
+
 def safe_name(name: str) -> str:
     """Return a name that is one part of a path and stays inside its folder."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"

@@ -44,12 +44,15 @@ def build_scene(
     for stored in defenses:
         name = stored.folder.name
         try:
+            label = stored.cell.cell.defense.label
+            name = (
+                name if label in predictions else label
+            )  # two variants of a method have one label
             predictions[name] = stored.predictions()
+            keys[name] = stored.cell.key
             models[name] = stored.model().to(machine.device)
         except RecordError as error:
             left_out[name] = str(error)
-        if name in predictions:
-            keys[name] = stored.cell.key
     scene = Scene(
         models,
         predictions,
