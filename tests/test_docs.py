@@ -80,7 +80,7 @@ def command(
         subprocess.run([sys.executable, *words[1:]], check=True)
         return
     assert words[0] == "benchbd"
-    if planned and words[1] == "matrix":
+    if planned and words[1] in ("matrix", "sweep"):
         words.append("--dry-run")
     elif not {"--result-file", "--executor", "--dry-run"} & set(words):
         words += ADDED.get(words[1], [])

@@ -33,6 +33,7 @@ COMMANDS = {
     "export": "Write a result or a model for other tools.",
     "inspect": "What is in a file, found without running anything in it.",
     "sensitivity": "How much a defense hangs on its hyper-parameters.",
+    "sweep": "ACC, ASR and RC along one axis: poison ratio, clean images, model, ...",
     "list": "List attacks, defenses, models or data sets.",
     "info": "What a plugin is, what it needs, what it can be told.",
     "pages": "Write a page of documentation for each plugin.",

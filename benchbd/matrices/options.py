@@ -101,3 +101,22 @@ class SensitivityOptions(Options):
     seeds: SeedNumbers = param((0,), "seed to study it at", alias="seed")
     executor: str = param("local", "where stages run")
     results: Path = param(Path("sensitivity"), "folder of the results")
+
+
+class SweepOptions(Options):
+    """What a sweep is of, along which axis, and where it runs and is stored."""
+
+    command: ClassVar[str] = "sweep"
+
+    protocol: str | Path = param(..., "name of a protocol, or its YAML file")
+    over: Annotated[str, Notation("AXIS=VALUES")] = param(
+        "", "the axis and its values, such as poison_ratio=0.01,0.1 or attack.target=0..9"
+    )
+    attacks: PluginNames = param((), "attack to run", alias="attack")
+    defenses: PluginNames = param(("none",), "defense to run", alias="defense")
+    seeds: SeedNumbers = param((), "only this seed", alias="seed")
+    device: str = param(
+        "auto", "device to compute on: cpu, cuda, ...; auto takes a GPU if there is one"
+    )
+    executor: str = param("local", "where stages run")
+    results: Path = param(Path("sweeps"), "folder of the results")
