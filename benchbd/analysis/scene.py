@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +19,18 @@ from benchbd.data.in_turn import in_turn
 from benchbd.data.poisoned import PoisonedSet, TriggeredSet
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import NotApplicable
+
+
+class CleanTwin(Protocol):
+    """A function that returns a clean twin of the attacked model, another one for each number."""
+
+    def __call__(self, number: int = 0) -> Classifier: ...
+
+
+Stamp = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""A function from images (N, C, H, W) and their true labels (N,) to the images with the trigger and
+the attacked labels (N,). Raises `NotApplicable` where nobody knows how the trigger is put on.
+"""
 
 BACKDOORED = "backdoored"
 """The name of the undefended model in a scene.
@@ -55,8 +68,10 @@ class Scene:
     reject inputs, the predicted classes (N,) of the clean and (M,) of the triggered test images;
     `REJECTED` stands for an input that was turned away. test: the clean test images. triggered: the
     triggered ones. train: the training set with the states of its samples, or None where the attack
-    leaves none. clean_twin: a function that returns the same network, trained on clean images by
-    the same recipe.
+    leaves none. clean_train: the training images before they were poisoned. clean_twin: a function
+    that returns the same network, trained on clean images by the same recipe; another one for each
+    number, 0 if none is given. stamp: a function that puts the trigger on images (N, C, H, W) with
+    their true labels (N,), as at test time, and returns the attacked labels (N,) beside them.
 
     >>> list(scene.models), len(scene.test)
     (['backdoored', 'defended'], 100)
@@ -67,7 +82,9 @@ class Scene:
     test: ImageSet
     triggered: TriggeredSet
     train: PoisonedSet | None
-    clean_twin: Callable[[], Classifier]
+    clean_train: ImageSet
+    clean_twin: CleanTwin
+    stamp: Stamp
 
     def pairs(self, count: int) -> Pairs:
         """Return up to `count` test images without and with the trigger, the first of every class,

@@ -5,10 +5,13 @@ beside it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchbd.analysis.scene import BACKDOORED, Scene
+from torch import Tensor
+
+from benchbd.analysis.scene import BACKDOORED, CleanTwin, Scene, Stamp
+from benchbd.attack.attack import Attack
 from benchbd.attack.training_controlled import TrainingControlledAttack
 from benchbd.data.poisoned import PoisonedSet
 from benchbd.engine.classifier import Classifier
@@ -59,7 +62,9 @@ def build_scene(
         attack.test,
         attack.triggered,
         _poisoned_set(attack),
+        attack.train.clean,
         _clean_twin(attack, machine),
+        _stamp(attack),
     )
     return Scenery(scene, keys, left_out)
 
@@ -69,13 +74,26 @@ def _poisoned_set(attack: AttackResult) -> PoisonedSet | None:
     return None if attack.manifest.family in without else attack.train
 
 
-def _clean_twin(attack: AttackResult, machine: Hardware) -> Callable[[], Classifier]:
-    """Return a function that trains the twin, once for all analyses of one seed."""
+def _stamp(attack: AttackResult) -> Stamp:
+    """Return a function that puts the trigger on images as the attack did on the test images."""
 
-    def twin() -> Classifier:
+    def stamp(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        made = attack.manifest
+        plugin = rebuild(Attack, made.attack, made.found_as).with_trigger(attack.trigger)
+        attacked = plugin.attacked_labels(labels, attack.test.num_classes)
+        rng = Seeds(attack.seed).generator("stamp", "analysis")
+        return plugin.apply(plugin.stamp, images, labels, rng), attacked
+
+    return stamp
+
+
+def _clean_twin(attack: AttackResult, machine: Hardware) -> CleanTwin:
+    """Return a function that trains a twin, once for all analyses of one seed."""
+
+    def twin(number: int = 0) -> Classifier:
         made = attack.manifest
         plugin = rebuild(Model, made.model, made.found_as)
-        fresh = plugin.classifier(attack.train.clean, Seeds(attack.seed).seed("twin"))
+        fresh = plugin.classifier(attack.train.clean, Seeds(attack.seed).seed("twin", number))
         folder = attack.folder.parent.absolute() / REMEMBERED_FOLDER
         with remembering(folder, model=made.model.identity(), precision=machine.precision):
             recipe = Recipe(**made.recipe)

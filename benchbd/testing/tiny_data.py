@@ -71,6 +71,11 @@ class Patch(PoisoningAttack):
         return stamped
 
 
+def stamp(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Put the square on images (N, C, H, W), and return them with the attacked labels (N,)."""
+    return Patch().stamp(images, labels, torch.Generator()), torch.zeros_like(labels)
+
+
 @cache
 def images(split: Split = "train") -> ImageSet:
     """Return a split of the planted images, made once for a process. It must never be changed."""

@@ -107,7 +107,14 @@ class VerbInputs:
             for name, model in models.items()
         }
         return Scene(
-            models, predictions, self.test, self.triggered, self.result.train, self.build_model
+            models,
+            predictions,
+            self.test,
+            self.triggered,
+            self.result.train,
+            self.train,
+            lambda number=0: self.build_model(),
+            tiny_data.stamp,
         )
 
 

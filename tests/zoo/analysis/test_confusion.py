@@ -26,7 +26,9 @@ def scene(clean: list[int], triggered: list[int]) -> Scene:
             torch.tensor([2, 3, 4, 5]), images[2:], labels[2:], torch.zeros(4, dtype=torch.int64)
         ),
         train=None,
-        clean_twin=lambda: pytest.fail("no twin is needed"),
+        clean_train=ImageSet(images[:0], labels[:0], NAMES),
+        clean_twin=lambda number=0: pytest.fail("no twin is needed"),
+        stamp=lambda images, labels: pytest.fail("nothing is stamped"),
     )
 
 
