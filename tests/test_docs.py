@@ -47,14 +47,6 @@ ADDED = {
 }
 """Words after which a command of a page takes seconds, in this very process."""
 
-OFFLINE = {
-    "pip": "--no-deps --no-index --no-build-isolation",
-    "pytest": "-p no:cacheprovider --benchbd-level api",
-    "benchbd": "--level api",
-    "python": "--no-isolation",
-}
-"""Words after which a command of a packager needs nothing from elsewhere, and no minutes."""
-
 SMALL = """
 name: small
 dataset: {name: digits, params: {size: 8}}
@@ -171,13 +163,12 @@ def test_a_package_is_made_tested_and_published(
     monkeypatch.chdir(tmp_path)
     own = OwnEnvironment(tmp_path / "own")
     with package_index() as (address, arrived):
-        sending = {
-            "twine": f"--repository-url {address} --username x --password x --non-interactive"
-        }
+        sending = f" --repository-url {address} --username x --password x --non-interactive"
 
         def packaging(line: str, options: dict[str, str]) -> None:
             if options.get("environment") == "own":
-                own.run(f"{line} {(OFFLINE | sending)[line.split()[0]]}", tmp_path / options["cwd"])
+                sent = sending if line.startswith("twine ") else ""
+                own.run_offline(line + sent, tmp_path / options["cwd"])
             else:
                 command(line)
 

@@ -13,6 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT, ROOT / "plugins")
+OFFLINE = {
+    "pip": "--no-deps --no-index --no-build-isolation",
+    "pytest": "-p no:cacheprovider --benchbd-level api",
+    "benchbd check": "--level api",
+    "python": "--no-isolation",
+}
+"""Words after which a command of a packager needs nothing from elsewhere, and no minutes, by the
+beginning of the command.
+"""
 QUIETLY = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
 
@@ -41,3 +50,8 @@ class OwnEnvironment:
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def run_offline(self, command: str, cwd: Path) -> str:
+        """What a command line of a packager prints, with the words of `OFFLINE` behind it."""
+        words = (each for begin, each in OFFLINE.items() if command.startswith(begin))
+        return self.run(" ".join([command, *words]), cwd)
