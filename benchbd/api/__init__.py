@@ -25,9 +25,15 @@ from benchbd.attack.poisoning import PoisoningAttack
 from benchbd.attack.training_controlled import Trained, TrainingControlledAttack
 from benchbd.data.augment import Batches
 from benchbd.data.budget import CleanSet
+from benchbd.data.class_number import ClassNumber
 from benchbd.data.images import ImageSet
 from benchbd.data.mapped import room_for
-from benchbd.data.picture_folders import PicturesBelow, counted_in_words, is_foreign
+from benchbd.data.picture_folders import (
+    PicturesBelow,
+    counted_in_words,
+    is_foreign,
+    passed_over_beside,
+)
 from benchbd.data.pictures import PixelMode, is_picture_file, read_picture
 from benchbd.data.poisoned import PoisonedSet, State
 from benchbd.defense.data_filter import DataFilter
@@ -86,6 +92,7 @@ __all__ = [
     "Augmentation",
     "Batches",
     "BuildModel",
+    "ClassNumber",
     "Classifier",
     "CleanSet",
     "ConfigError",
@@ -169,6 +176,7 @@ __all__ = [
     "nearest",
     "norm_layers",
     "param",
+    "passed_over_beside",
     "path_by_number",
     "path_by_threshold",
     "predict",

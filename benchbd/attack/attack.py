@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 
-from benchbd.data.class_number import class_number
+from benchbd.data.class_number import ClassNumber, MeansClass, class_number
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.engine.classifier import Classifier
@@ -84,10 +84,21 @@ class Attack(Plugin, ABC):
     the result.
     """
 
-    target: int = param(0, "the class that triggered images are to be taken for", ge=0)
+    target: ClassNumber = param(0, "the class that triggered images are to be taken for", ge=0)
     poison_ratio: float = param(0.1, "share of the samples that are poisoned", ge=0, le=1)
 
     _trigger: dict[str, Tensor] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def class_params(cls) -> set[str]:
+        """Return the names of the parameters that are numbers of classes: those of the type
+        `ClassNumber`.
+        """
+        return {
+            name
+            for name, field in cls.model_fields.items()
+            if MeansClass() in field.metadata or _means_class(field.annotation)
+        }
 
     @abstractmethod
     def stamp(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -215,6 +226,12 @@ class Attack(Plugin, ABC):
                 f"got {self.target}"
             )
         class_number(str(self.target), images.class_names)  # says so where a name is misleading
+
+
+def _means_class(annotation: Any) -> bool:
+    """Return whether the values of a type are, or hold, numbers of classes."""
+    marked = MeansClass() in getattr(annotation, "__metadata__", ())
+    return marked or any(_means_class(inner) for inner in get_args(annotation))
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from benchbd.measure.shares import percent
 from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell
 from benchbd.record.plugin_record import PluginRecord
+from benchbd.report.duration import duration
 
 if TYPE_CHECKING:
     from benchbd.matrices.matrix import Progress as MatrixProgress
@@ -143,7 +144,7 @@ def _print_doubtful_attacks(console: Console, matrix: PlannedMatrix) -> None:
 def _print_estimate(console: Console, matrix: PlannedMatrix) -> None:
     estimate = matrix.estimate()
     if estimate.seconds:
-        console.print(f"about {_duration(estimate.seconds)} of work, judging by stored results")
+        console.print(f"about {duration(estimate.seconds)} of work, judging by stored results")
     if unknown := estimate.unknown:
         console.print(
             f"{unknown.total():,} stages of which nothing is stored yet, so how long they take is "
@@ -217,7 +218,7 @@ class LiveView:
         if not made:
             return ""
         seconds_each = (time.monotonic() - self._began) / made
-        return f"{_duration(seconds_each * (standing.total - standing.done))} left"
+        return f"{duration(seconds_each * (standing.total - standing.done))} left"
 
 
 def print_summary(matrix: PlannedMatrix, cells: list[Cell]) -> None:
@@ -325,10 +326,3 @@ def _span(matrix: PlannedMatrix, state: StateName) -> str:
     return f", from {times[0][:16]}" + (
         f" to {times[-1][:16]}" if times[0][:16] != times[-1][:16] else ""
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{minutes:.0f} min" if minutes >= 1 else f"{seconds:.0f} s"

@@ -43,6 +43,7 @@ class ProgressView:
         progress, on a terminal too.
         """
         self.files: list[str] = []
+        self._silent = silent
         self._shows_lines = not silent and (verbose or not sys.stderr.isatty())
         self._pause_seconds = 0.0 if verbose else PROGRESS_PAUSE_SECONDS
         self._console = Console(stderr=True, highlight=False)
@@ -66,9 +67,11 @@ class ProgressView:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def say(self, line: str) -> None:
-        """Print a line where no bars are shown."""
-        if self._shows_lines:
+    def say(self, line: str, always: bool = False) -> None:
+        """Print a line where no bars are shown. always: above the bars, too, unless the view is
+        silent.
+        """
+        if self._shows_lines or (always and not self._silent):
             self._console.print(line, markup=False, soft_wrap=True)
             self._told = time.monotonic()
 

@@ -4,8 +4,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from benchbd.errors import ConfigError, DataNote
+
+
+@dataclass(frozen=True)
+class MeansClass:
+    """The mark of a type whose numbers are those of classes."""
+
+
+ClassNumber = Annotated[int, MeansClass()]
+"""The type of a parameter of an attack that is the number of a class, or holds some:
+`tuple[ClassNumber, ...]`. On the command line and in protocols a person may give the name of the
+class instead.
+
+>>> class Corner(PoisoningAttack):
+...     api = 1
+...     source: ClassNumber = param(1, "the class on which the trigger works", ge=0)
+...
+...     def stamp(self, images, labels, rng):
+...         return images
+>>> sorted(Corner.class_params())
+['source', 'target']
+"""
 
 
 def class_number(given: str, class_names: Sequence[str]) -> int:

@@ -53,6 +53,23 @@ class PicturesBelow:
         return cls(files, passed_over)
 
 
+def passed_over_beside(folder: Path) -> Counter[str]:
+    """Return how many files of each kind lie in `folder` beside the folders of its classes, and in
+    those folders there that hold no class.
+
+    >>> passed_over_beside(Path("."))
+    Counter()
+    """
+    counted = Counter[str]()
+    for entry in sorted(folder.iterdir()):
+        foreign = is_foreign(entry.name)
+        if entry.is_file():
+            counted["hidden" if foreign else "outside of class folders"] += 1
+        elif foreign and entry.is_dir():
+            counted[_kind([entry.name])] += sum(path.is_file() for path in entry.rglob("*"))
+    return +counted
+
+
 def _kind(parts: Iterable[str]) -> str:
     """What a file that is passed over is called together with others like it."""
     *_, name = parts = tuple(parts)

@@ -19,6 +19,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from benchbd.attack.attack import Attack
+from benchbd.data.budget import require_drawable
+from benchbd.data.images import ImageSet
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
 from benchbd.engine.process_state import preserve_settings
@@ -62,11 +64,16 @@ class _Spec(BaseModel):
 
 
 class AttackSpec(_Spec):
-    """Make the attack result `folder`/attack_result.pt. found_as: the plugins' names, by kind."""
+    """Make the attack result `folder`/attack_result.pt. found_as: the plugins' names, by kind.
+
+    clean_shares: what the defenses that wait for the result will draw as clean data. Where there
+    are some and none of them can be drawn, nothing is trained.
+    """
 
     stage: Literal["attack"] = "attack"
     ingredients: Ingredients
     found_as: dict[str, str]
+    clean_shares: tuple[float, ...] = ()
 
     def run(self) -> None:
         job = self._job()
@@ -77,7 +84,12 @@ class AttackSpec(_Spec):
             )
         with claim(claim_path(self.folder)):
             if not is_stored(self.folder, job.key, self.replaced):
-                make(job, self.folder)
+                make(job, self.folder, self._require_drawable)
+
+    def _require_drawable(self, train: ImageSet) -> None:
+        """Raise `ConfigError` or `DataError` where no waiting defense could draw its clean data."""
+        if self.clean_shares:
+            require_drawable(train, max(self.clean_shares))
 
     def _job(self) -> AttackJob:
         made_of, found_as = self.ingredients, self.found_as

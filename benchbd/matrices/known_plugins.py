@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from benchbd.errors import RecordError, Unwritable
-from benchbd.matrices.planned_plugin import PlannedPlugin
+from benchbd.matrices.planned_plugin import PlannedPlugin, numbered_params
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import entry_of, file_digest, name_of
 from benchbd.plugin.registry import create, entries, find
@@ -66,23 +66,24 @@ class KnownPlugins:
         self._path = results / KNOWN_FILE
         self._learnt: dict[str, PlannedPlugin] = {}
 
-    def recall(self, kind: str, choice: Choice) -> PlannedPlugin:
+    def recall(self, kind: str, choice: Choice, dataset: Choice | None = None) -> PlannedPlugin:
         """Return what is known about a plugin, or else what its class says. Raises `ConfigError` or
         `PluginError`.
         """
         known = self._known.get(_key(kind, choice))
         if known is not None and _is_provided(known, kind, choice):
             return known
-        return self.learn(kind, choice)
+        return self.learn(kind, choice, dataset)
 
-    def learn(self, kind: str, choice: Choice) -> PlannedPlugin:
-        """Ask the class of a plugin and return what it says. Raises `ConfigError` or
-        `PluginError`.
+    def learn(self, kind: str, choice: Choice, dataset: Choice | None = None) -> PlannedPlugin:
+        """Ask the class of a plugin and return what it says. An attack that names a class is not
+        kept, because its number depends on the images. Raises what `by_class` raises.
         """
         _ = self._surroundings  # as they are before the class is imported, not after
-        plugin = create(kind, choice.name, choice.params)
+        params = numbered_params(kind, choice, dataset)
+        plugin = create(kind, choice.name, params)
         planned = PlannedPlugin.of(plugin)
-        if _can_be_known(plugin):
+        if params == choice.params and _can_be_known(plugin):
             self._learnt[_key(kind, choice)] = planned
         return planned
 

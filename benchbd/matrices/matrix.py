@@ -104,7 +104,9 @@ class Matrix(PlannedMatrix):
 
         return Task(
             label=f"{job.attack.label}, seed {job.seed}",
-            spec=lambda retries: write_spec(self.attack_spec(job, retries), self.controller),
+            spec=lambda retries: write_spec(
+                self.attack_spec(job, retries, _clean_shares(cells)), self.controller
+            ),
             done=lambda: (
                 is_stored(self.folder_of(job), job.key, replaced)
                 or all(self._has(cell) for cell in cells)
@@ -169,10 +171,15 @@ class Matrix(PlannedMatrix):
             for folder in (self.results, self.records):
                 require_writable(folder)
 
-    def attack_spec(self, job: PlannedAttack, retries: int = 0) -> AttackSpec:
-        """Return the stage that makes the attack result of a job."""
+    def attack_spec(
+        self, job: PlannedAttack, retries: int = 0, clean_shares: tuple[float, ...] = ()
+    ) -> AttackSpec:
+        """Return the stage that makes the attack result of a job. clean_shares: what the defenses
+        that wait for it will draw.
+        """
         return AttackSpec(
             ingredients=job.ingredients,
+            clean_shares=clean_shares,
             found_as=job.found_as,
             folder=self.folder_of(job),
             device=self.device,
@@ -246,6 +253,15 @@ class Progress:
     def failures(self) -> int:
         """Cells that ended with neither numbers nor `n/a`."""
         return sum(count for code, count in self.ended.items() if code not in ("ok", "n/a"))
+
+
+def _clean_shares(cells: list[StoredState]) -> tuple[float, ...]:
+    """Return the shares of clean data that the defenses of these cells draw; none where one of them
+    draws nothing, so that it can do without.
+    """
+    shares = [each.planned.clean_share for each in cells]
+    drawn = [share for share in shares if share is not None]
+    return tuple(drawn) if len(drawn) == len(shares) else ()
 
 
 def _replaced(cell: StoredState) -> str:

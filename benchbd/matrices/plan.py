@@ -75,6 +75,13 @@ class PlannedCell:
         return cell_key(self.job.key, self.defense.identity, self.clean_budget, self.protocol)
 
     @property
+    def clean_share(self) -> float | None:
+        """The share of the training set that the defense draws as clean data; None where it draws
+        nothing.
+        """
+        return self.defense.clean_share(self.clean_budget)
+
+    @property
     def coordinates(self) -> Coordinates:
         return self.job.ingredients.coordinates(self.defense.record, self.clean_budget)
 
@@ -111,7 +118,7 @@ def plan(
     chosen = selection or Selection()
     protocol = _with_newcomers(protocol, chosen)
     defenses = [
-        (choice.called, resolve("defense", choice))
+        (choice.called, resolve("defense", choice, None))
         for choice in protocol.defenses
         if _in(choice, chosen.defenses)
     ]
@@ -155,37 +162,40 @@ def _jobs(
     protocol: Protocol, chosen: Selection, resolve: Resolve
 ) -> Iterator[tuple[dict[str, Any], PlannedAttack]]:
     """Yield every attacked model, with the coordinates that rules use."""
-    datasets = [(choice.called, resolve("dataset", choice)) for choice in protocol.datasets]
-    models = [(choice.called, resolve("model", choice)) for choice in protocol.models]
-    attacks = [
-        (choice.called, attack)
-        for choice in protocol.attacks
-        if _in(choice, chosen.attacks)
-        for attack in _attacks(protocol, choice, resolve)
-    ]
+    datasets = [(choice, resolve("dataset", choice, None)) for choice in protocol.datasets]
+    models = [(choice.called, resolve("model", choice, None)) for choice in protocol.models]
     seeds = [seed for seed in protocol.seeds if not chosen.seeds or seed in chosen.seeds]
-    for dataset, model, attack, seed in itertools.product(datasets, models, attacks, seeds):
-        coordinates = {
-            "dataset": dataset[0],
-            "model": model[0],
-            "attack": attack[0],
-            "seed": seed,
-            "poison_ratio": attack[1].poison_ratio,
-        }
-        yield coordinates, PlannedAttack(dataset[1], model[1], attack[1], protocol.recipe, seed)
+    for choice, dataset in datasets:
+        attacks = [
+            (each.called, attack)
+            for each in protocol.attacks
+            if _in(each, chosen.attacks)
+            for attack in _attacks(protocol, each, resolve, choice)
+        ]
+        for model, attack, seed in itertools.product(models, attacks, seeds):
+            coordinates = {
+                "dataset": choice.called,
+                "model": model[0],
+                "attack": attack[0],
+                "seed": seed,
+                "poison_ratio": attack[1].poison_ratio,
+            }
+            yield coordinates, PlannedAttack(dataset, model[1], attack[1], protocol.recipe, seed)
 
 
-def _attacks(protocol: Protocol, choice: Choice, resolve: Resolve) -> Iterator[PlannedPlugin]:
-    """Yield an attack once, or once for each poison ratio of the protocol. An attack that poisons
-    nothing stays as it is.
+def _attacks(
+    protocol: Protocol, choice: Choice, resolve: Resolve, dataset: Choice
+) -> Iterator[PlannedPlugin]:
+    """Yield an attack on a data set once, or once for each poison ratio of the protocol. An attack
+    that poisons nothing stays as it is.
     """
-    plain = resolve("attack", choice)
+    plain = resolve("attack", choice, dataset)
     if not protocol.poison_ratios or plain.poison_ratio == 0:
         yield plain
         return
     for ratio in protocol.poison_ratios:
         params = choice.params | {"poison_ratio": ratio}
-        yield resolve("attack", Choice(name=choice.name, params=params))
+        yield resolve("attack", Choice(name=choice.name, params=params), dataset)
 
 
 def _excluded(job: PlannedAttack, defense: PlannedPlugin) -> str:

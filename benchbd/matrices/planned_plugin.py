@@ -4,14 +4,14 @@ source; the plan can also take it from a store.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import PluginSources, name_for, sources
-from benchbd.plugin.registry import create
+from benchbd.plugin.registry import create, load
 from benchbd.record.keys import Identity
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.running.protocol import Choice
@@ -20,8 +20,8 @@ from benchbd.running.protocol import Choice
 @dataclass(frozen=True, eq=False)
 class PlannedPlugin:
     """A plugin of one or many cells. found_as: the name by which another process finds it.
-    poison_ratio, controls_training: facts about an attack. needs_poisoned_set, oracle: facts about
-    a defense.
+    poison_ratio, controls_training: facts about an attack. needs_poisoned_set, oracle,
+    draws_clean_data: facts about a defense.
     """
 
     kind: str
@@ -32,6 +32,7 @@ class PlannedPlugin:
     controls_training: bool = False
     needs_poisoned_set: bool = False
     oracle: bool = False
+    draws_clean_data: bool = False
 
     @classmethod
     def of(cls, plugin: Plugin) -> PlannedPlugin:
@@ -51,14 +52,41 @@ class PlannedPlugin:
     def label(self) -> str:
         return self.record.label
 
+    def clean_share(self, budget: float) -> float | None:
+        """Return the share of the training set that a defense draws as clean data, where the
+        protocol gives it this budget; None for one that draws nothing.
+        """
+        own: float | None = self.record.params.get("ratio")
+        return (budget if own is None else own) if self.draws_clean_data else None
 
-Resolve = Callable[[str, Choice], PlannedPlugin]
-"""A function from the kind of a plugin and its choice in a protocol to the planned plugin."""
+
+Resolve = Callable[[str, Choice, Choice | None], PlannedPlugin]
+"""A function from the kind of a plugin and its choice in a protocol to the planned plugin. For an
+attack, the third argument is the choice of the data set whose classes it may name.
+"""
 
 
-def by_class(kind: str, choice: Choice) -> PlannedPlugin:
-    """Return what the class of the plugin says. Raises `ConfigError` or `PluginError`."""
-    return PlannedPlugin.of(create(kind, choice.name, choice.params))
+def by_class(kind: str, choice: Choice, dataset: Choice | None = None) -> PlannedPlugin:
+    """Return what the class of the plugin says. Raises `ConfigError`, `PluginError`, or, where a
+    class is named, `DataError`.
+    """
+    return PlannedPlugin.of(create(kind, choice.name, numbered_params(kind, choice, dataset)))
+
+
+def numbered_params(kind: str, choice: Choice, dataset: Choice | None) -> dict[str, Any]:
+    """Return the parameters of the choice, with the numbers of classes instead of their names."""
+
+    def class_names() -> Sequence[str]:
+        from benchbd.victim.dataset import DataSet
+
+        assert dataset is not None, "only attacks name classes, and they are planned on a data set"
+        return create(DataSet, dataset.name, dataset.params).load("train").class_names
+
+    if dataset is None:
+        return choice.params
+    from benchbd.running.named_classes import with_class_numbers  # imports torch
+
+    return with_class_numbers(load(kind, choice.name), choice.params, class_names)
 
 
 def _traits(plugin: Plugin) -> dict[str, Any]:
@@ -66,11 +94,16 @@ def _traits(plugin: Plugin) -> dict[str, Any]:
     # imported here, because these modules import torch, which stored facts do not need
     from benchbd.attack.attack import Attack
     from benchbd.attack.training_controlled import TrainingControlledAttack
-    from benchbd.defense.defense import Defense
+    from benchbd.defense.defense import CleanDataDefense, Defense
 
     if isinstance(plugin, Attack):
         controls_training = plugin.family == TrainingControlledAttack.family
         return {"poison_ratio": plugin.poison_ratio, "controls_training": controls_training}
     if isinstance(plugin, Defense):
-        return {"needs_poisoned_set": plugin.needs_poisoned_set, "oracle": plugin.oracle}
+        draws = isinstance(plugin, CleanDataDefense) and plugin.index is None
+        return {
+            "needs_poisoned_set": plugin.needs_poisoned_set,
+            "oracle": plugin.oracle,
+            "draws_clean_data": draws,
+        }
     return {}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchbd.attack.attack import Attack
-from benchbd.data.class_number import class_number
 from benchbd.data.images import ImageSet
 from benchbd.defense.defense import CleanDataDefense, Defense
 from benchbd.engine.cores import usable_cores
@@ -24,13 +23,11 @@ from benchbd.plugin.registry import create, load
 from benchbd.record.attack_files import record_dir
 from benchbd.record.ingredients import Ingredients
 from benchbd.running.attack_job import AttackJob
+from benchbd.running.named_classes import ClassNames, with_class_numbers
 from benchbd.running.options import RunOptions
 from benchbd.running.protocol import Protocol, load_protocol
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
-
-TARGET = "attack.target"
-"""The setting that names a class, by its number or its name."""
 
 Family = TypeVar("Family", bound=Plugin)
 
@@ -91,8 +88,10 @@ def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Pat
     (dataset,) = _plugins(
         DataSet, [options.dataset or protocol.datasets[0].name], protocol, settings
     )
-    settings = _with_target_number(settings, dataset)
-    attacks = _plugins(Attack, options.attack or (), protocol, settings)
+    attacks = [
+        create(Attack, name, with_class_numbers(cls, params, _class_names(dataset)))
+        for name, cls, params in _chosen(Attack, options.attack or (), protocol, settings)
+    ]
     recipe = Recipe(**protocol.recipe.params | plugin_values(Recipe, "recipe", settings))
     jobs = [
         AttackJob(dataset, model, attack, recipe, seed, options.device)
@@ -108,18 +107,8 @@ def _jobs(options: RunOptions, protocol: Protocol) -> tuple[tuple[AttackJob, Pat
     )
 
 
-def _with_target_number(settings: dict[str, Any], dataset: DataSet) -> dict[str, Any]:
-    """Return the settings with the number of the class that the attack is to aim at, where a person
-    gave its name.
-    """
-    target = settings.get(TARGET)
-    if not isinstance(target, str) or target.strip().lstrip("-").isdecimal():
-        return settings
-    names = dataset.load("train").class_names
-    try:
-        return settings | {TARGET: class_number(target.strip(), names)}
-    except ConfigError as error:
-        raise ConfigError(f"{TARGET}: {error}") from None
+def _class_names(dataset: DataSet) -> ClassNames:
+    return lambda: dataset.load("train").class_names
 
 
 def _require_defenses_alone(options: RunOptions) -> None:
@@ -147,6 +136,14 @@ def _plugins(
     """Return the named plugins, built from the protocol and the settings. Raises `ConfigError` for
     a setting that fits none of them.
     """
+    chosen = _chosen(kind, names, protocol, settings)
+    return [create(kind, name, params) for name, _, params in chosen]
+
+
+def _chosen(
+    kind: type[Plugin], names: Sequence[str], protocol: Protocol, settings: dict[str, Any]
+) -> list[tuple[str, type[Plugin], dict[str, Any]]]:
+    """Return the named plugins, each with its class and its parameters."""
     word = kind.kind
     prefix = f"{word}."
     wanted = {key.removeprefix(prefix) for key in settings if key.startswith(prefix)}
@@ -155,9 +152,9 @@ def _plugins(
         if classes and not any(parameter in cls.model_fields for cls in classes.values()):
             raise ConfigError(next(iter(classes.values())).unknown(parameter))
     return [
-        create(
-            kind,
+        (
             name,
+            cls,
             protocol.params_of(word, name) | plugin_values(cls, word, settings, skip_unknown=True),
         )
         for name, cls in classes.items()

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
@@ -19,13 +19,15 @@ from benchbd.plugin.earlier_sources import changed_sources
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.provenance import sources
 from benchbd.plugin.registry import is_file, load
-from benchbd.record.attack_files import ATTACK_FILE
+from benchbd.record.attack_files import ATTACK_FILE, record_dir
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.cell import Cell
 from benchbd.record.defense_result import folder_of
 from benchbd.record.files import announcing
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.plugin_record import PluginRecord
+from benchbd.record.stored_seconds import StoredSeconds, attack_seconds, defense_seconds
+from benchbd.report.duration import duration
 from benchbd.report.frame import frame
 from benchbd.report.notebook import html_of
 from benchbd.report.sheet import SHEET
@@ -39,8 +41,21 @@ from benchbd.running.preparing import PreparedRun
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Say = Callable[[str], None]
-"""A function that shows a line of text to the person who waits."""
+LONG_SECONDS = 30.0
+"""Expected seconds from which a piece of work is announced; shorter work is over before that has
+been read.
+"""
+
+
+class Say(Protocol):
+    """A function that shows a line of text to the person who waits."""
+
+    def __call__(self, line: str, always: bool = False) -> None:
+        """Show a line. always: also where progress is shown by bars alone."""
+
+
+def _say_nothing(line: str, always: bool = False) -> None:
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +143,7 @@ class Run:
         return html_of(repr(self), (path for each in self.attacked for path in each.pictures()))
 
 
-def execute(prepared: PreparedRun, observers: Observers, say: Say = lambda _: None) -> Run:
+def execute(prepared: PreparedRun, observers: Observers, say: Say = _say_nothing) -> Run:
     """Run all attacks that are not stored yet, then every defense against each of them. A defense
     that fails becomes a cell that says so. The same holds for the defenses of an attack that fails,
     if the run has other attacks.
@@ -152,6 +167,13 @@ def _threads(prepared: PreparedRun, ingredients: Ingredients, what: str, say: Sa
     return count
 
 
+def announce(name: str, known: StoredSeconds | None, say: Say) -> None:
+    """Say how long a piece of work will take, where stored results of the same work tell it."""
+    if known is not None and known.seconds >= LONG_SECONDS:
+        of = f"{known.count} stored result{'s' * (known.count > 1)}"
+        say(f"{name}: about {duration(known.seconds)}, judging by {of}", always=True)
+
+
 def _run_attack(
     job: AttackJob, folder: Path, prepared: PreparedRun, observers: Observers, say: Say
 ) -> AttackOutcome:
@@ -159,6 +181,8 @@ def _run_attack(
     again = prepared.options.rerun == "attack"
     there = not again and (folder / ATTACK_FILE).is_file()
     what = "stored attack result" if there else "attacking"
+    if not there:
+        announce(job.attack.name, attack_seconds(job.ingredients, record_dir()), say)
     with use_threads(_threads(prepared, job.ingredients, what, say)):
         try:
             attack, reused = load_or_make_attack_result(job, folder, again, prepared.require_usable)
@@ -197,6 +221,8 @@ def _run_defenses(
     for defense in prepared.defenses:
         cell = find_stored_cell(attack, defense, prepared)
         if cell is None:
+            known = defense_seconds(attack.manifest, PluginRecord.of(defense), record_dir())
+            announce(defense.name, known, say)
             cell = _run_defense(attack, defense, prepared, observers)
         else:
             stored.add(cell.key)

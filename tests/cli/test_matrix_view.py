@@ -6,18 +6,10 @@ from collections import Counter
 
 import pytest
 
-from benchbd.cli.matrix_view import LiveView, _duration, _fitting, _mean
+from benchbd.cli.matrix_view import LiveView, _fitting, _mean
 from benchbd.executing.scheduler import Tally
 from benchbd.matrices.matrix import Progress
 from support.made_cells import make_cell
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "60 min"), (5400, "1.5 h")],
-)
-def test_durations_are_rounded_to_what_matters(seconds: float, words: str) -> None:
-    assert _duration(seconds) == words
 
 
 @pytest.mark.parametrize(

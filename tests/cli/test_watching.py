@@ -42,3 +42,14 @@ def test_of_a_quiet_run_nothing_is_seen_and_of_a_verbose_one_every_step(
             seen.stage_progress("tuning", 0, 2)
             seen.stage_progress("tuning", 1, 2)
         assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_what_is_said_always_is_seen_above_the_bars_and_not_in_a_quiet_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for silent, lines in ((False, ["slow: about 2 min"]), (True, [])):
+        seen = ProgressView(silent=silent)
+        seen.say("begin")
+        seen.say("slow: about 2 min", always=True)
+        assert capsys.readouterr().err.splitlines() == lines

@@ -3,7 +3,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from benchbd.data.picture_folders import PicturesBelow, counted_in_words, is_foreign
+from benchbd.data.picture_folders import (
+    PicturesBelow,
+    counted_in_words,
+    is_foreign,
+    passed_over_beside,
+)
 
 
 def test_images_are_found_at_every_depth_and_the_rest_is_counted(tmp_path: Path) -> None:
@@ -34,3 +39,12 @@ def test_foreign_names() -> None:
         True,
         False,
     ]
+
+
+def test_what_lies_beside_the_folders_of_classes(tmp_path: Path) -> None:
+    for name in ("cat/0.png", "notes.txt", ".DS_Store", "@eaDir/a/0.png", "@eaDir/1", ".git/h"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"something")
+    (tmp_path / "__MACOSX").mkdir()
+    found = passed_over_beside(tmp_path)
+    assert found == {"outside of class folders": 1, "hidden": 2, "in @eaDir": 2}

@@ -21,6 +21,8 @@ from benchbd.record.attack_result import load_attack_result
 from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore
 from benchbd.record.plugin_record import PluginRecord
+from benchbd.running.attack_job import AttackJob
+from benchbd.running.attacking import Require
 from benchbd.running.protocol import Choice
 
 
@@ -45,6 +47,23 @@ def test_provenance_tells_of_the_command_that_a_person_gave(
     monkeypatch.setattr("sys.argv", ["fork_server.py", "4"])
     assert run_stage(write_spec(spec, "me")).code == "ok"
     assert seen == [["/somewhere/benchbd", "matrix", "tiny"]]
+
+
+@pytest.mark.parametrize(
+    ("shares", "code"), [((), "ok"), ((0.001,), "failed"), ((0.001, 0.5, 0.01), "ok")]
+)
+def test_an_attack_is_not_begun_where_no_waiting_defense_could_draw_its_data(
+    spec: AttackSpec, shares: tuple[float, ...], code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Path] = []
+
+    def make(job: AttackJob, folder: Path, require: Require) -> None:
+        require(job.dataset.load("train"))
+        trained.append(folder)
+
+    monkeypatch.setattr("benchbd.executing.stage.make", make)
+    ended = run_stage(write_spec(spec.model_copy(update={"clean_shares": shares}), "me"))
+    assert (ended.code, len(trained)) == (code, int(code == "ok"))
 
 
 @pytest.fixture

@@ -74,6 +74,17 @@ def test_a_failure_stops_nothing_else_unless_it_is_to(
         assert Counter(cell.status.code for cell in matrix.cells()) == ended
 
 
+def test_nothing_is_trained_for_budgets_that_cannot_be_drawn(
+    tiny: Any, matrix_in: Any, session: Session, notes: Any
+) -> None:
+    matrix = matrix_in(tiny(attacks=["corner"], defenses=["jitter", "none"], clean_budget=0.002))
+    matrix.run(session)
+    for cell in matrix.cells():
+        assert (cell.status.code, cell.status.stage) == ("failed", "attack")
+        assert "a clean budget of 0.002 gives 0 images of class 0 (0), 2 are" in cell.status.reason
+    assert len(matrix.cells()) == 2 and notes() == []
+
+
 @pytest.mark.parametrize(
     ("given", "seconds", "memory"),
     [((None, None), None, None), ((90, 0.5), 90, 2**29), ((1.5, None), 1.5, None)],

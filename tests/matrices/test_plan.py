@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchbd.errors import ConfigError, PluginNotFound
 from benchbd.matrices.plan import PlannedCell, Selection, plan
@@ -46,6 +48,27 @@ def test_ratios_models_and_data_sets_multiply(tiny: Any) -> None:
     assert stages == {"clean": 6, "badnet": 12}, (
         "an attack that poisons nothing has one ratio: none"
     )
+
+
+def test_a_class_may_be_named_and_means_its_number_in_each_data_set(
+    tiny: Any, tmp_path: Path
+) -> None:
+    for name in ("ant", "bee"):
+        for number in range(2):
+            file = tmp_path / "train" / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8)).save(file)
+    orders = (None, ["bee", "ant"])
+    photos = [
+        {"name": "imagefolder", "params": {"path": str(tmp_path), "class_order": order}}
+        for order in orders
+    ]
+    protocols = [
+        tiny(dataset=photos, attacks=[{"name": "badnet", "params": {"target": target}}])
+        for target in ("bee", 1, 0)
+    ]
+    by_name, *by_number = ([cell.key for cell in plan(each)] for each in protocols)
+    assert by_name == [by_number[0][0], by_number[1][1]]
 
 
 def test_what_is_listed_twice_is_planned_once(tiny: Any) -> None:

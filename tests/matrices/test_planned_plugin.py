@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from benchbd.errors import ConfigError, PluginNotFound
@@ -49,3 +52,21 @@ def test_what_there_is_not_is_refused() -> None:
         by_class("attack", Choice(name="badnets"))
     with pytest.raises(ConfigError, match="size"):
         by_class("attack", Choice(name="badnet", params={"size": 0}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "params", "share"),
+    [
+        ("defense", "ft", {}, 0.05),
+        ("defense", "ft", {"ratio": 0.3}, 0.3),
+        ("defense", "ft", {"index": "clean.txt"}, None),
+        ("defense", "abl", {}, None),
+        ("attack", "badnet", {}, None),
+    ],
+)
+def test_what_is_drawn_as_clean_data(
+    kind: str, name: str, params: dict[str, Any], share: float | None, tmp_path: Path
+) -> None:
+    (tmp_path / "clean.txt").write_text("1 2")
+    params = {key: tmp_path / value if key == "index" else value for key, value in params.items()}
+    assert by_class(kind, Choice(name=name, params=params)).clean_share(0.05) == share

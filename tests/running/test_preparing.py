@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 from benchbd.engine.cores import usable_cores
@@ -14,6 +15,7 @@ from benchbd.plugin.hooks import Observers
 from benchbd.running.options import RunOptions
 from benchbd.running.preparing import PreparedRun, prepare
 from benchbd.running.run import execute
+from support.tiny_matrix import TINY
 
 
 def prepared(**options: Any) -> PreparedRun:
@@ -85,6 +87,20 @@ def test_a_target_may_be_given_by_name(photos: dict[str, Any]) -> None:
     assert len({job.key for job in jobs}) == 1
     with pytest.raises(ConfigError, match=r"attack\.target: .* one of 10, ant, bee, got 'dog'"):
         made("dog")
+
+
+@pytest.mark.parametrize("several", ["[bee, 1]", ["bee", "ant"], [2, 1]])
+def test_further_targets_may_be_given_by_name(photos: dict[str, Any], several: object) -> None:
+    settings = photos | {"attack.more_targets": several}
+    (job, _) = prepared(dataset="imagefolder", settings=settings).jobs[0]
+    assert job.attack.params["more_targets"] == [2, 1]
+
+
+def test_a_target_of_the_protocol_may_be_a_name(photos: dict[str, Any], tmp_path: Path) -> None:
+    content = TINY | {"attacks": [{"name": "badnet", "params": {"target": "bee"}}]}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    made = prepared(protocol=tmp_path / "own.yaml", dataset="imagefolder", settings=photos)
+    assert made.jobs[0][0].attack.target == 2
 
 
 def test_a_budget_that_cannot_be_drawn_is_refused_before_training(

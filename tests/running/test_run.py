@@ -16,10 +16,15 @@ import benchbd
 from benchbd.api import Repair
 from benchbd.engine.inference import predict
 from benchbd.errors import ConfigError, DataError, Diverged, PluginNotFound, RecordError
+from benchbd.plugin.hooks import Observers
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.claim import Busy
+from benchbd.record.stored_seconds import StoredSeconds
 from benchbd.running import attacking
 from benchbd.running.attack_job import AttackJob
+from benchbd.running.options import RunOptions
+from benchbd.running.preparing import prepare
+from benchbd.running.run import announce, execute
 
 TINY = {
     "recipe.epochs": 2,
@@ -35,6 +40,37 @@ FT = TINY | {"defense.epochs": 1}
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_long_work_is_announced_and_short_or_unknown_work_is_not() -> None:
+    said: list[tuple[str, bool]] = []
+
+    def say(line: str, always: bool = False) -> None:
+        said.append((line, always))
+
+    for known in (None, StoredSeconds(29.9, 4), StoredSeconds(90, 1), StoredSeconds(7200, 3)):
+        announce("slow", known, say)
+    assert said == [
+        ("slow: about 2 min, judging by 1 stored result", True),
+        ("slow: about 2.0 h, judging by 3 stored results", True),
+    ]
+
+
+@pytest.mark.slow
+def test_a_run_is_announced_from_what_the_same_work_took_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchbd.running.run.LONG_SECONDS", 0.0)
+    said: list[str] = []
+
+    def say(line: str, always: bool = False) -> None:
+        said.extend([line] if always else [])
+
+    for seed in (0, 1):
+        options = RunOptions(attack="badnet", defense="clp", seed=seed, settings=TINY)
+        execute(prepare(options), Observers(), say)
+    assert [line.partition(":")[0] for line in said] == ["badnet", "clp"]
+    assert all(line.endswith(" s, judging by 1 stored result") for line in said)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from benchbd.api import ConfigError, ImageSet, LabelMode, param, relabel
+from benchbd.api import ClassNumber, ConfigError, ImageSet, LabelMode, param, relabel
 from benchbd_zoo.attack.parts.patch import Corner, Patched
 
 CORNERS: tuple[Corner, ...] = get_args(Corner)
@@ -32,7 +32,7 @@ class BadNet(Patched):
     label_mode: LabelMode = param(
         "all_to_one", "who is taken for what: every class for the target, or each for the next"
     )
-    more_targets: tuple[int, ...] = param(
+    more_targets: tuple[ClassNumber, ...] = param(
         (), "further targets, up to three, each with a corner of its own", max_length=3
     )
 

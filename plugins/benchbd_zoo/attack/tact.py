@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from benchbd.api import ConfigError, ImageSet, param
+from benchbd.api import ClassNumber, ConfigError, ImageSet, param
 from benchbd_zoo.attack.parts.cover import Covered
 from benchbd_zoo.attack.parts.patch import Patched
 
@@ -37,10 +37,10 @@ class TaCT(Covered, Patched):
     eligible: Literal["source"] = param(  # type: ignore[assignment]
         "source", "which training samples may be poisoned: those of the source class"
     )
-    source: int | None = param(
+    source: ClassNumber | None = param(
         None, "the class on which the trigger works; unset: the one after the target", ge=0
     )
-    cover_classes: tuple[int, ...] | None = param(
+    cover_classes: tuple[ClassNumber, ...] | None = param(
         None, "classes of cover samples; unset: all but source and target"
     )
     size: int | None = param(  # type: ignore[assignment]

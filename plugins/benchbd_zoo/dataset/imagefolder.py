@@ -25,9 +25,9 @@ from benchbd.api import (
     PicturesBelow,
     Split,
     counted_in_words,
-    is_foreign,
     nearest,
     param,
+    passed_over_beside,
 )
 from benchbd_zoo.dataset.parts.class_order import MEANING, ClassOrder, misplaced, ordered
 from benchbd_zoo.dataset.parts.given_folder import given_folder
@@ -183,14 +183,8 @@ def _images(folder: Path, folders: dict[str, Path], names: tuple[str, ...], root
     return Listed(
         [file for each in found for file in each.files],
         torch.tensor(labels, dtype=torch.int64),
-        sum((each.passed_over for each in found), _beside(folder)),
+        sum((each.passed_over for each in found), passed_over_beside(folder)),
     )
-
-
-def _beside(folder: Path) -> Counter[str]:
-    """The files that lie beside the class folders."""
-    files = [entry.name for entry in folder.iterdir() if entry.is_file()]
-    return Counter("hidden" if is_foreign(name) else "outside of class folders" for name in files)
 
 
 def _images_below(folder: Path, root: Path) -> PicturesBelow:

@@ -247,10 +247,12 @@ def test_what_was_passed_over_is_counted(split):
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"something")
     (split / "train/labels.csv").write_text("outside")
+    (split / "train/@eaDir/ant").mkdir(parents=True)
+    (split / "train/@eaDir/ant/0.png").write_bytes(b"something")
     with pytest.warns(DataNote, match="files that were passed over") as heard:
         ImageFolder(path=split).load("train")
     told = str(heard[0].message)
-    for count in ("2 .avif", "1 .heic", "1 without an ending", "1 hidden", "1 in @eaDir"):
+    for count in ("2 .avif", "1 .heic", "1 without an ending", "1 hidden", "2 in @eaDir"):
         assert count in told
     assert "1 outside of class folders" in told and "store the .avif and .heic as PNG" in told
 
