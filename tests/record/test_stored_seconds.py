@@ -24,12 +24,12 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
-def took(attack: float, defense: float, evaluation: float = 1.0, **about: Any) -> Cell:
-    """A cell whose work took that many seconds."""
-    seconds = {
-        "attack_seconds": attack, "defense_seconds": defense, "evaluation_seconds": evaluation
-    }  # fmt: skip
-    return make_cell(cost=CellCost(**seconds), **about)
+def took(seconds: float, own: float, **about: Any) -> Cell:
+    """A cell whose attack took that many seconds, and whose defense took its own and one to be
+    measured.
+    """
+    cost = CellCost(attack_seconds=seconds, defense_seconds=own, evaluation_seconds=1)
+    return make_cell(cost=cost, **about)
 
 
 def store(*cells: Cell) -> None:

@@ -70,7 +70,7 @@ def test_a_run_is_announced_from_what_the_same_work_took_before(
         options = RunOptions(attack="badnet", defense="clp", seed=seed, settings=TINY)
         execute(prepare(options), Observers(), say)
     assert [line.partition(":")[0] for line in said] == ["badnet", "clp"]
-    assert all(line.endswith(" s, judging by 1 stored result") for line in said)
+    assert all(line.endswith(", judging by 1 stored result") for line in said)
 
 
 @pytest.mark.slow
