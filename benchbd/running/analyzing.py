@@ -38,7 +38,7 @@ from benchbd.record.stored_findings import (
 from benchbd.report.findings import draw
 from benchbd.running.options import AnalyzeOptions, RunOptions
 from benchbd.running.preparing import plugin_values, prepare, require_kinds
-from benchbd.running.run import Say, execute, observe
+from benchbd.running.run import Say, execute, observe, say_nothing
 from benchbd.running.scenery import Scenery, build_scene
 from benchbd.seeds import Seeds, global_random_state
 
@@ -66,7 +66,7 @@ class Analyzed:
 
 
 def analyze(
-    options: AnalyzeOptions, observers: Observers, say: Say = lambda _: None
+    options: AnalyzeOptions, observers: Observers, say: Say = say_nothing
 ) -> tuple[Analyzed, ...]:
     """Run the analyses of an attack result that are not stored yet. Defenses that are not stored
     beside it are run first. Raises `ConfigError`, `RecordError` or `PluginError` before anything is
@@ -89,7 +89,7 @@ def look(
     *,
     device: str = "auto",
     again: bool = False,
-    say: Say = lambda _: None,
+    say: Say = say_nothing,
 ) -> tuple[Analyzed, ...]:
     """Run analyses of an attack result and of defenses that are stored beside it."""
     with default_precision(attack.manifest.recipe["precision"]):

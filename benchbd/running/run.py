@@ -54,8 +54,8 @@ class Say(Protocol):
         """Show a line. always: also where progress is shown by bars alone."""
 
 
-def _say_nothing(line: str, always: bool = False) -> None:
-    pass
+def say_nothing(line: str, always: bool = False) -> None:
+    """Show nothing to anybody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class Run:
         return html_of(repr(self), (path for each in self.attacked for path in each.pictures()))
 
 
-def execute(prepared: PreparedRun, observers: Observers, say: Say = _say_nothing) -> Run:
+def execute(prepared: PreparedRun, observers: Observers, say: Say = say_nothing) -> Run:
     """Run all attacks that are not stored yet, then every defense against each of them. A defense
     that fails becomes a cell that says so. The same holds for the defenses of an attack that fails,
     if the run has other attacks.
