@@ -52,7 +52,7 @@ def told(root: Path, words: list[str]) -> tuple[int, str]:
         (
             found.picture_on_black,
             [*PARQUET, "--set", "attack.image=mask.png"],
-            ["leaves nothing of the images", ALL],
+            ["is a mark on black, of which the black lets the images through", ALL],
         ),
     ],
     ids=[
