@@ -13,7 +13,10 @@ import torch
 from support import found_data as found
 from support.command_line import benchbd
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("always::benchbd.errors.DataNote"),
+]
 
 TINY = ["--set", "recipe.epochs=0", "--set", "model.width=4", "--threads", "1"]
 RUN = [
@@ -22,6 +25,11 @@ RUN = [
 FOLDER, PARQUET = ["--dataset", "imagefolder"], ["--dataset", "parquet"]
 HELD_OUT = "20% of each class are held out as the test split"
 THIRTY, ALL = "6 poisoned of 30 training images", "7 poisoned of 36 training images"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchbd.cli.main._NOTES_SHOWN", set())
 
 
 def told(root: Path, words: list[str]) -> tuple[int, str]:
