@@ -50,7 +50,7 @@ def command(dry_run: bool, as_json: bool, **options: Any) -> None:
     if analyses:
         from benchbd.matrices.findings import analyze_matrix
 
-        for path in analyze_matrix(matrix, analyses, lambda text: click.echo(text, err=True)):
+        for path in analyze_matrix(matrix, analyses, _say):
             click.echo(f"written: {path}", err=True)
     for complaint in matrix.observers.complaints():
         click.echo(complaint, err=True)
@@ -73,3 +73,8 @@ def _analyses(asked: MatrixOptions) -> Sequence[Analysis]:
     from benchbd.running.analyzing import chosen_analyses
 
     return chosen_analyses(asked.analyze, {})
+
+
+def _say(line: str, always: bool = False) -> None:
+    """Show a line beside what the command prints."""
+    click.echo(line, err=True)

@@ -19,14 +19,14 @@ from benchbd.record.defense_result import DEFENSE_FILE, by_key
 from benchbd.record.files import write_json
 from benchbd.record.keys import UNDEFENDED, findings_name
 from benchbd.running.analyzing import Analyzed, look
-from benchbd.running.run import Say
+from benchbd.running.run import Say, say_nothing
 
 FINDINGS_FOLDER = "findings"
 """The folder of numbers of analyses, beside the folder of results."""
 
 
 def analyze_matrix(
-    matrix: Matrix, analyses: Sequence[Analysis], say: Say = lambda _: None
+    matrix: Matrix, analyses: Sequence[Analysis], say: Say = say_nothing
 ) -> list[Path]:
     """Run analyses of every attacked model of a matrix, and of the defended models that are stored
     beside it. An attacked model that is not stored here is made. Returns the files of numbers, one
