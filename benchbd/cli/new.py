@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from benchbd.cli.kind import Kind
+from benchbd.cli.kind import WordChoice
 from benchbd.plugin.entry import KINDS
 
 
 @click.command()
-@click.argument("kind", type=Kind(KINDS))
+@click.argument("kind", type=WordChoice(KINDS))
 @click.argument("name")
 @click.option(
     "--package",

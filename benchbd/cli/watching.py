@@ -67,7 +67,7 @@ class ProgressView:
         self._bars.stop()
 
     def say(self, line: str) -> None:
-        """Print a line where no bars are shown."""
+        """Print a line, if no progress bars are shown."""
         if self._shows_lines:
             self._console.print(line, markup=False, soft_wrap=True)
             self._told = time.monotonic()

@@ -29,7 +29,7 @@ from benchbd.running.protocol import Protocol, load_protocol
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
-TARGET = "attack.target"
+TARGET_SETTING = "attack.target"
 """The setting that names a class, by its number or its name."""
 
 Family = TypeVar("Family", bound=Plugin)
@@ -112,14 +112,14 @@ def _with_target_number(settings: dict[str, Any], dataset: DataSet) -> dict[str,
     """Return the settings with the number of the class that the attack is to aim at, where a person
     gave its name.
     """
-    target = settings.get(TARGET)
+    target = settings.get(TARGET_SETTING)
     if not isinstance(target, str) or target.strip().lstrip("-").isdecimal():
         return settings
     names = dataset.load("train").class_names
     try:
-        return settings | {TARGET: class_number(target.strip(), names)}
+        return settings | {TARGET_SETTING: class_number(target.strip(), names)}
     except ConfigError as error:
-        raise ConfigError(f"{TARGET}: {error}") from None
+        raise ConfigError(f"{TARGET_SETTING}: {error}") from None
 
 
 def _require_defenses_alone(options: RunOptions) -> None:
