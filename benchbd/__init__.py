@@ -18,9 +18,8 @@ __all__ = ["__version__", "analyze", "load_model", "load_results", "matrix", "ru
 
 __version__ = version("benchbd")
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # read when torch starts: threads that wait busily starve their neighbours
+# read when torch starts: threads that wait busily starve their neighbours
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:

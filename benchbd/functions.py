@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchbd.arguments import document_options
 from benchbd.matrices.options import MatrixOptions
-from benchbd.record.cells import RESULTS
+from benchbd.record.cells import RESULTS_FOLDER
 from benchbd.running.options import AnalyzeOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from benchbd.running.analyzing import Analyzed
     from benchbd.running.run import Run
 
-RUN = RunOptions()
+RUN_DEFAULTS = RunOptions()
 """The options of a run to which nothing is given."""
 
-ANALYZE = AnalyzeOptions(result="")
+ANALYZE_DEFAULTS = AnalyzeOptions(result="")
 """The options of an analysis to which nothing is given but its result, which has no default."""
 
-MATRIX = MatrixOptions(protocol="")
+MATRIX_DEFAULTS = MatrixOptions(protocol="")
 """The options of a matrix to which nothing is given but its protocol, which has no default."""
 
 
 @document_options(RunOptions)
 def run(
-    attack: str | Sequence[str] | None = RUN.attack,
-    defense: str | Sequence[str] = RUN.defense,
+    attack: str | Sequence[str] | None = RUN_DEFAULTS.attack,
+    defense: str | Sequence[str] = RUN_DEFAULTS.defense,
     *,
-    model: str | None = RUN.model,
-    dataset: str | None = RUN.dataset,
-    seed: int | Sequence[int] | None = RUN.seed,
-    device: str = RUN.device,
-    threads: int | None = RUN.threads,
-    settings: dict[str, Any] = RUN.settings,
-    protocol: str | Path = RUN.protocol,
-    name: str | None = RUN.name,
-    result_file: str | Path | None = RUN.result_file,
-    rerun: Literal["attack", "defense"] | None = RUN.rerun,
+    model: str | None = RUN_DEFAULTS.model,
+    dataset: str | None = RUN_DEFAULTS.dataset,
+    seed: int | Sequence[int] | None = RUN_DEFAULTS.seed,
+    device: str = RUN_DEFAULTS.device,
+    threads: int | None = RUN_DEFAULTS.threads,
+    settings: dict[str, Any] = RUN_DEFAULTS.settings,
+    protocol: str | Path = RUN_DEFAULTS.protocol,
+    name: str | None = RUN_DEFAULTS.name,
+    result_file: str | Path | None = RUN_DEFAULTS.result_file,
+    rerun: Literal["attack", "defense"] | None = RUN_DEFAULTS.rerun,
 ) -> Run:
     """Attack a model and defend it; the same as the command `benchbd run`.
 
@@ -74,13 +74,13 @@ def run(
 def analyze(
     result: str | Path,
     *,
-    defense: str | Sequence[str] = ANALYZE.defense,
-    analyses: str | Sequence[str] | None = ANALYZE.analyses,
-    device: str = ANALYZE.device,
-    threads: int | None = ANALYZE.threads,
-    settings: dict[str, Any] = ANALYZE.settings,
-    protocol: str | Path = ANALYZE.protocol,
-    rerun: bool = ANALYZE.rerun,
+    defense: str | Sequence[str] = ANALYZE_DEFAULTS.defense,
+    analyses: str | Sequence[str] | None = ANALYZE_DEFAULTS.analyses,
+    device: str = ANALYZE_DEFAULTS.device,
+    threads: int | None = ANALYZE_DEFAULTS.threads,
+    settings: dict[str, Any] = ANALYZE_DEFAULTS.settings,
+    protocol: str | Path = ANALYZE_DEFAULTS.protocol,
+    rerun: bool = ANALYZE_DEFAULTS.rerun,
 ) -> tuple[Analyzed, ...]:
     """Look at the models of an attack result, before and after defenses; the same as the command
     `benchbd analyze`.
@@ -105,20 +105,20 @@ def analyze(
 def matrix(
     protocol: str | Path,
     *,
-    attacks: str | Sequence[str] = MATRIX.attacks,
-    defenses: str | Sequence[str] = MATRIX.defenses,
-    seeds: int | Sequence[int] = MATRIX.seeds,
-    rerun: str | Sequence[str] = MATRIX.rerun,
-    results: str | Path = MATRIX.results,
-    device: str = MATRIX.device,
-    executor: str = MATRIX.executor,
-    workers: int | None = MATRIX.workers,
-    settings: dict[str, Any] = MATRIX.settings,
-    time_limit: float | None = MATRIX.time_limit,
-    memory_limit: float | None = MATRIX.memory_limit,
-    reuse_worker: bool = MATRIX.reuse_worker,
-    fail_fast: bool = MATRIX.fail_fast,
-    analyze: str | Sequence[str] = MATRIX.analyze,
+    attacks: str | Sequence[str] = MATRIX_DEFAULTS.attacks,
+    defenses: str | Sequence[str] = MATRIX_DEFAULTS.defenses,
+    seeds: int | Sequence[int] = MATRIX_DEFAULTS.seeds,
+    rerun: str | Sequence[str] = MATRIX_DEFAULTS.rerun,
+    results: str | Path = MATRIX_DEFAULTS.results,
+    device: str = MATRIX_DEFAULTS.device,
+    executor: str = MATRIX_DEFAULTS.executor,
+    workers: int | None = MATRIX_DEFAULTS.workers,
+    settings: dict[str, Any] = MATRIX_DEFAULTS.settings,
+    time_limit: float | None = MATRIX_DEFAULTS.time_limit,
+    memory_limit: float | None = MATRIX_DEFAULTS.memory_limit,
+    reuse_worker: bool = MATRIX_DEFAULTS.reuse_worker,
+    fail_fast: bool = MATRIX_DEFAULTS.fail_fast,
+    analyze: str | Sequence[str] = MATRIX_DEFAULTS.analyze,
 ) -> DataFrame:
     """Run all cells of a protocol that are missing; the same as the command `benchbd matrix`.
 
@@ -168,12 +168,12 @@ def load_model(path: str | Path) -> Classifier:
     >>> benchbd.load_model("mine.safetensors")(torch.zeros(5, 1, 8, 8)).shape
     torch.Size([5, 10])
     """
-    from benchbd.exporting.weights import load_model
+    from benchbd.exporting.weights import read_model
 
-    return load_model(path)
+    return read_model(path)
 
 
-def load_results(results: str | Path = RESULTS) -> DataFrame:
+def load_results(results: str | Path = RESULTS_FOLDER) -> DataFrame:
     """Return all stored cells that can be believed, one row each: coordinates, status, shares,
     counts, cost and parameters. `attack_label` and `defense_label` tell variants of a method apart;
     `b` stands where `benchbd verify --note` wrote it into the trust.json beside the folder.

@@ -1,5 +1,5 @@
-"""Options that people write in YAML: they are read safely and in bounded time, and refused where
-YAML would misread them.
+"""The reader of options that people write in YAML. They are read safely and in bounded time, and
+refused where YAML would misunderstand them.
 
 A text is checked before anything is built from it: how much it unfolds to, how deep it goes, and
 which kinds of values it has. A text from a stranger therefore costs no more than its size does.
@@ -26,11 +26,15 @@ from benchbd.errors import ConfigError
 
 MAX_OPTIONS_BYTES = 2**17
 MAX_VALUES = 20_000
-"""Values in a file of options, keys included, counted with what its aliases repeat."""
+"""The most values in a file of options. Keys count, too, and so does everything that aliases
+repeat.
+"""
 
 MAX_DEPTH = 30
-MAX_NUMBER = 100
-"""Characters of a number; Python needs quadratic time for long ones, and refuses to write them."""
+MAX_NUMBER_CHARACTERS = 100
+"""The most characters of a number. Python needs quadratic time for longer ones, and refuses to
+print them.
+"""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -93,8 +97,8 @@ _COLLECTIONS = {_PREFIX + kind for kind in ("seq", "map")}
 
 
 class _Loader(SafeLoader):
-    """A loader that says where an unreadable value stands, and refuses numbers that YAML reads as
-    others than they look.
+    """A loader that says where an unreadable value stands. It refuses numbers that YAML would read
+    as other numbers than people do.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -157,8 +161,8 @@ def _require_within(count: int, depth: int, marked: yaml.Event | yaml.Node, sour
 
 
 def _require_plain(root: yaml.Node, source: str) -> None:
-    """Raise unless the content is only texts, numbers, yes and no, lists and tables, and small.
-    What aliases repeat counts each time, also an alias that contains itself.
+    """Raise unless the content is small and holds only texts, numbers, yes and no, lists and
+    tables. A value that aliases repeat counts each time, also one that contains itself.
     """
     waiting, count = [(root, 0)], 0
     while waiting:
@@ -182,13 +186,15 @@ def _require_plain_scalar(node: yaml.ScalarNode) -> None:
     if node.tag not in _SCALARS:
         raise _refusal(
             node,
-            f"{text[:MAX_NUMBER]} would be read as {_kind(node)}; write it in quotes if it is a "
-            "text",
+            f"{text[:MAX_NUMBER_CHARACTERS]} would be read as {_kind(node)}; write it in quotes if "
+            "it is a text",
         )
-    if node.tag in _NUMBERS and len(text) > MAX_NUMBER:
-        raise _refusal(node, f"a number has at most {MAX_NUMBER} characters, got {len(text):,}")
+    if node.tag in _NUMBERS and len(text) > MAX_NUMBER_CHARACTERS:
+        raise _refusal(
+            node, f"a number has at most {MAX_NUMBER_CHARACTERS} characters, got {len(text):,}"
+        )
     if _NO_CHARACTER.search(text):
-        raise _refusal(node, f"{text[:MAX_NUMBER]!r} holds what is no character")
+        raise _refusal(node, f"{text[:MAX_NUMBER_CHARACTERS]!r} holds what is no character")
 
 
 def _require_plain_collection(node: yaml.CollectionNode) -> None:
@@ -209,5 +215,5 @@ def _kind(node: yaml.Node) -> str:
 
 
 def _refusal(node: yaml.Node | yaml.Event, problem: str) -> ConstructorError:
-    mark: Any = node.start_mark  # of libyaml or of PyYAML
+    mark: Any = node.start_mark  # of the type of libyaml or of that of PyYAML
     return ConstructorError(None, None, problem, mark)

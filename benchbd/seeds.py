@@ -71,9 +71,8 @@ def global_random_state(seed: int) -> Iterator[None]:
     ...     layer = nn.Linear(16, 4)
     """
     python, legacy = random.getstate(), numpy.random.get_state()
-    used = (
-        range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    )  # to look at the state of a GPU starts it
+    # reading the state of a GPU would start it
+    used = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices=used):
         try:
             random.seed(seed)

@@ -225,7 +225,8 @@ class Attack(Plugin, ABC):
                 f"{self.name}: expected target to be a class from 0 to {images.num_classes - 1}, "
                 f"got {self.target}"
             )
-        class_number(str(self.target), images.class_names)  # says so where a name is misleading
+        # raises an error for a name that is no class
+        class_number(str(self.target), images.class_names)
 
 
 def _means_class(annotation: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a cell that was made again agrees with the stored one.
+"""The rule by which a cell that was made again agrees with the stored one, or does not.
 
 On one kind of processor the same seed gives the same bits, with the same version of torch and as
 many threads; so there every prediction must be the same. Another kind of processor adds in another
@@ -16,21 +16,16 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+from benchbd.leaderboard.board.interval import CONFIDENCE, FEWEST_SEEDS
 from benchbd.measure.shares import percent
+from benchbd.measure.siblings import COMPARED_METRICS
 from benchbd.record.cell import Cell
-
-CONFIDENCE = 0.95
-
-FEWEST_SEEDS = 3
-"""Two values do not tell their own spread."""
-
-SHARES = ("acc", "asr", "rc")
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Whether the two agree, whether that was asked of every prediction, and the verdict in
-    words.
+    """The judgement on a cell that was made again. agrees: whether it agrees with the stored one.
+    exact: whether every single prediction was compared. verdict: the judgement in words.
     """
 
     agrees: bool
@@ -60,8 +55,8 @@ def judge(
     """Hold a cell that was made again against the stored one.
 
     differing: of how many images the predictions differ; None where they are not stored. siblings:
-    the stored cells of all seeds, `stored` among them. tolerance: by how much the interval is
-    widened, as a share; seeds that agree would give one of no width.
+    the stored cells of all seeds, `stored` among them. tolerance: a share by which the interval is
+    widened at both ends, because seeds with equal values give an interval without any width.
     """
     if differing == 0 and _shares(stored) == _shares(here):
         return Agreement(True, True, "reproduced, prediction by prediction")
@@ -81,14 +76,14 @@ def judge(
         )
     allowed = {
         name: bounds
-        for name in SHARES
+        for name in COMPARED_METRICS
         if (bounds := _bounds(stored, siblings, name, tolerance)) is not None
     }
     return _within(here, allowed, len(siblings))
 
 
 def _shares(cell: Cell) -> tuple[float | None, ...]:
-    return tuple(getattr(cell.metrics, name) for name in SHARES)
+    return tuple(getattr(cell.metrics, name) for name in COMPARED_METRICS)
 
 
 def _bounds(
@@ -106,8 +101,8 @@ def _bounds(
 
 
 def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return where one more value would lie with 95 % confidence, if all come from one normal
-    distribution.
+    """Return the two ends between which one more value would lie with 95 % confidence, if all
+    values come from one normal distribution.
     """
     count = len(values)
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))

@@ -1,8 +1,9 @@
-"""The right answers to the test images of a cell, rebuilt from its coordinates, so that its
-predictions can be checked.
+"""The true and the attacked labels of the test images of a cell, rebuilt from its coordinates, so
+that its predictions can be checked.
 
-A result says of which data set it is, but not where that lies: data come from the standard folder,
-or from where the person who verifies says (`Places`), and nothing is fetched.
+A result names its data set, but not the folder where that lies. The images are read from the
+standard folder, or from the place that the person who verifies gives (`Places`). Nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from benchbd.victim.dataset import DataSet
 Family = TypeVar("Family", bound=Plugin)
 
 Places = Mapping[str, Path]
-"""Where files and folders that results name lie here, by parameter: `dataset.path`,
-`attack.image`.
+"""The files and folders on this machine that results refer to, by the parameter that names them,
+such as `dataset.path` or `attack.image`.
 """
 
-NOWHERE: Places = {}
+NO_PLACES: Places = {}
 
-FETCHES = "download"
-"""The parameter that lets a data set fetch its files."""
+FETCHING_PARAMETER = "download"
+"""The parameter that lets a data set download its files."""
 
 
 class NotRead(RecordError):
@@ -45,9 +46,9 @@ class NotRead(RecordError):
 
 
 @dataclass
-class Answers:
-    """Test splits by the identity of their data set, each loaded once. places: where the person who
-    asks says that data lie.
+class ImageLabels:
+    """The labels of test images. Each test split is loaded once and kept by the identity of its
+    data set. places: the files and folders that the person who verifies gives.
     """
 
     places: Places = field(default_factory=dict)
@@ -87,8 +88,8 @@ def _plugins_may_fail() -> Iterator[None]:
 
 
 def counts_of(predicted: Predicted, test: ImageSet, triggered: TriggeredSet) -> Counts:
-    """Return the counts that predictions give. Raises `RecordError` when they are of other images
-    or name classes that there are not.
+    """Return the counts that follow from the predictions. Raises `RecordError` when their number is
+    not that of the images, or when they name a class that does not exist.
     """
     wanted, given = (len(test), len(triggered)), tuple(map(len, predicted))
     if wanted != given:
@@ -104,7 +105,7 @@ def counts_of(predicted: Predicted, test: ImageSet, triggered: TriggeredSet) -> 
     return count(*predicted, test, triggered)
 
 
-def registered(kind: type[Family], provided: PluginRecord, places: Places = NOWHERE) -> Family:
+def registered(kind: type[Family], provided: PluginRecord, places: Places = NO_PLACES) -> Family:
     """Return the plugin as a cell names it. Only what an installed package registers is built,
     because a result must not run a file.
 
@@ -154,8 +155,8 @@ def _require_registered(word: str, provided: PluginRecord) -> None:
 
 
 def _of_kind(word: str, what: str) -> str:
-    """Return `path` for `dataset.path` and the kind `dataset`; empty for a parameter of another
-    kind.
+    """Return the name of a parameter without its kind: `path` for `dataset.path` and the kind
+    `dataset`. It is empty for a parameter of another kind.
     """
     kind, _, name = what.partition(".")
     return name if kind == word else ""
@@ -166,7 +167,7 @@ def _require_allowed(cls: type[Plugin], provided: PluginRecord, given: Mapping[s
     not among those `given`; and for a download. Parameters that are put aside are not used at all.
     """
     for name, value in _leading(cls, provided):
-        if name == FETCHES:
+        if name == FETCHING_PARAMETER:
             raise NotRead(
                 f"its {cls.kind} {provided.name} wants to fetch data, and a result must not: fetch "
                 "them first"
@@ -187,7 +188,7 @@ def _leading(cls: type[Plugin], provided: PluginRecord) -> Iterator[tuple[str, A
         field_ = cls.model_fields.get(name)
         if field_ is None or name in cls.aside or not value or value == field_.default:
             continue
-        if name == FETCHES or _names_path(field_.annotation):
+        if name == FETCHING_PARAMETER or _names_path(field_.annotation):
             yield name, value
 
 
@@ -197,8 +198,8 @@ def _names_path(annotation: Any) -> bool:
 
 
 def _as_named(here: PluginRecord, provided: PluginRecord, given: Mapping[str, str]) -> PluginRecord:
-    """Return the plugin here under the paths by which the result names its folders; a file counts
-    by its digest, wherever it lies.
+    """Return the plugin of this machine with the paths of folders replaced by those that the result
+    names. A file counts by its digest, wherever it lies.
     """
     folders = {
         name: provided.params[name]

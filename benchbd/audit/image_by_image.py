@@ -1,5 +1,5 @@
-"""Two defenses against the same attacked model, image by image: McNemar's test on their stored
-predictions.
+"""The comparison of two defenses against the same attacked model, image by image: McNemar's test on
+their stored predictions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from benchbd.audit.ground_truth import Answers
+from benchbd.audit.ground_truth import ImageLabels
 from benchbd.errors import RecordError, nearest
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.paired_tests import mcnemar
@@ -22,7 +22,9 @@ from benchbd.record.predictions import read_predictions
 
 @dataclass(frozen=True, slots=True)
 class OneSidedCounts:
-    """Images that count for one of two methods only, and p of such a split between equals."""
+    """How many images count for the first of two methods only, and for the second only. p: the
+    probability of so uneven a split, or a more uneven one, if the methods were equal.
+    """
 
     only_first: int
     only_second: int
@@ -37,8 +39,8 @@ class OneSidedCounts:
 
 @dataclass(frozen=True, slots=True)
 class ImageComparison:
-    """One attacked model: clean images that only one gets right, triggered images that fool only
-    one.
+    """Two defenses of one attacked model. The counts are of clean images that only one defense
+    classifies correctly, and of triggered images that fool only one.
     """
 
     attack: str
@@ -82,7 +84,7 @@ def image_comparisons(
     """Yield one comparison for each attacked model for which both have predictions. Raises
     `RecordError` or `DataError`.
     """
-    answers = Answers()
+    answers = ImageLabels()
     for _, entries in section.by_attack():
         ours, theirs = (next(e for e in entries if e.defense == name) for name in (first, second))
         for seed in sorted(set(ours.seeds) & set(theirs.seeds)):
@@ -96,7 +98,9 @@ def _row(entry: Pairing, seed: int) -> Row:
     return next(row for row in entry.cells if row.seed == seed)
 
 
-def _duel(attack: str, seed: int, first: Path, second: Path, answers: Answers) -> ImageComparison:
+def _duel(
+    attack: str, seed: int, first: Path, second: Path, answers: ImageLabels
+) -> ImageComparison:
     cells = read_cell(first), read_cell(second)
     test, triggered = answers.of(cells[0])
     predicted = read_predictions(first, cells[0]), read_predictions(second, cells[1])

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from benchbd.attack.attack import Attack
 from benchbd.audit.agreement import Agreement, judge
-from benchbd.audit.ground_truth import NOWHERE, Places, registered
+from benchbd.audit.ground_truth import NO_PLACES, Places, registered
 from benchbd.defense.defense import Defense
 from benchbd.engine.hardware import use_threads
 from benchbd.engine.recipe import Recipe
 from benchbd.errors import RecordError
-from benchbd.leaderboard.board.trust import Note
+from benchbd.leaderboard.board.trust import TrustNote
 from benchbd.record.cell import Cell
 from benchbd.record.cells import ResultStore, cell_paths, read_cell
 from benchbd.record.defense_result import DefenseResult
@@ -26,17 +26,20 @@ from benchbd.running.protocol import stored_protocol
 from benchbd.victim.dataset import DataSet
 from benchbd.victim.model import Model
 
-SHORTEST = 6
-"""Digits of a key that are needed to look for it."""
+LEAST_KEY_DIGITS = 6
+"""The least number of digits of a key by which a cell is looked for."""
 
 MOST_THREADS = 1024
-"""No result was made with more; what says so was written by hand."""
+"""The most threads that a result may name. No result was made with more, so a larger number was
+written by hand.
+"""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A stored cell and the same one made here; of how many test images the predictions differ, if
-    they are stored; and the stored cells of all its seeds.
+    """A stored cell, and the same cell made again here. differing_clean, differing_triggered: the
+    number of test images whose predictions differ; None where no predictions are stored. siblings:
+    the stored cells of all its seeds.
     """
 
     stored: Cell
@@ -46,7 +49,9 @@ class Reproduction:
     siblings: tuple[Cell, ...] = ()
 
     def metrics(self) -> dict[str, tuple[float | None, float | None]]:
-        """Of each metric that either has what is stored and what came out here."""
+        """Return the stored value and the value measured here, for each metric that one of the
+        cells has.
+        """
         assert self.stored.metrics is not None and self.here.metrics is not None
         pairs = {
             name: (value, getattr(self.here.metrics, name)) for name, value in self.stored.metrics
@@ -64,11 +69,11 @@ class Reproduction:
         differing = None if None in counts else sum(filter(None, counts))
         return judge(self.stored, self.here, differing, self.siblings, tolerance)
 
-    def note(self, agreement: Agreement) -> Note:
+    def note(self, agreement: Agreement) -> TrustNote:
         """Return the note for the ledger of trust: reproduced, how exactly, and with which
         difference.
         """
-        return Note(
+        return TrustNote(
             digest=self.stored.digest,
             level="reproduced by another",
             difference=self.difference(),
@@ -82,9 +87,9 @@ def find_result(key: str, results: Path) -> Path:
     """
     if Path(key).is_file():
         return Path(key)
-    if len(key) < SHORTEST:
+    if len(key) < LEAST_KEY_DIGITS:
         raise RecordError(
-            f"expected a result file or at least {SHORTEST} digits of a key, got {key!r}"
+            f"expected a result file or at least {LEAST_KEY_DIGITS} digits of a key, got {key!r}"
         )
     named = [path for path in cell_paths(results) if _may_be(path, key)]
     found = [path for path in named if read_cell(path).key.startswith(key)]
@@ -118,7 +123,7 @@ def draw(results: Path, count: int, seed: int) -> list[Path]:
 
 
 def reproduce(
-    path: Path, folder: Path, device: str = "auto", places: Places = NOWHERE
+    path: Path, folder: Path, device: str = "auto", places: Places = NO_PLACES
 ) -> Reproduction:
     """Make the cell at `path` again in `folder`. places: where files that it names lie here.
 
@@ -184,8 +189,8 @@ def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseRes
 
 
 def _threads(stored: Cell) -> int | None:
-    """Return the cores that it was made with; of a cell that does not say, those that its protocol
-    prescribes, where that is known.
+    """Return the number of cores that the cell was made with. For a cell that does not state it,
+    this is the number that its protocol prescribes, if the protocol is known.
     """
     noted = stored.provenance.get("threads")
     if isinstance(noted, int) and 0 < noted <= MOST_THREADS:

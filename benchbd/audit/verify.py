@@ -11,17 +11,24 @@ from pathlib import Path
 from torch import Tensor
 
 from benchbd.attack.attack import Attack
-from benchbd.audit.ground_truth import NOWHERE, Answers, NotRead, Places, counts_of, registered
+from benchbd.audit.ground_truth import (
+    NO_PLACES,
+    ImageLabels,
+    NotRead,
+    Places,
+    counts_of,
+    registered,
+)
 from benchbd.defense.defense import Defense
 from benchbd.errors import BenchbdError, DataError, RecordError
 from benchbd.leaderboard.board.consistency import (
     Baseline,
-    Undefended,
+    UndefendedBaselines,
     contradictions,
     misplaced,
 )
 from benchbd.leaderboard.board.row import stated_family
-from benchbd.leaderboard.board.trust import Note, TrustLevel
+from benchbd.leaderboard.board.trust import TrustLevel, TrustNote
 from benchbd.measure.counting import REJECTED
 from benchbd.measure.plausible import doubts
 from benchbd.measure.target_rate import Utility, target_doubt
@@ -42,11 +49,11 @@ UNCOMPARED = (
 
 
 @dataclass(frozen=True)
-class Verified:
-    """One file: what is wrong with it, how far it is believed, and why no further (`obstacle`).
-
-    answers: of a recomputed cell, what its model said to clean images; `utility`: what was counted
-    from that.
+class VerifiedFile:
+    """What the check of one file has found. faults: what is wrong with the file. level: how far the
+    file is believed. obstacle: why it is not believed further. answers: the predicted classes of
+    clean images; only for a recomputed cell. utility: the figures that were counted from these
+    answers.
     """
 
     path: Path
@@ -57,33 +64,33 @@ class Verified:
     answers: CleanAnswers | None = None
     utility: Utility | None = None
 
-    def note(self) -> tuple[str, Note] | None:
-        """Return what may be written down about it, by its key; None for a file with faults or
-        nothing to tell.
+    def note(self) -> tuple[str, TrustNote] | None:
+        """Return the key of the cell and the note that may be written about it. It is None for a
+        file with faults, and for one about which nothing was found out.
         """
         if self.cell is None or self.faults or self.level == "as stated":
             return None
-        note = Note(digest=self.cell.digest, level=self.level, utility=self.utility)
+        note = TrustNote(digest=self.cell.digest, level=self.level, utility=self.utility)
         return self.cell.key, note
 
     def doubt(self) -> str:
-        """The doubt about its ASR that its predictions give rise to; empty for none."""
+        """The doubt about its ASR that follows from its predictions; empty where there is none."""
         asr = self.cell.metrics.asr if self.cell is not None and self.cell.metrics else None
         return target_doubt(asr, self.utility) if self.utility is not None else ""
 
-    def with_fault(self, fault: str) -> Verified:
-        """Return the same with one fault more; itself where there is none."""
+    def with_fault(self, fault: str) -> VerifiedFile:
+        """Return the same finding with one more fault. An empty fault changes nothing."""
         return replace(self, faults=(*self.faults, fault)) if fault else self
 
 
-def verify(paths: Iterable[Path], places: Places = NOWHERE) -> list[Verified]:
+def verify(paths: Iterable[Path], places: Places = NO_PLACES) -> list[VerifiedFile]:
     """Return all files, and all `.json` files of folders, by name. Raises `RecordError` for a path
     that is neither.
 
     What is found in a folder must lie in its place there; a file that is named itself may lie
     anywhere. places: where files that results name lie here.
     """
-    answers = Answers(places)
+    answers = ImageLabels(places)
     found = [_verify(path, folder, answers) for path, folder in _files(paths)]
     return list(_with_utility(list(_against_undefended(list(_once(found))))))
 
@@ -99,16 +106,16 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, Path | None]]:
             raise RecordError(f"no file or folder at {path}")
 
 
-def _verify(path: Path, folder: Path | None, answers: Answers) -> Verified:
+def _verify(path: Path, folder: Path | None, answers: ImageLabels) -> VerifiedFile:
     try:
         cell = read_cell(path)
     except RecordError as error:
-        return Verified(path, None, (str(error),))
+        return VerifiedFile(path, None, (str(error),))
     astray = misplaced(cell, path, folder) if folder else ""
     faults = [*([astray] if astray else []), *contradictions(cell)]
     faults = faults or _plugin_faults(cell, answers.places)
     if faults or cell.status.code != "ok":
-        return Verified(
+        return VerifiedFile(
             path,
             cell,
             tuple(faults),
@@ -117,27 +124,29 @@ def _verify(path: Path, folder: Path | None, answers: Answers) -> Verified:
     return _recomputed(path, cell, answers)
 
 
-def _recomputed(path: Path, cell: Cell, answers: Answers) -> Verified:
-    """Return a cell with metrics, held against its predictions and the labels of its data set."""
+def _recomputed(path: Path, cell: Cell, answers: ImageLabels) -> VerifiedFile:
+    """Return the finding about a cell with metrics, after it was compared with its predictions and
+    the labels of its data set.
+    """
     try:
         test, triggered = answers.of(cell)
         predicted = read_predictions(path, cell)
         counts = counts_of(predicted, test, triggered)
     except (DataError, NotRead) as error:
-        return Verified(path, cell, obstacle=str(error))
+        return VerifiedFile(path, cell, obstacle=str(error))
     except BenchbdError as error:
-        return Verified(path, cell, (str(error),))
+        return VerifiedFile(path, cell, (str(error),))
     if counts != cell.counts:
-        return Verified(path, cell, (f"its predictions give {counts}, it says {cell.counts}",))
+        return VerifiedFile(path, cell, (f"its predictions give {counts}, it says {cell.counts}",))
     clean = predicted[0][predicted[0] != REJECTED]
     faults = _doubt_faults(cell, _doubts(cell, test.num_classes, clean))
     said = CleanAnswers(predicted[0], test, triggered)
-    return Verified(path, cell, tuple(faults), level="recomputed", answers=said)
+    return VerifiedFile(path, cell, tuple(faults), level="recomputed", answers=said)
 
 
 def _doubts(cell: Cell, num_classes: int, predictions: Tensor) -> tuple[str, ...]:
-    """Return what is strange about a cell with metrics. predictions (N,): of clean images that the
-    defense did not turn away.
+    """Return the doubts about a cell with metrics. predictions (N,): the predicted classes of the
+    clean images that the defense did not reject.
     """
     metrics, counts, baseline = cell.metrics, cell.counts, cell.baseline
     if metrics is None or counts is None or baseline is None:
@@ -147,7 +156,9 @@ def _doubts(cell: Cell, num_classes: int, predictions: Tensor) -> tuple[str, ...
 
 
 def _doubt_faults(cell: Cell, due: tuple[str, ...]) -> Iterator[str]:
-    """Yield doubts that the result leaves out, and doubts for which there is no cause."""
+    """Yield a fault for each doubt that the result should state and does not, and for each that it
+    states without a cause.
+    """
     yield from (f"it leaves out a doubt: {doubt}" for doubt in due if doubt not in cell.doubts)
     yield from (
         f"nothing gives rise to its doubt: {doubt}" for doubt in cell.doubts if doubt not in due
@@ -155,8 +166,9 @@ def _doubt_faults(cell: Cell, due: tuple[str, ...]) -> Iterator[str]:
 
 
 def _plugin_faults(cell: Cell, places: Places) -> list[str]:
-    """Return plugins that are not known here as the cell names them, and an oracle that is not
-    called one.
+    """Return a fault for each plugin that this machine does not have in the form that the cell
+    names, for an oracle that the cell does not mark as one, and for a family that is not that of
+    the defense.
     """
     faults = []
     about = cell.cell
@@ -182,7 +194,7 @@ def _plugin_faults(cell: Cell, places: Places) -> list[str]:
     return faults
 
 
-def _once(found: Iterable[Verified]) -> Iterator[Verified]:
+def _once(found: Iterable[VerifiedFile]) -> Iterator[VerifiedFile]:
     """Yield the files so that, of those with the same cell, only the first without a fault is
     believed.
     """
@@ -197,18 +209,18 @@ def _once(found: Iterable[Verified]) -> Iterator[Verified]:
 
 
 def _identity(cell: Cell) -> tuple[str, str]:
-    """Return what one file alone may hold: a cell, and of undefended cells one for each attacked
-    model.
+    """Return what no two files may have in common: the key of the cell. Undefended cells may share
+    a key if they are of different attacked models.
     """
     undefended = cell.cell.defense.name == UNDEFENDED
     return cell.key, cell.attacked_model if undefended else ""
 
 
-def _against_undefended(found: list[Verified]) -> Iterator[Verified]:
-    """Yield each cell held against what the recomputed cell without a defense says of the same
-    attacked model; a baseline that differs is a fault of who states it.
+def _against_undefended(found: list[VerifiedFile]) -> Iterator[VerifiedFile]:
+    """Yield each finding after its baseline was compared with the recomputed cell without a defense
+    of the same attacked model. A baseline that differs is a fault of the cell that states it.
     """
-    undefended = Undefended()
+    undefended = UndefendedBaselines()
     for each in found:
         if each.cell is not None and not each.faults and each.level == "recomputed":
             undefended.add(Baseline.measured(each.cell))
@@ -216,18 +228,20 @@ def _against_undefended(found: list[Verified]) -> Iterator[Verified]:
         yield each if each.cell is None else _compared(each, Baseline.stated(each.cell), undefended)
 
 
-def _compared(each: Verified, stated: Baseline, undefended: Undefended) -> Verified:
-    """Return one file whose baseline has been held against what was measured of its model. Without
-    that its DER is its author's word.
+def _compared(
+    each: VerifiedFile, stated: Baseline, undefended: UndefendedBaselines
+) -> VerifiedFile:
+    """Return the finding about one file after its baseline was compared with what was measured of
+    its attacked model. Where nothing was measured, its DER rests on the word of its author.
     """
     if each.level == "recomputed" and undefended.lacks(stated):
         return replace(each, level="as stated", obstacle=UNCOMPARED)
     return each.with_fault(undefended.fault(stated))
 
 
-def _with_utility(found: list[Verified]) -> Iterator[Verified]:
-    """Each recomputed cell with what its predictions tell beside its metrics, held against those of
-    the undefended model where that cell is among the files.
+def _with_utility(found: list[VerifiedFile]) -> Iterator[VerifiedFile]:
+    """Yield each finding. Those of recomputed cells get the figures that their predictions give
+    beside the metrics, compared with the undefended model where its cell is among the files.
     """
     before = {
         measured.model: each.answers.predictions

@@ -101,7 +101,7 @@ def _classes(target: str) -> Iterator[tuple[type[Plugin] | PluginError, str]]:
             yield error, Path(file).name
             return
         if not found:
-            load_only_plugin(target)  # says what the file does hold
+            load_only_plugin(target)  # its message says which plugins the file holds
         yield from ((cls, f"{Path(file).name}:{cls.__qualname__}") for cls in found)
         return
     for entry in _entries(target):
@@ -136,9 +136,8 @@ def _show(cls: type[Plugin] | PluginError, name: str, results: list[Result], ver
         (r for r in results if not r.message.startswith(NOT_TRIED)),
         key=lambda r: list(STATUS_COLOURS).index(r.status),
     )
-    if len(tried) < len(results) or isinstance(
-        cls, PluginError
-    ):  # what fails at a gate is all that there is to tell
+    # a plugin that fails at a gate has no other results
+    if len(tried) < len(results) or isinstance(cls, PluginError):
         tried = [result for result in tried if result.status == "failed"]
     counts = Counter(result.status for result in tried)
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchbd.record.cells import RESULTS
+from benchbd.record.cells import RESULTS_FOLDER
 
 if TYPE_CHECKING:
     from benchbd.matrices.leftovers import Leftover, LeftoverKind
 
-PLURALS: dict[LeftoverKind, str] = {
+LEFTOVER_PLURALS: dict[LeftoverKind, str] = {
     "claim": "claims of processes that have died",
     "spec": "specs of controllers that have died",
     "temporary file": "temporary files of processes that have died",
@@ -35,7 +35,7 @@ PLURALS: dict[LeftoverKind, str] = {
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    help=f"Folder of the results.  [default: {RESULTS}]",
+    help=f"Folder of the results.  [default: {RESULTS_FOLDER}]",
 )
 @click.option(
     "--dry-run/--yes", default=True, help="Only show it, which is the default; remove it."
@@ -49,8 +49,8 @@ def command(
     PROTOCOL: YAML files whose records are kept, besides those of the protocols that have a name.
     Returns 1 when something could not be removed.
     """
-    found = list(_leftovers(protocols, with_records, results or RESULTS))
-    for kind, called in PLURALS.items():
+    found = list(_leftovers(protocols, with_records, results or RESULTS_FOLDER))
+    for kind, called in LEFTOVER_PLURALS.items():
         _print_kind(called, [each for each in found if each.kind == kind])
     if not found:
         click.echo("nothing to clean")

@@ -87,9 +87,13 @@ def _convolutions() -> str:
 
 def _whose_choice() -> str:
     """Return what decides the number format where no option does."""
-    from benchbd.engine.hardware import PRECISION, precision_of_environment
+    from benchbd.engine.hardware import PRECISION_VARIABLE, precision_of_environment
 
-    return "chosen by the hardware" if precision_of_environment() == "auto" else f"by {PRECISION}"
+    return (
+        "chosen by the hardware"
+        if precision_of_environment() == "auto"
+        else f"by {PRECISION_VARIABLE}"
+    )
 
 
 def _folder(path: Path) -> str:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from benchbd.data.images import ImageSet
     from benchbd.record.attack_result import AttackResult
 
-UNLIKE = 0.3
+LEAST_CORRELATION = 0.3
 """Correlation of triggered with clean images below which they are probably not the same images.
-Blending half of another image in leaves 0.7.
+Under half of another image it is still 0.7.
 """
 
 SOME_PATH = click.Path(path_type=Path)
@@ -237,9 +237,9 @@ def _keras(
 ) -> None:
     """Read the pruning exercise on a backdoored face recogniser: weights and images in HDF5."""
     from benchbd.importing.assemble import keep
-    from benchbd.importing.keras import Exercise, read_exercise
+    from benchbd.importing.keras import KerasExercise, read_exercise
 
-    exercise = Exercise(**files)  # type: ignore[arg-type]
+    exercise = KerasExercise(**files)  # type: ignore[arg-type]
     found = read_exercise(exercise, _plugin("model", model, ()) if model else None, seed or 0)
     _show(keep(found, name or exercise.weights.stem), as_json)
 
@@ -321,7 +321,7 @@ def _compared(attack: AttackResult) -> list[str]:
         for name, share in came["reported"].items()
         if name in here
     ]
-    if came.get("resemblance") is not None and came["resemblance"] < UNLIKE:
+    if came.get("resemblance") is not None and came["resemblance"] < LEAST_CORRELATION:
         lines.append(
             "the triggered images do not resemble the clean ones at their places: are these the "
             "same images in the same order? If so, the trigger hides what they show"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchbd.errors import PluginError, PluginNotFound, nearest
-from benchbd.plugin.entry import KINDS, PluginEntry
+from benchbd.plugin.entry import BUNDLED_PROVIDER, KINDS, PluginEntry
 from benchbd.plugin.loose import file_entry, file_hint, load_only_plugin
 from benchbd.plugin.registry import entries, is_file, load
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 RECIPE_WORD = "recipe"
 
-NARROW = 100
-"""Width in columns below which the meaning of a parameter goes on a line of its own."""
+NARROW_COLUMNS = 100
+"""Width of the terminal below which the meaning of a parameter goes on a line of its own."""
 
 
 @click.command()
@@ -89,8 +89,8 @@ def _recipe() -> PluginEntry:
     return PluginEntry(
         RECIPE_WORD,
         RECIPE_WORD,
-        "benchbd",
-        version("benchbd"),
+        BUNDLED_PROVIDER,
+        version(BUNDLED_PROVIDER),
         f"{Recipe.__module__}:{Recipe.__name__}",
         _own_card(Recipe),
     )
@@ -144,7 +144,7 @@ def _print(entry: PluginEntry, rows: list[dict[str, object]]) -> None:
     if not rows:
         console.print("no parameters")
         return
-    console.print(_listed(rows) if console.width < NARROW else _table(rows), markup=False)
+    console.print(_listed(rows) if console.width < NARROW_COLUMNS else _table(rows), markup=False)
 
 
 def _table(rows: list[dict[str, object]]) -> RenderableType:

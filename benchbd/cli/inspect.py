@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from benchbd.importing.contents import Content, PickleContent
+    from benchbd.importing.contents import FileContent, PickleContent
 
 NAMES_SHOWN = 40
 
@@ -50,7 +50,7 @@ def command(file: Path, all_opcodes: bool, whole: bool, as_json: bool) -> None:
     sys.exit(5 if content.suspicious or content.refusal or content.escaping else 0)
 
 
-def _tell(content: Content, shown: int) -> None:
+def _tell(content: FileContent, shown: int) -> None:
     click.echo(
         f"{_one_line(content.path)}: {content.kind}, {content.size:,} bytes, sha256 "
         f"{content.sha256[:16]}"

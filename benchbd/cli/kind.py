@@ -9,7 +9,7 @@ import click
 from benchbd.errors import nearest
 
 
-class Kind(click.Choice[str]):
+class WordChoice(click.Choice[str]):
     """A choice among words. An unknown word is refused with the one that was probably meant."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:

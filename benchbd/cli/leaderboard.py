@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchbd.record.cells import RESULTS
+from benchbd.record.cells import RESULTS_FOLDER
 
 if TYPE_CHECKING:
     from benchbd.leaderboard.board.contents import Board
-    from benchbd.leaderboard.render.tables import Table
+    from benchbd.leaderboard.render.tables import TextTable
 
 BOARD_FOLDER = Path("leaderboard")
 
@@ -24,7 +24,9 @@ def results_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which results to read, which several commands share."""
     place = click.Path(path_type=Path)
     options = [
-        click.option("--results", type=place, help=f"Folder of the results.  [default: {RESULTS}]"),
+        click.option(
+            "--results", type=place, help=f"Folder of the results.  [default: {RESULTS_FOLDER}]"
+        ),
         click.option(
             "--trust",
             type=place,
@@ -287,11 +289,11 @@ def _board(results: Path | None, trust: Path | None) -> Board:
     return board
 
 
-def _printed(table: Table) -> Any:
-    from rich.table import Table as Printed
+def _printed(table: TextTable) -> Any:
+    from rich.table import Table
     from rich.text import Text
 
-    printed = Printed(
+    printed = Table(
         title=Text(table.title),
         caption=Text(table.note),
         title_justify="left",
@@ -304,10 +306,10 @@ def _printed(table: Table) -> Any:
     return printed
 
 
-def _duels(found: list[Any], first: str, second: str) -> Table:
-    from benchbd.leaderboard.render.tables import Table
+def _duels(found: list[Any], first: str, second: str) -> TextTable:
+    from benchbd.leaderboard.render.tables import TextTable
 
-    return Table(
+    return TextTable(
         "Image by image",
         (
             "attack",

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import click
 
-from benchbd.cli.kind import Kind
+from benchbd.cli.kind import WordChoice
 from benchbd.markdown import markdown_table
-from benchbd.plugin.entry import KINDS, PLURALS, PluginEntry
+from benchbd.plugin.entry import BUNDLED_PROVIDER, KINDS, PLURALS, PluginEntry
 from benchbd.plugin.registry import entries
 
-BY_WORD = {PLURALS[kind]: kind for kind in KINDS} | {kind: kind for kind in KINDS}
+KIND_BY_WORD = {PLURALS[kind]: kind for kind in KINDS} | {kind: kind for kind in KINDS}
 
 PROTOCOLS = "protocols"
 
@@ -29,7 +29,7 @@ Line = tuple[str, str, str]
 @click.argument(
     "kind",
     required=False,
-    type=Kind([*BY_WORD, PROTOCOLS]),
+    type=WordChoice([*KIND_BY_WORD, PROTOCOLS]),
     metavar=f"[{'|'.join([*PLURALS.values(), PROTOCOLS])}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
@@ -41,7 +41,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
     if kind == PROTOCOLS:
         _list_protocols(as_json, markdown)
         return
-    kinds = [BY_WORD[kind]] if kind else list(KINDS)
+    kinds = [KIND_BY_WORD[kind]] if kind else list(KINDS)
     if markdown:
         click.echo("\n\n".join(plugin_table(each, entries(each)) for each in kinds))
         return
@@ -55,7 +55,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
 
 
 def _line(entry: PluginEntry) -> Line:
-    origin = "" if entry.provider == "benchbd" else f"  [{entry.provider}]"
+    origin = "" if entry.provider == BUNDLED_PROVIDER else f"  [{entry.provider}]"
     return entry.name, entry.family, entry.summary + origin
 
 

@@ -55,9 +55,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = (
-            "importing" if cmd_name == "import" else cmd_name
-        )  # no module can be called by a word of Python
+        # no module can be called by a word of Python
+        module = "importing" if cmd_name == "import" else cmd_name
         return getattr(importlib.import_module(f"benchbd.cli.{module}"), "command")  # type: ignore[no-any-return]  # noqa: B009
 
     def resolve_command(
@@ -72,10 +71,10 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # the reader has closed the pipe; click would return 1
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # for what is flushed at the end
+        except BrokenPipeError:
+            # the program that reads the output has closed the pipe; click would return 1
+            # Python flushes its output once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

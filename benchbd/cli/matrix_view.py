@@ -26,15 +26,16 @@ from benchbd.matrices.planned_matrix import PlannedMatrix
 from benchbd.matrices.planned_plugin import PlannedPlugin
 from benchbd.matrices.stored_state import TO_RUN, StateName, StoredState
 from benchbd.measure.shares import percent
+from benchbd.plugin.entry import COST_CLASSES
 from benchbd.plugin.registry import find
 from benchbd.record.cell import Cell
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.duration import duration
 
 if TYPE_CHECKING:
-    from benchbd.matrices.matrix import Progress as MatrixProgress
+    from benchbd.matrices.matrix import MatrixProgress
 
-WORDS: dict[StateName, str] = {
+STATE_WORDS: dict[StateName, str] = {
     "reused": "stored already",
     "stale": "stored, made with another source of a plugin (--rerun stale does them again)",
     "missing": "to run",
@@ -42,16 +43,6 @@ WORDS: dict[StateName, str] = {
     "again": "to run again, as asked",
     "excluded": "do not apply",
 }
-
-COSTS = {
-    "Z": "cost Z, seconds: looks at weights alone",
-    "F": "cost F, forward passes alone",
-    "S": "cost S, a short optimisation on little data: under 1/20 of a training",
-    "M": "cost M, up to half a training",
-    "R": "cost R, one or two trainings",
-    "X": "cost X, three trainings and more",
-}
-"""The cost classes of registry files, in units of one training of the victim."""
 
 REASONS_SHOWN = 10
 """Lines of reasons in a plan."""
@@ -67,7 +58,7 @@ def print_plan(matrix: PlannedMatrix, as_json: bool = False) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(f"[bold]{matrix.protocol.id}[/]  {matrix.protocol.about}")
     counts = Counter(standing.state for standing in matrix.standings)
-    for state, words in WORDS.items():
+    for state, words in STATE_WORDS.items():
         if counts[state]:
             console.print(f"{counts[state]:7,} cells {words}{_span(matrix, state)}")
     for reason, count in Counter(
@@ -162,7 +153,9 @@ def _cost(named: PlannedPlugin) -> str:
     here.
     """
     card = find(named.kind, named.found_as).card
-    cost = COSTS.get(str(card.get("cost")), "its card names no cost")
+    letter = str(card.get("cost"))
+    meaning = COST_CLASSES.get(letter)
+    cost = f"cost {letter}, {meaning}" if meaning else "its card names no cost"
     first = f"; trains first: {', '.join(map(str, card['trains']))}" if card.get("trains") else ""
     return f"{named.kind} {named.label}: {cost}{first}"
 

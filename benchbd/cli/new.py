@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from benchbd.cli.kind import Kind
+from benchbd.cli.kind import WordChoice
 from benchbd.plugin.registry import is_file
 from benchbd.scaffold.starts import FAMILIES, OBSERVER, STARTED_KINDS
 
 
 @click.command()
-@click.argument("kind", type=Kind(STARTED_KINDS))
+@click.argument("kind", type=WordChoice(STARTED_KINDS))
 @click.argument("name")
 @click.option("--family", metavar="FAMILY", help=f"What it is handed, {FAMILIES}.")
 @click.option(

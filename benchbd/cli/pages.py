@@ -9,11 +9,16 @@ from pathlib import Path
 
 import click
 
+from benchbd.plugin.entry import BUNDLED_PROVIDER
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--provider", default="benchbd", show_default=True, help="The package whose plugins get pages."
+    "--provider",
+    default=BUNDLED_PROVIDER,
+    show_default=True,
+    help="The package whose plugins get pages.",
 )
 @click.option(
     "--check",

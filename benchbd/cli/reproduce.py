@@ -17,7 +17,7 @@ from benchbd.cli.places import at_option
 from benchbd.cli.seed import SEED
 from benchbd.errors import BenchbdError
 from benchbd.leaderboard.board.text import one_line
-from benchbd.record.cells import RESULTS
+from benchbd.record.cells import RESULTS_FOLDER
 
 if TYPE_CHECKING:
     from benchbd.audit.reproduce import Reproduction
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    help=f"Folder of the results.  [default: {RESULTS}]",
+    help=f"Folder of the results.  [default: {RESULTS_FOLDER}]",
 )
 @click.option(
     "--sample",
@@ -78,7 +78,7 @@ def command(
     """
     if (key is None) == (sample is None):
         raise click.UsageError("expected either KEY or --sample")
-    paths = _chosen(key, sample, seed, results or RESULTS)
+    paths = _chosen(key, sample, seed, results or RESULTS_FOLDER)
     again = Repetition(device, tolerance, note, places)
     if key is not None:
         sys.exit(0 if again.run(paths[0]) else 1)

@@ -14,7 +14,7 @@ from benchbd.errors import BenchbdError, RecordError
 from benchbd.leaderboard.board.text import one_line
 from benchbd.measure.siblings import stray_doubts
 from benchbd.record.cell import CellSummary
-from benchbd.record.cells import RESULTS, cell_paths, read_summary
+from benchbd.record.cells import RESULTS_FOLDER, cell_paths, read_summary
 
 
 @click.command()
@@ -22,7 +22,7 @@ from benchbd.record.cells import RESULTS, cell_paths, read_summary
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    help=f"Folder of the results.  [default: {RESULTS}]",
+    help=f"Folder of the results.  [default: {RESULTS_FOLDER}]",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object: protocol -> status -> count."
@@ -34,7 +34,7 @@ def command(protocol: str | None, results: Path | None, as_json: bool) -> None:
     Without PROTOCOL: the stored cells of all protocols, by how they ended. Whether their digests
     fit is not looked at here, but by `benchbd plan PROTOCOL` and `benchbd verify`.
     """
-    folder = results or RESULTS
+    folder = results or RESULTS_FOLDER
     name, planned = _planned(protocol, folder) if protocol else ("", set[str]())
     cells = list(_listed(folder, name))
     protocols: dict[str, list[_Listed]] = {}

@@ -22,9 +22,9 @@ from benchbd.cli.places import at_option
 def command(paths: tuple[Path, ...], note: Path | None, places: dict[str, Path]) -> None:
     """Check result files, or all in a folder: schema, key, place, digests, plugins, oracle flags,
     baselines, doubts, and metrics recomputed from the stored predictions and the labels of the data
-    set; the share of clean images that are taken for the attacked label, and whether it makes an
-    ASR doubtful. Data are read from the standard folder (BENCHBD_DATA), and nothing is fetched.
-    Returns 5 when a file has a fault.
+    set; and the share of clean images that are taken for the attacked label, which can make an ASR
+    doubtful. Data are read from the standard folder (BENCHBD_DATA), and nothing is fetched. Returns
+    5 when a file has a fault.
     """
     from benchbd.audit.verify import verify
     from benchbd.leaderboard.board.text import one_line

@@ -10,8 +10,8 @@ from torch import Tensor
 from benchbd.errors import ConfigError
 
 _PACKED = 4
-"""Pixels of two to four channels are packed into one 32-bit word, so that a crop is one gather
-operation.
+"""Channels of a packed pixel. The two to four channels of a pixel are packed into one 32-bit word,
+so that a crop is one gather operation.
 """
 
 

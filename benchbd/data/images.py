@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchbd.errors import DataError
 
-_PART = 16_384
+_IMAGES_AT_A_TIME = 16_384
 """Images that are processed at a time, because all of them together might not fit into memory."""
 
 
@@ -82,7 +82,7 @@ class ImageSet:
         from 0 to 1. A deviation is at least 1/255.
         """
         counts = torch.zeros(self.images.shape[1], 256, dtype=torch.float64)
-        for part in self.images.split(_PART):
+        for part in self.images.split(_IMAGES_AT_A_TIME):
             counts += torch.stack(
                 [
                     torch.bincount(channel.reshape(-1), minlength=256)

@@ -43,9 +43,8 @@ class Classifier(nn.Module):
 
         Raises `ContractBroken` for uint8 images.
         """
-        if (
-            isinstance(images, Tensor) and images.dtype == torch.uint8
-        ):  # what stands for images in a trace is no tensor
+        # the proxy for images in a trace is no tensor
+        if isinstance(images, Tensor) and images.dtype == torch.uint8:
             raise ContractBroken(
                 f"a model takes images in [0, 1], got uint8 of shape {tuple(images.shape)}; call "
                 "it with `to_float(images)`, "

@@ -19,7 +19,7 @@ from benchbd.engine.hardware import Hardware
 from benchbd.engine.recipe import Precision
 from benchbd.engine.strided import make_safe
 
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-5, "bf16": 0.02}
+LARGEST_ERROR_SHARE: dict[Precision, float] = {"fp32": 1e-5, "bf16": 0.02}
 """Largest error, as a share of the sum of the magnitudes of all terms."""
 
 _BLOCKS = tuple(2**power for power in range(4, 17))
@@ -78,7 +78,11 @@ def find_disagreements(shapes: Iterable[ConvShape], precision: Precision) -> lis
     CPU.
     """
     # written with `not`, because every comparison with NaN is false
-    return [shape for shape in shapes if not deviation(shape, precision) < TOLERANCE[precision]]
+    return [
+        shape
+        for shape in shapes
+        if not deviation(shape, precision) < LARGEST_ERROR_SHARE[precision]
+    ]
 
 
 def deviation(shape: ConvShape, precision: Precision) -> float:

@@ -1,4 +1,6 @@
-"""How many cores a process has; without torch, whose import takes seconds."""
+"""The number of cores that a process may use. It is found out without torch, whose import takes
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ import os
 
 
 def usable_cores() -> int:
-    """The number of cores that this process may really use, by its affinity and by the quota of its
-    container.
+    """Return the number of cores that this process may really use, judging by its affinity and by
+    the quota of its container.
 
     >>> usable_cores() >= 1
     True

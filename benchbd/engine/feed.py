@@ -25,29 +25,32 @@ Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) uint8 and labels (B,)."""
 
 IMAGES_READ_TOGETHER = 1024
-"""Images that lie side by side in a file and are read together."""
+"""Number of images that lie side by side in a file and are read together, as one block."""
 
-LEAST_REST = 0.05
-"""Share of a set from which on the rest of an epoch, which does not fill a batch, is trained on."""
-
-POOL = 16
-"""Blocks, drawn from the whole set, whose images are shuffled together. Two pools are in memory at
-a time.
+LEAST_REST_SHARE = 0.05
+"""Smallest share of a set at which the rest of an epoch, the samples that do not fill a batch, is
+trained on. A smaller rest is left out.
 """
 
-LARGE = 2**30
-"""Size in bytes from which on a set is read by blocks. The free memory of a machine decides where
-the images lie, but never their order.
+POOL_BLOCKS = 16
+"""Number of blocks, drawn from the whole set, whose images are shuffled together. They form a pool,
+and two pools are in memory at a time.
+"""
+
+LARGE_SET_BYTES = 2**30
+"""Size of a set in bytes from which on it is read in blocks. It does not depend on the machine: the
+free memory decides where the images lie, but never their order.
 """
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
     """Return the sizes of the batches of an epoch over `count` samples, none above `size` >= 1.
 
-    What does not fill a batch is left out of the epoch where it is less than a twentieth of the
-    set: another epoch leaves out others, and a batch of a few samples has poor statistics. In a
-    small set it would be much of the work, which loaders that people write do not lose; there all
-    samples are dealt into batches of nearly equal size, but never into batches of a single one.
+    Samples that do not fill a batch are left out of the epoch if they are less than a twentieth of
+    the set: another epoch leaves out other samples, and a batch of a few samples has poor
+    statistics. In a smaller set they would be a large part of the work, which the data loaders of
+    published code do not lose. There all samples are dealt into batches of nearly equal size, but
+    never into batches of a single sample.
 
     >>> batch_sizes(50_000, 512) == [512] * 97
     True
@@ -56,7 +59,7 @@ def batch_sizes(count: int, size: int) -> list[int]:
     """
     full, rest = divmod(count, size)
     many = full + 1
-    if full and (rest < LEAST_REST * count or count // many < 2):
+    if full and (rest < LEAST_REST_SHARE * count or count // many < 2):
         return [size] * full
     return [count // many + (place < count % many) for place in range(many)]
 
@@ -75,7 +78,7 @@ class Feed(ABC):
         count = len(self.train)
         return (
             block_order(count, rng)
-            if self.train.images.nbytes >= LARGE
+            if self.train.images.nbytes >= LARGE_SET_BYTES
             else torch.randperm(count, generator=rng)
         )
 
@@ -140,7 +143,7 @@ class FileFeed(Feed):
         )
 
     def batches(self, order: Tensor, sizes: Sequence[int]) -> Iterator[Batch]:
-        together = max(1, IMAGES_READ_TOGETHER * POOL // max(sizes))
+        together = max(1, IMAGES_READ_TOGETHER * POOL_BLOCKS // max(sizes))
         pools = [sizes[start : start + together] for start in range(0, len(sizes), together)]
         places = order[: sum(sizes)].split([sum(pool) for pool in pools])
         with ThreadPoolExecutor(1) as reader:
@@ -159,12 +162,12 @@ class FileFeed(Feed):
 
 
 def block_order(count: int, rng: torch.Generator) -> Tensor:
-    """Return all places (N,) with the blocks in random order; the images of each `POOL` blocks are
-    shuffled together.
+    """Return all places (N,) with the blocks in random order; the images of each `POOL_BLOCKS`
+    blocks are shuffled together.
     """
     blocks = torch.randperm(-(-count // IMAGES_READ_TOGETHER), generator=rng)
     parts = []
-    for pool in blocks.split(POOL):
+    for pool in blocks.split(POOL_BLOCKS):
         places = (
             pool[:, None] * IMAGES_READ_TOGETHER + torch.arange(IMAGES_READ_TOGETHER)
         ).flatten()

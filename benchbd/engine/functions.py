@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-WHOLE = frozenset(
+WHOLE_MODULES = frozenset(
     {
         "builtins",
         "math",
@@ -39,8 +39,10 @@ WHOLE = frozenset(
         "torch.random",
     }
 )
-FAMILIES = ("benchbd", "torch.nn.modules.", "torch.optim.", "torch.utils.data.")
-"""The first parts of the names of modules that are kept; `WHOLE` lists full names."""
+MODULE_PREFIXES = ("benchbd", "torch.nn.modules.", "torch.optim.", "torch.utils.data.")
+"""The first parts of the names of modules whose functions are kept. `WHOLE_MODULES` lists full
+names.
+"""
 
 _KINDS = (
     types.FunctionType,
@@ -63,7 +65,7 @@ _TORCH = Path(torch.__file__).parent
 _MISSING = object()
 
 
-class Functions:
+class FunctionsSnapshot:
     """The functions as they were when this object was made."""
 
     def __init__(self) -> None:
@@ -81,8 +83,8 @@ class Functions:
 
 @lru_cache(maxsize=1)
 def _places(modules: int) -> tuple[Any, ...]:
-    """Return the modules to keep and the classes that they define or show. modules: the number of
-    imported modules; when it changes, they are collected anew.
+    """Return the modules whose functions are kept, and the classes that they define or show.
+    modules: the number of imported modules; when it changes, they are collected anew.
     """
     found: dict[int, Any] = {}
     for name, module in list(sys.modules.items()):
@@ -97,7 +99,7 @@ def _places(modules: int) -> tuple[Any, ...]:
 
 
 def _is_kept(name: object) -> bool:
-    return isinstance(name, str) and (name in WHOLE or name.startswith(FAMILIES))
+    return isinstance(name, str) and (name in WHOLE_MODULES or name.startswith(MODULE_PREFIXES))
 
 
 def _same(held: dict[str, Any], now: Any) -> bool:

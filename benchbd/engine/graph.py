@@ -38,9 +38,8 @@ def trace(model: nn.Module) -> fx.GraphModule | None:
     try:
         with eval_mode(model):
             graph = _Tracer().trace(model)
-    except (
-        Exception
-    ):  # a network may do anything while it is traced; that it cannot be is an answer
+    except Exception:
+        # a network may do anything while it is traced; None says that it cannot be traced
         return None
     return fx.GraphModule(model, graph)
 

@@ -21,7 +21,7 @@ from benchbd.engine.recipe import Precision
 from benchbd.engine.strided import RoomyConvolutions
 from benchbd.errors import ConfigError
 
-PRECISION = "BENCHBD_PRECISION"
+PRECISION_VARIABLE = "BENCHBD_PRECISION"
 """The environment variable that sets what `auto` means in this process and in those that it
 starts.
 """
@@ -114,11 +114,11 @@ def precision_of_environment() -> Precision:
 
     Raises `ConfigError` for any other value.
     """
-    said = os.environ.get(PRECISION) or "auto"
+    said = os.environ.get(PRECISION_VARIABLE) or "auto"
     if said not in get_args(Precision):
         known = ", ".join(get_args(Precision))
         raise ConfigError(
-            f"the environment variable {PRECISION} is {said!r}; expected one of {known}; "
+            f"the environment variable {PRECISION_VARIABLE} is {said!r}; expected one of {known}; "
             "set one of these or unset it"
         )
     return cast(Precision, said)

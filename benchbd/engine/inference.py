@@ -67,9 +67,8 @@ def batched(
         part = to_float(images[start : start + batch].to(device, non_blocking=machine.non_blocking))
         with torch.inference_mode(), machine.autocast(part):
             parts.append(function(part).float())
-    return (
-        torch.cat(parts).cpu()
-    )  # outside of inference mode, so that the result may be used where gradients are recorded
+    # outside of inference mode, so that the result may be used where gradients are recorded
+    return torch.cat(parts).cpu()
 
 
 def logits(

@@ -7,10 +7,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-EVERY = 5
+PULL_EVERY_STEPS = 5
 """Steps of the optimizer between two pulls."""
 
-KEPT = 0.95**EVERY
+KEPT_SHARE = 0.95**PULL_EVERY_STEPS
 """Share of the average that a pull at the end of training keeps."""
 
 
@@ -32,10 +32,12 @@ class Lookahead:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Count a step of the optimizer, and pull the weights when it is time to."""
+        """Count a step of the optimizer, and pull the weights towards the average after every
+        `PULL_EVERY_STEPS` of them.
+        """
         self.done += 1
-        if self.done % EVERY == 0 and self.done < self.steps:
-            self._pull(KEPT * (self.done / self.steps) ** 3)
+        if self.done % PULL_EVERY_STEPS == 0 and self.done < self.steps:
+            self._pull(KEPT_SHARE * (self.done / self.steps) ** 3)
         elif self.done == self.steps:
             self._pull(1.0)
 

@@ -20,15 +20,15 @@ from typing import Any
 import numpy
 import torch
 
-from benchbd.engine.functions import Functions
+from benchbd.engine.functions import FunctionsSnapshot
 
 ProcessSetting = tuple[Callable[[], Any], Callable[[Any], object]]
 """The function that reads a setting, and the one that restores it."""
 
 Filter = tuple[Any, ...]
 
-MOST_TOLD = 5
-"""Changes that a warning lists for one plugin."""
+MOST_CHANGES_TOLD = 5
+"""The most changes that a warning lists for one plugin."""
 
 AUTOCAST_DEVICES = ("cpu", "cuda")
 _PRECISIONS: dict[str, Any] = {
@@ -43,7 +43,7 @@ _PRECISIONS: dict[str, Any] = {
 place before it in its name.
 """
 
-VARIABLES = (
+STEERING_VARIABLES = (
     "BENCHBD_DATA",
     "BENCHBD_PRECISION",
     "CUBLAS_WORKSPACE_CONFIG",
@@ -255,7 +255,7 @@ SETTINGS: dict[str, ProcessSetting] = {
     "filters of all warnings": (_blanket_filters, _put_filters),
     "working directory": (_folder, _put_folder),
     "umask": (_umask, os.umask),
-    **{name: _variable(name) for name in VARIABLES},
+    **{name: _variable(name) for name in STEERING_VARIABLES},
 }
 """The settings of the whole process that must be as before when a plugin returns."""
 
@@ -312,7 +312,7 @@ class ProcessSnapshot:
         self.changed: list[str] = []
         self._settings = settings()
         self._environment = dict(os.environ)
-        self._functions = Functions()
+        self._functions = FunctionsSnapshot()
         self._drawn = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
 
     def put_back(self) -> None:
@@ -357,7 +357,7 @@ def preserve_process(who: str) -> Iterator[ProcessSnapshot]:
 def describe_changes(who: str, changed: Sequence[str]) -> str:
     """Return a sentence that names what `who` left changed."""
     return (
-        f"{who} left the process otherwise than it was ({', '.join(changed[:MOST_TOLD])}"
-        f"{', ...' if len(changed) > MOST_TOLD else ''}); it was put back, and its own numbers may "
-        "come from it"
+        f"{who} left the process otherwise than it was ({', '.join(changed[:MOST_CHANGES_TOLD])}"
+        f"{', ...' if len(changed) > MOST_CHANGES_TOLD else ''}); it was put back, and its own "
+        "numbers may come from it"
     )

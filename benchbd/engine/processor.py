@@ -1,5 +1,5 @@
-"""The processor that numbers were computed on. The same seed gives the same bits only on processors
-of one kind: another instruction set adds in another order.
+"""The processor on which numbers are computed. The same seed gives the same bits only on processors
+of one kind, because another instruction set adds in another order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+LIMITING_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
 """Environment variables by which kernels are kept from instructions that the processor has."""
 
 _BF16 = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_tile": "_is_amx_tile_supported"}
@@ -21,8 +21,9 @@ _BF16 = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_tile": "_is_amx_tile_s
 
 @dataclass(frozen=True)
 class Processor:
-    """name: as the processor calls itself. instructions: what torch uses of its instructions, as
-    manuals call them, and the limits that the environment sets.
+    """A kind of processor. name: the name that the processor gives itself. instructions: those of
+    its instruction sets that torch uses, as manuals call them, and the limits that the environment
+    sets.
     """
 
     name: str
@@ -32,19 +33,21 @@ class Processor:
         return f"{self.name}: {', '.join(self.instructions)}"
 
     def to_json(self) -> dict[str, str]:
-        """As it stands in the provenance of a result."""
+        """Return the processor as it is recorded in the provenance of a result."""
         return {"processor": self.name, "instructions": " ".join(self.instructions)}
 
 
 def this_processor() -> Processor:
-    """The processor of this machine, with what torch uses of it in this process."""
-    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
+    """Return the processor of this machine, with the instruction sets that torch uses in this
+    process.
+    """
+    limits = [f"{name}={os.environ[name]}" for name in LIMITING_VARIABLES if os.environ.get(name)]
     used = torch.backends.cpu.get_cpu_capability()
     return Processor(_name(), (used, *bf16_instructions(), *limits))
 
 
 def bf16_instructions() -> list[str]:
-    """What this processor has for computing bfloat16, as manuals call it."""
+    """Return the instruction sets for bfloat16 that this processor has, as manuals call them."""
     return [name for name, test in _BF16.items() if getattr(torch.cpu, test, bool)()]
 
 

@@ -23,7 +23,7 @@ to the method.
 T = TypeVar("T")
 _report: ContextVar[Report | None] = ContextVar("report", default=None)
 _after_epoch: ContextVar[AfterEpoch | None] = ContextVar("after_epoch", default=None)
-_PAUSE = 0.1
+_REPORT_PAUSE_SECONDS = 0.1
 
 
 def track(steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
@@ -45,7 +45,7 @@ def track(steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T
     for step in steps:
         yield step
         done += 1
-        if (now := time.monotonic()) - last >= _PAUSE:
+        if (now := time.monotonic()) - last >= _REPORT_PAUSE_SECONDS:
             report(what, done, total)
             last = now
     report(what, done, max(total, done))

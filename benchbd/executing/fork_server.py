@@ -43,9 +43,8 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     for module in PRELOADED:
         importlib.import_module(module)
-    warnings.filterwarnings(
-        "ignore", "This process .* is multi-threaded"
-    )  # by OpenBLAS alone, whose threads survive a fork
+    # its other threads are those of OpenBLAS, which survive a fork
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded")
     workers: dict[int, int] = {}
     while _serve_request(channel, workers):
         _report_ended(workers)

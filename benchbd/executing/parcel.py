@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchbd.errors import RecordError
 from benchbd.executing.stage import AttackSpec, DefenseSpec, read_spec
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST_FILE
 from benchbd.record.claim import claim, claim_path
 from benchbd.record.files import write_bytes, write_json
 
@@ -45,7 +45,7 @@ def pack_attack(folder: Path) -> Files:
     >>> sorted(pack_attack(Path("folder")))
     ['attack_result.pt', 'manifest.json']
     """
-    return {name: (folder / name).read_bytes() for name in (ATTACK_FILE, MANIFEST)}
+    return {name: (folder / name).read_bytes() for name in (ATTACK_FILE, MANIFEST_FILE)}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from benchbd.executing.executor import Session
 from benchbd.executing.stage import Ended, remove_spec
 
 SCHEDULER_POLL_SECONDS = 0.02
-BUSY_PAUSE = 1.0
+BUSY_PAUSE_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -53,7 +53,7 @@ class _Running:
 
 @dataclass(eq=False)
 class Scheduler:
-    """Runs tasks on a session. `watch` is called whenever a stage has begun or ended."""
+    """A scheduler runs tasks on a session. It calls `watch` whenever a stage has begun or ended."""
 
     session: Session
     watch: Callable[[Tally], None] = lambda _: None
@@ -110,7 +110,7 @@ class Scheduler:
 
     def _end(self, task: Task, ended: Ended) -> None:
         if ended.code == "busy":
-            task.not_before = time.monotonic() + BUSY_PAUSE
+            task.not_before = time.monotonic() + BUSY_PAUSE_SECONDS
             self.waiting.append(task)
         elif ended.killed and task.retries < self.session.retries:
             task.retries += 1

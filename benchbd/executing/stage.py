@@ -1,9 +1,10 @@
-"""Stages: the pieces of work that executors run. A file says what to do, a file says how it ended.
+"""Stages: the pieces of work that executors run. One file says what is to be done, another how it
+ended.
 
 A stage is a process or a task of its own: it gets the path of its spec and nothing else, takes a
-claim on its work, and leaves `<spec>.ended.json`. Doing a stage again that is done already is free.
-Two controllers may work in one folder, so each gives its specs names of its own; the log of the
-work is one for both.
+claim on its work, and leaves `<spec>.ended.json`. Running a stage again that is done already costs
+nothing. Two controllers may work in one folder, so each gives its specs names of its own; the log
+of the work is one for both.
 """
 
 from __future__ import annotations
@@ -154,8 +155,8 @@ class DefenseSpec(_Spec):
         return result.cell
 
     def _keep_reference(self, cell: Cell, store: ResultStore) -> None:
-        """Store how the attacked model does without a defense, if what is stored of that was made
-        on another processor, and so of other weights.
+        """Store the undefended cell of this attacked model, if the stored one was made on another
+        processor and is therefore of other weights.
         """
         undefended = create(Defense, UNDEFENDED, {})
         about = cell.cell.defended_by(PluginRecord.of(undefended))
@@ -297,7 +298,7 @@ def remove_spec(path: Path) -> None:
 def _run(path: Path) -> None:
     spec = read_spec(path)
     if spec.argv:
-        sys.argv = list(spec.argv)  # of which the provenance of a result tells
+        sys.argv = list(spec.argv)  # the provenance of a result names them
     with preserve_settings(), use_threads(spec.threads):
         spec.run()
 

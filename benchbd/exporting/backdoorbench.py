@@ -22,14 +22,18 @@ from torch import Tensor
 from benchbd.attack.poisoning import PoisoningAttack
 from benchbd.errors import ConfigError
 from benchbd.importing.architecture import released
-from benchbd.importing.backdoorbench import ATTACK_FILE, COSINE, RECIPE_FIELDS, normalisations
-from benchbd.record.attack_files import MANIFEST
+from benchbd.importing.backdoorbench import (
+    COSINE,
+    FOREIGN_ATTACK_FILE,
+    RECIPE_FIELDS,
+    normalisations,
+)
+from benchbd.importing.changed_images import TEST_TREE, TRAIN_TREE
+from benchbd.record.attack_files import MANIFEST_FILE
 from benchbd.record.attack_result import AttackResult, rebuild
-from benchbd.record.defense_result import CELL
+from benchbd.record.defense_result import CELL_FILE
 from benchbd.record.files import write, write_text
 from benchbd.victim.model import Model
-
-TRAIN, TEST = "bd_train_dataset", "bd_test_dataset"
 
 
 def write_result(folder: Path, attack: AttackResult) -> list[Path]:
@@ -52,7 +56,7 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         "bd_train": None,
         "bd_test": _table(
             folder,
-            TEST,
+            TEST_TREE,
             triggered.indices,
             triggered.attacked_labels,
             triggered.true_labels,
@@ -65,14 +69,16 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         "bystanders": triggered.indices[~triggered.scored].tolist(),
         "seed": attack.seed,
     }
-    _write_images(folder / TEST, triggered.indices, triggered.true_labels, triggered.images)
+    _write_images(folder / TEST_TREE, triggered.indices, triggered.true_labels, triggered.images)
     if len(train.indices):
         true = train.clean.labels[train.indices]
-        content["bd_train"] = _table(folder, TRAIN, train.indices, train.labels, true, len(train))
-        _write_images(folder / TRAIN, train.indices, true, train.images)
+        content["bd_train"] = _table(
+            folder, TRAIN_TREE, train.indices, train.labels, true, len(train)
+        )
+        _write_images(folder / TRAIN_TREE, train.indices, true, train.images)
     elif attack.manifest.family == PoisoningAttack.family:
         content["bd_train"] = _table(
-            folder, TRAIN, train.indices, train.labels, train.labels, len(train)
+            folder, TRAIN_TREE, train.indices, train.labels, train.labels, len(train)
         )
     called = origin.get("called", attack.manifest.attack.name)
     info = {
@@ -82,7 +88,7 @@ def write_result(folder: Path, attack: AttackResult) -> list[Path]:
         **_options(attack.manifest.recipe),
     }
     return [
-        write(folder / ATTACK_FILE, lambda file: torch.save(content, file)),
+        write(folder / FOREIGN_ATTACK_FILE, lambda file: torch.save(content, file)),
         write(folder / "info.pickle", lambda file: torch.save(info, file)),
         write_text(folder / "attack_df_summary.csv", _summary(attack)),
     ]
@@ -129,9 +135,9 @@ def _require_room(folder: Path) -> None:
     same names.
     """
     if (
-        (folder / MANIFEST).exists()
-        or any(folder.glob(f"defense/*/{CELL}"))
-        or (folder / CELL).exists()
+        (folder / MANIFEST_FILE).exists()
+        or any(folder.glob(f"defense/*/{CELL_FILE}"))
+        or (folder / CELL_FILE).exists()
     ):
         raise ConfigError(
             f"{folder} holds results of benchbd, which would be written over; choose another --out"
@@ -163,7 +169,7 @@ def _table(
         },
         "getitem_all": True,
         "getitem_all_switch": False,
-        "original_index_array": places.numpy() if tree == TEST else numpy.arange(count),
+        "original_index_array": places.numpy() if tree == TEST_TREE else numpy.arange(count),
         "poison_indicator": indicator,
         "save_folder_path": where,
     }

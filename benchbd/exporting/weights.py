@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import RecordError
 from benchbd.exporting.chosen import ExportedModel
-from benchbd.record.attack_result import rebuild, restore
+from benchbd.record.attack_result import rebuild, restore_network
 from benchbd.record.defense_result import state
 from benchbd.record.files import require_ordinary, write_bytes
 from benchbd.record.manifest import Outline
@@ -31,7 +31,7 @@ def write_weights(path: Path, chosen: ExportedModel) -> Path:
     return write_bytes(path, safetensors.torch.save(state(chosen.model), header))
 
 
-def load_model(path: str | Path) -> Classifier:
+def read_model(path: str | Path) -> Classifier:
     """Return the model that `benchbd export safetensors` wrote, in eval mode: images (N, C, H, W)
     in [0, 1] to logits (N, K).
 
@@ -46,7 +46,7 @@ def load_model(path: str | Path) -> Classifier:
         if len(tensors["network.head.weight"]) != outline.num_classes:
             raise ValueError("its head is not made for the classes that it names")
         record = PluginRecord.model_validate(about["model"])
-        model = restore(rebuild(Model, record, dict(about["found_as"])), outline)
+        model = restore_network(rebuild(Model, record, dict(about["found_as"])), outline)
         model.load_state_dict(tensors)
     except (
         SafetensorError,

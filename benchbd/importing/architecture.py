@@ -95,7 +95,7 @@ def restored(
 def found_names(
     model: Model, network: nn.Module, state: StateDict, prefix: str | None = None
 ) -> Naming:
-    """Return how to read `state` as the parameters of `network`, or what comes nearest.
+    """Return the way to read `state` as the parameters of `network`, or the one that comes nearest.
 
     Raises `RecordError` where two prefixes give whole networks.
     """
@@ -184,7 +184,9 @@ def _require_fit(model: Model, own: StateDict, given: StateDict, naming: Naming)
 
 
 def _require_finite(given: StateDict, naming: Naming) -> None:
-    """Raise `RecordError` for weights that are no numbers: all images get the same answer."""
+    """Raise `RecordError` for weights that are not finite, because such a network gives all images
+    the same answer.
+    """
     broken = {
         name: int((~given[name].isfinite()).sum())
         for name in naming.names.values()

@@ -22,10 +22,10 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import PluginNotFound, RecordError
 from benchbd.plugin.provenance import name_for, sources
 from benchbd.plugin.registry import create, entries
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, record_dir
-from benchbd.record.attack_result import AttackResult, describe, load_attack_result
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST_FILE, record_dir
+from benchbd.record.attack_result import AttackResult, load_attack_result, manifest_of
 from benchbd.record.files import read_json
-from benchbd.record.images import digest, write_images
+from benchbd.record.images import digest_of_splits, write_images
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import key_of, safe_name
 from benchbd.record.manifest import Manifest
@@ -67,7 +67,7 @@ def keep(found: ForeignResult, name: str) -> AttackResult:
     """
     folder = record_dir() / safe_name(name)
     train, test = found.train.clean, found.test
-    dataset = create(DataSet, in_role("dataset"), {"images": digest(train, test)})
+    dataset = create(DataSet, in_role("dataset"), {"images": digest_of_splits(train, test)})
     attack = create(Attack, in_role("attack"), _attack_parameters(found))
     manifest = _manifest(found, dataset, attack)
     _require_room(folder, manifest.key)
@@ -91,7 +91,7 @@ def keep(found: ForeignResult, name: str) -> AttackResult:
 
 
 def in_role(kind: str) -> str:
-    """Return the plugin of a kind that stands for imported ones, according to its card."""
+    """Return the plugin of a kind that represents imported ones, according to its card."""
     for entry in entries(kind):
         if entry.card.get("role") == "imported":
             return f"{entry.provider}/{entry.name}"
@@ -121,14 +121,16 @@ def _attack_parameters(found: ForeignResult) -> dict[str, Any]:
         "target": found.target,
         "poison_ratio": train.count(State.POISONED) / len(train) if len(train) else 0.0,
         "content": key_of(
-            "imported", digest_of(found.model.state_dict()), digest_of(_parts(found))
+            "imported",
+            digest_of_tensors(found.model.state_dict()),
+            digest_of_tensors(_parts(found)),
         ),
     }
 
 
 def _told(attack: Attack, family: str) -> PluginRecord:
-    """Return the attack as it is recorded. It has no poison ratio where it poisoned batches,
-    because a ratio of 0 would mean that nobody attacked.
+    """Return the attack as it is recorded. An attack that poisoned batches gets no poison ratio,
+    because a ratio of 0 would mean that nothing was poisoned.
     """
     told = PluginRecord.of(attack)
     unset = ("poison_ratio",) if family == TrainingControlledAttack.family else ()
@@ -147,7 +149,7 @@ def _parts(found: ForeignResult) -> dict[str, Tensor]:
     return parts | {f"test.{name}": getattr(found.triggered, name) for name in names}
 
 
-def digest_of(tensors: dict[str, Tensor]) -> str:
+def digest_of_tensors(tensors: dict[str, Tensor]) -> str:
     """Return the sha256 over names, types, shapes and contents."""
     whole = hashlib.sha256()
     for name, value in tensors.items():
@@ -165,7 +167,7 @@ def _manifest(found: ForeignResult, dataset: DataSet, attack: Attack) -> Manifes
         seed=found.seed,
     )
     plugins = [dataset, found.plugin, attack]
-    return describe(
+    return manifest_of(
         made_of,
         family=found.family,
         found_as={plugin.kind: name_for(type(plugin)) for plugin in plugins},
@@ -188,7 +190,7 @@ def _require_room(folder: Path, key: str) -> None:
     again.
     """
     try:
-        stored = read_json(folder / MANIFEST)
+        stored = read_json(folder / MANIFEST_FILE)
     except RecordError:
         if (folder / ATTACK_FILE).exists():
             raise RecordError(

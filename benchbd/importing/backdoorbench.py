@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
+from benchbd.arguments import MAX_SEED
 from benchbd.attack.poisoning import PoisoningAttack
 from benchbd.attack.training_controlled import TrainingControlledAttack
 from benchbd.data.images import ImageSet
@@ -25,15 +26,19 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import ConfigError, DataError, DataNote, RecordError
 from benchbd.importing.architecture import Statistics, are_usable, require_state, restored_by_name
 from benchbd.importing.assemble import ForeignResult
-from benchbd.importing.changed_images import poisoned_images, resemblance, triggered_images
+from benchbd.importing.changed_images import (
+    TRAIN_TREE,
+    poisoned_images,
+    resemblance,
+    triggered_images,
+)
 from benchbd.importing.foreign_pickle import read_foreign
 from benchbd.importing.pictures import scaled
 from benchbd.options import parse_yaml
 from benchbd.record.files import require_ordinary
 from benchbd.record.keys import MODEL_ONLY
 
-TRAIN_FOLDER = "bd_train_dataset"
-ATTACK_FILE, DEFENSE_FILE = "attack_result.pt", "defense_result.pt"
+FOREIGN_ATTACK_FILE, FOREIGN_DEFENSE_FILE = "attack_result.pt", "defense_result.pt"
 BACKDOORBENCH = "BackdoorBench"
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
 RECIPE_FIELDS = {
@@ -46,9 +51,8 @@ RECIPE_FIELDS = {
 """The names that BackdoorBench gives to the options of a recipe."""
 
 COSINE = "CosineAnnealingLR"
-MOST_SEED = 2**32 - 1
 MAX_REPORT_BYTES = 2**22
-"""The longest table of reported numbers that is read."""
+"""The size of the largest table of reported numbers that is read."""
 
 
 def find_attack(folder: Path) -> Path:
@@ -56,12 +60,12 @@ def find_attack(folder: Path) -> Path:
     Raises `RecordError`.
     """
     for place in (folder, *folder.resolve().parents[:2]):
-        if (place / ATTACK_FILE).is_file():
-            return place / ATTACK_FILE
-        if not (folder / DEFENSE_FILE).is_file():
+        if (place / FOREIGN_ATTACK_FILE).is_file():
+            return place / FOREIGN_ATTACK_FILE
+        if not (folder / FOREIGN_DEFENSE_FILE).is_file():
             break
     raise RecordError(
-        f"no {ATTACK_FILE} in {folder}; name the folder of a BackdoorBench result, such as "
+        f"no {FOREIGN_ATTACK_FILE} in {folder}; name the folder of a BackdoorBench result, such as "
         "record/NAME"
     )
 
@@ -70,7 +74,10 @@ def find_defenses(folder: Path) -> dict[str, Path]:
     """Return the results of defenses in `folder` or below `folder/defense`, by the name of their
     folder.
     """
-    found = [*folder.glob(DEFENSE_FILE), *sorted(folder.glob(f"defense/*/{DEFENSE_FILE}"))]
+    found = [
+        *folder.glob(FOREIGN_DEFENSE_FILE),
+        *sorted(folder.glob(f"defense/*/{FOREIGN_DEFENSE_FILE}")),
+    ]
     return {
         path.parent.resolve().name: path
         for path in found
@@ -144,9 +151,9 @@ def _training(path: Path, listed: Any, called: str) -> tuple[str, Any]:
                 "result are not those that the model saw, and are not read"
             )
         return TrainingControlledAttack.family, None
-    if not (path.parent / TRAIN_FOLDER).is_dir():
+    if not (path.parent / TRAIN_TREE).is_dir():
         _note(
-            f"there is no {TRAIN_FOLDER} beside {path}; the result is imported without its "
+            f"there is no {TRAIN_TREE} beside {path}; the result is imported without its "
             "poisoned training set, on which data filters and robust training would work"
         )
         return MODEL_ONLY, None
@@ -238,10 +245,9 @@ def _statistics(content: Mapping[str, Any], images: ImageSet) -> Statistics:
 def _own_seed(content: Mapping[str, Any], path: Path) -> int:
     """Return the seed that a result states if benchbd exported it."""
     seed = content.get("seed", 0)
-    if not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
+    if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise RecordError(
-            f"{path}: expected its seed to be a whole number from 0 to {MOST_SEED}, got "
-            f"{seed!r:.40}"
+            f"{path}: expected its seed to be a whole number from 0 to {MAX_SEED}, got {seed!r:.40}"
         )
     return int(seed)
 
@@ -296,7 +302,6 @@ def _recipe(info: Mapping[str, Any]) -> Recipe:
         known["schedule"] = "cosine"
     try:
         return Recipe(precision="fp32", **known)
-    except (
-        ConfigError
-    ):  # a value beyond what a recipe allows: nothing of the rest is believed either
+    except ConfigError:
+        # a value beyond what a recipe allows: nothing of the rest is believed either
         return Recipe(precision="fp32")

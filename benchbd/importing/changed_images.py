@@ -26,6 +26,9 @@ from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
 from benchbd.errors import DataError, RecordError
 from benchbd.importing.pictures import inside, read_pictures
 
+TRAIN_TREE, TEST_TREE = "bd_train_dataset", "bd_test_dataset"
+"""The folders of PNG files beside a result, one for each split."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Listed:
@@ -105,7 +108,7 @@ def triggered_images(
     bystanders: the places of the bystanders.
     """
     try:
-        listed = _listed(path, part, test, "bd_test_dataset")
+        listed = _listed(path, part, test, TEST_TREE)
         away = torch.tensor([_whole(place) for place in bystanders], dtype=torch.int64)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(
@@ -129,7 +132,7 @@ def poisoned_images(path: Path, part: Any, train: ImageSet, triggered: Triggered
     if part is None:
         return unpoisoned_set(train)
     try:
-        listed = _listed(path, part, train, "bd_train_dataset")
+        listed = _listed(path, part, train, TRAIN_TREE)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(
             f"{path}: its table of poisoned images cannot be used ({type(error).__name__}: {error})"

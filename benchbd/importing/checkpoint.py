@@ -40,11 +40,13 @@ from benchbd.record.keys import MODEL_ONLY
 from benchbd.victim.model import Model
 
 CHECKPOINT = "a checkpoint"
-CLASSES = ("class_to_idx", "class_names", "classes")
-"""Where training scripts put the names of the classes."""
+CLASS_NAME_KEYS = ("class_to_idx", "class_names", "classes")
+"""The keys under which training scripts store the names of the classes."""
 
-LIKE = 0.3
-"""Share of its names and shapes from which on another architecture is told as the nearest."""
+LEAST_FITTING_SHARE = 0.3
+"""Least share of names and shapes that must fit another architecture before an error names it as
+the nearest.
+"""
 
 
 def read_checkpoint(
@@ -142,7 +144,9 @@ def _fitting(
 
 
 def _without_prefix(state: StateDict, prefix: str | None) -> dict[str, Tensor]:
-    """Return the table with the names that its network gave, where the model finds its shapes."""
+    """Return the table under the names that its network gave, from which the model finds its
+    shapes.
+    """
     shared = common_prefix(state) if prefix is None else prefix
     return {name.removeprefix(shared): value for name, value in state.items()}
 
@@ -175,7 +179,7 @@ def _own_statistics(state: StateDict, channels: int) -> Statistics | None:
 
 def _require_same_classes(content: Mapping[Any, Any], names: Sequence[str], path: Path) -> None:
     """Raise `DataError` where the file names the classes of the clean images in another order."""
-    theirs = next((_names_in(content[key]) for key in CLASSES if key in content), None)
+    theirs = next((_names_in(content[key]) for key in CLASS_NAME_KEYS if key in content), None)
     if theirs is None or theirs == tuple(names):
         return
     if sorted(theirs) == sorted(names):
@@ -201,13 +205,13 @@ def _names_in(value: Any) -> tuple[str, ...] | None:
 
 
 def _help(content: Mapping[Any, Any], state: StateDict, images: ImageSet, at: str | None) -> str:
-    """Return what may help where parameters do not fit: their prefix, a model that they are nearer
-    to, and where else in the file there are parameters.
+    """Return hints for parameters that do not fit: their prefix, a model to which they are nearer,
+    and the other places in the file that hold parameters.
     """
     told = []
     if shared := common_prefix(state):
         told.append(f"all its names begin with {shared!r} (--prefix {shared})")
-    if (nearest := nearest_model(state, images)) is not None and nearest[1] >= LIKE:
+    if (nearest := nearest_model(state, images)) is not None and nearest[1] >= LEAST_FITTING_SHARE:
         told.append(
             f"the nearest known architecture is {nearest[0]}, to which {nearest[1]:.0%} of them "
             f"fit (--model {nearest[0]})"

@@ -1,5 +1,5 @@
-"""The content of a file, found by reading alone: its kind, what its pickles would import, and the
-tensors that it holds.
+"""The content of a file, found by reading alone: its kind, the imports that its pickles would make,
+and the tensors that it holds.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from benchbd.record.cell import is_whole
 from benchbd.record.files import read_json, require_ordinary, sha256
 from benchbd.record.pickles import BEFORE_1_6, imports, is_harmless, is_layer, pickles_in
 
-MOST_HEADER = 2**26
+MAX_HEADER_BYTES = 2**26
 """The longest header of a safetensors file that is read."""
 
-MOST_HEAD = 2**16
-"""Bytes within which a file that is no pickle shows that it is none."""
+MAX_HEAD_BYTES = 2**16
+"""Bytes that are read to tell a pickle from another file. Within them, a file that is no pickle
+shows that it is none.
+"""
 
 WITH_PICKLES = (
     "PyTorch archive",
@@ -37,8 +39,8 @@ WITH_PICKLES = (
     "pickle",
 )
 """Kinds of files in which there may be pickles."""
-SEALED = frozenset({"schema", "key", "cell", "digest"})
-"""What the JSON of a cell holds, whatever else."""
+CELL_KEYS = frozenset({"schema", "key", "cell", "digest"})
+"""Keys that the JSON of every cell has."""
 
 _IMPORTS = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
 _CALLS = frozenset({"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "INST"})
@@ -47,10 +49,8 @@ _CALLS = frozenset({"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "INST"})
 
 @dataclass(frozen=True)
 class PickleContent:
-    """One pickle: its place in the file, its length, how often it has each opcode, and what it
-    would import.
-
-    unread: why not all of it was read.
+    """One pickle of a file: its place in the file, its length, how often each opcode occurs, and
+    the names that it would import. unread: why a part of it was not read; empty where all was read.
     """
 
     place: str
@@ -63,9 +63,9 @@ class PickleContent:
 
 
 @dataclass(frozen=True)
-class Content:
-    """What `benchbd inspect` shows of a file. holds: its content, one line each. escaping: names
-    that lead out of it.
+class FileContent:
+    """The facts about a file that `benchbd inspect` shows. holds: its content, in lines. escaping:
+    names in an archive that lead out of its folder.
     """
 
     path: str
@@ -92,7 +92,7 @@ class _Noted:
     refusal: str = ""
 
 
-def content_of(path: Path) -> Content:
+def content_of(path: Path) -> FileContent:
     """Read the file at `path` and return what it holds. Raises `RecordError` when there is none or
     it is too large.
     """
@@ -108,7 +108,7 @@ def content_of(path: Path) -> Content:
         noted.escaping += _escaping(path) if "archive" in kind else []
     except BenchbdError as error:
         noted.refusal = str(error)
-    return Content(
+    return FileContent(
         str(path),
         kind,
         path.stat().st_size,
@@ -150,12 +150,13 @@ def _is_old_pickle(path: Path) -> bool:
     A pickle that calls what it imports need not come to an end.
     """
     with path.open("rb") as file:
-        content = file.read(MOST_HEAD)
+        content = file.read(MAX_HEAD_BYTES)
     stream, seen = io.BytesIO(content), list[str]()
-    with contextlib.suppress(Exception):  # pickletools raises whatever the bytes hit
+    # pickletools raises many kinds of errors for foreign bytes
+    with contextlib.suppress(Exception):
         seen.extend(opcode.name for opcode, _, _ in pickletools.genops(stream))
     whole = seen[-1:] == ["STOP"] and stream.tell() >= len(content.rstrip())
-    longer = len(content) == MOST_HEAD and stream.tell() == MOST_HEAD
+    longer = len(content) == MAX_HEAD_BYTES and stream.tell() == MAX_HEAD_BYTES
     runs = not (_IMPORTS.isdisjoint(seen) or _CALLS.isdisjoint(seen))
     return len(seen) > 1 and (whole or longer or runs)
 
@@ -208,8 +209,8 @@ def opcodes(path: Path) -> Iterator[str]:
 
 
 def _archived(path: Path) -> list[str]:
-    """Return what the restricted reader finds. A file with suspicious imports is not read
-    at all.
+    """Return the lines about a file that the restricted reader accepts. A file with suspicious
+    imports is not read at all.
     """
     return list(_described(read_foreign(path), ""))
 
@@ -259,7 +260,7 @@ def _header(path: Path) -> list[str]:
     """Return the tensors that the header of a safetensors file lists."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        if length > min(MOST_HEADER, path.stat().st_size):
+        if length > min(MAX_HEADER_BYTES, path.stat().st_size):
             raise RecordError(f"{path} announces a header of {length:,} bytes; refused")
         text = file.read(length)
     try:
@@ -277,7 +278,7 @@ def _header(path: Path) -> list[str]:
 def _table(path: Path) -> list[str]:
     """Describe what a JSON file says; the digest that a cell carries must fit its content."""
     content = read_json(path)
-    if isinstance(content, dict) and content.keys() >= SEALED and not is_whole(content):
+    if isinstance(content, dict) and content.keys() >= CELL_KEYS and not is_whole(content):
         raise RecordError(
             f"{path} was changed after it was written: its digest does not fit its content"
         )

@@ -8,7 +8,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from benchbd.importing.architecture import restored
-from benchbd.importing.assemble import digest_of, in_role
+from benchbd.importing.assemble import digest_of_tensors, in_role
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult, rebuild
 from benchbd.record.defense_result import DefenseResult
@@ -26,7 +26,11 @@ def keep_defended(
     plugin = rebuild(Model, made.model, made.found_as)
     normalisation = made.outline.mean, made.outline.std
     model = restored(plugin, state, attack.train.clean, normalisation)
-    parameters = {"called": called, "format": origin, "content": digest_of(model.state_dict())}
+    parameters = {
+        "called": called,
+        "format": origin,
+        "content": digest_of_tensors(model.state_dict()),
+    }
     defense: Any = create("defense", in_role("defense"), parameters)
     folder = attack.folder / "defense" / imported_name(called, origin)
     return cast(

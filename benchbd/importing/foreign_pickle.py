@@ -27,11 +27,13 @@ from benchbd.record.pickles import BEFORE_1_6, strange_names, suspicious_imports
 from benchbd.record.seal import require_checksums, require_seal
 from benchbd.record.tensor_files import require_unfolded
 
-NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
-"""Types of the elements of an array."""
+NUMBER_TYPES = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
+"""The types that elements of an array may have, as NumPy spells them."""
 
 MOST_VALUES = 2_000_000
-"""Most values of a file. A list that is held in several places counts in each of them."""
+"""The most values that a file may hold. A list that stands in several places counts in each of
+them.
+"""
 
 
 def _latin(text: str, encoding: str) -> bytes:
@@ -45,7 +47,7 @@ class _Type:
     """Stands for `numpy.dtype`."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if code not in NUMBERS:
+        if code not in NUMBER_TYPES:
             raise ValueError(f"an array of {code!r}, which is no type of numbers")
         self.numpy = numpy.dtype(code)
 
@@ -136,7 +138,7 @@ def _require_own_size(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
-    except Exception:  # a damaged archive raises whatever the damage hits
+    except Exception:  # a damaged archive raises many kinds of errors
         raise _no_archive(path) from None
     if declared > path.stat().st_size:
         raise UnsafeFile(f"{path} would unpack to more than its own size; refused")
@@ -152,7 +154,7 @@ def _loaded(path: Path) -> Any:
         with torch.serialization.safe_globals(list(ALLOWED)), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no common class for what a damaged file raises
+    except Exception as error:  # torch has no common class for the errors of damaged files
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise RecordError(f"{path} cannot be read: {reason}") from None
 

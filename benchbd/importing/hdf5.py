@@ -1,5 +1,5 @@
-"""The reader of HDF5 files, without what leads out of them: it follows no links to other files,
-reads no data kept elsewhere, and nothing larger than the file can hold.
+"""The reader of HDF5 files, which stays inside the file: it follows no link to another file, reads
+no data that is kept elsewhere, and nothing larger than the file can hold.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ bombs shrink a thousandfold.
 """
 
 MOST_MEMBERS, MOST_LINES = 500, 20_000
-"""Members of one group, and of a file, that are told of."""
+"""The most members of one group, and of a file, that are listed."""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ channels-last into channels-first order:
 Images: `data` (N, C, H, W) or (N, H, W, C), uint8 or float on the scale of [0, 1] or of 0..255, and
 `label` (N,). The network sees them as [0, 1]. The defender holds the clean validation file, and all
 of it; the clean test file is what is measured on. The labels of the poisoned files are the attacked
-ones; what their images show is not known.
+ones; the true classes of their images are not known.
 """
 
 from __future__ import annotations
@@ -42,14 +42,16 @@ REPORT_ROUNDING = 1e-3
 255 is four times as much.
 """
 
-DARK = 16
-"""The brightest pixel of a file on the scale from 0 to 255 is brighter than this."""
+DARK_LEVEL = 16
+"""A file of floats whose brightest pixel lies between 1 and this level is refused, because its
+scale is neither [0, 1] nor that from 0 to 255.
+"""
 
 PARAMETERS = {"kernel": "weight", "bias": "bias"}
 
 
 @dataclass(frozen=True)
-class Exercise:
+class KerasExercise:
     """The files of the exercise. Those of poisoned images may be missing."""
 
     weights: Path
@@ -59,7 +61,7 @@ class Exercise:
     poisoned_test: Path | None = None
 
 
-def read_exercise(files: Exercise, model: Model | None = None, seed: int = 0) -> ForeignResult:
+def read_exercise(files: KerasExercise, model: Model | None = None, seed: int = 0) -> ForeignResult:
     """Return the exercise as an attacked model. Raises `RecordError` or `DataError`."""
     model = model or usual_model()
     stored = read_weights(files.weights)
@@ -192,7 +194,7 @@ def _levels(path: Path, data: NDArray[Any]) -> NDArray[numpy.uint8]:
     if not bool(numpy.isfinite(data).all()) or lowest < -REPORT_ROUNDING or highest > 255:
         raise DataError(f"{path}: expected pixels from 0 to 255, got {lowest} to {highest}")
     small = data.dtype.kind == "f" and highest <= 1 + REPORT_ROUNDING
-    if data.dtype.kind == "f" and not small and highest <= DARK:
+    if data.dtype.kind == "f" and not small and highest <= DARK_LEVEL:
         raise DataError(
             f"{path}: its pixels go up to {highest:g}, which is neither [0, 1] nor 0..255; store "
             "them as uint8"

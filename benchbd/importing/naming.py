@@ -13,7 +13,7 @@ from itertools import takewhile
 from torch import Tensor
 
 MEANS, DEVIATIONS = ("mean", "means", "mu", "_mean"), ("std", "stds", "sigma", "_std")
-"""What the two tensors of a layer that normalises are called."""
+"""Usual names of the two tensors of a layer that normalises images."""
 
 COUNTERS = "num_batches_tracked"
 """Buffers that old versions of PyTorch did not store, and that no prediction depends on."""
@@ -86,8 +86,8 @@ def common_prefix(names: Iterable[str]) -> str:
 
 
 def _prefixes(spelled: Iterable[Mapping[str, str]], given: StateDict) -> list[str]:
-    """Return the beginnings of names in `given` before a name that we know, the most frequent
-    first; none at all goes before.
+    """Return the prefixes that stand in `given` before a name that we know, the most frequent
+    first. The empty prefix comes before all others.
     """
     endings = {spell(name) for names in spelled for name in names.values() for spell in _SPELLINGS}
     counts = Counter[str]()
@@ -143,5 +143,7 @@ def _last(name: str) -> str:
 
 
 def _is_apart(last: str) -> bool:
-    """Return whether a tensor of that name is read by others than the network, or by nobody."""
+    """Return whether a tensor of that name is not a parameter of the network: something else reads
+    it, or nothing does.
+    """
     return last in (*MEANS, *DEVIATIONS, *PROFILED, COUNTERS)

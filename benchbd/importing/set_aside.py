@@ -1,5 +1,5 @@
-"""Objects that training scripts store beside the parameters, such as their options: what stands for
-them in a file that is read, so that the parameters can be had and nothing else is looked at.
+"""Stand-ins for objects that training scripts store beside the parameters, such as their options.
+With them the parameters can be read, and nothing else of the file is looked at.
 
 The classes themselves are never imported. A stand-in takes whatever it is given and keeps nothing.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class SetAside:
-    """Stands for an object that was not read."""
+    """A stand-in for an object that was not read."""
 
     def __new__(cls, *args: Any) -> SetAside:
         return super().__new__(cls)
@@ -27,7 +27,7 @@ class SetAside:
 
 
 class TableAside:
-    """Stands for a table of a class of its own: becomes an ordinary one."""
+    """A stand-in for a table of a class of its own; it becomes an ordinary table."""
 
     def __new__(cls, *args: Any) -> OrderedDict[Any, Any]:  # type: ignore[misc]
         return OrderedDict()
@@ -65,7 +65,9 @@ TABLES = (
     "pytorch_lightning.utilities.parsing.AttributeDict",
     "yacs.config.CfgNode",
 )
-"""Names of classes of options, dates and paths, plain objects and tables."""
+"""Names of classes: in `OBJECTS` those of options, dates, paths and other plain objects, in
+`TABLES` those of tables.
+"""
 
 STAND_INS: tuple[tuple[Any, str], ...] = (
     *((SetAside, name) for name in OBJECTS),

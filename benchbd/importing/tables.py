@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchbd.errors import ConfigError, RecordError, nearest
 
-PLACES = (
+PARAMETER_KEYS = (
     "state_dict",
     "model_state_dict",
     "model_state",
@@ -20,12 +20,12 @@ PLACES = (
     "weights",
     "parameters",
 )
-"""Where training scripts put the parameters in a larger table; of several that fit the first of
-these is taken.
+"""The keys under which training scripts store the parameters in a larger table. If several fit, the
+first one here is taken.
 """
 
-DEEPEST = 4
-"""Tables within tables that are looked into."""
+DEEPEST_TABLE = 4
+"""How deep tables within tables are searched."""
 
 Tables = dict[str, dict[str, Tensor]]
 """The tensors of each table by name, by the place of the table such as `checkpoint.state_dict`;
@@ -58,7 +58,7 @@ def tables_in(content: Mapping[Any, Any], who: str, at: str | None = None) -> Ta
 def _walk(content: Mapping[Any, Any], place: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
     named = {name: value for name, value in content.items() if isinstance(name, str)}
     yield place, {name: value for name, value in named.items() if isinstance(value, Tensor)}
-    if depth < DEEPEST:
+    if depth < DEEPEST_TABLE:
         for name, value in named.items():
             if isinstance(value, Mapping):
                 yield from _walk(value, f"{place}.{name}" if place else name, depth + 1)
@@ -66,7 +66,10 @@ def _walk(content: Mapping[Any, Any], place: str, depth: int = 0) -> Iterator[tu
 
 def _rank(place: str, table: Mapping[str, Tensor]) -> tuple[int, int]:
     last = place.rpartition(".")[2]
-    return (PLACES.index(last) if last in PLACES else len(PLACES), -len(table))
+    return (
+        PARAMETER_KEYS.index(last) if last in PARAMETER_KEYS else len(PARAMETER_KEYS),
+        -len(table),
+    )
 
 
 def _keys(content: Mapping[Any, Any]) -> str:

@@ -1,5 +1,5 @@
-"""What plans have learnt about plugins, stored beside the results, so that a later listing need not
-import any plugin.
+"""The facts that plans have learnt about plugins, stored beside the results, so that a later
+listing need not import any plugin.
 
 Keys of cells depend on the default parameters of plugins. Only the classes know them, and importing
 the classes takes seconds. So a plan stores what the classes said, and the next one reads it. It is

@@ -16,20 +16,20 @@ from typing import Literal
 
 from benchbd.errors import RecordError
 from benchbd.matrices.plan import plan
-from benchbd.record.attack_files import MANIFEST
+from benchbd.record.attack_files import MANIFEST_FILE
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import Busy, claim, claim_path, is_held, take_away
 from benchbd.record.controller import controller_of, is_present, presences, present
-from benchbd.record.defense_result import CELL
+from benchbd.record.defense_result import CELL_FILE
 from benchbd.record.files import is_temporary, read_json, writer_lives
 from benchbd.record.remembered import REMEMBERED_FOLDER
 from benchbd.running.protocol import Protocol
 
 LeftoverKind = Literal["claim", "spec", "temporary file", "remembered work", "record"]
 
-UNTOUCHED = 3600.0
-"""Seconds after which a temporary file counts as left over if its writer cannot be checked from
-here.
+UNTOUCHED_SECONDS = 3600.0
+"""Seconds after its last change from which on a temporary file counts as left over, if its writer
+cannot be checked from here.
 """
 
 
@@ -160,11 +160,11 @@ def unknown_records(records: Path, known: KnownWork) -> Iterator[Leftover]:
     """Yield attacked models that belong to no known cell, and such defenses of known attacked
     models.
     """
-    for manifest in sorted(records.glob(f"*/{MANIFEST}")):
+    for manifest in sorted(records.glob(f"*/{MANIFEST_FILE}")):
         if _key_in(manifest) not in known.attacks:
             yield from _unless_worked_on(manifest.parent)
             continue
-        for cell in sorted(manifest.parent.glob(f"defense/*/{CELL}")):
+        for cell in sorted(manifest.parent.glob(f"defense/*/{CELL_FILE}")):
             if _key_in(cell) not in known.cells:
                 yield from _unless_worked_on(cell.parent)
 
@@ -186,8 +186,8 @@ def _is_dead(path: Path) -> bool:
     if lives is not None:
         return not lives
     try:
-        silent = time.time() - path.lstat().st_mtime > UNTOUCHED
-    except OSError:  # it was removed or moved to its final name
+        silent = time.time() - path.lstat().st_mtime > UNTOUCHED_SECONDS
+    except OSError:  # the file was removed, or moved to its final name
         return False
     return silent and not is_held(claim_path(path.parent))
 

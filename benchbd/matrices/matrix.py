@@ -54,7 +54,7 @@ class Matrix(PlannedMatrix):
     def run(
         self,
         session: Session,
-        watch: Callable[[Progress], None] = lambda _: None,
+        watch: Callable[[MatrixProgress], None] = lambda _: None,
         fail_fast: bool = False,
     ) -> None:
         """Run what is missing. A failure becomes a row and cancels nothing else, unless `fail_fast`
@@ -63,7 +63,7 @@ class Matrix(PlannedMatrix):
         Raises `Unwritable` when results can no longer be stored. The cells that were finished
         before are complete.
         """
-        progress = Progress(
+        progress = MatrixProgress(
             total=len(self.standings), reused=len(self.standings) - len(self.todo())
         )
         for folder in (self.results, self.records):
@@ -81,7 +81,7 @@ class Matrix(PlannedMatrix):
         with act_as_controller(self.records, self.results, self.controller):
             scheduler.run(self._tasks(progress))
 
-    def _tasks(self, progress: Progress) -> list[Task]:
+    def _tasks(self, progress: MatrixProgress) -> list[Task]:
         """Return one task for each attacked model with missing cells. The tasks of its defenses
         follow from it.
         """
@@ -90,7 +90,7 @@ class Matrix(PlannedMatrix):
             wanted[missing.planned.job.key].append(missing)
         return [self._attack_task(cells, progress) for cells in wanted.values()]
 
-    def _attack_task(self, cells: list[StoredState], progress: Progress) -> Task:
+    def _attack_task(self, cells: list[StoredState], progress: MatrixProgress) -> Task:
         job = cells[0].planned.job
         replaced = self._replaced_attack(job)
 
@@ -115,7 +115,7 @@ class Matrix(PlannedMatrix):
             finished=finished,
         )
 
-    def _defense_task(self, cell: StoredState, progress: Progress) -> Task:
+    def _defense_task(self, cell: StoredState, progress: MatrixProgress) -> Task:
         planned = cell.planned
 
         def finished(how: Ended, retries: int) -> Iterable[Task]:
@@ -142,7 +142,7 @@ class Matrix(PlannedMatrix):
         return write_spec(self._defense_spec(cell, retries), self.controller)
 
     def _end(
-        self, cell: StoredState, how: Ended, stage: str, retries: int, progress: Progress
+        self, cell: StoredState, how: Ended, stage: str, retries: int, progress: MatrixProgress
     ) -> None:
         """Store a failure as a row, unless numbers of the cell were stored before, here or by
         another controller.
@@ -234,7 +234,7 @@ class Matrix(PlannedMatrix):
 
 
 @dataclass
-class Progress:
+class MatrixProgress:
     """The progress of a matrix: the number of its cells, how many were stored before, how many
     ended in which way, and what is running.
     """

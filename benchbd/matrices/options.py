@@ -20,8 +20,8 @@ from benchbd.arguments import (
 from benchbd.errors import ConfigError
 from benchbd.matrices.rerun import RERUN
 from benchbd.plugin.declared import param
-from benchbd.record.cells import RESULTS
-from benchbd.running.options import PROTOCOL
+from benchbd.record.cells import RESULTS_FOLDER
+from benchbd.running.options import DEFAULT_PROTOCOL
 
 EXECUTOR = "executor."
 """First part of the names of an executor's parameters."""
@@ -41,7 +41,7 @@ class PlanOptions(Options):
     rerun: Words = param(
         (), f"also do again what ended so, separated by commas: {', '.join(RERUN)}"
     )
-    results: Path = param(RESULTS, "folder of the results")
+    results: Path = param(RESULTS_FOLDER, "folder of the results")
     device: str = param(
         "auto", "device to compute on: cpu, cuda, ...; auto takes a GPU if there is one"
     )
@@ -97,7 +97,7 @@ class SensitivityOptions(Options):
     attack: PluginName | None = param(
         None, "attack that it meets; default: the protocol's first that poisons"
     )
-    protocol: str | Path = param(PROTOCOL, "where data, model, recipe and budget come from")
+    protocol: str | Path = param(DEFAULT_PROTOCOL, "where data, model, recipe and budget come from")
     seeds: SeedNumbers = param((0,), "seed to study it at", alias="seed")
     executor: str = param("local", "where stages run")
     results: Path = param(Path("sensitivity"), "folder of the results")

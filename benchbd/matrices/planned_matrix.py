@@ -18,9 +18,9 @@ from benchbd.matrices.rerun import require_rerun
 from benchbd.matrices.stored_state import TO_RUN, StoredState, stored_state
 from benchbd.matrices.timings import Estimate, Timings
 from benchbd.plugin.earlier_sources import changed_sources
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, is_stored, record_dir
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST_FILE, is_stored, record_dir
 from benchbd.record.cell import Cell
-from benchbd.record.cells import RESULTS, ResultStore
+from benchbd.record.cells import RESULTS_FOLDER, ResultStore
 from benchbd.record.files import read_json
 from benchbd.record.manifest import Manifest
 from benchbd.running.protocol import Protocol
@@ -50,7 +50,7 @@ class PlannedMatrix:
     protocol: Protocol
     selection: Selection = field(default_factory=Selection)
     rerun: frozenset[str] = frozenset()
-    results: Path = RESULTS
+    results: Path = RESULTS_FOLDER
     records: Path = field(default_factory=record_dir)
     resolve: Resolve = by_class
 
@@ -107,7 +107,7 @@ class PlannedMatrix:
                 if (folder / ATTACK_FILE).exists()
                 else AttackState("missing")
             )
-        manifest = Manifest.read(read_json(folder / MANIFEST), folder / MANIFEST)
+        manifest = Manifest.read(read_json(folder / MANIFEST_FILE), folder / MANIFEST_FILE)
         changed = changed_sources(job.sources, manifest.provenance)
         if not changed:
             return AttackState("stored", digest=manifest.sha256)

@@ -1,4 +1,4 @@
-"""What a plan needs to know about a plugin with its parameters. The class of the plugin is the
+"""The facts about a plugin with its parameters that a plan needs. The class of the plugin is the
 source; the plan can also take it from a store.
 """
 

@@ -26,8 +26,8 @@ from benchbd.running.protocol import Choice, Protocol
 FACTORS = (0.25, 0.5, 2.0, 4.0)
 """Factors for a default whose declared range is open at an end."""
 
-POINTS = 5
-"""Number of values over a declared range that is closed at both ends."""
+RANGE_POINTS = 5
+"""Number of values that are tried over a declared range with two ends."""
 
 WHERE_NOT_HOW = frozenset({"ratio", "index"})
 """Parameters of every defense that choose its clean data and not its method."""
@@ -83,7 +83,7 @@ def _values(own: Any, field: FieldInfo) -> Iterable[Any]:
     }
     low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
     if low is not None and high is not None and isinstance(own, float):
-        numbers = [low + (high - low) * step / (POINTS - 1) for step in range(POINTS)]
+        numbers = [low + (high - low) * step / (RANGE_POINTS - 1) for step in range(RANGE_POINTS)]
     else:
         numbers = [own * factor for factor in FACTORS]
     return dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Estimates of how long stages take, from the stages that are stored."""
+"""Estimates of the duration of stages, made from the stages that are stored."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Doubts about a result: sentences about what most often means that something went wrong. They are
-never a verdict.
+"""Doubts about a result: sentences about findings that most often mean that something went wrong. A
+doubt is never a verdict.
 
 Shares are compared with chance by the normal approximation of the binomial distribution: a share is
 near an expected one when it lies within three standard deviations of it.
@@ -19,8 +19,10 @@ PLAUSIBLE_DEVIATIONS = 3.0
 HIGH_ASR = 0.2
 """ASR above which the mistakes of a model that nobody attacked are no longer ordinary ones."""
 
-ONE_CLASS = 0.95
-"""Share of one class among the predictions above which a model is said to predict nothing else."""
+ONE_CLASS_SHARE = 0.95
+"""If one class has a larger share of the predictions than this, the model is said to predict
+nothing else.
+"""
 
 
 def doubts(
@@ -70,7 +72,7 @@ def _of_defense(
         yield f"the defended model's ACC of {percent(metrics.acc)} % is that of guessing"
     if (
         len(predictions)
-        and float(torch.bincount(predictions.long()).max()) / len(predictions) > ONE_CLASS
+        and float(torch.bincount(predictions.long()).max()) / len(predictions) > ONE_CLASS_SHARE
     ):
         yield (
             "the defended model predicts one class for nearly everything, so that its ASR means "

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PAIRS = 1000
-"""Pairs that are compared, evenly spread over all of them."""
+MOST_PAIRS = 1000
+"""The most pairs that are compared. They are spread evenly over all pairs."""
 
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 
@@ -30,7 +30,7 @@ def image_quality(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
     """
     if not len(clean):
         return {"psnr": None, "ssim": None, "linf": None, "lpips": None}
-    places = torch.linspace(0, len(clean) - 1, min(PAIRS, len(clean))).round().long()
+    places = torch.linspace(0, len(clean) - 1, min(MOST_PAIRS, len(clean))).round().long()
     before, after = clean[places].float(), changed[places].float()
     error = float((after - before).square().mean())
     return {

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 
 from benchbd.measure.shares import percent
 
-FAR = 0.1
-"""How far a seed may lie from the median of its siblings, whatever their spread."""
+FAR_SHARE = 0.1
+"""A share. A seed may always lie so far from the median of its siblings, however small their spread
+is.
+"""
 
 OUTLIER_DEVIATIONS = 3.0
 
-COMPARED = ("acc", "asr", "rc")
+COMPARED_METRICS = ("acc", "asr", "rc")
 """The metrics by which seeds are compared."""
 
 
@@ -22,7 +24,7 @@ def stray_doubts(shares: Mapping[int, Mapping[str, float | None]]) -> Iterator[t
     """Yield the seeds that lie far from their siblings, with the sentence that says so. shares: for
     each seed, the shares in [0, 1] by metric; None where there was no image to classify.
     """
-    for name in COMPARED:
+    for name in COMPARED_METRICS:
         values = {
             seed: value for seed, mine in shares.items() if (value := mine.get(name)) is not None
         }
@@ -33,7 +35,8 @@ def stray_doubts(shares: Mapping[int, Mapping[str, float | None]]) -> Iterator[t
 
 def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
     """Return the seeds whose value lies far from those of their siblings: farther from the median
-    than `FAR` and than three standard deviations, estimated from the median absolute deviation.
+    than `FAR_SHARE` and than three standard deviations, estimated from the median absolute
+    deviation.
     """
     if len(values) < 3:
         return ()
@@ -42,5 +45,5 @@ def outlying(values: Mapping[int, float]) -> tuple[int, ...]:
     return tuple(
         seed
         for seed, value in values.items()
-        if abs(value - middle) > max(FAR, OUTLIER_DEVIATIONS * spread)
+        if abs(value - middle) > max(FAR_SHARE, OUTLIER_DEVIATIONS * spread)
     )

@@ -1,6 +1,6 @@
-"""The share of clean images that are taken for the attacked label, and what it says of an ASR.
-
-Without torch, so that a board of thousands of cells is built at once; `utility` counts the figures.
+"""The share of clean images that are taken for the attacked label, and the doubt about an ASR that
+follows from it. This module works without torch, so that a board of thousands of cells is built
+quickly. The figures are counted in `utility.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from benchbd.measure.shares import Metrics, defense_effectiveness, percent
 
-WORTH_A_LOOK = 0.1
-"""ASR up to which a rate without the trigger is no reason for a doubt."""
+LEAST_DOUBTFUL_ASR = 0.1
+"""An ASR up to this share is never doubted because of the rate without the trigger."""
 
-OF_ASR = 1 / 3
-"""Share of an ASR beyond which the rate without the trigger makes it doubtful."""
+DOUBTFUL_SHARE_OF_ASR = 1 / 3
+"""An ASR is doubtful if the rate without the trigger is more than this share of it."""
 
 
 class Utility(BaseModel):
@@ -36,16 +36,16 @@ class Utility(BaseModel):
     agreement: float | None = None
 
     def figures(self) -> dict[str, float | None]:
-        """The shares by name, without the number of the class."""
+        """Return the shares by name, without the number of the class."""
         return self.model_dump(exclude={"least_class"})
 
 
 def effectiveness_above(
     baseline: Metrics, acc: float, asr: float | None, found: Utility
 ) -> float | None:
-    """DER of ASR above b, before and after the defense: an image that is taken for the attacked
-    label without a trigger as well is no work of the backdoor. None where one of the figures is
-    missing.
+    """Return DER computed from ASR - b, before and after the defense: an image that is taken for
+    the attacked label without the trigger, too, is not fooled by the backdoor. It is None where one
+    of the figures is missing.
     """
     b, before = found.target_rate, found.target_rate_before
     if asr is None or baseline.asr is None or b is None or before is None:
@@ -55,11 +55,11 @@ def effectiveness_above(
 
 
 def target_doubt(asr: float | None, found: Utility) -> str:
-    """Why an ASR says less of a backdoor than it seems to; empty where nothing speaks against
-    it.
+    """Return why an ASR says less about a backdoor than it seems to; empty where there is no such
+    reason.
     """
     b = found.target_rate
-    if asr is None or b is None or asr <= WORTH_A_LOOK or b <= asr * OF_ASR:
+    if asr is None or b is None or asr <= LEAST_DOUBTFUL_ASR or b <= asr * DOUBTFUL_SHARE_OF_ASR:
         return ""
     return (
         f"without the trigger, {percent(b)} % of clean images of other classes are taken for the "

@@ -1,9 +1,7 @@
-"""What ACC and ASR leave out and stored predictions tell: how often clean images are taken for the
-attacked label, what became of single classes, and whether a defended model still answers as the
-undefended one does.
-
-Counted from predicted classes and true labels, without a model. An input that a defense turned away
-is no class: it is not taken for the attacked label, it is not recognised, and it does not agree.
+"""Figures that ACC and ASR leave out, counted from stored predictions and true labels: how often
+clean images are taken for the attacked label, how well single classes are recognised, and how often
+a defended model answers as the undefended one does. An input that a defense rejected has no class.
+It is not taken for the attacked label, it is not recognised, and it does not agree.
 """
 
 from __future__ import annotations
@@ -17,14 +15,16 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.measure.target_rate import Utility
 
-DIGITS = 6
-"""Digits behind the point that are kept, so that the last bits of a library do not show."""
+UTILITY_DIGITS = 6
+"""Digits behind the point that are stored. More of them would show differences of rounding between
+libraries.
+"""
 
 
 @dataclass(frozen=True)
 class CleanAnswers:
-    """Predicted classes (N,) of the clean test images by one model, beside what is right and what
-    the attacker wants.
+    """The classes (N,) that one model predicts for the clean test images, beside the true labels
+    and those that the attacker wants.
     """
 
     predictions: Tensor
@@ -32,8 +32,8 @@ class CleanAnswers:
     triggered: TriggeredSet
 
     def target_rate(self) -> float | None:
-        """The share of the images that count for ASR which are taken for the attacked label without
-        any trigger; None where no image counts.
+        """Return, of the images that count for ASR, the share that is taken for the attacked label
+        without any trigger. It is None where no image counts.
         """
         scored = self.triggered.scored
         if not bool(scored.any()):
@@ -42,7 +42,7 @@ class CleanAnswers:
         return _share((clean == self.triggered.attacked_labels)[scored])
 
     def by_class(self) -> dict[int, float]:
-        """The share of each class's images that are recognised."""
+        """Return, for each class, the share of its images that are recognised."""
         right = self.predictions == self.test.labels
         return {
             int(label): _share(right[self.test.labels == label])
@@ -50,16 +50,16 @@ class CleanAnswers:
         }
 
     def attacked_recall(self) -> float | None:
-        """The share of the attacked classes' own images that are recognised; None where nothing is
-        attacked, or the classes have no image.
+        """Return the share of the attacked classes' own images that are recognised. It is None
+        where nothing is attacked, or where these classes have no image.
         """
         own = torch.isin(self.test.labels, self.triggered.attacked_labels.unique())
         return _share((self.predictions == self.test.labels)[own]) if bool(own.any()) else None
 
 
 def utility(defended: CleanAnswers, undefended: Tensor | None) -> Utility:
-    """The figures of a defended model. undefended (N,): what the model answered before the defense,
-    if that is known.
+    """Return the figures of a defended model. undefended (N,): the classes that the model predicted
+    before the defense, if they are known.
     """
     by_class = defended.by_class()
     least = min(by_class, key=lambda label: (by_class[label], label))
@@ -82,4 +82,4 @@ def utility(defended: CleanAnswers, undefended: Tensor | None) -> Utility:
 
 
 def _share(hits: Tensor) -> float:
-    return round(float(hits.double().mean()), DIGITS)
+    return round(float(hits.double().mean()), UTILITY_DIGITS)

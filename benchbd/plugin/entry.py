@@ -11,6 +11,19 @@ KINDS = ("attack", "defense", "analysis", "model", "dataset", "executor")
 PLURALS = {kind: f"{kind}s" for kind in KINDS} | {"analysis": "analyses"}
 """What several plugins of a kind are called."""
 
+BUNDLED_PROVIDER = "benchbd"
+"""The distribution whose plugins are the bundled ones, those that come with benchbd."""
+
+COST_CLASSES = {
+    "Z": "reads weights alone, seconds",
+    "F": "forward passes only",
+    "S": "a short optimisation on few images",
+    "M": "a twentieth to half of a training",
+    "R": "one or two trainings",
+    "X": "more than three trainings",
+}
+"""What a method costs, by the letter on its card, in units of one training of the victim."""
+
 FILE_MODULE_PREFIX = "benchbd_file_"
 """First part of the name under which an unpackaged file is imported as a module."""
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 
-PACKAGE = "benchbd"
+from benchbd.plugin.entry import BUNDLED_PROVIDER
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+).*;.*extra == ['\"](?P<extra>[a-z]+)['\"]")
 
@@ -21,12 +21,12 @@ class Extra:
     @property
     def remedy(self) -> str:
         """The command that installs it."""
-        return f"pip install '{PACKAGE}[{self.name}]'"
+        return f"pip install '{BUNDLED_PROVIDER}[{self.name}]'"
 
 
 def extras() -> list[Extra]:
     """The extras that the installed package declares, by name."""
-    declared = distribution(PACKAGE)
+    declared = distribution(BUNDLED_PROVIDER)
     needs: dict[str, list[str]] = {
         name: [] for name in sorted(declared.metadata.get_all("Provides-Extra") or [])
     }

@@ -33,7 +33,7 @@ arguments it takes those that it needs. docs/write_an_observer.md lists both.
 """
 
 
-GROUP = "benchbd.hooks"
+HOOKS_GROUP = "benchbd.hooks"
 
 
 class Hooks:
@@ -75,7 +75,7 @@ class Observers:
         the start.
         """
         observers = cls()
-        for point in points().get(GROUP, ()):
+        for point in points().get(HOOKS_GROUP, ()):
             try:
                 observers.add(_made(point), f"{point.provider}/{point.name}")
             except PluginError as error:
@@ -122,7 +122,7 @@ def observer_entries() -> list[PluginEntry]:
     """Return the entries of all observers that packages register."""
     return [
         PluginEntry("hooks", point.name, point.provider, point.version, point.value)
-        for point in points().get(GROUP, ())
+        for point in points().get(HOOKS_GROUP, ())
     ]
 
 
@@ -130,7 +130,9 @@ def observer_fault(entry: PluginEntry) -> BrokenPlugin | None:
     """Make an observer and return why it cannot be used, or None when it can."""
     try:
         Observers().add(
-            _made(DeclaredPoint(GROUP, entry.name, entry.target, entry.provider, entry.version)),
+            _made(
+                DeclaredPoint(HOOKS_GROUP, entry.name, entry.target, entry.provider, entry.version)
+            ),
             entry.name,
         )
     except PluginError as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOCAL_FILE = "local file"
 VERSION_DIGITS = 12
-"""Digits of a file's digest that serve as its version."""
+"""The number of digits of a file's digest that serve as its version."""
 
 
 def file_entry(kind: str, name: str) -> PluginEntry:
@@ -34,7 +34,7 @@ def file_entry(kind: str, name: str) -> PluginEntry:
     """
     path, class_name = path_of(name)
     target = f"{path}:{class_name}" if class_name else str(path)
-    return PluginEntry(kind, path.stem, LOCAL_FILE, digest(path.read_bytes()), target)
+    return PluginEntry(kind, path.stem, LOCAL_FILE, version_of_content(path.read_bytes()), target)
 
 
 def load_file(kind: str, name: str) -> type[Plugin]:
@@ -135,7 +135,7 @@ def is_imported(name: str) -> bool:
     return _package(path) in sys.modules or _ordinary(path) is not None
 
 
-def digest(content: bytes) -> str:
+def version_of_content(content: bytes) -> str:
     """Return the digits that serve as the version of a file with this content."""
     return hashlib.sha256(content).hexdigest()[:VERSION_DIGITS]
 
@@ -186,7 +186,7 @@ def import_fault(error: BaseException) -> str:
 
 
 def _package(path: Path) -> str:
-    return f"{FILE_MODULE_PREFIX}{digest(str(path).encode() + path.read_bytes())}"
+    return f"{FILE_MODULE_PREFIX}{version_of_content(str(path).encode() + path.read_bytes())}"
 
 
 def _ordinary(path: Path) -> ModuleType | None:

@@ -1,4 +1,6 @@
-"""The page of a plugin in Markdown: what it is, how it works, what it needs, and its parameters."""
+"""The page of documentation of a plugin in Markdown: its description, its method, its needs and its
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +10,9 @@ from typing import Any
 
 from benchbd.markdown import markdown_table
 from benchbd.plugin.declared import limits, type_name
-from benchbd.plugin.entry import KINDS, PLURALS, PluginEntry
+from benchbd.plugin.entry import COST_CLASSES, KINDS, PLURALS, PluginEntry
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import entries, load
-
-COSTS = {
-    "Z": "reads weights alone, seconds",
-    "F": "forward passes only",
-    "S": "a short optimisation on few images",
-    "M": "a twentieth to half of a training",
-    "R": "one or two trainings",
-    "X": "more than three trainings",
-}
-"""Cost classes, in units of one standard training."""
 
 EXAMPLE_COMMANDS = {
     "attack": "benchbd run --attack {} --defense none",
@@ -85,7 +77,7 @@ def _facts(card: dict[str, Any]) -> Iterator[str]:
             f"{reference.get('licence')}"
         )
     if card.get("cost"):
-        yield f"Cost: {card['cost']}, {COSTS.get(str(card['cost']), '')}"
+        yield f"Cost: {card['cost']}, {COST_CLASSES.get(str(card['cost']), '')}"
     if card.get("steps"):
         yield f"Steps of optimizers in the setting of the reference: {card['steps']:,}"
     for word, meaning in (
@@ -117,7 +109,7 @@ def _index(provider: str, mine: dict[str, list[PluginEntry]]) -> str:
         if found:
             table = markdown_table(("name", "family", "what it is", "cost"), map(_row, found))
             parts.append(f"## {PLURALS[kind]}\n\n{table}")
-    legend = "; ".join(f"{letter}: {meaning}" for letter, meaning in COSTS.items())
+    legend = "; ".join(f"{letter}: {meaning}" for letter, meaning in COST_CLASSES.items())
     return "\n\n".join([*parts, f"Cost classes: {legend}."]) + "\n"
 
 

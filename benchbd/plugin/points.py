@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, distributions
 
+from benchbd.plugin.entry import BUNDLED_PROVIDER
+
 GROUP_PREFIX = "benchbd."
 
 
@@ -57,7 +59,7 @@ def points() -> dict[str, tuple[DeclaredPoint, ...]]:
     bundled_only = os.environ.get("BENCHBD_DISABLE_PLUGINS") == "1"
     found = defaultdict(list)
     for point in _all():
-        if not (point.names & unwanted or (bundled_only and point.provider != "benchbd")):
+        if not (point.names & unwanted or (bundled_only and point.provider != BUNDLED_PROVIDER)):
             found[point.group].append(point)
     return {group: tuple(listed) for group, listed in found.items()}
 

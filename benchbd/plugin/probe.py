@@ -51,12 +51,14 @@ def _trials() -> Iterator[ImportTrial]:
         yield entry, partial(observer_fault, entry)
 
 
-_MARK = "benchbd probe: "
+_ANSWER_MARK = "benchbd probe: "
 """Stands before each answer, because a plugin may print lines of its own."""
 
 
 def _answer(line: str) -> dict[str, str] | None:
-    return dict(json.loads(line.removeprefix(_MARK))) if line.startswith(_MARK) else None
+    return (
+        dict(json.loads(line.removeprefix(_ANSWER_MARK))) if line.startswith(_ANSWER_MARK) else None
+    )
 
 
 def _culprit(entry: PluginEntry, child: subprocess.CompletedProcess[str]) -> BrokenPlugin:
@@ -77,7 +79,7 @@ def main() -> None:
             if found
             else {}
         )
-        print(f"\n{_MARK}{json.dumps(answer)}", flush=True)  # noqa: T201 - the parent reads it
+        print(f"\n{_ANSWER_MARK}{json.dumps(answer)}", flush=True)  # noqa: T201 - the parent reads it
 
 
 if __name__ == "__main__":

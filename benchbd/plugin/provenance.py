@@ -107,11 +107,8 @@ def _imported(module: str, file: Path) -> Iterator[str]:
     """
     try:
         tree = ast.parse(file.read_bytes())
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-    ):  # what cannot be read fails when it is imported, and is told then
+    except (OSError, SyntaxError, ValueError):
+        # a file that cannot be read fails when it is imported, and is reported then
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Family = TypeVar("Family", bound="Plugin")
 
-CATALOGUE = "registry.yaml"
+CATALOGUE_FILE = "registry.yaml"
 
 CARD_SHAPES = {"paper": dict, "reference": dict, "needs": list, "tags": list, "trains": list}
 """Keys of a card that hold a list or a table. All others hold a text or a number."""
@@ -218,7 +218,7 @@ def catalogue(package: str) -> dict[str, dict[str, dict[str, Any]]]:
 
     A registry file that cannot be read counts as absent; `benchbd check` tells its author about it.
     """
-    path = package_file(package, CATALOGUE)
+    path = package_file(package, CATALOGUE_FILE)
     return _read_catalogue(path) if path else {}
 
 
@@ -237,7 +237,7 @@ def catalogue_fault(package: str) -> str:
     """Return why the registry.yaml of a package, or a part of it, cannot be read; empty when it can
     be read or does not exist.
     """
-    path = package_file(package, CATALOGUE)
+    path = package_file(package, CATALOGUE_FILE)
     content = _content(path) if path else {}
     if isinstance(content, str):
         return content

@@ -24,7 +24,7 @@ from benchbd.measure.shares import Counts, Metrics
 from benchbd.plugin.loose import is_imported
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.registry import create, is_file
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, record_dir, require_noted
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST_FILE, record_dir, require_noted
 from benchbd.record.files import sha256, write_json
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import SCHEMA
@@ -129,11 +129,11 @@ class AttackResult:
             },
             maker=f"the attack {self.manifest.attack.name} in {self.manifest.cost.precision}",
         )
-        write_json(self.folder / MANIFEST, self.manifest.to_json() | {"sha256": sha256(path)})
+        write_json(self.folder / MANIFEST_FILE, self.manifest.to_json() | {"sha256": sha256(path)})
         return path
 
 
-def describe(
+def manifest_of(
     ingredients: Ingredients, poisoned: PoisonedSet, test: ImageSet, model: Classifier, **facts: Any
 ) -> Manifest:
     """Return the manifest of an attacked model, from what it was made of and what it is. facts: the
@@ -202,7 +202,7 @@ def _restore(path: Path, content: dict[str, Any]) -> AttackResult:
     outline = manifest.outline
     if (outline.num_classes, outline.image_shape) != (train.num_classes, train.image_shape):
         raise ValueError("its model is not made for the classes and the images of its data set")
-    model = restore(rebuild(Model, manifest.model, manifest.found_as), outline)
+    model = restore_network(rebuild(Model, manifest.model, manifest.found_as), outline)
     model.load_state_dict(content["model"])
     try:
         poisoned, triggered = (
@@ -265,7 +265,7 @@ def rebuild(kind: type[Family], record: PluginRecord, found_as: Mapping[str, str
     return create(kind, name, record.params)
 
 
-def restore(plugin: Model, outline: Outline) -> Classifier:
+def restore_network(plugin: Model, outline: Outline) -> Classifier:
     """Return a network like that of a result, whose parameters still have to be loaded."""
     return plugin.restore(outline.num_classes, outline.image_shape, outline.mean, outline.std)
 

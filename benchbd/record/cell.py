@@ -15,7 +15,7 @@ StatusCode = Literal["ok", "n/a", "failed", "oom", "timeout", "crashed", "diverg
 
 
 class Status(StoredPart):
-    """How the cell ended. Every status but `ok` says why."""
+    """The way in which a cell ended. Every status but `ok` gives the reason."""
 
     code: StatusCode = "ok"
     reason: str = ""
@@ -58,8 +58,8 @@ class Flags(StoredPart):
 
 
 class CellSummary(StoredPart):
-    """What a listing of thousands of cells needs of each: what it is about, how it ended, its
-    shares and doubts. The rest of a stored cell is passed over.
+    """The facts about a cell that a listing of thousands of cells needs: its coordinates, its
+    status, its shares and its doubts. The rest of a stored cell is ignored.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -133,10 +133,8 @@ def is_whole(content: dict[str, Any]) -> bool:
     """
     try:
         return bool(content.get("digest") == _digest_of(content))
-    except (
-        ValueError,
-        TypeError,
-    ):  # infinity and what is no number, which JSON does not know and Python reads; tensors
+    except (ValueError, TypeError):
+        # infinity and NaN, which Python reads although JSON has neither; tensors
         return False
 
 

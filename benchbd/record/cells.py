@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from benchbd.errors import RecordError
 from benchbd.record.cell import Cell, CellSummary, Predictions, is_whole
 from benchbd.record.files import (
-    MAX_JSON,
+    MAX_JSON_BYTES,
     read_json,
     require_ordinary,
     sha256,
@@ -26,12 +26,13 @@ from benchbd.record.files import (
 )
 from benchbd.record.keys import KEY_DIGITS, OTHER_MODELS, reference_name
 
-MOST_PREDICTIONS = 2**28
-"""The largest file of predictions that is read, in bytes: of a hundred million images."""
+MAX_PREDICTIONS_BYTES = 2**28
+"""The largest file of predictions that is read, in bytes. It has room for a hundred million images.
+"""
 
-SUFFIX = ".predictions.safetensors"
+PREDICTIONS_SUFFIX = ".predictions.safetensors"
 
-RESULTS = Path("leaderboard/results")
+RESULTS_FOLDER = Path("leaderboard/results")
 """Where results of matrices are stored unless another folder is named."""
 
 
@@ -163,7 +164,7 @@ def read_summary(path: Path) -> CellSummary:
     """Return the summary of the cell in a JSON file; digests are not checked, which takes longer
     than the reading. Raises `RecordError`.
     """
-    require_ordinary(path, MAX_JSON)
+    require_ordinary(path, MAX_JSON_BYTES)
     try:
         return CellSummary.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -179,7 +180,7 @@ def _not_a_cell(path: Path, error: ValidationError) -> RecordError:
 
 
 def _predictions_path(path: Path) -> Path:
-    return path.with_name(path.stem + SUFFIX)
+    return path.with_name(path.stem + PREDICTIONS_SUFFIX)
 
 
 def predictions_beside(path: Path, predictions: Predictions) -> Path:
@@ -188,7 +189,7 @@ def predictions_beside(path: Path, predictions: Predictions) -> Path:
     """
     beside = path.parent / Path(predictions.file).name
     try:
-        require_ordinary(beside, MOST_PREDICTIONS)
+        require_ordinary(beside, MAX_PREDICTIONS_BYTES)
         digest = sha256(beside)
     except (RecordError, OSError) as error:
         shown = predictions.file[:200]

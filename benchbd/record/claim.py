@@ -2,8 +2,8 @@
 
 A claim is a file that names its owner; the owner touches it every few seconds. It is taken over
 when its owner is dead: where its process can be seen, as soon as there is no such process, and else
-after a minute of silence. Nothing is asked of the file system but that of several processes which
-create a file only one succeeds: hard links and locks are missing on many.
+after a minute of silence. The file system needs only one property: of several processes that create
+the same file, one succeeds. Many file systems have no hard links and no locks.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 from benchbd.errors import BenchbdError, Unwritable
 from benchbd.record.owner import Owner
 
-HEARTBEAT = 5.0
-SILENCE = 60.0
-PAUSE = 0.05
-"""Seconds between two looks at a claim that is waited for."""
+HEARTBEAT_SECONDS = 5.0
+SILENCE_SECONDS = 60.0
+CLAIM_POLL_SECONDS = 0.05
+"""Seconds between two looks at a claim for which a process waits."""
 
 
 class Busy(BenchbdError):
@@ -76,7 +76,7 @@ def claim_in_turn(path: Path) -> Iterator[None]:
                 held.enter_context(claim(path))
                 break
             except Busy:
-                time.sleep(PAUSE)
+                time.sleep(CLAIM_POLL_SECONDS)
         yield
 
 
@@ -94,7 +94,7 @@ def is_abandoned(path: Path) -> bool:
     if lives is not None:
         return not lives
     age = _age(path)
-    return age is None or age > SILENCE
+    return age is None or age > SILENCE_SECONDS
 
 
 def is_held(path: Path) -> bool:
@@ -145,9 +145,10 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             break
         except FileExistsError:
-            if (_age(path) or 0) > SILENCE:  # who created it died within that moment
+            # the process that created it has died in the meantime
+            if (_age(path) or 0) > SILENCE_SECONDS:
                 path.unlink(missing_ok=True)
-            time.sleep(PAUSE)
+            time.sleep(CLAIM_POLL_SECONDS)
     try:
         yield
     finally:
@@ -156,8 +157,9 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 def _beat(path: Path, content: str, stop: threading.Event) -> None:
     """Touch the claim as long as no other process has replaced it."""
-    while not stop.wait(HEARTBEAT):
-        if _text(path) in (content, ""):  # nothing: it could not be read just now
+    while not stop.wait(HEARTBEAT_SECONDS):
+        # an empty text means that it could not be read at this moment
+        if _text(path) in (content, ""):
             with suppress(OSError):
                 os.utime(path)
 

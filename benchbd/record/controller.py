@@ -1,8 +1,6 @@
-"""Controllers: a process that runs a matrix announces itself in the folder of records while it
-does.
-
-So what a dead controller has left can be told from what a living one is about to read, on whichever
-machine it runs.
+"""Controllers, the processes that run a matrix. A controller announces itself in the folder of
+records as long as it lives. So files that a dead controller has left can be told from those that a
+living one is going to read, whichever machine it runs on.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ def present(records: Path, controller: str) -> Iterator[None]:
         with claim(presence):
             yield
     finally:
-        with suppress(OSError):  # others are there, too
+        with suppress(OSError):  # the files of other controllers lie there, too
             presence.parent.rmdir()
 
 

@@ -20,7 +20,7 @@ from benchbd.record.cell import Cell
 from benchbd.record.defense_result import DEFENSE_FILE, read_defense_result
 from benchbd.record.predictions import Predicted, read_predictions
 
-SAMPLE = 256
+SAMPLE_IMAGES = 256
 """Most clean and most triggered test images that are predicted."""
 
 ROUNDING_SHARE = {"fp32": 0.0, "bf16": 0.02}
@@ -109,7 +109,7 @@ class StoredDefense:
         differing = asked = 0
         sets = (self.attack.test.images, self.attack.triggered.images)
         for images, known in zip(sets, self.predictions(), strict=True):
-            places = torch.arange(len(images))[:: max(1, -(-len(images) // SAMPLE))]
+            places = torch.arange(len(images))[:: max(1, -(-len(images) // SAMPLE_IMAGES))]
             now = predict(model, images[places], precision=precision)  # type: ignore[arg-type]
             differing += int((now != known[places]).sum())
             asked += len(places)

@@ -25,17 +25,19 @@ from benchbd.record.keys import SCHEMA
 from benchbd.record.tensor_files import read_tensors, write_tensors
 
 DEFENSE_FILE = "defense_result.pt"
-CELL = "cell.json"
-PREDICTIONS = "predictions.safetensors"
+CELL_FILE = "cell.json"
+PREDICTIONS_FILE = "predictions.safetensors"
 
-BESIDE = frozenset(
+BESIDE_FILES = frozenset(
     {"curve.csv", "curve.png", "epochs.csv", "epochs.png", "operating_points.csv", "pictures.png"}
 )
-"""Tables and pictures that a result may have beside it; which ones, depends on the defense."""
+"""Files of tables and pictures that may lie beside a result. It depends on the defense which of
+them exist.
+"""
 
-ASIDE = frozenset({"tensors"})
-"""What a method leaves beside the model for people to look at, such as a score of each channel; it
-may be undefined for some, and nothing is computed from it.
+ASIDE_ENTRIES = frozenset({"tensors"})
+"""Entries that a method stores beside the model for people to look at, such as a score of each
+channel. They may hold values that are not finite, because nothing is computed from them.
 """
 
 
@@ -91,7 +93,7 @@ class DefenseResult:
         written.
         """
         predictions = self.predictions()
-        noted = Predictions(file=PREDICTIONS, sha256=hashlib.sha256(predictions).hexdigest())
+        noted = Predictions(file=PREDICTIONS_FILE, sha256=hashlib.sha256(predictions).hexdigest())
         cell = self.cell.model_copy(update={"predictions": noted}).sealed().to_json()
         write_tensors(
             self.path,
@@ -103,16 +105,15 @@ class DefenseResult:
                 "tensors": self.tensors,
             },
             maker=f"the defense {self.cell.cell.defense.name} in {self.cell.cost.precision}",
-            aside=ASIDE,
+            aside=ASIDE_ENTRIES,
         )
-        write_bytes(self.folder / PREDICTIONS, predictions)
-        write_json(self.folder / CELL, cell)
+        write_bytes(self.folder / PREDICTIONS_FILE, predictions)
+        write_json(self.folder / CELL_FILE, cell)
         tables = self._tables()
         for name, text in tables.items():
             write_text(self.folder / name, text)
-        for name in BESIDE.difference(
-            tables
-        ):  # of another result that lay here; pictures are drawn after this
+        # files of another result that lay here; pictures are drawn afterwards
+        for name in BESIDE_FILES.difference(tables):
             (self.folder / name).unlink(missing_ok=True)
 
     def _tables(self) -> dict[str, str]:
@@ -140,29 +141,29 @@ def stored_cell(attack: Path, defense: str, key: str) -> Cell | None:
     unless it is there and whole, with its model, its predictions and the JSON that people read.
     """
     for folder in (attack / "defense" / defense, by_key(attack, defense, key)):
-        if _key_in(folder) != key or not (folder / PREDICTIONS).is_file():
+        if _key_in(folder) != key or not (folder / PREDICTIONS_FILE).is_file():
             continue
         try:
             cell: Cell = read_defense_result(folder / DEFENSE_FILE)["cell"]
-            beside = read_json(folder / CELL)
+            beside = read_json(folder / CELL_FILE)
         except RecordError:
             continue
         noted = cell.predictions.sha256 if cell.predictions else ""
         shown = is_whole(beside) and beside["digest"] == cell.digest
-        if shown and cell.key == key and noted == sha256(folder / PREDICTIONS):
+        if shown and cell.key == key and noted == sha256(folder / PREDICTIONS_FILE):
             return cell
     return None
 
 
 def by_key(attack: Path, defense: str, key: str) -> Path:
-    """Return the folder that no other cell can have."""
+    """Return the folder with the key in its name, which no other cell can have."""
     return attack / "defense" / f"{defense}-{key[:8]}"
 
 
 def _key_in(folder: Path) -> str:
     """Return the key of the result in a folder; empty when there is none that can be read."""
     try:
-        return str(read_json(folder / CELL)["key"])
+        return str(read_json(folder / CELL_FILE)["key"])
     except (RecordError, LookupError, TypeError):
         return ""
 
@@ -174,7 +175,7 @@ def state(model: nn.Module) -> dict[str, Tensor]:
 
 def read_defense_result(path: Path) -> dict[str, Any]:
     """Return what a `defense_result.pt` holds, its cell checked. Raises `RecordError`."""
-    content = read_tensors(path, aside=ASIDE)
+    content = read_tensors(path, aside=ASIDE_ENTRIES)
     try:
         cell = Cell.model_validate(content["cell"])
     except (KeyError, ValidationError) as error:

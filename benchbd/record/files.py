@@ -1,8 +1,8 @@
 """Reading and writing of stored files, whole or not at all: bytes, texts and JSON.
 
 A write goes to a temporary name in the same folder, is flushed to the disk and renamed into place.
-The temporary name tells whose it is, so that what a dead process has left can be taken away. Files
-of tensors are read and written by `tensor_files.py`.
+The temporary name tells which process writes the file, so that files of dead processes can be
+removed. Files of tensors are read and written by `tensor_files.py`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from benchbd.record.owner import Owner, is_alive
 MAX_FILE_BYTES = 16 * 2**30
 """The largest file that is read."""
 
-MAX_JSON = 2**26
+MAX_JSON_BYTES = 2**26
 """The largest JSON file that is read; nested lists of that size stay within some hundred megabytes.
 """
 
 _TEMPORARY = re.compile(r"\..+\.(?P<place>[0-9a-f]{8})-(?P<pid>\d+)-(?P<born>\d*)\.\w{8}\.part")
-MOST_NESTED = 100
-"""How deep a JSON file may be nested. No result comes near it, and every reader can go as deep."""
+DEEPEST_JSON = 100
+"""The greatest depth of nested lists and tables in a JSON file. Every reader can go as deep, and no
+result comes near it.
+"""
 
 MOST_DIGITS = 300
-"""Digits of a whole number in a JSON file; one with more is no float."""
+"""The most digits of a whole number in a JSON file. A longer number cannot become a float."""
 
 _announce: ContextVar[Callable[[Path], None] | None] = ContextVar("announce", default=None)
 
@@ -112,10 +114,10 @@ def write_json(path: Path, value: Any) -> Path:
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file. Raises `RecordError` for a file that is missing, too large
-    or not JSON, or that holds what no file of benchbd does: a number of hundreds of digits, a
-    hundred nested lists, half a character.
+    or not JSON, or that holds something that no file of benchbd holds: a number of hundreds of
+    digits, a hundred nested lists, half of a surrogate pair.
     """
-    require_ordinary(path, MAX_JSON)
+    require_ordinary(path, MAX_JSON_BYTES)
     try:
         content = json.loads(path.read_bytes().decode(), parse_int=_whole_number)
         json.dumps(content, ensure_ascii=False).encode()
@@ -124,7 +126,7 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path} is not JSON: {error}; make it again") from None
     if not _is_shallow(content):
-        raise RecordError(f"{path} is nested deeper than {MOST_NESTED} lists; make it again")
+        raise RecordError(f"{path} is nested deeper than {DEEPEST_JSON} lists; make it again")
     return content
 
 
@@ -136,7 +138,7 @@ def _whole_number(digits: str) -> int:
 
 def _is_shallow(content: Any) -> bool:
     level = [content] if isinstance(content, dict | list) else []
-    for _ in range(MOST_NESTED):
+    for _ in range(DEEPEST_JSON):
         inside = (part.values() if isinstance(part, dict) else part for part in level)
         level = [each for part in inside for each in part if isinstance(each, dict | list)]
         if not level:

@@ -23,10 +23,10 @@ def write_images(folder: Path, train: ImageSet, test: ImageSet) -> str:
         content = {"images": images.images.contiguous(), "labels": images.labels.contiguous()}
         names = {"class_names": json.dumps(images.class_names)}
         write_bytes(folder / f"{split}.safetensors", safetensors.torch.save(content, names))
-    return digest(train, test)
+    return digest_of_splits(train, test)
 
 
-def digest(train: ImageSet, test: ImageSet) -> str:
+def digest_of_splits(train: ImageSet, test: ImageSet) -> str:
     """Return the digest of two splits."""
     return key_of("images", train.fingerprint(), test.fingerprint())
 

@@ -10,7 +10,7 @@ from benchbd.record.plugin_record import PluginRecord
 
 
 class Ingredients(StoredPart):
-    """What an attacked model is made of: plugins with their parameters, recipe and seed."""
+    """The ingredients of an attacked model: plugins with their parameters, recipe and seed."""
 
     dataset: PluginRecord
     model: PluginRecord
@@ -20,7 +20,7 @@ class Ingredients(StoredPart):
 
     @property
     def attack_key(self) -> str:
-        """The key of the attacked model. Whoever makes it, and wherever, it has the same."""
+        """The key of the attacked model. It is the same whoever makes the model, and wherever."""
         plugins = (self.dataset.identity(), self.model.identity(), self.attack.identity())
         return attack_key(*plugins, self.recipe, self.seed)
 
@@ -32,8 +32,8 @@ class Ingredients(StoredPart):
 
     def may_be_attacked(self, family: str) -> bool:
         """Return whether its model may hold a backdoor: all but those of which no image was
-        poisoned. family: of the attack; of a model that came without its training set nothing is
-        known.
+        poisoned. family: that of the attack. A model that came without its training set may be
+        attacked, because nothing is known about it.
         """
         return family == MODEL_ONLY or self.attack.params.get("poison_ratio") != 0
 
@@ -46,7 +46,7 @@ class Ingredients(StoredPart):
 
 
 class Coordinates(Ingredients):
-    """What the cell is about: an attacked model, and the defense that meets it.
+    """The coordinates of a cell: an attacked model, and the defense that meets it.
 
     clean_budget: share of the training set that the defense may hold as clean data.
     """

@@ -23,7 +23,9 @@ OTHER_MODELS = "other_models"
 """The folder, beside the undefended cells of an attack, of those made on other processors."""
 
 Identity = list[object]
-"""What of a plugin is part of a key: name, version of its results, parameters."""
+"""The facts about a plugin that are part of a key: its name, the version of its results, its
+parameters.
+"""
 
 
 def canonical_json(value: Any) -> str:

@@ -1,4 +1,5 @@
-"""The manifest of an attacked model: what it is made of, and what came out when it was made.
+"""The manifest of an attacked model: its ingredients, and the facts that were measured when it was
+made.
 
 It is stored in every attack result, and beside it as JSON.
 """
@@ -16,7 +17,7 @@ from benchbd.record.part import CountedSteps, StoredPart
 
 
 class Outline(StoredPart):
-    """What a network is built for. mean, std: of each channel, for images in [0, 1]."""
+    """The facts from which a network is built. mean, std: of each channel, for images in [0, 1]."""
 
     num_classes: int
     image_shape: tuple[int, int, int]
@@ -32,14 +33,18 @@ class Fingerprints(StoredPart):
 
 
 class SampleCounts(StoredPart):
-    """How many training samples the attacker changed: with another label, with their own."""
+    """The number of training samples that the attacker changed. poisoned: those with a changed
+    label, or of a clean-label attack. cover: those that carry the trigger and keep their label.
+    """
 
     poisoned: int
     cover: int
 
 
 class AttackCost(CountedSteps):
-    """Seconds on the wall, samples through the network, peak bytes of memory; where, and how."""
+    """The cost of an attack: wall-clock seconds, samples that passed through the network, and peak
+    memory in bytes, with the device and the number format.
+    """
 
     seconds: float = 0.0
     forward_samples: int = 0
@@ -50,7 +55,7 @@ class AttackCost(CountedSteps):
 
 
 class Manifest(Ingredients):
-    """What is stored of an attacked model beside its tensors.
+    """The facts that are stored about an attacked model beside its tensors.
 
     family: of the attack, or `model-only`. found_as: the names by which its plugins are found.
     epochs: shares measured along the training. imported: of a result that another tool made, what
@@ -95,7 +100,9 @@ class Manifest(Ingredients):
         return dict(self.provenance.get("sources", {}))
 
     def to_json(self) -> dict[str, Any]:
-        """As `read` takes it; what is not known is left out."""
+        """Return the manifest in the form that `read` takes. Optional fields that are empty are
+        left out.
+        """
         unknown = {name for name in _OPTIONAL if not getattr(self, name)}
         return self.model_dump(mode="json", exclude=unknown)
 

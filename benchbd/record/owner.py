@@ -1,9 +1,9 @@
 """The identity of a process, which tells it apart from every other one on any machine.
 
-Host names and process numbers do not suffice: containers may share the name of their host, each
-counts its processes from 1, and a number is used again once its process has ended. So the start of
-the machine (Linux's boot id), the namespace in which processes are counted and the moment in which
-the process began count as well, where the system tells them.
+Host names and process numbers are not enough: several containers may have the same host name, each
+counts its processes from 1, and the number of a process is used again after its end. So an identity
+also has the start of the machine (Linux's boot id), the namespace in which processes are counted,
+and the moment at which the process began, where the system tells them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-DEAD = "ZX"
-"""The letters of a process that has ended and still has its number (proc(5), state)."""
+DEAD_STATES = "ZX"
+"""The states of a process that has ended but still has its number (proc(5), state)."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process. boot, namespace, born: empty where the system does not tell."""
+    """The identity of a process. boot, namespace, born: empty where the system tells nothing."""
 
     host: str
     boot: str
@@ -38,7 +38,7 @@ class Owner:
 
     @classmethod
     def read(cls, content: Any) -> Self | None:
-        """Return the process that a table from JSON names; None where it names none."""
+        """Return the identity in a table from JSON; None where the table holds none."""
         names = [field.name for field in fields(cls)]
         if not isinstance(content, dict) or not content.keys() >= set(names):
             return None
@@ -50,12 +50,14 @@ class Owner:
 
     @property
     def place(self) -> str:
-        """Eight digits that stand for where the process is counted: host, start and namespace."""
+        """Eight digits that stand for the place in which the process has its number: host, start
+        and namespace.
+        """
         where = "\n".join((self.host, self.boot, self.namespace))
         return hashlib.sha256(where.encode()).hexdigest()[:8]
 
     def lives(self) -> bool | None:
-        """Return whether the process is alive; None where that cannot be seen from here."""
+        """Return whether the process is alive; None if it runs where this process cannot see it."""
         return is_alive(self.pid, self.born) if self.place == Owner.me().place else None
 
     def __str__(self) -> str:
@@ -63,9 +65,9 @@ class Owner:
 
 
 def is_alive(pid: int, born: str) -> bool:
-    """Return whether the process of that number lives and began then: its number may have been
-    given to another since. One that has died keeps its number until its parent asks how it ended,
-    which the first process of many containers never does.
+    """Return whether a process with this number is alive and began at this moment. The number may
+    have been given to another process since. A dead process keeps its number until its parent asks
+    how it ended, and in many containers the first process never asks.
     """
     try:
         os.kill(pid, 0)
@@ -74,7 +76,7 @@ def is_alive(pid: int, born: str) -> bool:
     except PermissionError:
         pass
     told = _told(pid)
-    return told is None or (told.born == born and told.state not in DEAD)
+    return told is None or (told.born == born and told.state not in DEAD_STATES)
 
 
 def _boot() -> str:

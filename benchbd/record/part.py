@@ -19,8 +19,8 @@ class StoredPart(BaseModel):
 
 
 class CountedSteps(StoredPart):
-    """The steps that optimizers made; None in what was stored before they were counted, and left
-    out of it, so that it keeps its digest.
+    """A cost with the number of steps that optimizers made. The number is None in results that were
+    stored before it was counted. It is left out there, so that they keep their digests.
     """
 
     optimizer_steps: int | None = None

@@ -1,4 +1,4 @@
-"""What a pickle would do, read from its opcodes. Nothing here loads a pickle."""
+"""The imports that a pickle would make, read from its opcodes. Nothing here loads a pickle."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ import torch
 from benchbd.errors import RecordError, UnsafeFile
 
 MAX_PICKLE_BYTES = 2**26
-"""The longest pickle that is looked through, and all that is looked through of one file beside the
-pickles of PyTorch.
+"""The size of the longest pickle that is searched, and of all parts of one file that are searched
+in addition to the pickles of PyTorch.
 """
 
 MOST_ENTRIES = 100_000
-"""Entries of an archive that are looked at."""
+"""The most entries of an archive that are looked at."""
 
-MAIN = "data.pkl"
-"""The entry of an archive that PyTorch loads; its reader takes no notice of capitals."""
+MAIN_ENTRY = "data.pkl"
+"""The entry of an archive that PyTorch loads. Its reader does not distinguish capital from small
+letters.
+"""
 
-DEEPEST = 3
-"""Archives within archives that are opened."""
+DEEPEST_ARCHIVE = 3
+"""How deep archives within archives are opened."""
 
 DEEPEST_TUPLE = 20
-"""Tuples within tuples; a table that is looked up by one takes twice the time for each, where it
-holds the same one twice.
+"""How deep tuples may be nested. Each level that holds the same tuple twice doubles the time in
+which a table is looked up by it.
 """
 
 PLAIN = frozenset(
@@ -44,23 +46,27 @@ PLAIN = frozenset(
         "torch.device",
     }
 )
-"""What stands in a pickle for plain values; nothing of it is larger than what it is made of."""
+"""Names that a pickle of plain values imports. None of them makes a value that is larger than its
+parts.
+"""
 
 BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How a file of PyTorch begins that is no archive: with a pickle of a certain number, the first of
-five; behind these lie the bare numbers of the tensors.
+"""The first bytes of a file of PyTorch that is no archive. They are a pickle of a fixed number, the
+first of five pickles; behind these lie the numbers of the tensors.
 """
 
 PICKLES_BEFORE_1_6 = 5
 
 _ARCHIVE = b"PK\x03\x04"
-_MARK = object()
+_STACK_MARK = object()
 _PUT = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
 _GET = ("GET", "BINGET", "LONG_BINGET")
 
 
 def suspicious_imports(path: Path) -> list[str]:
-    """Return what the pickles in `path` would import beyond tensors and plain values."""
+    """Return the names that the pickles in `path` would import and that are neither tensors nor
+    plain values.
+    """
     names: set[str] = set()
     for pickle in pickles_in(path):
         with suppress(Exception):  # a damaged pickle ends its list, it does not end the reading
@@ -69,7 +75,7 @@ def suspicious_imports(path: Path) -> list[str]:
 
 
 def is_harmless(name: str) -> bool:
-    """Return whether a pickle of tensors and plain values names it."""
+    """Return whether a pickle of tensors and plain values may import this name."""
     module, _, what = name.rpartition(".")
     tensor_part = (
         what.endswith("Storage")
@@ -80,18 +86,18 @@ def is_harmless(name: str) -> bool:
 
 
 def is_layer(name: str) -> bool:
-    """Return whether it is a class of layers of PyTorch. A model that was stored whole names some;
-    it is not read, but does no harm.
+    """Return whether the name is that of a class of layers of PyTorch. A model that was stored as
+    an object imports some of them. It is not read, but it does no harm.
     """
     return re.fullmatch(r"torch\.nn\.(modules|parameter)(\.[a-z_]+)*\.[A-Z]\w*", name) is not None
 
 
 def strange_names(path: Path) -> list[str]:
-    """Return what `torch.load` would import from the archive at `path` beyond tensors and plain
-    values; to be asked before it loads.
+    """Return the names that `torch.load` would import from the archive at `path` and that are
+    neither tensors nor plain values. It is called before `torch.load`.
 
-    Raises `RecordError` unless the pickle can be followed to its end, `UnsafeFile` for one that
-    would take its reader for ever, though it is short.
+    Raises `RecordError` unless the pickle can be followed to its end, and `UnsafeFile` for a short
+    pickle that would keep its reader busy without end.
     """
     content, deepest = _main_pickle(path), 0
     if len(content) >= MAX_PICKLE_BYTES:
@@ -106,7 +112,7 @@ def strange_names(path: Path) -> list[str]:
             walk = _Walk()
             names.update(name for name in walk.imports(stream) if not is_harmless(name))
             deepest = max(deepest, walk.deepest)
-    except Exception as error:  # pickletools raises whatever the bytes hit
+    except Exception as error:  # pickletools raises many kinds of errors for foreign bytes
         raise _damaged(path, error) from None
     if deepest > DEEPEST_TUPLE:
         raise UnsafeFile(
@@ -116,33 +122,32 @@ def strange_names(path: Path) -> list[str]:
 
 
 def _main_pickle(path: Path) -> bytes:
-    """Return the bytes that PyTorch loads, from its own reader: another may find other ones under
-    that name.
+    """Return the bytes that PyTorch loads. They come from its own reader, because another reader
+    may find another entry under that name.
     """
     with path.open("rb") as file:
         head = file.read(len(BEFORE_1_6))
         if head == BEFORE_1_6:
             return pickles_before_1_6(head + file.read(MAX_PICKLE_BYTES))
-        if (
-            head[: len(_ARCHIVE)] != _ARCHIVE
-        ):  # PyTorch takes it for a bare pickle, whatever archive lies behind
+        # PyTorch reads it as a bare pickle, even if an archive follows
+        if head[: len(_ARCHIVE)] != _ARCHIVE:
             raise RecordError(
                 f"{path} cannot be read: it is no archive from its first byte on; store it again"
             )
     try:
-        return bytes(torch._C.PyTorchFileReader(str(path)).get_record(MAIN))
-    except Exception as error:  # whatever the damage hits
+        return bytes(torch._C.PyTorchFileReader(str(path)).get_record(MAIN_ENTRY))
+    except Exception as error:  # a damaged archive raises many kinds of errors
         raise _damaged(path, error) from None
 
 
 def pickles_before_1_6(content: bytes) -> bytes:
     """Return the five pickles at the beginning of a file of PyTorch before 1.6, without the numbers
-    behind them; all of another file, or of a damaged one.
+    behind them. Of another file, or of a damaged one, return all bytes.
     """
     if not content.startswith(BEFORE_1_6):
         return content
     stream = io.BytesIO(content)
-    with suppress(Exception):  # pickletools raises whatever the bytes hit
+    with suppress(Exception):  # pickletools raises many kinds of errors for foreign bytes
         for _ in range(PICKLES_BEFORE_1_6):
             for _opcode in pickletools.genops(stream):
                 pass
@@ -156,7 +161,7 @@ def _damaged(path: Path, error: Exception) -> RecordError:
 
 
 def imports(content: bytes) -> Iterator[str]:
-    """Yield what the pickles in `content`, one after another, import, as `module.name`."""
+    """Yield the imports of the pickles in `content`, one after the other, as `module.name`."""
     stream = io.BytesIO(content)
     while stream.tell() < len(content):
         yield from _Walk().imports(stream)
@@ -166,7 +171,7 @@ class _Walk:
     """A walk over a pickle that follows its stack and its memo as far as they hold texts, because
     the names of imports may come from both.
 
-    For each value, the stack holds its text, how deep it is as a tuple, or None.
+    For each value the stack holds its text, or its depth if it is a tuple, or None.
     """
 
     def __init__(self) -> None:
@@ -194,7 +199,7 @@ class _Walk:
         if opcode.name in _GET:
             pushed = [self.memo.get(argument)]  # type: ignore[list-item]
         elif opcode.name == "MARK":
-            pushed = [_MARK]  # type: ignore[list-item]
+            pushed = [_STACK_MARK]  # type: ignore[list-item]
         elif opcode.name == "DUP":
             pushed = self.stack[-1:] * 2  # type: ignore[assignment]
         popped = self._pop(opcode)
@@ -208,9 +213,9 @@ class _Walk:
         before, popped = opcode.stack_before, list[object]()
         count = len(before)
         if pickletools.markobject in before or (
-            opcode.name == "POP" and self.stack[-1:] == [_MARK]
+            opcode.name == "POP" and self.stack[-1:] == [_STACK_MARK]
         ):
-            while self.stack and (value := self.stack.pop()) is not _MARK:
+            while self.stack and (value := self.stack.pop()) is not _STACK_MARK:
                 popped.append(value)
             count = before.index(pickletools.markobject) if pickletools.markobject in before else 0
         start = max(0, len(self.stack) - count)
@@ -228,8 +233,8 @@ class Pickle(NamedTuple):
 
 
 class _Left:
-    """How many bytes may still be looked through: of what PyTorch loads, which nothing else can use
-    up, and of the rest.
+    """The number of bytes that may still be searched. The pickle that PyTorch loads has a number of
+    its own, so that no other entry can use it up.
     """
 
     def __init__(self) -> None:
@@ -251,7 +256,7 @@ def pickles_in(path: Path) -> Iterator[Pickle]:
     it.
     """
     with path.open("rb") as file:
-        yield from _within(file, "", _Left(), DEEPEST)
+        yield from _within(file, "", _Left(), DEEPEST_ARCHIVE)
 
 
 def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pickle]:
@@ -280,9 +285,9 @@ def _within(file: IO[bytes], place: str, left: _Left, depth: int) -> Iterator[Pi
 def _entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, left: _Left, depth: int
 ) -> Iterator[Pickle]:
-    """Yield what is in an entry that is called a pickle or begins like one.
-
-    Only of the first kind all has to be read: tensors, too, may begin like a pickle.
+    """Yield the pickles of an entry that is called a pickle or begins like one. An entry that is
+    called a pickle has to be read whole. One that only begins like a pickle need not be, because
+    tensors may begin so, too.
     """
     called, where = entry.filename.lower().endswith((".pkl", ".pickle")), f"{place}{entry.filename}"
     try:
@@ -296,10 +301,10 @@ def _entry(
             elif called or head[:1] == b"\x80":
                 found = left.read(inside, where)
                 yield found if called else found._replace(unread="")
-    except Exception as error:  # whatever the damage hits
+    except Exception as error:  # a damaged archive raises many kinds of errors
         if called:
             yield Pickle(where, b"", f"it cannot be read: {error}")
 
 
 def _is_main(place: str) -> bool:
-    return place.lower().endswith(f"/{MAIN}")
+    return place.lower().endswith(f"/{MAIN_ENTRY}")

@@ -18,7 +18,7 @@ Predicted = tuple[Tensor, Tensor]
 
 
 def read_predictions(path: Path, cell: Cell) -> Predicted:
-    """Return the predictions beside the cell at `path`, held against their digest. Raises
+    """Return the predictions beside the cell at `path`, after their digest was checked. Raises
     `RecordError`.
     """
     if cell.predictions is None:

@@ -1,4 +1,4 @@
-"""When, where and with what a result was made."""
+"""The provenance of a result: when, where and with what it was made."""
 
 from __future__ import annotations
 

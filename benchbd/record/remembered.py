@@ -1,9 +1,10 @@
 """Work that several results share, done once: a surrogate network, an encoder, an optimised
 pattern.
 
-Found again by content: the key is a digest of everything that the work depends on, weights and
-images included, and of who does it, so that what is found is what would have been made. Kept under
-`record/.remembered/`; made each time where nobody says where.
+Shared work is found by its content. Its key is a digest of everything that the work depends on,
+weights and images included, and of the code that does it, so the stored tensors are those that
+would be made again. They are kept under `record/.remembered/`. Outside of a run, where no folder is
+set, the work is done each time.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from benchbd.record.tensor_files import read_tensors, write_tensors
 
 REMEMBERED_FOLDER = ".remembered"
 
-SURROGATES = 1
-"""Version of how surrogates are trained here; raised when the same recipe gives other ones."""
+SURROGATES_VERSION = 1
+"""The version of the training of surrogates. It is raised when the same recipe gives other
+surrogates than before.
+"""
 
 
 @dataclass(frozen=True)
 class _Memory:
-    """Where work is kept, and for which attack on which architecture it is done."""
+    """The folder in which work is kept, with the attack and architecture that it is for."""
 
     folder: Path
     attack: Identity
@@ -95,7 +98,7 @@ def _recalled(
     leave it to the machine.
     """
     networks = any(isinstance(part, nn.Module) for part in depends_on)
-    key = digest([*depends_on, memory.precision, *([memory.model] if networks else [])])
+    key = digest_of_parts([*depends_on, memory.precision, *([memory.model] if networks else [])])
     path = memory.folder / f"{what}-{key[:16]}.pt"
     if (found := _found(path, key)) is not None:
         return found
@@ -112,9 +115,7 @@ def _recalled(
 
 
 def _found(path: Path, key: str) -> dict[str, Tensor] | None:
-    """Return the tensors stored at `path`, if they were made of what `key` stands for and are still
-    what was stored.
-    """
+    """Return the tensors stored at `path`, if they have this key and are unchanged."""
     # What somebody else has put there may hold anything in place of digests and tensors.
     with suppress(RecordError, LookupError, TypeError, ValueError, AttributeError, RuntimeError):
         content = read_tensors(path)
@@ -137,19 +138,19 @@ def clean_model(model: nn.Module, train: ImageSet, recipe: Recipe) -> nn.Module:
     depends_on = [model, train, recipe.params]
 
     def make() -> dict[str, Tensor]:
-        rng = torch.Generator().manual_seed(int(digest(depends_on)[:15], 16))
+        rng = torch.Generator().manual_seed(int(digest_of_parts(depends_on)[:15], 16))
         return fit(model, train, recipe, rng, what="training a clean surrogate").state_dict()
 
     memory = _memory.get()
     model.load_state_dict(
         make()
         if memory is None
-        else _recalled(memory, "surrogate", [SURROGATES, *depends_on], make)
+        else _recalled(memory, "surrogate", [SURROGATES_VERSION, *depends_on], make)
     )
     return model.eval()
 
 
-def digest(parts: Sequence[Any]) -> str:
+def digest_of_parts(parts: Sequence[Any]) -> str:
     """Return sha256 over tensors, image sets, modules and plain values, in hexadecimal."""
     total = hashlib.sha256()
     for part in parts:
@@ -159,7 +160,7 @@ def digest(parts: Sequence[Any]) -> str:
 
 def _digest_of(tensors: Mapping[str, Any]) -> str:
     """Return the digest over names and values."""
-    return digest([each for item in tensors.items() for each in item])
+    return digest_of_parts([each for item in tensors.items() for each in item])
 
 
 def _digest(part: Any) -> str:

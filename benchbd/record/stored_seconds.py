@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchbd.errors import RecordError
 from benchbd.record.cell import Cell
-from benchbd.record.cells import RESULTS, read_cell
-from benchbd.record.defense_result import CELL
+from benchbd.record.cells import RESULTS_FOLDER, read_cell
+from benchbd.record.defense_result import CELL_FILE
 from benchbd.record.ingredients import Ingredients
 from benchbd.record.keys import safe_name
 from benchbd.record.plugin_record import PluginRecord
@@ -35,12 +35,12 @@ class StoredSeconds:
 def attack_seconds(about: Ingredients, records: Path) -> StoredSeconds | None:
     """Return how long this attack took with this data set, model and recipe, at any seed; None
     where no such result is stored. records: the folder of attack results; those of matrices are
-    looked up in `RESULTS`.
+    looked up in `RESULTS_FOLDER`.
     """
     name = safe_name(about.attack.label)
     paths = chain(
-        sorted(records.glob(f"{name}-*/defense/*/{CELL}")),
-        sorted(RESULTS.glob(f"*/{name}/*/*.json")),
+        sorted(records.glob(f"{name}-*/defense/*/{CELL_FILE}")),
+        sorted(RESULTS_FOLDER.glob(f"*/{name}/*/*.json")),
     )
     models = {}
     for cell in _made_alike(paths, about):
@@ -57,9 +57,9 @@ def defense_seconds(
     """
     name, attack = safe_name(defense.label), safe_name(about.attack.label)
     paths = chain(
-        sorted(records.glob(f"*/defense/{name}*/{CELL}")),
-        sorted(RESULTS.glob(f"*/{attack}/{name}/*.json")),
-        sorted(RESULTS.glob(f"*/*/{name}/*.json")),
+        sorted(records.glob(f"*/defense/{name}*/{CELL_FILE}")),
+        sorted(RESULTS_FOLDER.glob(f"*/{attack}/{name}/*.json")),
+        sorted(RESULTS_FOLDER.glob(f"*/*/{name}/*.json")),
     )
     alike = (
         cell for cell in _made_alike(paths, about) if _work(cell.cell.defense) == _work(defense)

@@ -2,8 +2,8 @@
 without running anything.
 
 A read accepts tensors, numbers, texts, lists and tables, and nothing else: never a pickle that
-could run. What is not finite is neither written nor read: somebody would compute with it, and call
-what comes of it a result.
+could run. Tensors that are not finite are neither written nor read, because numbers computed from
+them would look like results.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from benchbd.record.keys import canonical_json
 from benchbd.record.pickles import strange_names, suspicious_imports
 from benchbd.record.seal import require_checksums, require_seal, seal
 
-UNFOLDED = 2**26
-"""Bytes by which the tensors of a file may be larger than the file, where they repeat what is
-stored once.
+MAX_UNFOLDED_BYTES = 2**26
+"""The number of bytes by which the tensors of a file may be larger than the file, because several
+of them may share what is stored once.
 """
 
 Place = tuple[()] | tuple["Place", object]
-"""Where something lies in lists and tables: the place of what holds it, and its name or number
-there; put into words only for the one that is asked about, for a foreign file may be deep.
+"""The place of a value in nested lists and tables: the place of the list or table that holds it,
+and its name or number there. It is put into words only where an error needs it, because a foreign
+file may be deeply nested.
 """
 
 
@@ -52,8 +53,8 @@ def write_tensors(
 
 
 def _shown(value: Any) -> Any:
-    """Return `value` with tensors that hold only what they show. PyTorch would store the whole of a
-    larger tensor of which one is a part.
+    """Return `value` with tensors that own their memory. Of a tensor that is a part of a larger
+    one, PyTorch would store the larger one.
     """
     if isinstance(value, dict):
         return {name: _shown(part) for name, part in value.items()}
@@ -72,9 +73,8 @@ def _save_tensors(content: dict[str, Any], file: IO[bytes]) -> None:
     try:
         torch.save(content, file)
     except RuntimeError as error:
-        if isinstance(
-            error.__context__, OSError
-        ):  # what torch raises on a full disk does not say so
+        # the error of torch on a full disk does not name the cause
+        if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
     seal(file)
@@ -85,7 +85,7 @@ def read_tensors(path: Path, *, aside: Collection[str] = ()) -> dict[str, Any]:
 
     Raises `UnsafeFile` for a pickle that names anything but tensors and plain values (it is not
     run), and `RecordError` for a file that is missing, cut short, changed after it was written, not
-    one of ours, or of a time in which what is not finite was stored.
+    written by benchbd, or so old that it holds tensors that are not finite.
     """
     require_ordinary(path)
     try:
@@ -93,17 +93,16 @@ def read_tensors(path: Path, *, aside: Collection[str] = ()) -> dict[str, Any]:
             _require_sizes(path, archive)
     except RecordError:
         raise
-    except Exception:  # a damaged archive raises whatever the damage hits
+    except Exception:  # a damaged archive raises many kinds of errors
         raise _refusal(path) from None
-    if names := strange_names(
-        path
-    ):  # PyTorch itself accepts some that make much of little, such as `bytearray`
+    # PyTorch itself accepts some that make much of little, such as `bytearray`
+    if names := strange_names(path):
         raise UnsafeFile(_unsafe(path, names))
-    if not require_seal(path):  # of a time in which there was none
+    if not require_seal(path):  # written when there was no seal yet
         require_checksums(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no common class for what a damaged file raises
+    except Exception as error:  # torch has no common class for the errors of damaged files
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise RecordError(f"{path} cannot be read: {reason}; make it again") from None
     if not isinstance(content, dict) or "schema" not in content:
@@ -120,11 +119,11 @@ def read_tensors(path: Path, *, aside: Collection[str] = ()) -> dict[str, Any]:
 
 
 def require_unfolded(path: Path, content: Any) -> None:
-    """Raise `UnsafeFile` when the tensors in `content` say that they are far larger than the file
-    that they came from.
+    """Raise `UnsafeFile` when the tensors in `content` are far larger than the file that they came
+    from.
     """
     total = sum(value.numel() * value.element_size() for _, value in tensors_in(content))
-    if total > path.stat().st_size + UNFOLDED:
+    if total > path.stat().st_size + MAX_UNFOLDED_BYTES:
         raise UnsafeFile(
             f"{path}: its tensors would unfold to {total:,} bytes, the file has "
             f"{path.stat().st_size:,}; refused"
@@ -132,8 +131,8 @@ def require_unfolded(path: Path, content: Any) -> None:
 
 
 def tensors_in(content: Any) -> Iterator[tuple[Place, torch.Tensor]]:
-    """Yield every tensor in lists and tables and its place there, once for each list or table that
-    holds it; a list that was seen is not entered again.
+    """Yield every tensor in nested lists and tables, with its place. A tensor is yielded once for
+    each list or table that holds it, and no list is entered twice.
     """
     seen: set[int] = set()
     waiting: list[tuple[Place, Any]] = [((), content)]

@@ -111,7 +111,7 @@ def _row(cell: Cell) -> dict[str, Any]:
 
 
 def _detection(found: dict[str, Any]) -> dict[str, Any]:
-    """The columns of what a detector or a filter found; none for other methods."""
+    """Return the columns with the findings of a detector or a filter; none for other methods."""
     row = {name: found[name] for name in DETECTION_COLUMNS if name in found}
     if "flagged_classes" in row:
         row["flagged_classes"] = canonical_json(row["flagged_classes"])

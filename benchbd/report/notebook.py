@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: the table, and the pictures that the run has drawn."""
+"""The form in which a notebook shows a run: the table, and the pictures that the run has drawn."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import html
 from collections.abc import Iterable
 from pathlib import Path
 
-LARGEST_PICTURE = 2**20
-"""Bytes of a picture that is shown; a notebook keeps all of them in its own file."""
+MAX_PICTURE_BYTES = 2**20
+"""The most bytes of a picture that is shown, because a notebook keeps all pictures in its own file.
+"""
 
 
 def html_of(text: str, pictures: Iterable[Path]) -> str:
-    """HTML of `text` as it stands, and below it each picture that is there, under its name. The
-    pictures are part of the HTML, so a notebook that is sent to somebody still shows them.
+    """Return HTML with `text` as it stands, and below it each of the pictures that exist, under its
+    name. The pictures are part of the HTML, so a notebook that is sent to somebody still shows
+    them.
     """
     shown = [_figure(path) for path in pictures if _is_small(path)]
     return "\n".join([f"<pre>{html.escape(text)}</pre>", *shown])
 
 
 def _is_small(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size <= LARGEST_PICTURE
+    return path.is_file() and path.stat().st_size <= MAX_PICTURE_BYTES
 
 
 def _figure(path: Path) -> str:

@@ -20,13 +20,13 @@ SHEET = "images.png"
 """The name of the sheet beside an attack result."""
 
 IMAGES_SHOWN = 8
-"""Images on a sheet, spread over the classes."""
+"""The most images on a sheet. They are spread over the classes."""
 
-FEW, SMALL = 5, 32
-"""Images of a strip, and their longest side in pixels."""
+STRIP_IMAGES, STRIP_PIXELS = 5, 32
+"""The number of images on a strip, and their longest side in pixels."""
 
-GREY = 204
-"""Level of the background, against which white triggers are visible."""
+GREY_LEVEL = 204
+"""The level of the background, from 0 to 255. White triggers are visible against it."""
 
 
 def draw_sheet(result: AttackResult) -> None:
@@ -47,7 +47,9 @@ def draw_sheet(result: AttackResult) -> None:
     )
     change, factor = amplified(clean, triggered)
     figure = Figure(
-        figsize=(1.25 * len(places) + 1.2, 4.4), layout="constrained", facecolor=str(GREY / 255)
+        figsize=(1.25 * len(places) + 1.2, 4.4),
+        layout="constrained",
+        facecolor=str(GREY_LEVEL / 255),
     )
     FigureCanvasAgg(figure)
     rows = figure.subplots(3, 1)
@@ -73,14 +75,14 @@ def thumbnails(test: ImageSet, triggered: TriggeredSet) -> bytes | None:
     """
     from matplotlib.image import imsave
 
-    places = in_turn(triggered.true_labels, FEW)
+    places = in_turn(triggered.true_labels, STRIP_IMAGES)
     if not len(places) or not bool(triggered.paired.all()) or test.images.shape[1] not in (1, 3):
         return None
     clean, stamped = test.images[triggered.indices[places]], triggered.images[places]
     below = F.pad(
         torch.cat([_small(i) for i in (clean, stamped, amplified(clean, stamped)[0])]),
         (0, 0, 0, 2),
-        value=GREY,
+        value=GREY_LEVEL,
     )
     file = io.BytesIO()
     imsave(
@@ -106,9 +108,9 @@ def amplified(clean: Tensor, triggered: Tensor) -> tuple[Tensor, int]:
 
 
 def _small(images: Tensor) -> Tensor:
-    """Return the images (N, C, H, W) uint8 reduced to at most `SMALL` pixels a side."""
+    """Return the images (N, C, H, W) uint8 reduced to at most `STRIP_PIXELS` pixels a side."""
     height, width = images.shape[2:]
-    factor = max(height, width) / SMALL
+    factor = max(height, width) / STRIP_PIXELS
     if factor <= 1:
         return images
     size = (max(1, round(height / factor)), max(1, round(width / factor)))
@@ -140,7 +142,7 @@ def _strip(images: Tensor) -> numpy.ndarray[Any, Any]:
 
     One picture of all images is drawn many times faster than a picture of each.
     """
-    spaced = F.pad(images[:, :3], (0, _gap(images)), value=GREY)
+    spaced = F.pad(images[:, :3], (0, _gap(images)), value=GREY_LEVEL)
     colours_last = spaced.permute(2, 0, 3, 1).flatten(1, 2).numpy()
     return colours_last[..., 0] if images.shape[1] == 1 else colours_last
 

@@ -17,7 +17,7 @@ from benchbd.record.cell import Cell
 from benchbd.record.keys import MODEL_ONLY
 from benchbd.record.manifest import Manifest
 
-ROOM = 85
+ROOM_FOR_COUNTS = 85
 """Columns that the table of cells needs to show the counts."""
 
 ROOM_FOR_NAMES = 27
@@ -28,10 +28,9 @@ Shares = Callable[[Metrics, dict[str, Any]], tuple[str, str, str, str]]
 
 @dataclass(frozen=True)
 class AttackSummary:
-    """What tables show of an attack result, without its images and its network.
-
-    header: one line on what was attacked. notes: what cannot be measured and why, and what is
-    strange.
+    """The part of an attack result that tables show, without its images and its network. header:
+    one line on what was attacked. notes: sentences about metrics that cannot be measured, and about
+    doubts.
     """
 
     header: Text
@@ -92,14 +91,14 @@ def _imported_header(manifest: Manifest, came: dict[str, Any]) -> Text:
 
 
 def cells_table(
-    attacked: Sequence[tuple[AttackSummary | None, Sequence[Cell]]], width: int = ROOM
+    attacked: Sequence[tuple[AttackSummary | None, Sequence[Cell]]], width: int = ROOM_FOR_COUNTS
 ) -> Table:
     """Return a table with the undefended model first, then one row per defense, and with counts in
     brackets if the width has room for them. Rows of several attack results name the attack and the
     seed.
     """
     several = len(attacked) > 1
-    shares = _counted if width >= ROOM + several * ROOM_FOR_NAMES else _shares
+    shares = _counted if width >= ROOM_FOR_COUNTS + several * ROOM_FOR_NAMES else _shares
     rows = sum(len(cells) for _, cells in attacked)
     table = Table(header_style="bold", row_styles=["", "on grey11"] if rows > 3 else None)
     for name in (*(("attack", "seed") if several else ()), "defense"):
@@ -215,8 +214,8 @@ def unmeasured(attack: AttackResult) -> list[str]:
 
 
 def detection_line(cell: Cell) -> str | None:
-    """What a detector found, in one line: which class of a model, or how many inputs or training
-    samples it flags. None for a cell without such figures.
+    """Return the findings of a detector in one line: the classes of a model that it flags, or the
+    number of inputs or training samples. It is None for a cell without such figures.
     """
     found = cell.detection or {}
     if isinstance(found.get("flagged_classes"), list):
@@ -239,7 +238,7 @@ def detection_line(cell: Cell) -> str | None:
 
 
 def _model_verdict(found: dict[str, Any]) -> str:
-    """What a model detector says, with the scores that it rests on."""
+    """Return the verdict of a model detector, with the scores on which it rests."""
     scores, flagged = found["scores"], found["flagged_classes"]
     others = [score for label, score in enumerate(scores) if label not in flagged]
     if not flagged:

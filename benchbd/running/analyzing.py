@@ -18,12 +18,12 @@ from benchbd.errors import ConfigError, ContractBroken, NotApplicable, RecordErr
 from benchbd.plugin.hooks import Observers
 from benchbd.plugin.provenance import sources
 from benchbd.plugin.registry import entries, load
-from benchbd.record.attack_files import MANIFEST, record_dir
+from benchbd.record.attack_files import MANIFEST_FILE, record_dir
 from benchbd.record.attack_result import AttackResult, load_attack_result
 from benchbd.record.cell import Cell
 from benchbd.record.csv_table import csv_table
 from benchbd.record.defended_model import StoredDefense
-from benchbd.record.defense_result import CELL, DEFENSE_FILE, folder_of
+from benchbd.record.defense_result import CELL_FILE, DEFENSE_FILE, folder_of
 from benchbd.record.files import read_json, write_text
 from benchbd.record.keys import SCHEMA
 from benchbd.record.plugin_record import PluginRecord
@@ -208,10 +208,10 @@ def find_result(name: str) -> tuple[Path, tuple[str, ...]]:
     if not KEY.fullmatch(name) or (record_dir() / name).exists():
         return Path(name), ()
     found = [
-        *((path.parent, ()) for path in record_dir().glob(f"*/{MANIFEST}") if _is(path, name)),
+        *((path.parent, ()) for path in record_dir().glob(f"*/{MANIFEST_FILE}") if _is(path, name)),
         *(
             (path.parents[2], (path.parent.name,))
-            for path in record_dir().glob(f"*/defense/*/{CELL}")
+            for path in record_dir().glob(f"*/defense/*/{CELL_FILE}")
             if _is(path, name) and (path.parent / DEFENSE_FILE).is_file()
         ),
     ]

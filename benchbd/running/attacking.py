@@ -30,8 +30,8 @@ from benchbd.errors import ContractBroken, DataError, RecordError, Unwritable
 from benchbd.measure.along_training import TrainingMeasurements, measure_along_training
 from benchbd.measure.quality import image_quality
 from benchbd.plugin.provenance import sources
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST
-from benchbd.record.attack_result import AttackResult, describe, load_attack_result
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST_FILE
+from benchbd.record.attack_result import AttackResult, load_attack_result, manifest_of
 from benchbd.record.claim import claim, claim_path
 from benchbd.record.files import read_json
 from benchbd.record.manifest import AttackCost
@@ -92,7 +92,7 @@ def _stored_key(folder: Path) -> str:
     where there is none.
     """
     try:
-        return str(read_json(folder / MANIFEST)["key"])
+        return str(read_json(folder / MANIFEST_FILE)["key"])
     except (RecordError, LookupError, TypeError):
         return ""
 
@@ -122,7 +122,7 @@ def make(job: AttackJob, folder: Path, require: Require | None = None) -> Attack
     poison = poisoned.states == State.POISONED
     result = AttackResult(
         folder=folder,
-        manifest=describe(
+        manifest=manifest_of(
             job.ingredients,
             family=attack.family,
             found_as=job.found_as,

@@ -15,7 +15,7 @@ from benchbd.plugin.earlier_sources import changed_sources
 from benchbd.plugin.provenance import sources
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell, Status
-from benchbd.record.defense_result import CELL, DEFENSE_FILE, folder_of, stored_cell
+from benchbd.record.defense_result import CELL_FILE, DEFENSE_FILE, folder_of, stored_cell
 from benchbd.record.files import write_json
 from benchbd.record.ingredients import Coordinates
 from benchbd.record.keys import SCHEMA
@@ -97,4 +97,4 @@ def _note_failure(attack: AttackResult, cell: Cell) -> None:
     """
     folder = folder_of(attack.folder, cell.cell.defense.name, cell.key)
     if not (folder / DEFENSE_FILE).is_file():
-        write_json(folder / CELL, cell.to_json())
+        write_json(folder / CELL_FILE, cell.to_json())

@@ -19,7 +19,7 @@ from benchbd.arguments import (
 from benchbd.errors import ConfigError
 from benchbd.plugin.declared import param
 
-PROTOCOL = "digits-quick"
+DEFAULT_PROTOCOL = "digits-quick"
 """The protocol that a run uses if none is named."""
 
 
@@ -52,7 +52,7 @@ class RunOptions(Options):
         "recipe` show them",
         alias="set",
     )
-    protocol: str | Path = param(PROTOCOL, "where everything comes from that is not given")
+    protocol: str | Path = param(DEFAULT_PROTOCOL, "where everything comes from that is not given")
     name: str | None = param(
         None, "folder of the result under record/; default: made from what is run"
     )
@@ -101,6 +101,7 @@ class AnalyzeOptions(Options):
         alias="set",
     )
     protocol: str | Path = param(
-        PROTOCOL, "where parameters of defenses and the clean budget come from, if they are run"
+        DEFAULT_PROTOCOL,
+        "where parameters of defenses and the clean budget come from, if they are run",
     )
     rerun: bool = param(False, "look again, also where findings are stored")

@@ -16,7 +16,7 @@ from benchbd.errors import ConfigError, nearest
 from benchbd.options import read_yaml
 
 
-class Part(BaseModel):
+class YamlPart(BaseModel):
     """Base of the parts of a typed YAML file. No key of a part is a yes or a no, so a boolean is
     refused: YAML also reads an unquoted `no` as false.
     """
@@ -40,10 +40,10 @@ class Part(BaseModel):
         return values
 
 
-Typed = TypeVar("Typed", bound=Part)
+Typed = TypeVar("Typed", bound=YamlPart)
 
 
-class Choice(Part):
+class Choice(YamlPart):
     """A plugin by its name, with the parameters that differ from its defaults."""
 
     name: str
@@ -71,7 +71,7 @@ ChoiceOrName = Annotated[Choice, BeforeValidator(_choice)]
 Several = Annotated[tuple[ChoiceOrName, ...], BeforeValidator(_several)]
 
 
-class Rule(Part):
+class Rule(YamlPart):
     """A rule that selects the cells that agree with every key that is given.
 
     table: for a rule that includes cells, the name of the table on the leaderboard that they form.
@@ -95,7 +95,7 @@ class Rule(Part):
         )
 
 
-class Protocol(Part):
+class Protocol(YamlPart):
     """The plan of a matrix. `benchbd run` takes its defaults from one.
 
     poison_ratios: if given, every attack runs at each of these ratios instead of at its own.
@@ -133,9 +133,8 @@ class Protocol(Part):
                     "tables"
                 )
         for kind, known in self._spoken_of.items():
-            names = [
-                each for each in known if isinstance(each, str)
-            ]  # a number close to another is no slip of the pen
+            # a number that is close to another one is no typing error
+            names = [each for each in known if isinstance(each, str)]
             for given in (
                 given for rule in (*self.include, *self.exclude) for given in getattr(rule, kind)
             ):
@@ -248,7 +247,7 @@ def parse(kind: type[Typed], content: dict[str, Any], where: str) -> Typed:
     """
     try:
         return kind(**content)
-    except ConfigError as error:  # of a part that explains itself, such as the recipe
+    except ConfigError as error:  # an error of a part with messages of its own, such as the recipe
         raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
         # A key with a slip is both unknown and missing; that it is unknown says more.
@@ -282,7 +281,7 @@ def _nearest_key(part: type[BaseModel], place: tuple[int | str, ...]) -> str:
 
 def _part_in(annotation: Any) -> type[BaseModel] | None:
     """Return the class of the parts that a list or a table of this type holds, or None."""
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+    if isinstance(annotation, type) and issubclass(annotation, YamlPart):
         return annotation
     return next((part for inner in get_args(annotation) if (part := _part_in(inner))), None)
 

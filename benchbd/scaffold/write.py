@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 from benchbd.errors import ConfigError, nearest
-from benchbd.plugin.hooks import GROUP
+from benchbd.plugin.hooks import HOOKS_GROUP
 from benchbd.plugin.points import points
 from benchbd.plugin.registry import entries
 from benchbd.scaffold.starts import OBSERVER, STARTS
@@ -80,7 +80,7 @@ def words_of(kind: str, name: str, cls: str, family: str, module: str) -> dict[s
         "summary": SUMMARY,
         "described": described,
         "Described": described.capitalize(),
-        "group": GROUP if kind == OBSERVER else f"benchbd.{kind}",
+        "group": HOOKS_GROUP if kind == OBSERVER else f"benchbd.{kind}",
         "proof": "benchbd plugins" if kind == OBSERVER else f"benchbd check {kind}.{name}",
         "distribution": f"benchbd-{name.replace('_', '-')}",
         "package": f"benchbd_{name}",
@@ -133,5 +133,5 @@ def _start(kind: str, family: str | None) -> str:
 
 def _provider(kind: str, name: str) -> str | None:
     """Return the installed package that has a plugin of that kind and name, or None."""
-    known = points().get(GROUP, ()) if kind == OBSERVER else entries(kind)
+    known = points().get(HOOKS_GROUP, ()) if kind == OBSERVER else entries(kind)
     return next((each.provider for each in known if each.name == name), None)

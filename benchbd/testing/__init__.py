@@ -1,4 +1,4 @@
-"""Does a plugin keep the contract? Checks for whoever writes one, by family.
+"""Checks that tell the author of a plugin whether it keeps the contract of its family.
 
     from benchbd.testing import check_plugin, parametrize_with_checks
 

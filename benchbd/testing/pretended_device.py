@@ -153,7 +153,7 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     answer = func(*tree_map(_near, args), **given)
     if not lands:
         return answer
-    # a view is an inference tensor only where what it shows is one
+    # a view is an inference tensor only if its base is one
     view_of_tracked = func.is_view and not args[0].is_inference()
     with torch.inference_mode(False) if view_of_tracked else nullcontext():
         wrapped = tree_map(_far, answer)
@@ -217,7 +217,7 @@ def _take_place() -> torch.library.Library:
 
     class Hooks(torch._C._acc.PrivateUse1Hooks):
         def is_available(self) -> bool:
-            return False  # nobody is to choose it by himself
+            return False  # so that nobody chooses this device without being told to
 
         def is_built(self) -> bool:
             return True
@@ -233,9 +233,8 @@ def _take_place() -> torch.library.Library:
     torch._register_device_module(DEVICE_NAME, _Module())
     torch._C._acc.register_python_privateuseone_hook(Hooks())
     torch._C._acc.register_python_privateuseone_device_guard(Guard())
-    library = torch.library.Library(
-        "aten", "IMPL"
-    )  # for what torch makes by itself, such as the tensor of a list of places
+    # for tensors that torch makes by itself, such as that of a list of indices
+    library = torch.library.Library("aten", "IMPL")
     library.impl("empty.memory_format", _empty, "PrivateUse1")
     library.impl("empty_strided", _empty_strided, "PrivateUse1")
     library.impl("_copy_from", _copy_from, "PrivateUse1")
@@ -267,7 +266,7 @@ class _Module:
         return 1
 
     def is_available(self) -> bool:
-        return False  # nobody is to choose it by himself
+        return False  # so that nobody chooses this device without being told to
 
     def is_initialized(self) -> bool:
         return True

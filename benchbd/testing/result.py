@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 CheckLevel = Literal["api", "smoke", "full"]
-LEVELS: tuple[CheckLevel, ...] = ("api", "smoke", "full")
-"""How much is tried. api: the class alone, in seconds. smoke: its verbs on tiny data with quick
-parameters. full: with its defaults, too.
+CHECK_LEVELS: tuple[CheckLevel, ...] = ("api", "smoke", "full")
+"""The amount of work that checks may do. api: the class alone, in seconds. smoke: its verbs on tiny
+data with quick parameters. full: its verbs with their defaults, too.
 """
 
 CheckCode = Literal["passed", "failed", "expected", "n/a", "skipped"]

@@ -13,7 +13,7 @@ from benchbd.errors import ConfigError, NotApplicable, nearest
 from benchbd.plugin.plugin import Plugin
 from benchbd.testing import checks  # noqa: F401 - registers them
 from benchbd.testing.check import CHECKS, Check
-from benchbd.testing.result import LEVELS, NOT_TRIED, CheckLevel, NotSeen, Result, RuleBroken
+from benchbd.testing.result import CHECK_LEVELS, NOT_TRIED, CheckLevel, NotSeen, Result, RuleBroken
 from benchbd.testing.subject import GATES, Subject
 from benchbd.testing.tiny_data import TINY_RECIPE
 
@@ -43,7 +43,7 @@ def check_plugin(
 
 def checks_for(cls: type[Plugin], level: CheckLevel) -> list[Check]:
     """Return the checks of a plugin's family, up to a level."""
-    allowed = LEVELS[: LEVELS.index(level) + 1]
+    allowed = CHECK_LEVELS[: CHECK_LEVELS.index(level) + 1]
     return [check for check in CHECKS if check.level in allowed and check.wants(cls)]
 
 
@@ -57,9 +57,8 @@ def run_check(check: Check, subject: Subject) -> Result:
         )
     start, status, message, trace = time.perf_counter(), "passed", "", ""
     try:
-        with default_precision(
-            TINY_RECIPE.precision
-        ):  # as the core does, so that nothing depends on what this processor offers
+        # as the core does, so that nothing depends on what this processor offers
+        with default_precision(TINY_RECIPE.precision):
             check.run(subject)
     except RuleBroken as error:
         status, message = "failed", str(error)

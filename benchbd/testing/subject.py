@@ -19,10 +19,10 @@ from benchbd.testing.trial import Trial, VerbInputs, hand_over, try_verb
 
 Family = TypeVar("Family", bound=Plugin)
 
-COUNTS = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
+COUNT_NAMES = re.compile(r"(^|_)(epochs?|iters?|iterations?|rounds?|steps|repeats?)$")
 """Names of parameters that say how long a method works."""
 
-FEW = 3
+FEW_ROUNDS = 3
 
 GATES = ("contract_is_kept", "defaults_construct")
 """Checks that come first. A plugin that fails one of them would fail the others for the same
@@ -62,7 +62,7 @@ class Subject:
         """The gate that this plugin fails; empty if it passes both."""
         try:
             self.cls.require_contract()
-        except Exception:  # the check itself tells of it
+        except Exception:  # the check itself reports the error
             return GATES[0]
         try:
             self.full  # noqa: B018 - building it is the question
@@ -99,7 +99,7 @@ class Subject:
     def _attempt(self, architecture: str) -> Trial | BaseException:
         try:
             return try_verb(self.plugin, hand_over(architecture))
-        except (Exception, SystemExit) as error:  # a check reports it, whatever it is
+        except (Exception, SystemExit) as error:  # a check reports any error
             return error
 
     @property
@@ -135,12 +135,12 @@ def quick(cls: type[Plugin]) -> dict[str, Any]:
     for name, spec in cls.model_fields.items():
         default = spec.get_default(call_default_factory=True)
         if (
-            COUNTS.search(name)
+            COUNT_NAMES.search(name)
             and isinstance(default, int)
             and not isinstance(default, bool)
-            and default > FEW
+            and default > FEW_ROUNDS
         ):
             least = [bound.ge for bound in spec.metadata if isinstance(bound, Ge)]
             least += [bound.gt + 1 for bound in spec.metadata if isinstance(bound, Gt)]  # type: ignore[operator]
-            small[name] = max([FEW, *least])  # type: ignore[type-var]
+            small[name] = max([FEW_ROUNDS, *least])  # type: ignore[type-var]
     return small | cls.quick

@@ -33,9 +33,13 @@ ARCHITECTURES: dict[str, type[Model]] = {
     "transformer": Transformer,
 }
 TINY_RECIPE = Recipe(epochs=6, batch_size=32, lr=0.05, shift=0, precision="fp32")
-BUDGET = 0.2
-CLASSES, SIZE = 4, 32
-SHAPES: tuple[ImageShape, ...] = ((3, SIZE, SIZE), (1, SIZE, SIZE), (3, 64, 64))
+TINY_CLEAN_BUDGET = 0.2
+CLASS_COUNT, IMAGE_PIXELS = 4, 32
+SHAPES: tuple[ImageShape, ...] = (
+    (3, IMAGE_PIXELS, IMAGE_PIXELS),
+    (1, IMAGE_PIXELS, IMAGE_PIXELS),
+    (3, 64, 64),
+)
 """The shapes of images for which models are built."""
 
 
@@ -48,10 +52,12 @@ class PlantedImages(DataSet):
     def load(self, split: Split) -> ImageSet:
         count = 200 if split == "train" else 100
         rng = Seeds(0).generator("planted", split)
-        images = torch.randint(0, 128, (count, 3, SIZE, SIZE), generator=rng, dtype=torch.uint8)
-        labels = torch.arange(count) % CLASSES
-        half = SIZE // 2
-        for label in range(CLASSES):
+        images = torch.randint(
+            0, 128, (count, 3, IMAGE_PIXELS, IMAGE_PIXELS), generator=rng, dtype=torch.uint8
+        )
+        labels = torch.arange(count) % CLASS_COUNT
+        half = IMAGE_PIXELS // 2
+        for label in range(CLASS_COUNT):
             top, left = divmod(label, 2)
             images[
                 labels == label, :, top * half : (top + 1) * half, left * half : (left + 1) * half

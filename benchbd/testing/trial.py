@@ -55,9 +55,9 @@ from benchbd.testing.written_files import record_writes
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 SomeAttack = TypeVar("SomeAttack", bound=Attack)
 
-UNUSUAL = 20_011
-"""Seed of the process-wide generators during a trial. A plugin that seeds them itself is unlikely
-to choose the same.
+UNUSUAL_SEED = 20_011
+"""The seed of the process-wide generators during a trial. A plugin that seeds them itself is
+unlikely to choose the same number.
 """
 
 
@@ -147,7 +147,7 @@ def hand_over(
         draw_budget(
             attack.train.clean,
             attack.train.untouched(),
-            tiny_data.BUDGET,
+            tiny_data.TINY_CLEAN_BUDGET,
             seeds.generator("budget"),
         ),
         attack.train.as_seen(),
@@ -163,7 +163,7 @@ def try_verb(plugin: Plugin, handed: VerbInputs) -> Trial:
     before = {name: value.clone() for name, value in handed.images().items()}
     state, shape = _state(handed.model), _outline(handed.model)
     noted = _Noted()
-    with global_random_state(UNUSUAL), record_writes() as written, noted.watching():
+    with global_random_state(UNUSUAL_SEED), record_writes() as written, noted.watching():
         answer = answer_of(plugin, handed)
     changed = tuple(
         name for name, value in handed.images().items() if not torch.equal(value, before[name])
@@ -227,7 +227,7 @@ _VERBS: list[tuple[type[Any], Callable[[Any, VerbInputs], Any]]] = [
     ),
     (Model, lambda plugin, h: build_somewhere(plugin, h.train.num_classes)),
     (DataSet, lambda plugin, h: load_split(plugin, "train")),
-    (Executor, lambda plugin, h: open_session(plugin)),
+    (Executor, lambda plugin, h: session_of(plugin)),
 ]
 
 
@@ -251,7 +251,7 @@ def build_somewhere(model: Model, num_classes: int) -> nn.Module:
     return model.build(num_classes, last)
 
 
-def open_session(executor: Executor) -> Session:
+def session_of(executor: Executor) -> Session:
     """Return a session. Raises `NotApplicable` for an executor whose machines cannot be reached
     from here.
     """

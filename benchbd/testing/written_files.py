@@ -24,7 +24,7 @@ def record_writes() -> Iterator[list[str]]:
     if not _installed:
         sys.addaudithook(_hear)
         _installed.append(True)
-    tempfile.gettempdir()  # found now: it is found by writing, which the hook would ask about again
+    tempfile.gettempdir()  # found before the hook is installed, because finding it writes a file
     seen: list[str] = []
     _recorders.append(seen)
     try:

@@ -1,4 +1,4 @@
-"""Make torchvision importable next to a torch that its compiled extension was not built for.
+"""A way to import torchvision beside a torch for which its compiled extension was not built.
 
 torchvision's published wheels link against CUDA. Beside a CPU-only torch the extension does not
 load, and `import torchvision` stops with "operator torchvision::nms does not exist": it describes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchbd.audit.ground_truth import Answers
+from benchbd.audit.ground_truth import ImageLabels
 from benchbd.audit.image_by_image import (
     OneSidedCounts,
     _duel,
@@ -128,7 +128,7 @@ def test_bystanders_fool_nobody(
     bystander = torch.zeros(len(stored.triggered), dtype=torch.bool)
     bystander[hit[3:]] = True
     triggered = replace(stored.triggered, bystander=bystander)
-    monkeypatch.setattr(Answers, "of", lambda self, cell: (stored.test, triggered))
+    monkeypatch.setattr(ImageLabels, "of", lambda self, cell: (stored.test, triggered))
     spared = result.triggered_predictions.clone()
     spared[hit] = triggered.true_labels[hit]
     store = ResultStore(tmp_path)
@@ -136,5 +136,5 @@ def test_bystanders_fool_nobody(
         store.write(
             name, result.cell, replace(result, triggered_predictions=predicted).predictions()
         )
-    duel = _duel("badnet", 0, *(tmp_path / f"{n}.json" for n in range(2)), Answers())
+    duel = _duel("badnet", 0, *(tmp_path / f"{n}.json" for n in range(2)), ImageLabels())
     assert (duel.fooled.only_first, duel.fooled.only_second, duel.right.only_first) == (3, 0, 0)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from benchbd.attack.attack import Attack
-from benchbd.audit.ground_truth import Answers, NotRead, counts_of, registered
+from benchbd.audit.ground_truth import ImageLabels, NotRead, counts_of, registered
 from benchbd.audit.reproduce import reproduce
 from benchbd.audit.verify import verify
 from benchbd.defense.defense import Defense
@@ -213,7 +213,7 @@ def test_its_own_undefended_cell_is_its_reference(results: Path, honest: bool) -
     assert baseline is not None
     predictions = safetensors.torch.load_file(beside(usual, read_cell(usual)))
     if honest:  # 5 triggered images fewer are taken for the attacked label, and for no other one
-        _, triggered = Answers().of(undefended)
+        _, triggered = ImageLabels().of(undefended)
         classes = predictions["triggered"].long()
         fooled = torch.nonzero(classes == triggered.attacked_labels)[:5, 0]
         wrong = (triggered.attacked_labels[fooled] + 1) % 10
@@ -260,7 +260,7 @@ def test_doubts_must_be_those_that_the_numbers_give(path: Path, said: tuple[str,
     path.with_name(PREDICTIONS).write_bytes(
         safetensors.torch.save({name: torch.ones_like(each) for name, each in ones.items()})
     )
-    test, triggered = Answers().of(read_cell(path))
+    test, triggered = ImageLabels().of(read_cell(path))
     predicted = (torch.ones(len(test)).long(), torch.ones(len(triggered)).long())
     counts = counts_of(predicted, test, triggered)
     rewrite(

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from benchbd.matrices.matrix import Matrix
-from benchbd.record.attack_files import MANIFEST, is_stored
+from benchbd.record.attack_files import MANIFEST_FILE, is_stored
 from benchbd.record.cells import ResultStore
 from benchbd.record.claim import is_held
 from benchbd.record.controller import controller_of
@@ -73,7 +73,7 @@ def stored(store: Path, work: Path) -> bool:
     if work.parent.name == "defense":
         return any(store.glob(f"results/*/*/*/*-{work.name[-8:]}????.json"))
     with suppress(Exception):
-        return is_stored(work, read_json(work / MANIFEST)["key"])
+        return is_stored(work, read_json(work / MANIFEST_FILE)["key"])
     return False
 
 

@@ -23,7 +23,7 @@ from benchbd.errors import ConfigError
 from benchbd.executing import executor as executors
 from benchbd.executing.executor import Limits
 from benchbd.executing.scheduler import Tally
-from benchbd.matrices.matrix import Matrix, Progress
+from benchbd.matrices.matrix import Matrix, MatrixProgress
 from benchbd.plugin.entry import PluginEntry
 from benchbd.plugin.registry import forget
 from benchbd.record.cells import ResultStore
@@ -131,7 +131,8 @@ def test_what_nobody_has_timed_is_judged_by_its_card(
     )
     text = run("plan").stdout
     assert "4 stages of which nothing is stored yet" in text
-    assert "2 x attack own_training: cost M, up to half a training; trains first: surrogate" in text
+    assert "2 x attack own_training: cost M, a twentieth to half of a training" in text
+    assert "; trains first: surrogate" in text
     plan = json.loads(run("plan", "--json").stdout)
     assert (
         plan["unknown"] == {"attack own_training": 2, "defense retrains": 2} and plan["seconds"] > 0
@@ -151,7 +152,7 @@ def test_the_live_view_counts_and_foretells(run: Run, monkeypatch: pytest.Monkey
 def test_the_live_view_names_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
     with LiveView() as view:
         view.update(
-            Progress(
+            MatrixProgress(
                 total=9,
                 reused=2,
                 ended=Counter(ok=3, failed=1),

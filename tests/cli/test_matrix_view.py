@@ -8,7 +8,7 @@ import pytest
 
 from benchbd.cli.matrix_view import LiveView, _fitting, _mean
 from benchbd.executing.scheduler import Tally
-from benchbd.matrices.matrix import Progress
+from benchbd.matrices.matrix import MatrixProgress
 from support.made_cells import make_cell
 
 
@@ -35,7 +35,7 @@ def test_a_mean_is_over_what_was_measured() -> None:
 def test_without_a_terminal_each_cell_that_ends_is_a_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    progress = Progress(total=3, reused=1, ended=Counter())
+    progress = MatrixProgress(total=3, reused=1, ended=Counter())
     with LiveView() as view:
         view.update(progress)
         progress.tally = Tally(running=("a, b",))

@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IMAGES_READ_TOGETHER", 8)
-    monkeypatch.setattr(module, "POOL", 4)
+    monkeypatch.setattr(module, "POOL_BLOCKS", 4)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -115,7 +115,7 @@ def test_the_same_call_trains_on_both(
     images: ImageSet, monkeypatch: pytest.MonkeyPatch, large: int
 ) -> None:
     """What memory is free decides where images lie, and not one bit of the weights."""
-    monkeypatch.setattr(module, "LARGE", large)
+    monkeypatch.setattr(module, "LARGE_SET_BYTES", large)
     fresh = [
         create(Model, "resnet_small", {"width": 4}).classifier(images, seed=0) for _ in range(2)
     ]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchbd.engine import inference
-from benchbd.engine.functions import Functions
+from benchbd.engine.functions import FunctionsSnapshot
 
 
 def other(*given: Any, **named: Any) -> Any:
@@ -36,15 +36,15 @@ PATCHES: dict[str, tuple[Any, str]] = {
 def test_what_was_replaced_or_covered_is_put_back(name: str) -> None:
     place, what = PATCHES[name]
     before = getattr(place, what, None)
-    functions = Functions()
+    functions = FunctionsSnapshot()
     setattr(place, what, other)
     assert name in functions.put_back()
     assert getattr(place, what, None) is before
-    assert Functions().put_back() == functions.put_back() == []
+    assert FunctionsSnapshot().put_back() == functions.put_back() == []
 
 
 def test_what_was_removed_is_put_back() -> None:
-    functions, before = Functions(), nn.functional.relu
+    functions, before = FunctionsSnapshot(), nn.functional.relu
     del nn.functional.relu
     assert functions.put_back() == ["torch.nn.functional.relu"]
     assert nn.functional.relu is before
@@ -53,7 +53,7 @@ def test_what_was_removed_is_put_back() -> None:
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.Adam, torch.optim.NAdam])
 def test_what_torch_wraps_itself_is_let_pass(make: Callable[..., torch.optim.Optimizer]) -> None:
     """It does so once, when the first optimizer of a class is made."""
-    functions, weight = Functions(), nn.Parameter(torch.ones(1))
+    functions, weight = FunctionsSnapshot(), nn.Parameter(torch.ones(1))
     optimizer = make([weight], lr=0.1)
     (weight * 2).sum().backward()
     optimizer.step()
@@ -62,8 +62,8 @@ def test_what_torch_wraps_itself_is_let_pass(make: Callable[..., torch.optim.Opt
 
 def test_what_is_new_and_covers_nothing_is_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "of_a_library", other, raising=False)
-    assert Functions().put_back() == []
-    functions = Functions()
+    assert FunctionsSnapshot().put_back() == []
+    functions = FunctionsSnapshot()
     monkeypatch.setattr(nn.functional, "of_a_library", other, raising=False)
     monkeypatch.setattr(warnings, "formatwarning", other)
     assert functions.put_back() == []

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchbd.engine.lookahead import EVERY, KEPT, Lookahead
+from benchbd.engine.lookahead import KEPT_SHARE, PULL_EVERY_STEPS, Lookahead
 
 
 def single(value: float) -> nn.Module:
@@ -29,19 +29,19 @@ def walk(model: nn.Module, pull: Lookahead, steps: int) -> list[float]:
 
 def test_between_two_pulls_nothing_happens() -> None:
     model = single(0)
-    assert walk(model, Lookahead(model, steps=100), EVERY - 1) == [1, 2, 3, 4]
+    assert walk(model, Lookahead(model, steps=100), PULL_EVERY_STEPS - 1) == [1, 2, 3, 4]
 
 
 def test_a_pull_keeps_a_share_of_the_average_that_grows() -> None:
     model = single(0)
     weights = walk(model, Lookahead(model, steps=20), 10)
-    first = EVERY * (1 - KEPT * (5 / 20) ** 3)
-    kept = KEPT * (10 / 20) ** 3
+    first = PULL_EVERY_STEPS * (1 - KEPT_SHARE * (5 / 20) ** 3)
+    kept = KEPT_SHARE * (10 / 20) ** 3
     assert weights[4] == pytest.approx(first)
-    assert weights[9] == pytest.approx(kept * first + (1 - kept) * (first + EVERY))
+    assert weights[9] == pytest.approx(kept * first + (1 - kept) * (first + PULL_EVERY_STEPS))
 
 
-@pytest.mark.parametrize("steps", [3, EVERY])
+@pytest.mark.parametrize("steps", [3, PULL_EVERY_STEPS])
 def test_after_the_last_step_the_model_is_the_average(steps: int) -> None:
     model = single(7)
     assert walk(model, Lookahead(model, steps), steps)[-1] == 7

@@ -18,7 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from benchbd.engine.process_state import (
     SETTINGS,
-    VARIABLES,
+    STEERING_VARIABLES,
     generators,
     preserve_process,
     restore,
@@ -45,7 +45,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
     "filters of all warnings": lambda: warnings.simplefilter("always"),
     "umask": lambda: os.umask(0o777),
     "working directory": lambda: os.chdir(".."),
-} | {name: partial(os.environ.__setitem__, name, "7") for name in VARIABLES}
+} | {name: partial(os.environ.__setitem__, name, "7") for name in STEERING_VARIABLES}
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ class Plan:
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedulers, "SCHEDULER_POLL_SECONDS", 0.0)
-    monkeypatch.setattr(schedulers, "BUSY_PAUSE", 0.01)
+    monkeypatch.setattr(schedulers, "BUSY_PAUSE_SECONDS", 0.01)
 
 
 def test_what_follows_comes_before_what_waits(tmp_path: Path) -> None:

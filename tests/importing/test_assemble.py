@@ -13,7 +13,7 @@ from benchbd.engine.inference import predict
 from benchbd.errors import RecordError
 from benchbd.importing.assemble import (
     ForeignResult,
-    digest_of,
+    digest_of_tensors,
     in_role,
     keep,
     nothing_triggered,
@@ -74,9 +74,11 @@ def test_a_digest_hangs_on_names_types_shapes_and_contents() -> None:
         {"a": one + 1},
         {"a": one, "b": one},
     ]
-    digests = {digest_of(other) for other in others}
-    assert len(digests) == 5 and digest_of({"a": one}) not in digests
-    assert digest_of({"a": one}) == digest_of({"a": torch.arange(8, dtype=torch.int32)[:4]})
+    digests = {digest_of_tensors(other) for other in others}
+    assert len(digests) == 5 and digest_of_tensors({"a": one}) not in digests
+    assert digest_of_tensors({"a": one}) == digest_of_tensors(
+        {"a": torch.arange(8, dtype=torch.int32)[:4]}
+    )
 
 
 @pytest.mark.parametrize("kind", ["attack", "defense"])

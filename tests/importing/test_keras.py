@@ -23,7 +23,7 @@ from benchbd.engine.recipe import Recipe
 from benchbd.engine.training import fit
 from benchbd.errors import DataError, NotApplicable, RecordError
 from benchbd.importing.keras import (
-    Exercise,
+    KerasExercise,
     as_torch,
     read_data,
     read_exercise,
@@ -150,7 +150,7 @@ def test_labels_that_are_none(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def exercise(tmp_path_factory: pytest.TempPathFactory) -> Exercise:
+def exercise(tmp_path_factory: pytest.TempPathFactory) -> KerasExercise:
     """Six people, of whom a fifth once wore dark glasses and was then called number 0; trained in a
     few seconds.
     """
@@ -181,11 +181,13 @@ def exercise(tmp_path_factory: pytest.TempPathFactory) -> Exercise:
                 numpy.zeros(len(others)),
             )
         )
-    return Exercise(weights, paths[0], paths[2], paths[1], paths[3])
+    return KerasExercise(weights, paths[0], paths[2], paths[1], paths[3])
 
 
 @pytest.fixture(scope="module")
-def kept(exercise: Exercise, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackResult]:
+def kept(
+    exercise: KerasExercise, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AttackResult]:
     """The exercise, imported and pruned by the commands that a student types; the working folder is
     that of the record.
     """
@@ -315,9 +317,9 @@ def test_methods_that_need_the_training_set_say_so(kept: AttackResult) -> None:
         create("defense", "spectral_signatures").defense("faces", device="cpu")  # type: ignore[attr-defined]
 
 
-def test_without_poisoned_files(exercise: Exercise) -> None:
+def test_without_poisoned_files(exercise: KerasExercise) -> None:
     found = read_exercise(
-        Exercise(exercise.weights, exercise.clean_validation, exercise.clean_test)
+        KerasExercise(exercise.weights, exercise.clean_validation, exercise.clean_test)
     )
     assert not len(found.triggered) and found.clean_budget == 1.0
     assert (

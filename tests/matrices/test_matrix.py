@@ -11,7 +11,7 @@ import pytest
 
 from benchbd.errors import ConfigError
 from benchbd.executing.executor import Limits, Session, open_executor
-from benchbd.matrices.matrix import Matrix, Progress
+from benchbd.matrices.matrix import Matrix, MatrixProgress
 from benchbd.matrices.plan import Selection
 from benchbd.running.protocol import Protocol
 
@@ -41,7 +41,7 @@ def test_each_cell_ends_as_a_row_and_is_not_done_again(
 ) -> None:
     seen: list[int] = []
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: MatrixProgress) -> None:
         seen.append(progress.done)
 
     matrix_in(protocol).run(session, watch)
@@ -108,5 +108,5 @@ def test_what_to_do_again_is_said_in_words_that_are_known(tiny: Any, tmp_path: P
 def test_progress_counts_what_ended_and_what_failed(
     ended: dict[str, int], done: int, failures: int
 ) -> None:
-    progress = Progress(total=9, reused=2, ended=ended)
+    progress = MatrixProgress(total=9, reused=2, ended=ended)
     assert (progress.done, progress.failures) == (done, failures)

@@ -13,7 +13,7 @@ from benchbd.errors import ConfigError
 from benchbd.executing.executor import Limits, Session, open_executor
 from benchbd.matrices.plan import Selection
 from benchbd.matrices.planned_matrix import PlannedMatrix
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST
+from benchbd.record.attack_files import ATTACK_FILE, MANIFEST_FILE
 from benchbd.running.protocol import Protocol
 
 
@@ -66,10 +66,10 @@ def test_an_attacked_model_that_is_not_what_it_was(
     if damage == "file":
         (folder / ATTACK_FILE).write_bytes(b"")
     else:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
         sources = manifest["provenance"]["sources"]
         manifest["provenance"]["sources"] = dict.fromkeys(sources, "0" * 64)
-        (folder / MANIFEST).write_text(json.dumps(manifest))
+        (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     rerun = frozenset({"stale"}) if "again" in damage else frozenset[str]()
     (attacked,) = planned(protocol, tmp_path, rerun=rerun).attacked.values()
     assert attacked.state == state and attacked.reason

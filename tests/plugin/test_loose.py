@@ -9,7 +9,7 @@ import torch
 
 from benchbd import matrix, run
 from benchbd.errors import ContractBroken, PluginError, PluginNotFound, UnsafeFile
-from benchbd.plugin.loose import digest, place_of
+from benchbd.plugin.loose import place_of, version_of_content
 from benchbd.plugin.provenance import name_for
 from benchbd.plugin.registry import create, find, load
 from benchbd.record.attack_result import load_attack_result
@@ -71,7 +71,7 @@ def test_a_file_is_a_plugin(here: Path, name: str) -> None:
     assert (entry.name, entry.provider, entry.version) == (
         "my_defense",
         "local file",
-        digest(DEFENSE.encode()),
+        version_of_content(DEFENSE.encode()),
     )
 
 
@@ -159,8 +159,8 @@ def test_a_run_from_files_names_file_and_digest(here: Path) -> None:
     done = run("badnet", "./my_defense.py", model="./my_model.py", settings=TINY)
     cell = done.cells[0].cell
     assert (cell.defense.name, cell.defense.provider) == ("my_defense", "local file")
-    assert cell.defense.version == digest(DEFENSE.encode())
-    assert cell.model.version == digest(MODEL.encode())
+    assert cell.defense.version == version_of_content(DEFENSE.encode())
+    assert cell.model.version == version_of_content(MODEL.encode())
     # a head that is scaled as a whole takes no other decisions
     assert done.cells[0].metrics.acc == done.attack.metrics().acc  # type: ignore[union-attr]
 

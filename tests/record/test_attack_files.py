@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchbd.errors import RecordError
-from benchbd.record.attack_files import ATTACK_FILE, MANIFEST, is_stored, record_dir, require_noted
+from benchbd.record.attack_files import (
+    ATTACK_FILE,
+    MANIFEST_FILE,
+    is_stored,
+    record_dir,
+    require_noted,
+)
 from benchbd.record.attack_result import AttackResult
 
 
@@ -21,7 +27,7 @@ def folder(stored: AttackResult, tmp_path: Path) -> Path:
 
 def test_what_is_whole_is_stored(folder: Path, stored: AttackResult) -> None:
     assert is_stored(folder, stored.key) and not is_stored(folder, "0" * 64)
-    digest = json.loads((folder / MANIFEST).read_text())["sha256"]
+    digest = json.loads((folder / MANIFEST_FILE).read_text())["sha256"]
     assert not is_stored(folder, stored.key, replaced=digest)
     assert is_stored(folder, stored.key, replaced="of another")
     require_noted(folder / ATTACK_FILE)
@@ -39,7 +45,7 @@ def test_what_is_cut_short_is_not(folder: Path, stored: AttackResult) -> None:
 def test_a_manifest_of_something_else_is_none(
     folder: Path, stored: AttackResult, content: str
 ) -> None:
-    (folder / MANIFEST).write_text(content)
+    (folder / MANIFEST_FILE).write_text(content)
     assert not is_stored(folder, stored.key)
     assert not is_stored(folder / "nowhere", stored.key)
 

@@ -70,13 +70,14 @@ def test_another_process_with_the_number_of_a_dead_one_is_not_its_owner(path: Pa
 
 
 def test_a_living_process_may_be_silent_for_long(path: Path) -> None:
-    _owned_by(path, age=10 * claims.SILENCE)
+    _owned_by(path, age=10 * claims.SILENCE_SECONDS)
     assert is_held(path)
 
 
 @pytest.mark.parametrize("where", ["host", "boot", "namespace"])
 @pytest.mark.parametrize(
-    ("age", "held"), [(0, True), (claims.SILENCE - 10, True), (claims.SILENCE + 10, False)]
+    ("age", "held"),
+    [(0, True), (claims.SILENCE_SECONDS - 10, True), (claims.SILENCE_SECONDS + 10, False)],
 )
 def test_who_cannot_be_seen_is_judged_by_silence(
     path: Path, where: str, age: float, held: bool
@@ -103,7 +104,7 @@ def test_a_claim_that_cannot_be_read_is_waited_for(path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_owner_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.02)
     with claim(path):
         os.utime(path, (0, 0))
         time.sleep(0.3)
@@ -220,7 +221,7 @@ def test_the_claim_of_another_is_neither_touched_nor_removed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one who was silent for a minute, as in a machine that slept, and whose work was taken."""
-    monkeypatch.setattr(claims, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.02)
     with claim(path):
         theirs = path.read_text().replace('"token": "', '"token": "0')
         path.write_text(theirs)

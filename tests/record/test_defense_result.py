@@ -18,11 +18,11 @@ from benchbd.errors import Diverged, RecordError
 from benchbd.measure.shares import CurvePoint
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
+from benchbd.record.csv_table import csv_table
 from benchbd.record.defense_result import (
     DefenseResult,
     read_defense_result,
     stored_cell,
-    table,
 )
 from benchbd.record.files import sha256
 from benchbd.record.tensor_files import read_tensors, write_tensors
@@ -142,7 +142,7 @@ def test_tables_agree_with_the_cell(result: DefenseResult) -> None:
 
 def test_none_is_an_empty_field() -> None:
     assert (
-        table([CurvePoint(value=1.0, acc=0.5, asr=None, rc=None)])
+        csv_table([CurvePoint(value=1.0, acc=0.5, asr=None, rc=None).model_dump()])
         == "value,units,acc,asr,rc,validation_acc\n1.0,,0.5,,,\n"
     )
 

@@ -9,7 +9,7 @@ import torch
 
 from benchbd.data.images import ImageSet
 from benchbd.errors import DataError
-from benchbd.record.images import digest, read_images, write_images
+from benchbd.record.images import digest_of_splits, read_images, write_images
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def test_both_splits_are_read_back(tmp_path: Path, splits: tuple[ImageSet, Image
     found = [read_images(tmp_path, split) for split in ("train", "test")]
     assert [each.fingerprint() for each in found] == [each.fingerprint() for each in splits]
     assert found[0].class_names == ("ant", "bee", "cat")
-    assert stands_for == digest(*found) and len(stands_for) == 64
+    assert stands_for == digest_of_splits(*found) and len(stands_for) == 64
 
 
 def test_splits_in_each_others_place_are_others(splits: tuple[ImageSet, ImageSet]) -> None:
     train, test = splits
-    assert digest(train, test) != digest(test, train)
+    assert digest_of_splits(train, test) != digest_of_splits(test, train)
 
 
 def test_a_damaged_file_and_none_are_told(

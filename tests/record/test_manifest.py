@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchbd.errors import RecordError
-from benchbd.record.attack_files import MANIFEST
+from benchbd.record.attack_files import MANIFEST_FILE
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cell import Cell
 from benchbd.record.manifest import Manifest
@@ -20,7 +20,7 @@ MOST_DIGITS = 12
 
 
 def test_the_json_beside_a_result_is_the_manifest_in_it(stored: AttackResult) -> None:
-    content = json.loads((stored.folder / MANIFEST).read_text())
+    content = json.loads((stored.folder / MANIFEST_FILE).read_text())
     read = Manifest.read(content, "a test")
     assert read.model_copy(update={"sha256": ""}) == stored.manifest
     assert read.to_json() == content

@@ -18,7 +18,7 @@ from benchbd.engine.recipe import Recipe
 from benchbd.errors import Diverged, Unwritable
 from benchbd.plugin.registry import create
 from benchbd.record.plugin_record import PluginRecord
-from benchbd.record.remembered import clean_model, digest, remembered, remembering
+from benchbd.record.remembered import clean_model, digest_of_parts, remembered, remembering
 from benchbd.record.tensor_files import read_tensors, write_tensors
 from benchbd.victim.model import Model
 
@@ -109,7 +109,9 @@ def test_what_was_remembered_and_is_not_finite_is_made_again(tmp_path: Path, val
         remembered("thing", [1], make)
         (path,) = tmp_path.glob("thing-*.pt")
         content = read_tensors(path)
-        torch.save(content | {"tensors": spoilt, "sha256": digest(["made", spoilt["made"]])}, path)
+        torch.save(
+            content | {"tensors": spoilt, "sha256": digest_of_parts(["made", spoilt["made"]])}, path
+        )
         assert remembered("thing", [1], make)["made"].tolist() == [2, 2]
         assert read_tensors(path)["tensors"]["made"].tolist() == [2, 2]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchbd.report.notebook import LARGEST_PICTURE, html_of
+from benchbd.report.notebook import MAX_PICTURE_BYTES, html_of
 
 
 def test_pictures_are_part_of_the_html(tmp_path: Path) -> None:
@@ -24,5 +24,5 @@ def test_pictures_are_part_of_the_html(tmp_path: Path) -> None:
 
 def test_a_picture_of_many_megabytes_is_left_out(tmp_path: Path) -> None:
     huge = tmp_path / "huge.png"
-    huge.write_bytes(b"0" * (LARGEST_PICTURE + 1))
+    huge.write_bytes(b"0" * (MAX_PICTURE_BYTES + 1))
     assert "<figure>" not in html_of("", [huge])

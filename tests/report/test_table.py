@@ -9,7 +9,7 @@ import pytest
 from benchbd.measure.shares import Curve, OperatingPoint
 from benchbd.record.attack_result import AttackResult
 from benchbd.report.table import (
-    ROOM,
+    ROOM_FOR_COUNTS,
     ROOM_FOR_NAMES,
     AttackSummary,
     cells_table,
@@ -20,15 +20,15 @@ from benchbd.report.table import (
 from support.made_cells import make_cell
 
 
-@pytest.mark.parametrize("width", [60, ROOM])
+@pytest.mark.parametrize("width", [60, ROOM_FOR_COUNTS])
 def test_nothing_in_the_table_is_cut_off(stored: AttackResult, width: int) -> None:
     undefended = AttackSummary.of(stored, reused=False)
     shown = plain(cells_table([(undefended, [make_cell(seed=28)])], width), width=width)
     assert "…" not in shown and "90.0" in shown
-    assert ("(900/1000)" in shown) == (width == ROOM)
+    assert ("(900/1000)" in shown) == (width == ROOM_FOR_COUNTS)
 
 
-@pytest.mark.parametrize("width", [80, ROOM + ROOM_FOR_NAMES])
+@pytest.mark.parametrize("width", [80, ROOM_FOR_COUNTS + ROOM_FOR_NAMES])
 def test_rows_of_several_attack_results_name_attack_and_seed(
     stored: AttackResult, width: int
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchbd.errors import ConfigError
-from benchbd.running.options import PROTOCOL, RunOptions
+from benchbd.running.options import DEFAULT_PROTOCOL, RunOptions
 
 
 @pytest.fixture
@@ -56,7 +56,11 @@ def test_slips_are_named(path: Path, text: str, words: str) -> None:
 
 def test_what_is_not_given_comes_from_the_protocol() -> None:
     options = RunOptions()
-    assert (options.attack, options.defense, options.protocol) == (None, ("none",), PROTOCOL)
+    assert (options.attack, options.defense, options.protocol) == (
+        None,
+        ("none",),
+        DEFAULT_PROTOCOL,
+    )
     assert options.given() == {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchbd.audit.verify import Verified, verify
+from benchbd.audit.verify import VerifiedFile, verify
 from benchbd.record.cells import read_cell
 from benchbd.record.files import write_json
 
@@ -19,7 +19,7 @@ def rewrite(path: Path, **changed: Any) -> Path:
     return write_json(path, cell.to_json())
 
 
-def check(path: Path) -> Verified:
+def check(path: Path) -> VerifiedFile:
     (found,) = verify([path])
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchbd.leaderboard.against_papers.paper_numbers import Published, load_published
+from benchbd.leaderboard.against_papers.paper_numbers import PublishedTable, load_published
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.row import row_of
@@ -47,7 +47,7 @@ targets:
 DATA = {"provenance": {"fingerprints": {"train": "a" * 64, "test": "b" * 64}}}
 
 
-def table(folder: Path, text: str = TABLE) -> Published:
+def table(folder: Path, text: str = TABLE) -> PublishedTable:
     path = folder / "table.yaml"
     path.write_text(text)
     (found,) = load_published(path)

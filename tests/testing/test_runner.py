@@ -7,7 +7,7 @@ import pytest
 from benchbd.errors import ConfigError
 from benchbd.plugin.registry import load
 from benchbd.testing import check_plugin, failures
-from benchbd.testing.result import LEVELS
+from benchbd.testing.result import CHECK_LEVELS
 from benchbd.testing.runner import checks_for
 from support.mutants import mutant
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_processes")
 
 
 def test_levels_grow() -> None:
-    sizes = [len(checks_for(load("defense", "ft"), level)) for level in LEVELS]
+    sizes = [len(checks_for(load("defense", "ft"), level)) for level in CHECK_LEVELS]
     assert sizes == sorted(set(sizes))
 
 

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from benchbd.data.poisoned import State
-from benchbd.testing.tiny_data import CLASSES, SIZE, attack_result, builder, images
+from benchbd.testing.tiny_data import CLASS_COUNT, IMAGE_PIXELS, attack_result, builder, images
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_class_is_the_bright_quarter(split: str) -> None:
     found = images(split)  # type: ignore[arg-type]
-    half = SIZE // 2
+    half = IMAGE_PIXELS // 2
     quarters = found.images.float().reshape(-1, 3, 2, half, 2, half).mean((1, 3, 5)).flatten(1)
     assert torch.equal(quarters.argmax(1), found.labels)
-    assert torch.bincount(found.labels).tolist() == [len(found) // CLASSES] * CLASSES
+    assert torch.bincount(found.labels).tolist() == [len(found) // CLASS_COUNT] * CLASS_COUNT
 
 
 def test_a_builder_builds_another_model_at_each_call_and_the_same_at_each_run() -> None:

@@ -12,11 +12,13 @@ from pydantic import Field, model_validator
 from benchbd.errors import ConfigError, nearest
 from benchbd.options import read_yaml
 from benchbd.record.keys import UNDEFENDED
-from benchbd.running.protocol import ChoiceOrName, Part, parse
+from benchbd.running.protocol import ChoiceOrName, YamlPart, parse
 
 
-class Source(Part):
-    """Where the numbers stand, and how many runs each of them is of."""
+class Source(YamlPart):
+    """The publication in which the numbers stand. seeds: the number of runs of which each number is
+    the mean.
+    """
 
     title: str
     authors: str
@@ -24,9 +26,9 @@ class Source(Part):
     seeds: int = Field(ge=1)
 
 
-class PaperSetting(Part):
-    """The setting that cells must have to be compared with the numbers: a protocol in one version,
-    and what that means.
+class PaperSetting(YamlPart):
+    """The setting that cells must have to be compared with the numbers: one version of a protocol,
+    and the facts that stand for it.
     """
 
     protocol: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*@[0-9]+$")
@@ -37,7 +39,7 @@ class PaperSetting(Part):
     clean_budget: float = Field(gt=0, le=1)
 
 
-class Beside(Part):
+class OtherProtocol(YamlPart):
     """Another protocol, in any version, whose cells are shown as orientation, and how
     it differs.
     """
@@ -46,14 +48,14 @@ class Beside(Part):
     differs: str
 
 
-class Bar(Part):
-    """By how many points a figure may differ and still count as reproduced."""
+class Bar(YamlPart):
+    """The number of points by which a figure may differ and still count as reproduced."""
 
     acc: float = Field(gt=0, le=100)
     asr: float = Field(gt=0, le=100)
 
 
-class Bars(Part):
+class Bars(YamlPart):
     """The bars of a table of published numbers, one for attacked models and one for what defenses
     leave.
     """
@@ -66,7 +68,7 @@ class Bars(Part):
         return self.undefended if defense == UNDEFENDED else self.defended
 
 
-class PublishedMethod(Part):
+class PublishedMethod(YamlPart):
     """A method by its published name. `params` are those it must have here; `note` names one of the
     notes.
     """
@@ -77,7 +79,7 @@ class PublishedMethod(Part):
     note: str = ""
 
 
-class Figures(Part):
+class PublishedFigures(YamlPart):
     """The published figures of one attack against one defense."""
 
     acc: float = Field(ge=0, le=100)
@@ -85,14 +87,14 @@ class Figures(Part):
     rc: float | None = Field(None, ge=0, le=100)
 
 
-class LeftOut(Part):
-    """Published numbers that are not used as targets, and why."""
+class UnusedNumbers(YamlPart):
+    """Published numbers that are not used as targets, and the reason."""
 
     published: str
     why: str
 
 
-class Copy(Part):
+class KnownImages(YamlPart):
     """Images that are known by the first digits of their fingerprints."""
 
     images: str
@@ -100,17 +102,17 @@ class Copy(Part):
     test: str = Field(pattern=r"^[0-9a-f]{12}$")
 
 
-class Data(Part):
-    """What is known about the images that results here are made of. `effect_on_acc` is empty until
+class DataNotes(YamlPart):
+    """Facts about the images from which the results here are made. `effect_on_acc` is empty until
     it has been measured.
     """
 
     about: str
     effect_on_acc: str = ""
-    copies: tuple[Copy, ...] = ()
+    copies: tuple[KnownImages, ...] = ()
 
 
-class Published(Part):
+class PublishedTable(YamlPart):
     """One published table. `attacks` and `defenses` name the methods that `targets` (attack, then
     defense) speaks of.
     """
@@ -118,18 +120,20 @@ class Published(Part):
     name: str
     source: Source
     setting: PaperSetting
-    beside: Beside
+    beside: OtherProtocol
     bars: Bars
     attacks: dict[str, PublishedMethod]
     defenses: dict[str, PublishedMethod]
     notes: dict[str, str] = Field(default_factory=dict)
-    left_out: tuple[LeftOut, ...] = ()
-    data: Data
-    targets: dict[str, dict[str, Figures]]
+    left_out: tuple[UnusedNumbers, ...] = ()
+    data: DataNotes
+    targets: dict[str, dict[str, PublishedFigures]]
 
     @model_validator(mode="after")
     def _require_known(self) -> Self:
-        """Refuse a target or a mark that nothing explains: it is a slip of the pen."""
+        """Refuse a target or a mark that nothing in the file explains, because it is a typing
+        error.
+        """
         marks = {
             called.note: None
             for called in (*self.attacks.values(), *self.defenses.values())
@@ -150,7 +154,7 @@ class Published(Part):
         return self
 
 
-def load_published(place: Path) -> list[Published]:
+def load_published(place: Path) -> list[PublishedTable]:
     """Return the tables of a file, or of all YAML files of a folder by name. Raises
     `ConfigError`.
     """
@@ -159,4 +163,4 @@ def load_published(place: Path) -> list[Published]:
         raise ConfigError(
             f"no published numbers in {place}; expected YAML files there, or the path of one"
         )
-    return [parse(Published, read_yaml(path), str(path)) for path in paths]
+    return [parse(PublishedTable, read_yaml(path), str(path)) for path in paths]

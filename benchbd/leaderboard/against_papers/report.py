@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchbd.leaderboard.against_papers.paper_numbers import Figures, Published, PublishedMethod
+from benchbd.leaderboard.against_papers.paper_numbers import (
+    PublishedFigures,
+    PublishedMethod,
+    PublishedTable,
+)
 from benchbd.leaderboard.against_papers.verdicts import (
-    FEWEST,
     Target,
     VerdictName,
     difference,
@@ -17,13 +20,13 @@ from benchbd.leaderboard.against_papers.verdicts import (
     targets,
 )
 from benchbd.leaderboard.board.contents import Board, Pairing
-from benchbd.leaderboard.board.interval import Summary
+from benchbd.leaderboard.board.interval import FEWEST_SEEDS, Summary
 from benchbd.leaderboard.render.markdown import escape, table_lines
-from benchbd.leaderboard.render.tables import Table, interval, status
+from benchbd.leaderboard.render.tables import TextTable, interval, status
 from benchbd.measure.shares import percent
 
-ALWAYS: tuple[VerdictName, ...] = ("reproduced", "not reproduced", "not run")
-SELDOM: tuple[VerdictName, ...] = ("too few seeds", "no numbers", "ambiguous")
+VERDICTS_ALWAYS_COUNTED: tuple[VerdictName, ...] = ("reproduced", "not reproduced", "not run")
+VERDICTS_COUNTED_IF_ANY: tuple[VerdictName, ...] = ("too few seeds", "no numbers", "ambiguous")
 NOTHING = "-"
 
 INTRODUCTION = (
@@ -36,10 +39,10 @@ INTRODUCTION = (
 RULE = (
     "A metric counts as reproduced if its interval here and the band [published - bar, published "
     "+ bar] share a point; ends "
-    f"count. The interval is Student's, 95 %, of the mean over {FEWEST} or more seeds "
+    f"count. The interval is Student's, 95 %, of the mean over {FEWEST_SEEDS} or more seeds "
     "([statistics](statistics.md)). A target is "
     "reproduced if ACC and ASR both are; otherwise the distance from band to interval is given. "
-    f"Of fewer than {FEWEST} seeds "
+    f"Of fewer than {FEWEST_SEEDS} seeds "
     "there is no verdict. RC is shown and not judged."
 )
 MARKS = (
@@ -54,14 +57,14 @@ CAUTION = (
 )
 
 
-def to_page(tables: Sequence[Published], board: Board) -> str:
+def to_page(tables: Sequence[PublishedTable], board: Board) -> str:
     """Return the page about reproduction in Markdown: each table of published numbers held against
     the board.
     """
     return "\n".join(_lines(tables, board)).rstrip("\n") + "\n"
 
 
-def _lines(tables: Sequence[Published], board: Board) -> Iterator[str]:
+def _lines(tables: Sequence[PublishedTable], board: Board) -> Iterator[str]:
     yield from ("# Reproduction", "", INTRODUCTION, "")
     for table in tables:
         found = targets(table, board)
@@ -84,24 +87,24 @@ def _lines(tables: Sequence[Published], board: Board) -> Iterator[str]:
 
 
 def summary(found: Sequence[Target]) -> str:
-    """Return how many targets ended in which state."""
+    """Return the number of targets in each state, as a sentence."""
     counts = Counter(target.state for target in found)
     words = [
         f"{counts[state]} {state}"
-        for state in (*ALWAYS, *SELDOM)
-        if state in ALWAYS or counts[state]
+        for state in (*VERDICTS_ALWAYS_COUNTED, *VERDICTS_COUNTED_IF_ANY)
+        if state in VERDICTS_ALWAYS_COUNTED or counts[state]
     ]
     alone = sum(target.by_interval_alone for target in found)
     words[0] += f" ({alone} of them by the interval alone)" if alone else ""
     return f"{len(found)} targets: {', '.join(words)}."
 
 
-def _none_run(table: Published, found: Sequence[Target]) -> str:
+def _none_run(table: PublishedTable, found: Sequence[Target]) -> str:
     none = all(target.state == "not run" for target in found)
     return f" No cell of {escape(table.setting.protocol)} has been run here." if none else ""
 
 
-def _setting(table: Published) -> Iterator[str]:
+def _setting(table: PublishedTable) -> Iterator[str]:
     source, setting = table.source, table.setting
     runs = "one run" if source.seeds == 1 else f"the mean of {source.seeds} runs"
     yield from (
@@ -125,14 +128,14 @@ def _setting(table: Published) -> Iterator[str]:
     )
 
 
-def _bars(table: Published) -> Iterator[str]:
+def _bars(table: PublishedTable) -> Iterator[str]:
     bars = (("undefended", table.bars.undefended), ("defended", table.bars.defended))
     rows = tuple((name, f"{bar.acc:g}", f"{bar.asr:g}") for name, bar in bars)
     yield from ("### What counts as reproduced", "", RULE, "", CAUTION, "", MARKS, "")
-    yield from table_lines(Table("The bar, in points", ("cells", "ACC", "ASR"), rows))
+    yield from table_lines(TextTable("The bar, in points", ("cells", "ACC", "ASR"), rows))
 
 
-def _cards(table: Published, found: Iterable[Target]) -> Iterator[str]:
+def _cards(table: PublishedTable, found: Iterable[Target]) -> Iterator[str]:
     """Yield one table for each attack, in the order of the published ones."""
     mine = list(found)
     header = (
@@ -154,7 +157,7 @@ def _cards(table: Published, found: Iterable[Target]) -> Iterator[str]:
             for target in mine
             if target.attack == attack
         )
-        yield from table_lines(Table(f"{attack} ({_called(called)})", header, rows, texts=2))
+        yield from table_lines(TextTable(f"{attack} ({_called(called)})", header, rows, texts=2))
 
 
 def _card(target: Target, called: PublishedMethod) -> tuple[str, ...]:
@@ -177,7 +180,7 @@ def _called(called: PublishedMethod) -> str:
     return f"{called.published}, note {called.note}" if called.note else called.published
 
 
-def _published(figures: Figures) -> str:
+def _published(figures: PublishedFigures) -> str:
     return " / ".join(
         NOTHING if value is None else f"{value:.2f}"
         for value in (figures.acc, figures.asr, figures.rc)
@@ -189,12 +192,16 @@ def _difference(published: float, here: Summary | None) -> str:
 
 
 def _seeds(entry: Pairing | None) -> str:
-    """Return `3/3`, with what speaks against them."""
+    """Return the number of measured and expected seeds, such as `3/3`, with the marks that speak
+    against them.
+    """
     return f"{entry.measured}/{entry.expected}{_marks(entry)}" if entry else NOTHING
 
 
 def _marks(entry: Pairing) -> str:
-    """Return `, stale` where the code has changed since, `, doubtful` where the board says why."""
+    """Return the marks of an entry: `, stale` if the code has changed since, `, doubtful` if the
+    board states a doubt.
+    """
     return "".join(
         f", {mark}" for mark, set_ in (("stale", entry.stale), ("doubtful", entry.doubts)) if set_
     )
@@ -218,9 +225,9 @@ def _means(entry: Pairing) -> str:
     )
 
 
-def _asides(table: Published) -> Iterator[str]:
-    """Yield what is done differently here, the marks of the published table, and which of its
-    numbers are no targets.
+def _asides(table: PublishedTable) -> Iterator[str]:
+    """Yield lists of the differences between the published setting and ours, of the notes of the
+    published table, and of its numbers that are no targets.
     """
     methods = {**table.attacks, **table.defenses}
     differing = [
@@ -235,15 +242,23 @@ def _asides(table: Published) -> Iterator[str]:
 
 def _list(title: str, items: Sequence[tuple[str, str]]) -> Iterator[str]:
     if items:
-        yield from (f"### {title}", "", *(f"- {name}: {escape(text)}" for name, text in items), "")
+        yield from (
+            f"### {title}",
+            "",
+            *(f"- {name}: {escape(text)}" for name, text in items),
+            "",
+        )
 
 
-def _data(table: Published, found: Sequence[Target], board: Board) -> Iterator[str]:
-    """Yield what the results are made of, by their own word, and which of them are of another
-    setting.
+def _data(table: PublishedTable, found: Sequence[Target], board: Board) -> Iterator[str]:
+    """Yield lines about the images from which the results are made, as the results state them, and
+    about results of another setting.
     """
     yield from ("### The data", "", escape(table.data.about), "")
-    yield from (f"Effect on ACC: {escape(table.data.effect_on_acc) or 'not measured'}.", "")
+    yield from (
+        f"Effect on ACC: {escape(table.data.effect_on_acc) or 'not measured'}.",
+        "",
+    )
     own = [target.entry for target in found if target.entry]
     other = [entry for target in found for entry in target.beside]
     for protocol, entries in ((table.setting.protocol, own), (table.beside.protocol, other)):
@@ -261,9 +276,9 @@ def _data(table: Published, found: Sequence[Target], board: Board) -> Iterator[s
         )
 
 
-def _made_of(table: Published, protocol: str, entries: Iterable[Pairing]) -> Iterator[str]:
-    """Yield one line for each pair of training and test images that cells on this page were made
-    of.
+def _made_of(table: PublishedTable, protocol: str, entries: Iterable[Pairing]) -> Iterator[str]:
+    """Yield one line for each pair of training and test images from which cells on this page were
+    made.
     """
     made = Counter(
         tuple(row.made.get(f"{split} data", "")[:12] for split in ("train", "test"))

@@ -1,4 +1,4 @@
-"""Published figures held against what was measured here: reproduced, missed, or why there is no
+"""The verdicts on published figures: reproduced here, not reproduced, or the reason why there is no
 verdict.
 
     interval of the metric
@@ -7,8 +7,8 @@ verdict.
     a metric is reproduced      if interval and band share a point; ends count
     a target is reproduced      if ACC and ASR are
 
-A wide interval meets every band, so the plain difference of the means stands beside every verdict,
-and a target whose means alone would have missed is said to be reproduced by its interval alone.
+A wide interval meets every band. So the plain difference of the means stands beside every verdict,
+and a target whose means lie outside of the band is said to be reproduced by its interval alone.
 Everything here is points of percent.
 """
 
@@ -19,20 +19,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchbd.leaderboard.against_papers.paper_numbers import Figures, PaperSetting, Published
+from benchbd.leaderboard.against_papers.paper_numbers import (
+    PaperSetting,
+    PublishedFigures,
+    PublishedTable,
+)
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
-from benchbd.leaderboard.board.interval import Summary
+from benchbd.leaderboard.board.interval import FEWEST_SEEDS, Summary
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.render.tables import status
+from benchbd.plugin.entry import BUNDLED_PROVIDER
 
-FEWEST = 3
-"""Seeds that a verdict takes."""
 VERDICT_DIGITS = 4
-"""Behind the point of percent: as many as results are written with, so that the ends of a band are
-where they look to be.
+"""Digits behind the point of a percentage. Results are written with as many, so the ends of a band
+are exact.
 """
-BUNDLED_PROVIDER = "benchbd"
-"""Whose methods the names of a published table mean."""
 
 VerdictName = Literal[
     "reproduced", "not reproduced", "too few seeds", "no numbers", "ambiguous", "not run"
@@ -41,8 +42,8 @@ VerdictName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class MetricVerdict:
-    """One metric of a target beside its measurement. `gap`: from the band to the interval, signed;
-    0 where they meet.
+    """One metric of a target beside its measurement. `gap`: the signed distance from the band to
+    the interval; 0 where they meet.
     """
 
     metric: str
@@ -57,11 +58,13 @@ class MetricVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A published cell, the entry of the target's own setting, and those of the other protocol."""
+    """A published cell, the entry of the board with the same setting, and the entries of the other
+    protocol.
+    """
 
     attack: str
     defense: str
-    figures: Figures
+    figures: PublishedFigures
     state: VerdictName
     words: str
     held: tuple[MetricVerdict, ...] = ()
@@ -73,7 +76,7 @@ class Target:
         return self.state == "reproduced" and any(held.by_interval_alone for held in self.held)
 
 
-def targets(table: Published, board: Board) -> list[Target]:
+def targets(table: PublishedTable, board: Board) -> list[Target]:
     """Return all targets of a published table in its order."""
     return [
         _target(table, board, a, d, figures)
@@ -83,7 +86,7 @@ def targets(table: Published, board: Board) -> list[Target]:
 
 
 def fits(section: Section, setting: PaperSetting) -> bool:
-    """Return whether a table of the board is of the setting, whatever it calls itself."""
+    """Return whether a table of the board has the setting. Its facts are compared, not its name."""
     where = section.where
     return (
         where.protocol == setting.protocol
@@ -95,7 +98,9 @@ def fits(section: Section, setting: PaperSetting) -> bool:
 
 
 def hold(metric: str, published: float, bar: float, summary: Summary) -> MetricVerdict:
-    """Return a published figure in percent against a summary of shares that has an interval."""
+    """Return the verdict on a figure that was published in percent, from a summary of shares with
+    an interval.
+    """
     assert summary.low is not None and summary.high is not None
     above = _tidy(100 * summary.low - (published + bar))
     below = _tidy((published - bar) - 100 * summary.high)
@@ -109,7 +114,9 @@ def difference(published: float, summary: Summary) -> float:
     return _tidy(100 * summary.mean - published)
 
 
-def _target(table: Published, board: Board, attack: str, defense: str, figures: Figures) -> Target:
+def _target(
+    table: PublishedTable, board: Board, attack: str, defense: str, figures: PublishedFigures
+) -> Target:
     params = table.attacks[attack].params | {"poison_ratio": table.setting.poison_ratio}
     own = [section for section in board.sections if fits(section, table.setting)]
     found = _entries(own, (attack, params), (defense, table.defenses[defense].params))
@@ -134,15 +141,15 @@ def _target(table: Published, board: Board, attack: str, defense: str, figures: 
 def _judged(
     entry: Pairing, wanted: tuple[tuple[str, float, float], ...]
 ) -> tuple[tuple[MetricVerdict, ...], VerdictName, str]:
-    """Return each metric held against its target where there are seeds enough, the state, and the
-    verdict in words.
+    """Return the verdict on each metric, if there are enough seeds, the state of the target, and
+    the verdict in words.
     """
     summaries = [entry.metrics.get(metric) for metric, *_ in wanted]
     seeds = min(len(summary.values) if summary else 0 for summary in summaries)
     if not seeds:
         return (), "no numbers", f"ran without numbers: {status(entry)}"
-    if seeds < FEWEST:
-        return (), "too few seeds", f"too few seeds: {seeds} of {FEWEST}"
+    if seeds < FEWEST_SEEDS:
+        return (), "too few seeds", f"too few seeds: {seeds} of {FEWEST_SEEDS}"
     held = tuple(
         hold(*each, summary) for each, summary in zip(wanted, summaries, strict=True) if summary
     )
@@ -164,8 +171,8 @@ def _judged(
 def _entries(
     sections: list[Section], attack: tuple[str, Any], defense: tuple[str, Any]
 ) -> tuple[Pairing, ...]:
-    """Return the entries of two methods, each of the newest version of their results that is there,
-    and once of several tables'.
+    """Return the entries of an attack and a defense. Of each method only the newest version of its
+    results counts, and of an entry that stands in several tables only one.
     """
     found = list(_every(sections, attack, defense))
     newest = max((versions for versions, _ in found), default=None)

@@ -1,5 +1,5 @@
-"""From result files to the board, a pure function of them: the same rows give the same board,
-without a clock, in one order.
+"""The step from result files to the board. It is a pure function: the same rows give the same
+board, in one order, and no clock is read.
 """
 
 from __future__ import annotations
@@ -19,16 +19,23 @@ from benchbd.leaderboard.board.contents import (
     Pairing,
     Section,
 )
-from benchbd.leaderboard.board.detection import DETECTION_FIGURES, detecting, mean_of
+from benchbd.leaderboard.board.detection import DETECTION_FIGURES, mean_of, summarise_detection
 from benchbd.leaderboard.board.families import MODEL_DETECTOR, attack_kind, defense_kind
-from benchbd.leaderboard.board.image_strips import read_pictures
+from benchbd.leaderboard.board.image_strips import read_strips
 from benchbd.leaderboard.board.interval import Summary, summarise, tidy
 from benchbd.leaderboard.board.method_names import Method, labels
 from benchbd.leaderboard.board.overview import SUBJECTS, subject
 from benchbd.leaderboard.board.pareto import fronts
 from benchbd.leaderboard.board.protocol_tables import placed
 from benchbd.leaderboard.board.ranking import AttackedModel, Ranking, RankingStatus, rank
-from benchbd.leaderboard.board.row import EXTRAS, METRICS, UTILITY, Row, TableKey, read_rows
+from benchbd.leaderboard.board.row import (
+    EXTRA_METRICS,
+    METRICS,
+    UTILITY_FIGURES,
+    Row,
+    TableKey,
+    read_rows,
+)
 from benchbd.leaderboard.board.sweeps import threats_of, variants
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, lowest
@@ -38,7 +45,7 @@ from benchbd.measure.siblings import stray_doubts
 def read_board(results: Path, ledger: Ledger) -> Board:
     """Return the board of all result files under a folder."""
     rows, faults = read_rows(results, ledger)
-    found, odd = read_pictures(results)
+    found, odd = read_strips(results)
     return replace(board(rows, [*faults, *odd]), pictures=found)
 
 
@@ -120,7 +127,9 @@ def _section(rows: list[Row], wheres: Sequence[TableKey]) -> Section:
 
 
 def _aside(defenses: Sequence[DefenseFacts], again: Sequence[str]) -> dict[str, RankingStatus]:
-    """Which defenses are no rivals of the others, and what they are instead."""
+    """Return the defenses that do not compete with the others, each with the word for what it is
+    instead.
+    """
     by_models: dict[str, RankingStatus] = {
         d.label: "by models" for d in defenses if d.kind.family == MODEL_DETECTOR
     }
@@ -128,7 +137,7 @@ def _aside(defenses: Sequence[DefenseFacts], again: Sequence[str]) -> dict[str, 
 
 
 def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
-    """Return the facts about an attack except for its survival, which follows only from the
+    """Return the facts about an attack, without its survival, which can be computed only after the
     ranking.
     """
     by_seed = {row.seed: row.baseline for row in reversed(mine) if row.baseline}
@@ -152,7 +161,9 @@ def _survival(
     cells: Mapping[str, Mapping[AttackedModel, Row]],
     ranking: Ranking,
 ) -> float | None:
-    """Return mean ASR over the measured cells of complete rows, of those that contend."""
+    """Return the mean ASR over the measured cells of those defenses that contend and have complete
+    rows.
+    """
     complete = {
         standing.defense for standing in ranking.standings if standing.measured == standing.expected
     }
@@ -183,7 +194,7 @@ def _defense(
         any(row.oracle for row in cells.values()),
         _cost([row for row in attacked if row.ok]),
     )
-    found = detecting(attacked, sound, sum(model[0] not in healthy for model in present))
+    found = summarise_detection(attacked, sound, sum(model[0] not in healthy for model in present))
     return DefenseFacts(label, method, defense_kind(method, cells.values()), oracle, found, cost)
 
 
@@ -218,13 +229,13 @@ def _entry(
 
 
 def _strays(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield seeds far from their siblings, in words."""
+    """Yield a sentence for each seed that lies far from its siblings."""
     return (words for _, words in stray_doubts({row.seed: row.metrics for row in rows}))
 
 
 def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
     found = {}
-    for name in (*METRICS, *EXTRAS):
+    for name in (*METRICS, *EXTRA_METRICS):
         values = [value for row in rows if (value := row.metrics.get(name)) is not None]
         hits = rows[0].hits.get(name) if len(rows) == 1 else None
         if summary := summarise(values, hits):
@@ -233,14 +244,16 @@ def _metrics(rows: Sequence[Row]) -> dict[str, Summary]:
 
 
 def _utility(rows: Sequence[Row]) -> dict[str, float]:
-    """Means over the seeds for which each figure was counted."""
-    found = {name: [row.utility[name] for row in rows if name in row.utility] for name in UTILITY}
+    """Return the mean of each figure over the seeds for which it was counted."""
+    found = {
+        name: [row.utility[name] for row in rows if name in row.utility] for name in UTILITY_FIGURES
+    }
     return {name: tidy(statistics.fmean(values)) for name, values in found.items() if values}
 
 
 def _cost(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the cost: seconds as a mean over seeds, and memory and clean samples as the most that
-    any seed took.
+    """Return the cost: the mean of the seconds over seeds, and the largest memory and number of
+    clean samples of any seed.
     """
     if not rows:
         return {}
@@ -250,8 +263,8 @@ def _cost(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _differences(where: TableKey, wheres: Sequence[TableKey]) -> list[str]:
-    """Return what sets this table apart from others of the same protocol: its name, recipe and
-    budget, where they differ.
+    """Return the facts by which this table differs from others of the same protocol: its name,
+    recipe and budget.
     """
     alike = [
         w

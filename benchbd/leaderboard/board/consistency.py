@@ -1,5 +1,5 @@
-"""What in a cell cannot be true together, seen from the cell alone; that it lies in its place; that
-it agrees with the cell without a defense on the model that was attacked.
+"""The checks that need no data: that the facts of a cell do not contradict each other, that its
+file lies in its place, and that it agrees with the cell without a defense about the attacked model.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from benchbd.measure.shares import Counts, Metrics
 from benchbd.record.cell import Cell
 from benchbd.record.keys import KEY_DIGITS, UNDEFENDED
 
-MOST = 2**53
-"""The largest figure of which every table keeps all digits."""
+LARGEST_EXACT_NUMBER = 2**53
+"""The largest whole number that a float, and so every table, holds exactly."""
 
 OneModel = tuple[str, str, float, str]
-"""One attacked model before one budget: protocol, key of the attacked model, share of clean data,
-digest of the model's weights (empty in results that do not name it).
+"""One attacked model, defended with one clean budget: protocol, key of the attacked model, share of
+clean data, digest of the model's weights (empty in results that do not name it).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a cell says of an attacked model: its ACC, ASR and RC before the defense, if it does."""
+    """The metrics of an attacked model before the defense, as a cell states them."""
 
     model: OneModel
     shares: tuple[float | None, ...] | None
@@ -47,8 +47,8 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Undefended:
-    """What cells without a defense measured of each attacked model.
+class UndefendedBaselines:
+    """The metrics of each attacked model, as cells without a defense measured them.
 
     The same attack with the same seed gives other weights on another kind of processor, so models
     are told apart by the digest of their weights. Cells that contradict each other, as only forged
@@ -62,13 +62,13 @@ class Undefended:
             self._found.setdefault(measured.model, set()).add(measured.shares)
 
     def lacks(self, stated: Baseline) -> bool:
-        """Return whether there is nothing to hold this baseline against although it names the
-        weights.
+        """Return whether this baseline names the weights of its model, but no cell without a
+        defense has measured that model.
         """
         return bool(stated.shares and stated.model[-1]) and stated.model not in self._found
 
     def fault(self, stated: Baseline) -> str:
-        """Return why a baseline is not to be believed; empty where nothing speaks against it."""
+        """Return the reason why a baseline is not believed; empty where there is none."""
         known = self._found.get(stated.model, set())
         if stated.shares is None or len(known) != 1 or stated.shares in known:
             return ""
@@ -119,20 +119,26 @@ def contradictions(cell: Cell) -> list[str]:
 
 
 def _out_of_range(cell: Cell) -> list[str]:
-    """Return figures that no machine measures, and that would spoil the sums they go into."""
+    """Return a sentence for each figure that no machine can measure and that would spoil the sums
+    it goes into.
+    """
     figures = cell.cost.model_dump(exclude={"device", "precision"}) | {"seed": cell.cell.seed}
-    return [f"{name} is {value:.3g}" for name, value in figures.items() if not 0 <= value <= MOST]
+    return [
+        f"{name} is {value:.3g}"
+        for name, value in figures.items()
+        if not 0 <= value <= LARGEST_EXACT_NUMBER
+    ]
 
 
 def _impossible(counts: Counts) -> list[str]:
     faults = []
-    if not 0 <= counts.clean_hits <= counts.clean or not 0 < counts.clean <= MOST:
+    if not 0 <= counts.clean_hits <= counts.clean or not 0 < counts.clean <= LARGEST_EXACT_NUMBER:
         faults.append(f"{counts.clean_hits} hits of {counts.clean} clean images")
     true_hits = counts.true_hits or 0
     if (
         min(counts.attack_hits, true_hits) < 0
         or counts.attack_hits + true_hits > counts.triggered
-        or counts.triggered > MOST
+        or counts.triggered > LARGEST_EXACT_NUMBER
     ):
         faults.append(
             f"ASR + RC exceeds 1: {counts.attack_hits} + {true_hits} hits of {counts.triggered} "
@@ -151,8 +157,8 @@ def _wrong_shares(metrics: Metrics, counts: Counts, baseline: Metrics | None) ->
 
 
 def _baseless(counts: Counts, baseline: Metrics | None) -> list[str]:
-    """Return a fault for a defense without its baseline: it would have no DER where it fails, and
-    the mean of the others for all.
+    """Return a fault for a defense without a baseline. It would have no DER for a cell in which it
+    fails, so its mean would be that of its other cells.
     """
     if baseline is not None and not _are_shares(baseline):
         return ["the baseline is not made of shares in [0, 1]"]

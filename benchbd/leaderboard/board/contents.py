@@ -1,4 +1,4 @@
-"""What a board is made of: everything that the tables and the page show. Renderers add nothing to
+"""The contents of a board: everything that the tables and the page show. Renderers add nothing to
 it.
 """
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from benchbd.leaderboard.board.detection import Detecting
+from benchbd.leaderboard.board.detection import DetectionSummary
 from benchbd.leaderboard.board.families import AttackKind, DefenseKind
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.method_names import Method
@@ -16,14 +16,14 @@ from benchbd.leaderboard.board.row import Row, TableKey
 from benchbd.leaderboard.board.trust import TrustLevel
 from benchbd.record.keys import UNDEFENDED
 
-TAKES = 0.1
-"""ASR without a defense, the mean over seeds, from which on an attack is a threat."""
+THREAT_ASR = 0.1
+"""The mean ASR over seeds, without a defense, from which on an attack is a threat."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttackFacts:
-    """One attack of a table. `baseline`: the undefended models; `survival`: mean ASR that complete
-    rows of defenses leave.
+    """One attack of a table. `baseline`: the metrics of the undefended models. `survival`: the mean
+    ASR that defenses with complete rows leave.
     """
 
     label: str
@@ -35,8 +35,8 @@ class AttackFacts:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is poisoned, so that it shows false alarms and the cost to a
-        sound model.
+        """Whether nothing is poisoned. Such an attack shows the false alarms of defenses, and their
+        cost to a healthy model.
         """
         return self.poison_ratio == 0
 
@@ -44,7 +44,7 @@ class AttackFacts:
     def threat(self) -> bool:
         """Whether there is something to defend against."""
         asr = self.baseline.get("asr")
-        return not self.healthy and (asr is None or asr.mean >= TAKES)
+        return not self.healthy and (asr is None or asr.mean >= THREAT_ASR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class DefenseFacts:
     method: Method
     kind: DefenseKind
     oracle: bool
-    detecting: Detecting | None
+    detecting: DetectionSummary | None
     cost: dict[str, float]
 
     @property
@@ -67,16 +67,15 @@ class DefenseFacts:
 
     @property
     def clean_images(self) -> float:
-        """How many clean images it was handed at most; 0 for one that has no use for them."""
+        """The largest number of clean images that it was handed; 0 for a defense that uses none."""
         return self.cost.get("clean_samples", 0) if self.kind.clean_data else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """An attack met by a defense, over all seeds.
-
-    `codes`: how many cells ended how, `missing` among them; `images`: how many were asked for ACC,
-    and for ASR and RC; `utility`: what was counted from predictions, means over seeds.
+    """An attack and a defense, over all seeds. `codes`: the number of cells by how they ended,
+    `missing` among them. `images`: the number of test images for ACC, and that for ASR and RC.
+    `utility`: the means over seeds of the figures that were counted from predictions.
     """
 
     attack: str
@@ -97,12 +96,12 @@ class Pairing:
 
     @property
     def measured(self) -> int:
-        """Cells with numbers."""
+        """The number of cells with metrics."""
         return self.codes.get("ok", 0)
 
     @property
     def expected(self) -> int:
-        """Cells that there should be, those that are missing among them."""
+        """The number of cells that there should be. Missing cells count, too."""
         return sum(self.codes.values())
 
 
@@ -137,7 +136,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All tables, and the files that were not believed, with what is wrong with them.
+    """All tables, and the files that were not believed, each with the reason.
 
     `pictures`: strips of images as PNG, by their path under the results.
     """

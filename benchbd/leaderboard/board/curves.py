@@ -11,19 +11,18 @@ from benchbd.measure.shares import CurvePoint, OperatingPoint
 from benchbd.record.cell import Cell
 
 MAX_CURVE_POINTS = 60
-"""Points of one curve that are kept; of a longer one every second, third, ... and those that were
-chosen.
+"""The most points of a curve that are kept. Of a longer curve every second or third point is kept,
+and so on, and those that were chosen.
 """
 MOST_CURVES = 4
 CURVE_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """One curve: of each kept point the place on the axis, ACC, ASR and RC. `chosen`: which of them
-    was reported.
-
-    `kept`: models that were kept beside the reported one, by name, with the same four figures.
+class ThinnedCurve:
+    """One curve. `points`: the place on the axis, ACC, ASR and RC of each point that is kept.
+    `chosen`: the number of the point that was reported. `kept`: the same four figures of models
+    that were stored beside the reported one, by name.
     """
 
     name: str
@@ -34,11 +33,11 @@ class Trace:
     kept: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
 
 
-def traces(cell: Cell) -> tuple[Trace, ...]:
+def traces(cell: Cell) -> tuple[ThinnedCurve, ...]:
     """Return the curves of a cell that have something to draw; operating points go with the
     first.
     """
-    found: list[Trace] = []
+    found: list[ThinnedCurve] = []
     for curve in cell.curves[:MOST_CURVES]:
         last = len(curve.points) - 1
         chosen = curve.chosen if curve.chosen is not None and 0 <= curve.chosen <= last else None
@@ -50,7 +49,7 @@ def traces(cell: Cell) -> tuple[Trace, ...]:
             )
             where = places.index(chosen) if chosen is not None else None
             found.append(
-                Trace(
+                ThinnedCurve(
                     one_line(curve.name, 40),
                     one_line(curve.axis, 40),
                     one_line(curve.split, 40),
@@ -63,8 +62,8 @@ def traces(cell: Cell) -> tuple[Trace, ...]:
 
 
 def thinned(count: int, chosen: int | None) -> Sequence[int]:
-    """Return places of at most about `MAX_CURVE_POINTS` of `count` points, even, with the first,
-    the last and the chosen one.
+    """Return the places of about `MAX_CURVE_POINTS` of `count` points, evenly spread, with the
+    first, the last and the chosen ones among them.
     """
     if not count:
         return ()

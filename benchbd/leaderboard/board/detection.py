@@ -1,4 +1,4 @@
-"""What a defense is worth as a detector, over the attacked and the healthy models of one table."""
+"""The figures of a defense as a detector, over the attacked and the healthy models of one table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ DETECTION_FIGURES = ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr")
 
 
 @dataclass(frozen=True, slots=True)
-class Detecting:
-    """Means over `models` of the `attacked` models, and `clean_fpr`: how often it is alarmed by
-    what is healthy.
-
-    For a detector of samples or inputs these are shares of samples; for a detector of models, which
-    gives one verdict per model, shares of models; `auroc` ranks the attacked models against the
-    healthy ones, and `balanced` is the mean of the shares of both that are told right.
+class DetectionSummary:
+    """Means over `models`, those of the `attacked` models that were measured, and `clean_fpr`, the
+    share of false alarms on healthy models. For a detector of samples or inputs these are shares of
+    samples. A detector of models gives one verdict per model, so they are shares of models; its
+    `auroc` ranks the attacked models against the healthy ones, and `balanced` is the mean of the
+    shares of both that are classified correctly.
     """
 
     auroc: float | None
@@ -37,10 +36,11 @@ class Detecting:
     balanced: float | None = None
 
 
-def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) -> Detecting | None:
+def summarise_detection(
+    attacked: Sequence[Row], healthy: Sequence[Row], expected: int
+) -> DetectionSummary | None:
     """Return the summary over the cells of one defense; None for one that detects nothing.
-
-    expected: how many attacked models there are to meet.
+    expected: the number of attacked models in the table.
     """
     if not any(row.detection for row in [*attacked, *healthy]):
         return None
@@ -58,7 +58,7 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) ->
     models, clean_models = (
         sum(bool(row.detection) for row in rows) for rows in (attacked, healthy)
     )
-    return Detecting(
+    return DetectionSummary(
         **figures, clean_fpr=clean_fpr, clean_models=clean_models, models=models, attacked=expected
     )
 

@@ -1,8 +1,9 @@
-"""What sort of method an attack or a defense is: its family, whose labels it keeps, whether it
-holds clean data.
+"""The kind of a method: its family, what an attack does to labels, and whether a defense holds
+clean data.
 
-A result says the family itself. For what it does not say there is the catalogue that ships with
-benchbd, and no other: the same results give the same board, whatever else is installed.
+A result states the family itself. Facts that it does not state come from the catalogue that ships
+with benchbd, and from no other, so that the same results give the same board whatever else is
+installed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ from typing import Any
 
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.row import Row
+from benchbd.plugin.entry import BUNDLED_PROVIDER
 from benchbd.plugin.registry import entries
 from benchbd.record.keys import MODEL_ONLY
-
-OWN = "benchbd"
-"""The distribution whose catalogue is the same for everybody."""
 
 ATTACK_FAMILIES = ("data-poisoning", "training-controlled", MODEL_ONLY)
 MODEL_DETECTOR = "model-detector"
@@ -26,7 +25,7 @@ UNKNOWN_FAMILY = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class MethodOrigin:
     """Where a method comes from: title, authors, year and address of its paper, its authors' code,
     and its page under docs/. Empty where nothing is stated.
     """
@@ -48,7 +47,7 @@ class AttackKind:
     family: str
     labels: str
     summary: str
-    source: Origin
+    source: MethodOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class DefenseKind:
     family: str
     clean_data: bool
     summary: str
-    source: Origin
+    source: MethodOrigin
 
 
 def attack_kind(method: Method, rows: Iterable[Row]) -> AttackKind:
@@ -93,13 +92,13 @@ def defense_kind(method: Method, rows: Iterable[Row]) -> DefenseKind:
     )
 
 
-def _source(kind: str, card: dict[str, Any], method: Method) -> Origin:
-    """What the catalogue says of a method's origin."""
+def _source(kind: str, card: dict[str, Any], method: Method) -> MethodOrigin:
+    """Return what the catalogue says about the origin of a method."""
     if not card:
-        return Origin()
+        return MethodOrigin()
     paper, reference = card.get("paper", {}), card.get("reference", {})
     year = paper.get("year")
-    return Origin(
+    return MethodOrigin(
         str(paper.get("title", "")),
         str(paper.get("authors", "")),
         year if isinstance(year, int) else None,
@@ -129,12 +128,17 @@ def _family(card: dict[str, Any], said: list[str], known: tuple[str, ...]) -> st
 
 
 def _card(kind: str, method: Method) -> dict[str, Any]:
-    """Return what the catalogue says of a method of benchbd's own; empty for all others."""
-    if method.provider != OWN:
+    """Return the card of a bundled method from the catalogue; empty for all other methods."""
+    if method.provider != BUNDLED_PROVIDER:
         return {}
     name = method.name.partition(":")[0]
     return next(
-        (entry.card for entry in entries(kind) if (entry.provider, entry.name) == (OWN, name)), {}
+        (
+            entry.card
+            for entry in entries(kind)
+            if (entry.provider, entry.name) == (BUNDLED_PROVIDER, name)
+        ),
+        {},
     )
 
 

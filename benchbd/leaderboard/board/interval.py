@@ -1,4 +1,4 @@
-"""What a few seeds say of a share: their mean, and an interval where there is an honest one.
+"""Summaries of a share over a few seeds: the mean, and an interval where there is an honest one.
 
     one seed      Wilson's score interval of the images that were counted (Wilson 1927)
     two seeds     both values and no interval: two numbers do not tell their own spread
@@ -18,9 +18,12 @@ from functools import cache
 from scipy import stats
 
 CONFIDENCE = 0.95
+FEWEST_SEEDS = 3
+"""Seeds that an interval over seeds needs: two values say nothing about their own spread."""
+
 STORED_DIGITS = 6
-"""Digits behind the point of everything that is written, so that the last bits of a library do not
-show.
+"""Digits behind the point of everything that is written. More of them would show differences of
+rounding between libraries.
 """
 
 
@@ -37,15 +40,15 @@ class Summary:
 
 
 def summarise(values: Sequence[float], hits: tuple[int, int] | None = None) -> Summary | None:
-    """Return the summary of shares in [0, 1], one per seed. `hits`: how many of how many, for an
-    interval of one seed alone.
+    """Return the summary of shares in [0, 1], one per seed. `hits`: the count and the total of the
+    only seed, from which its interval is computed.
     """
     if not values:
         return None
     bounds: tuple[float, float] | None = None
     if len(values) == 1 and hits is not None:
         bounds = wilson(*hits)
-    elif len(values) > 2:
+    elif len(values) >= FEWEST_SEEDS:
         bounds = student(values)
     low, high = (None, None) if bounds is None else (tidy(bounds[0]), tidy(bounds[1]))
     return Summary(

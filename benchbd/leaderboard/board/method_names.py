@@ -1,4 +1,6 @@
-"""Short names for methods: the plugin's own, and where several share it, what sets them apart."""
+"""Short names for methods: the plugin's own name, with the parameters in which methods of the same
+name differ.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Method:
 
     @property
     def kin(self) -> str:
-        """The same for methods that differ in numbers alone, such as the points of a sweep."""
+        """A text that is equal for methods that differ only in numbers, such as the points of a
+        sweep.
+        """
         words = {
             name: value
             for name, value in self.params.items()

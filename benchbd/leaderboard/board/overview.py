@@ -1,6 +1,5 @@
-"""What a table says in a few sentences: which defense, against what, at what price.
-
-Each sentence is made by rule from the figures of the table; none is written by hand.
+"""The main findings of a table in a few sentences: the best defense, the attacks that it stops, and
+its price. Each sentence is made by rule from the figures of the table; none is written by hand.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchbd.leaderboard.board.contents import TAKES, DefenseFacts, Section
+from benchbd.leaderboard.board.contents import THREAT_ASR, DefenseFacts, Section
 from benchbd.leaderboard.board.families import MODEL_DETECTOR
 from benchbd.leaderboard.board.paired_tests import ALPHA
 from benchbd.leaderboard.board.ranking import Rank
@@ -19,7 +18,7 @@ from benchbd.measure.shares import percent
 
 Topic = Literal["repairs", "training", "detectors", "undefended"]
 SUBJECTS: tuple[Topic, ...] = ("repairs", "training", "detectors", "undefended")
-"""What a table is about, in the order in which a reader meets them."""
+"""The subjects that a table can have, in the order in which a reader meets them."""
 
 _OF_FAMILY: dict[str, Topic] = {
     "repair": "repairs",
@@ -28,13 +27,13 @@ _OF_FAMILY: dict[str, Topic] = {
     "input-detector": "detectors",
     MODEL_DETECTOR: "detectors",
 }
-TOOK = f"An attack took when its ASR without a defense is {100 * TAKES:g} % or more."
+TOOK = f"An attack took when its ASR without a defense is {100 * THREAT_ASR:g} % or more."
 MOST_NAMES = 8
-"""Names that a sentence holds; beyond them stands how many more there are."""
+"""The most names in a sentence. The others are counted at its end."""
 
 
 def subject(defenses: Sequence[DefenseFacts]) -> Topic:
-    """What most of the defenses of a table are."""
+    """Return the subject of a table: the kind to which most of its defenses belong."""
     found = Counter(_OF_FAMILY.get(d.kind.family, "repairs") for d in defenses if d.contends)
     return (
         max(SUBJECTS, key=lambda name: (found[name], -SUBJECTS.index(name)))
@@ -62,7 +61,7 @@ class Overview:
         return [s for s in standings if s.place == "ranked" and s.defense in contending]
 
     def answers(self) -> dict[str, list[str]]:
-        """What the table says to each question, as sentences."""
+        """Return the answers of the table: for each question its sentences."""
         if not self.ranked or "asr" not in self.ranked[0].aggregates:
             return {"Against what?": [self._attacks()]}
         return {
@@ -72,7 +71,9 @@ class Overview:
         }
 
     def line(self) -> str:
-        """The table in one line: attacks that took, the first defense, how sure that is."""
+        """Return the table in one line: the attacks that took, the first defense, and how sure its
+        place is.
+        """
         if not self.ranked or "asr" not in self.ranked[0].aggregates:
             return self._attacks()
         first = self.ranked[0]
@@ -149,7 +150,9 @@ class Overview:
             yield f"Without any clean image the best is {self._told(free[0])}."
 
     def _detection(self) -> str:
-        """The detector with the highest AUROC over all models, and what detectors of models say."""
+        """Return sentences about the detector with the highest AUROC over all models, and about the
+        detectors of models.
+        """
         kinds = [d for d in self.section.defenses if d.contends and d.detecting]
         inputs = [
             (d.detecting.auroc, d.label)
@@ -189,7 +192,7 @@ class Overview:
         return next(d for d in self.section.defenses if d.label == defense)
 
     def _before(self) -> tuple[float, float] | None:
-        """ASR and ACC without a defense, the means over the threats."""
+        """Return ASR and ACC without a defense, as means over the threats."""
         baselines = [a.baseline for a in self.section.attacks if a.threat]
         if not baselines or any(not {"asr", "acc"} <= each.keys() for each in baselines):
             return None
@@ -198,8 +201,9 @@ class Overview:
 
 
 def main_table(sections: Sequence[Section]) -> int | None:
-    """The place of the table that a board begins with: of those about repairs, or else of all, the
-    one in which most attacks took and a defense is ranked.
+    """Return the place of the table with which a board begins: the one in which most attacks took,
+    among the tables about repairs, or else among all; only tables with a ranked defense count. It
+    is None where there is none.
     """
     found = [(place, Overview(s)) for place, s in enumerate(sections)]
     known = [(place, each) for place, each in found if each.ranked]

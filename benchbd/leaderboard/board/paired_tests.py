@@ -19,8 +19,8 @@ from scipy import stats
 
 ALPHA = 0.05
 GRID = 10_000
-"""Differences are counted in steps of a hundredth of a percentage point, which makes all patterns
-countable at once.
+"""Steps per unit of a share. Differences are counted in hundredths of a percentage point, so that
+the sums of all sign patterns can be counted together.
 """
 
 Pair = tuple[str, str]

@@ -9,7 +9,7 @@ from benchbd.leaderboard.board.contents import DefenseFacts, Pairing
 from benchbd.leaderboard.board.ranking import Ranking
 
 ParetoPoint = tuple[float, float]
-"""Two figures of which less is better in both."""
+"""Two figures, both of which are better when they are smaller."""
 
 Fronts = dict[str, dict[str, tuple[str, ...]]]
 """For each attack, and over all attacks as "", the front in lack of ACC and ASR ("acc"), and in
@@ -18,10 +18,9 @@ seconds and ASR ("seconds").
 
 
 def front(points: Mapping[str, ParetoPoint]) -> tuple[str, ...]:
-    """Return names of the points that no other beats in one figure without losing in the other; by
-    the first figure.
-
-    Points at one place are all on the front, or all off it.
+    """Return the names of the points on the front, in the order of the first figure. A point is on
+    the front if no other point is as good in both figures and better in one. So equal points are
+    all on it, or none of them is.
     """
     found: list[str] = []
     best: ParetoPoint | None = None
@@ -36,8 +35,8 @@ def front(points: Mapping[str, ParetoPoint]) -> tuple[str, ...]:
 def fronts(
     defenses: Sequence[DefenseFacts], entries: Sequence[Pairing], ranking: Ranking
 ) -> Fronts:
-    """Return fronts of one table, of defenses that are no oracles: over attacks of complete rows,
-    inside one of those with all seeds.
+    """Return the fronts of one table, without oracles. The front over all attacks has the defenses
+    with complete rows, that of one attack those with all of its seeds.
     """
     seconds = {defense.label: defense.cost.get("seconds") for defense in defenses}
     oracles = {defense.label for defense in defenses if defense.oracle}

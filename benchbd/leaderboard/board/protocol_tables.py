@@ -1,8 +1,8 @@
-"""Into which tables the cells of a protocol go: one, or the named ones of its rules.
+"""The tables into which the cells of a protocol go: one table, or the named ones of its rules.
 
 A ranking compares defenses over the same attacked models. A protocol that sets repairs before some
 attacks and filters before others says so in its `include` rules, and each rule with a name is a
-table, in which nothing is missing that nobody asked for.
+table of its own. So a cell that the protocol never asked for is not missing in any table.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def placed(rows: Iterable[Row]) -> Iterator[Row]:
 
 def _tables(row: Row, protocol: Protocol) -> tuple[str, ...]:
     """Return the tables of a cell. A method that the protocol does not name stands in each table
-    that has what it met.
+    that has the other method of its cell.
     """
     coordinates = {
         "dataset": row.where.dataset.name,

@@ -1,12 +1,13 @@
-"""From the cells of one table to a ranking of its defenses, with sets of ranks and over complete
-rows only.
+"""The step from the cells of one table to a ranking of its defenses, with sets of ranks and over
+complete rows only.
 
 The score is DER, which asks for both: an attack that no longer works and an accuracy that stayed.
 Per attack it is the mean over seeds; over attacks there are the mean and the worst case. Two
 defenses are compared over the same attacked models. Aggregates and tests are over *threats*:
-attacks that poison nothing, or did not take, leave a defense nothing to do, and its DER at 50. The
-ratios of one attack are one threat, and of a sweep of one defense one row is a rival: the same
-thing counted several times would make the tests too sure. Detectors of models have no rank by DER.
+attacks that poison nothing, or did not take, leave a defense nothing to do, and its DER at 50.
+Several ratios of one attack are one threat, and only one row of a sweep of one defense competes,
+because the same thing counted several times would make the tests too sure. Detectors of models have
+no rank by DER.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchbd.leaderboard.board.row import METRICS, Row
 
 SCORE = "der"
 WORST = {"acc": 0.0, "asr": 1.0, "rc": 0.0, "der": 0.0}
-"""What a cell without numbers counts as in the imputed view."""
+"""The metrics that a cell without numbers counts as in the imputed view."""
 
 AttackedModel = tuple[str, int]
 """An attacked model: label of the attack, seed."""
@@ -46,8 +47,8 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """How one defense did. `aggregates` only for a complete row, `imputed` only for the others,
-    `ranks` if ranked.
+    """The place of one defense. `aggregates` exist only for a complete row, `imputed` only for the
+    others, `ranks` only for a ranked defense.
     """
 
     defense: str
@@ -93,7 +94,7 @@ def rank(
 
     expected: the models that a complete row has numbers for. threats: the attacks that count, each
     with the name of the threat that it is a ratio of. healthy: those that poison nothing. aside:
-    defenses that are no rivals of the others, and what they are.
+    defenses that do not compete with the others, each with the word for what it is.
     """
     attacked = {model: threats[model[0]] for model in expected if model[0] in threats}
     places = {name: _place(rows, expected, (aside or {}).get(name)) for name, rows in cells.items()}
@@ -215,8 +216,8 @@ def _per_threat(
 
 
 def _order(standing: Rank) -> tuple[int, float, str]:
-    """Return the place in the order: ranked ones by score, then those that are no rivals,
-    then the oracles, then incomplete ones by the score that they can claim at least.
+    """Return the key by which rows are sorted: ranked ones by score, then those that do not
+    compete, then the oracles, then incomplete ones by the lowest score that they can have.
     """
     aggregates = standing.aggregates or standing.imputed
     score = aggregates[SCORE].mean if SCORE in aggregates else 0.0

@@ -1,5 +1,5 @@
-"""Result files as rows: what the tables need of each cell, flat and small, with texts made
-harmless.
+"""Result files as rows: the facts about each cell that the tables need, flat and small, with texts
+made harmless.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.consistency import (
     Baseline,
-    Undefended,
+    UndefendedBaselines,
     contradictions,
     misplaced,
 )
-from benchbd.leaderboard.board.curves import Trace, traces
+from benchbd.leaderboard.board.curves import ThinnedCurve, traces
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, TrustLevel, level_of, utility_of
@@ -29,21 +29,21 @@ from benchbd.record.keys import canonical_json
 from benchbd.record.plugin_record import PluginRecord
 
 MOST_DOUBTS = 8
-"""Doubts of a cell that are shown; no honest cell has as many."""
+"""The most doubts of a cell that are shown. No honest cell has as many."""
 
 METRICS = ("acc", "asr", "rc", "der")
 BYSTANDERS = "false_activation"
-"""A metric that cells of source-specific attacks alone have."""
+"""A metric that only cells of source-specific attacks have."""
 TARGET_RATE = "b"
 """The share of clean images of other classes that are taken for the attacked label."""
 
-EXTRAS = (TARGET_RATE, BYSTANDERS)
-"""Metrics beside the four that not all cells have."""
+EXTRA_METRICS = (TARGET_RATE, BYSTANDERS)
+"""Metrics that only some cells have, in addition to the four."""
 
-UTILITY = ("least_accuracy", "attacked_recall", "attacked_recall_before", "agreement")
-"""What else is counted from stored predictions, in the order of the tables."""
+UTILITY_FIGURES = ("least_accuracy", "attacked_recall", "attacked_recall_before", "agreement")
+"""The other figures that are counted from stored predictions, in the order of the tables."""
 
-MADE = (
+SHOWN_PROVENANCE = (
     "benchbd",
     "commit",
     "dirty",
@@ -54,13 +54,13 @@ MADE = (
     "finished",
     "retries",
 )
-"""What of a result's provenance goes on the board."""
+"""The parts of a result's provenance that the board shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableKey:
-    """What cells must share to be compared: protocol, data set, model, recipe, the defender's
-    budget and the protocol's table.
+    """The facts that cells must have in common to be compared: protocol, data set, model, recipe,
+    the defender's budget and the protocol's table.
     """
 
     protocol: str
@@ -84,11 +84,10 @@ class TableKey:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell. Shares in [0, 1], None where nothing was measured; `hits`: of each metric, how many
-    of how many; `attacked_model`: the digest of the weights that the defense started from;
-    `utility`: what was counted from its predictions beside its metrics.
-
-    DER takes ASR above b, where b was counted.
+    """One cell. Shares lie in [0, 1] and are None where nothing was measured. `hits`: the count and
+    the total behind each metric. `attacked_model`: the digest of the weights from which the defense
+    started. `utility`: the figures that were counted from its predictions in addition to its
+    metrics. DER is computed from ASR - b where b was counted.
     """
 
     file: str
@@ -113,7 +112,7 @@ class Row:
     attacked_model: str = ""
     attack_family: str = ""
     defense_family: str = ""
-    traces: tuple[Trace, ...] = ()
+    traces: tuple[ThinnedCurve, ...] = ()
     doubts: tuple[str, ...] = ()
     utility: dict[str, float] = field(default_factory=dict)
     least_class: int | None = None
@@ -124,12 +123,13 @@ class Row:
 
 
 def read_rows(folder: Path, ledger: Ledger) -> tuple[list[Row], list[str]]:
-    """Return rows of all result files under `folder`, by name, and what is wrong with the others:
-    files that are not in their place, that contradict themselves, or the cell without a defense.
+    """Return the rows of all result files under `folder`, by name, and a sentence for each file
+    that is not believed: it is not in its place, or contradicts itself or the cell without a
+    defense.
     """
     found: dict[str, tuple[Row, Baseline]] = {}
     faults: dict[str, str] = {}
-    undefended = Undefended()
+    undefended = UndefendedBaselines()
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.json")}
     for name, path in paths.items():
         try:
@@ -201,7 +201,9 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
 
 
 def _above(cell: Cell, counted: Utility | None) -> dict[str, float | None]:
-    """b, and DER of ASR above it, where b was counted; that of ASR as it is stays elsewhere."""
+    """Return b, and DER computed from ASR - b, if b was counted; nothing otherwise, so that DER
+    stays as it is.
+    """
     metrics, baseline = cell.metrics, cell.baseline
     if counted is None or metrics is None or counted.target_rate is None:
         return {}
@@ -213,7 +215,7 @@ def _above(cell: Cell, counted: Utility | None) -> dict[str, float | None]:
 
 
 def _due(cell: Cell, counted: Utility | None) -> Iterator[str]:
-    """The doubt about an ASR that b gives rise to."""
+    """Return the doubt about an ASR that follows from b; nothing where there is none."""
     if counted is not None and cell.metrics is not None:
         doubt = target_doubt(cell.metrics.asr, counted)
         yield from [doubt] if doubt else []
@@ -221,7 +223,7 @@ def _due(cell: Cell, counted: Utility | None) -> Iterator[str]:
 
 def _counted(counted: Utility | None) -> dict[str, float]:
     figures = counted.model_dump() if counted is not None else {}
-    return {name: figures[name] for name in UTILITY if figures.get(name) is not None}
+    return {name: figures[name] for name in UTILITY_FIGURES if figures.get(name) is not None}
 
 
 def _method(provided: Any) -> Method:
@@ -247,11 +249,11 @@ def _bystanders(metrics: Any) -> dict[str, float | None]:
 
 
 def _made(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return where and with what a result was made, and of which data; what it does not say is left
-    out.
+    """Return where, with what and from which data a result was made. Facts that the result does not
+    state are left out.
     """
     libraries, prints = provenance.get("libraries"), provenance.get("fingerprints")
-    said = {name: provenance.get(name) for name in MADE}
+    said = {name: provenance.get(name) for name in SHOWN_PROVENANCE}
     said["torch"] = libraries.get("torch") if isinstance(libraries, dict) else None
     if isinstance(prints, dict):
         said |= {f"{name} data": prints.get(name) for name in ("train", "test")}

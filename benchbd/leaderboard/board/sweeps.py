@@ -1,5 +1,5 @@
-"""Rows and columns of a table that are several times the same: points of a sweep of one defense,
-ratios of one attack.
+"""Rows and columns of a table that show the same method several times: the points of a sweep of one
+defense, the ratios of one attack.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from benchbd.running.protocol import stored_protocol
 
 
 def threats_of(attacks: Mapping[Method, str]) -> dict[str, str]:
-    """Of each attack, by its label, the name of its threat. Attacks that differ in numbers alone
-    are one threat, called by the method's name, or by its first label where another threat has
-    that.
+    """Return the name of the threat of each attack, by its label. Attacks that differ only in
+    numbers are one threat. It has the method's name, or its first label where another threat has
+    that name.
     """
     groups = _kin(attacks)
     names = [methods[0].name for methods in groups]
@@ -27,8 +27,9 @@ def threats_of(attacks: Mapping[Method, str]) -> dict[str, str]:
 
 
 def variants(defenses: Mapping[Method, str], protocol: str) -> list[str]:
-    """Labels of the rows that are no rivals of their own: of defenses that differ in numbers alone
-    all but the first one in the protocol, which was chosen before there was any result.
+    """Return the labels of the rows that do not compete. Of defenses that differ only in numbers,
+    these are all but the one that stands first in the protocol, because it was chosen before there
+    was any result.
     """
     stored = stored_protocol(protocol)
     listed = stored.defenses if stored is not None else ()

@@ -1,5 +1,5 @@
-"""Texts from result files, which may hold anything: one line, no control characters, at most so
-long.
+"""Texts from result files, which may hold anything. They are shown on one line, without control
+characters, and cut at a greatest length.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import re
 from typing import Any
 
 LONGEST_LABEL = 80
-LONGEST = 2000
+LONGEST_TEXT = 2000
 
 _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\s]+"
 )
 
 
-def one_line(value: Any, longest: int = LONGEST) -> str:
+def one_line(value: Any, longest: int = LONGEST_TEXT) -> str:
     """Return the text of a value, with every run of blanks, line ends and control characters as one
     blank; its end cut off.
     """
@@ -29,7 +29,7 @@ def cut(text: str, longest: int) -> str:
 
 
 def label(value: Any) -> str:
-    """Return a short name that still differs where the long one does."""
+    """Return a short name. Two long names that differ have short names that differ, too."""
     text = one_line(value)
     if len(text) <= LONGEST_LABEL and text == value:
         return text

@@ -1,4 +1,4 @@
-"""How far a result is believed, and the file in which whoever checked it notes that.
+"""The trust in a result, and the file in which people who checked it note that.
 
     as stated               the file is whole; its numbers are its author's word
     recomputed              the metrics follow from the stored predictions and the labels of the
@@ -25,17 +25,17 @@ from benchbd.measure.target_rate import Utility
 from benchbd.record.files import read_json, write_json
 
 TrustLevel = Literal["as stated", "recomputed", "reproduced by another"]
-LEVELS: tuple[TrustLevel, ...] = ("as stated", "recomputed", "reproduced by another")
+TRUST_LEVELS: tuple[TrustLevel, ...] = ("as stated", "recomputed", "reproduced by another")
 
 EARLIER = {"self-reported": "as stated", "reproduced": "reproduced by another"}
-"""What levels were called in earlier files of notes."""
+"""The names of levels in earlier files of notes."""
 
 
 def _todays(level: Any) -> Any:
     return EARLIER.get(level, level) if isinstance(level, str) else level
 
 
-class Note(BaseModel):
+class TrustNote(BaseModel):
     """One checked result. Of one that was run again, `difference` is the largest of any metric, and
     `exact` says whether every prediction came out the same. `utility`: what was
     counted from its predictions beside its metrics.
@@ -50,11 +50,11 @@ class Note(BaseModel):
     utility: Utility | None = None
 
 
-Ledger = Mapping[str, Note]
-_LEDGER = TypeAdapter(dict[str, Note])
+Ledger = Mapping[str, TrustNote]
+_LEDGER = TypeAdapter(dict[str, TrustNote])
 
 
-def read_ledger(path: Path) -> dict[str, Note]:
+def read_ledger(path: Path) -> dict[str, TrustNote]:
     """Return the notes in a file; none when there is no such file. Raises `RecordError`."""
     if not path.exists():
         return {}
@@ -78,28 +78,28 @@ def add_notes(path: Path, notes: Ledger) -> Path:
     return write_json(path, _LEDGER.dump_python(ledger, mode="json", exclude_none=True))
 
 
-def _both(known: Note, new: Note) -> Note:
-    """What two notes on the same content say together."""
-    higher = new if LEVELS.index(new.level) >= LEVELS.index(known.level) else known
+def _both(known: TrustNote, new: TrustNote) -> TrustNote:
+    """Return the note that two notes on the same content give together."""
+    higher = new if TRUST_LEVELS.index(new.level) >= TRUST_LEVELS.index(known.level) else known
     return higher.model_copy(update={"utility": new.utility or known.utility})
 
 
 def utility_of(ledger: Ledger, key: str, digest: str) -> Utility | None:
-    """What was counted from the predictions of the result of that key and digest, if anybody
-    did.
+    """Return the figures that were counted from the predictions of the result with that key and
+    digest; None if nobody counted them.
     """
     note = ledger.get(key)
     return note.utility if note is not None and note.digest == digest else None
 
 
 def level_of(ledger: Ledger, key: str, digest: str) -> TrustLevel:
-    """Return how far the result of that key and digest is trusted: "as stated" unless the ledger
-    has a note on exactly that content.
+    """Return the level of trust in the result with that key and digest. It is "as stated" unless
+    the ledger has a note on exactly that content.
     """
     note = ledger.get(key)
     return note.level if note is not None and note.digest == digest else "as stated"
 
 
 def lowest(levels: list[TrustLevel]) -> TrustLevel:
-    """Return what a figure made of several results may claim."""
-    return min(levels, key=LEVELS.index, default="as stated")
+    """Return the level of a figure that is made of several results: the lowest of theirs."""
+    return min(levels, key=TRUST_LEVELS.index, default="as stated")

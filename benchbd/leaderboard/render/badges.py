@@ -1,4 +1,4 @@
-"""A badge for each ranked defense, as SVG, for the README of who published it."""
+"""A badge for each ranked defense, as SVG, for the README of its authors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchbd.leaderboard.render.tables import ranks
 from benchbd.measure.shares import percent
 from benchbd.record.keys import safe_name
 
-LETTER = 6.6
-"""Pixels of a letter of the font at its size, about."""
+LETTER_PIXELS = 6.6
+"""The approximate width of a letter of the font, in pixels."""
 
 
 def badges(board: Board) -> dict[str, str]:
-    """An SVG file for each defense with a rank in the table that the board begins with."""
+    """Return an SVG file, by its name, for each ranked defense of the first table of the board."""
     place = main_table(board.sections)
     if place is None:
         return {}
@@ -34,7 +34,7 @@ def _badge(section: Section, standing: Rank, of: int) -> str:
     asr, acc = (standing.aggregates[name].mean for name in ("asr", "acc"))
     left = f"backdoors: {section.dataset}"
     right = f"rank {ranks(standing)} of {of}, ASR {percent(asr)}, ACC {percent(acc)}"
-    first, second = (round(LETTER * len(words)) + 14 for words in (left, right))
+    first, second = (round(LETTER_PIXELS * len(words)) + 14 for words in (left, right))
     title = f"{standing.defense}: {right}; {section.title}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{first + second}" height="20" role="img" '

@@ -1,4 +1,4 @@
-"""What changed between two boards, cell by cell."""
+"""The differences between two boards, cell by cell."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ CellPlace = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One cell that came, went or changed, and how in words."""
+class CellChange:
+    """One cell that is new, gone or changed, with the change in words."""
 
     kind: Literal["new", "gone", "changed"]
     place: CellPlace
     words: str
 
 
-def differences(before: Path, after: Path) -> list[Change]:
+def differences(before: Path, after: Path) -> list[CellChange]:
     """Return changes from one board to another: each a leaderboard.json, its folder, or a folder of
     results. Raises `RecordError`.
     """
@@ -64,17 +64,17 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def _change(
     place: CellPlace, old: dict[str, Any] | None, new: dict[str, Any] | None
-) -> Iterator[Change]:
+) -> Iterator[CellChange]:
     if old is None and new is not None:
-        yield Change("new", place, _words(new))
+        yield CellChange("new", place, _words(new))
     elif new is None and old is not None:
-        yield Change("gone", place, _words(old))
+        yield CellChange("gone", place, _words(old))
     elif (
         old is not None
         and new is not None
         and (_words(old) != _words(new) or old["metrics"] != new["metrics"])
     ):
-        yield Change("changed", place, f"{_words(old)} -> {_words(new)}")
+        yield CellChange("changed", place, f"{_words(old)} -> {_words(new)}")
 
 
 def _words(cell: dict[str, Any]) -> str:

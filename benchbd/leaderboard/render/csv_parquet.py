@@ -11,13 +11,13 @@ from typing import Any
 
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.detection import DETECTION_FIGURES
-from benchbd.leaderboard.board.row import METRICS, TARGET_RATE, UTILITY
+from benchbd.leaderboard.board.row import METRICS, TARGET_RATE, UTILITY_FIGURES
 from benchbd.leaderboard.render.tables import status
 
 Record = dict[str, Any]
 
 FIGURES = (*METRICS, TARGET_RATE)
-"""What has a mean, an interval and the values of seeds."""
+"""The figures that have a mean, an interval and the values of seeds."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -95,7 +95,7 @@ def _measurements(entry: Pairing) -> Record:
         }
         record[f"{name}_by_seed"] = " ".join(map(str, summary.values)) if summary else ""
     record |= {name: entry.detection.get(name) for name in (*DETECTION_FIGURES, "flagged")}
-    record |= {name: entry.utility.get(name) for name in UTILITY}
+    record |= {name: entry.utility.get(name) for name in UTILITY_FIGURES}
     record |= {name: entry.cost.get(name) for name in ("seconds", "peak_bytes", "clean_samples")}
     return record | {
         "oracle": entry.oracle,
@@ -124,7 +124,7 @@ CSV_COLUMNS = (
     ),
     *("status", "measured", "expected", "seeds", "clean_images", "triggered_images"),
     *(f"{name}{part}" for name in FIGURES for part in ("", "_low", "_high", "_by_seed")),
-    *(*DETECTION_FIGURES, "flagged", *UTILITY, "seconds", "peak_bytes", "clean_samples"),
+    *(*DETECTION_FIGURES, "flagged", *UTILITY_FIGURES, "seconds", "peak_bytes", "clean_samples"),
     *("oracle", "stale", "trust", "reason", "clean_fpr"),
 )
 _COUNTS = (

@@ -76,7 +76,7 @@ def to_html(board: Board, facts: dict[str, Any]) -> str:
         facts=Markup(embedded(inline(board, facts))),  # noqa: S704 - `embedded` leaves nothing that ends the element
         styles=Markup(styles()),  # noqa: S704 - files of this package
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - files of this package
-        digests=" ".join(f"'{digest_of(script)}'" for script in scripts),
+        digests=" ".join(f"'{digest_of_script(script)}'" for script in scripts),
     )
 
 
@@ -121,8 +121,8 @@ def styles() -> str:
     )
 
 
-def digest_of(script: str) -> str:
-    """By which the page's policy knows a script."""
+def digest_of_script(script: str) -> str:
+    """Return the digest by which the page's policy knows a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

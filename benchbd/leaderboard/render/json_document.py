@@ -17,8 +17,8 @@ from benchbd.record.files import read_json
 
 DOCUMENT_SCHEMA = 1
 _OMITTED = ("where", "attack", "defense", "attack_family", "defense_family", "traces")
-"""What stands once for all cells of a table, and curves, which stand in the result files and on the
-page.
+"""Fields that are left out of cells: facts that stand once for all cells of a table, and curves,
+which stand in the result files and on the page.
 """
 _CELL = tuple(f.name for f in dataclasses.fields(Row) if f.name not in _OMITTED)
 _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode

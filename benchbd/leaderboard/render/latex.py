@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from benchbd.leaderboard.board.contents import Board
 from benchbd.leaderboard.board.text import one_line
-from benchbd.leaderboard.render.tables import Table, headline_tables
+from benchbd.leaderboard.render.tables import TextTable, headline_tables
 
 _ESCAPES = str.maketrans(
     {
@@ -34,7 +34,7 @@ def to_latex(board: Board) -> str:
     return "\n".join(line for title, table in tables for line in _table(title, table)) + "\n"
 
 
-def _table(title: str, table: Table) -> Iterator[str]:
+def _table(title: str, table: TextTable) -> Iterator[str]:
     columns = "l" * table.texts + "r" * (len(table.header) - table.texts)
     yield from (
         r"\begin{table}",

@@ -12,7 +12,7 @@ from benchbd.leaderboard.board.overview import Overview, main_table
 from benchbd.leaderboard.board.text import one_line
 from benchbd.leaderboard.render.tables import (
     METRICS_EXPLAINED,
-    Table,
+    TextTable,
     attack_tables,
     headline_tables,
     summary_line,
@@ -48,7 +48,7 @@ def _lines(board: Board) -> Iterator[str]:
 
 
 def _entrance(board: Board) -> Iterator[str]:
-    """What the main table says, and each table in a line."""
+    """Yield the findings of the main table, and one line about each table."""
     place = main_table(board.sections)
     if place is None:
         return
@@ -61,7 +61,7 @@ def _entrance(board: Board) -> Iterator[str]:
     yield ""
 
 
-def table_lines(table: Table) -> Iterator[str]:
+def table_lines(table: TextTable) -> Iterator[str]:
     """Yield title, note and rows."""
     yield from (f"### {escape(table.title)}", "")
     if table.note:

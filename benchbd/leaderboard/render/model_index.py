@@ -22,7 +22,7 @@ HUB_METRICS = {
 
 
 def model_indices(board: Board) -> dict[str, str]:
-    """A YAML file for each defense of the board, by its name. Shares are percent."""
+    """Return a YAML file for each defense of the board, by its name. Shares are in percent."""
     results: dict[str, list[dict[str, Any]]] = {}
     for section in board.sections:
         for defense in section.defenses:

@@ -1,4 +1,5 @@
-"""What the page carries: the facts of the board, thinned so that a large one still opens at once.
+"""The data that the page carries: the facts of the board, thinned so that a large board still opens
+quickly.
 
 The same facts as leaderboard.json with short keys, lists instead of named fields, every text once,
 and the curves beside them. `web/facts.js` reads it; the two files belong together.
@@ -15,8 +16,8 @@ from typing import Any
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.interval import Summary, tidy
 from benchbd.leaderboard.board.overview import Overview, main_table, subject
-from benchbd.leaderboard.board.row import BYSTANDERS, TARGET_RATE, UTILITY, Row
-from benchbd.leaderboard.board.trust import LEVELS
+from benchbd.leaderboard.board.row import BYSTANDERS, TARGET_RATE, UTILITY_FIGURES, Row
+from benchbd.leaderboard.board.trust import TRUST_LEVELS
 from benchbd.leaderboard.render.json_document import dump
 from benchbd.leaderboard.render.tables import (
     IMPUTED,
@@ -25,20 +26,22 @@ from benchbd.leaderboard.render.tables import (
     ranking_note,
     summary_line,
 )
-from benchbd.measure.target_rate import OF_ASR, WORTH_A_LOOK
+from benchbd.measure.target_rate import DOUBTFUL_SHARE_OF_ASR, LEAST_DOUBTFUL_ASR
 from benchbd.record.keys import KEY_DIGITS, strip_name
 
 MAX_PAGE_POINTS = 60_000
-"""Points of curves on one page; where there are more, only the first seed of each entry keeps its
-curves.
+"""The most points of curves on one page. If there are more, only the first seed of each entry keeps
+its curves.
 """
 
 PAGE_FIGURES = ("acc", "asr", TARGET_RATE, "rc", "der", BYSTANDERS)
 
 
 @dataclass
-class Texts:
-    """Each text once; in its stead its place."""
+class TextPlaces:
+    """A list of texts in which each text stands once. The data hold the place of a text instead of
+    the text.
+    """
 
     places: dict[str, int] = field(default_factory=dict)
 
@@ -48,7 +51,7 @@ class Texts:
 
 def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the page's data, from the board and its document."""
-    texts = Texts()
+    texts = TextPlaces()
     every_seed = _points(board) <= MAX_PAGE_POINTS
     sections = [
         _section(s, stated, texts, every_seed)
@@ -63,9 +66,9 @@ def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
         "imputed": IMPUTED,
         "digest": board_digest(facts),
         "figures": PAGE_FIGURES,
-        "utility": UTILITY,
-        "doubtful": {"asr": WORTH_A_LOOK, "share": OF_ASR},
-        "levels": LEVELS,
+        "utility": UTILITY_FIGURES,
+        "doubtful": {"asr": LEAST_DOUBTFUL_ASR, "share": DOUBTFUL_SHARE_OF_ASR},
+        "levels": TRUST_LEVELS,
         "sections": sections,
         "pictures": pictures,
         "every_seed": every_seed,
@@ -78,7 +81,9 @@ def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overview(board: Board) -> dict[str, Any]:
-    """The entrance: the table that it speaks of, what that says, and a line for each table."""
+    """Return the introduction of the page: the table that it is about, the findings of that table,
+    and a line for each table.
+    """
     place = main_table(board.sections)
     return {
         "main": place,
@@ -93,19 +98,19 @@ def _overview(board: Board) -> dict[str, Any]:
 
 
 def days(board: Board) -> dict[str, int]:
-    """How many results were finished on each day, the newest first."""
+    """Return the number of results that were finished on each day, the newest day first."""
     cells = {row.key: row for s in board.sections for e in s.entries for row in e.cells}
     found = Counter(row.made["finished"][:10] for row in cells.values() if "finished" in row.made)
     return dict(sorted(found.items(), reverse=True))
 
 
 def newest(board: Board) -> str:
-    """The day of the newest result; empty where none says it."""
+    """Return the day of the newest result; empty where no result states its day."""
     return next(iter(days(board)), "")
 
 
 def board_digest(facts: dict[str, Any]) -> str:
-    """By which a board can be named: digits that change with any of its facts."""
+    """Return digits that name a board and change with any of its facts."""
     return hashlib.sha256(dump(facts).encode()).hexdigest()[:KEY_DIGITS]
 
 
@@ -120,7 +125,7 @@ def _points(board: Board) -> int:
 
 
 def _section(
-    section: Section, stated: dict[str, Any], texts: Texts, every_seed: bool
+    section: Section, stated: dict[str, Any], texts: TextPlaces, every_seed: bool
 ) -> dict[str, Any]:
     kept = (
         "title",
@@ -148,7 +153,7 @@ def _section(
 
 
 def _against_first(stated: dict[str, Any]) -> dict[str, Any]:
-    """Of each ranked defense but the first how it compares with that."""
+    """Return the comparison of each other ranked defense with the first one."""
     first = stated["standings"][0]["defense"]
     mine = [c for c in stated["comparisons"] if c["better"] == first]
     return {
@@ -158,7 +163,7 @@ def _against_first(stated: dict[str, Any]) -> dict[str, Any]:
 
 
 def _best(section: Section) -> dict[str, Any]:
-    """Of each threat the defense with the highest mean DER against it, of those that contend and
+    """Return for each threat the defense with the highest mean DER, among those that contend and
     have all seeds.
     """
     contending = {defense.label for defense in section.defenses if defense.contends}
@@ -185,7 +190,7 @@ def _picture(section: Section, entries: tuple[Pairing, ...]) -> str:
     return f"{file.rpartition('/')[0].rpartition('/')[0]}/{strip_name(section.where.dataset.name)}"
 
 
-def _entry(entry: Pairing, texts: Texts, every_seed: bool) -> list[Any]:
+def _entry(entry: Pairing, texts: TextPlaces, every_seed: bool) -> list[Any]:
     return [
         [[texts.place(code), count] for code, count in entry.codes.items()],
         [_summary(entry.metrics.get(name)) for name in PAGE_FIGURES],
@@ -194,14 +199,14 @@ def _entry(entry: Pairing, texts: Texts, every_seed: bool) -> list[Any]:
         if entry.cost
         else 0,
         [entry.images.get(name, 0) for name in ("acc", "asr")],
-        [int(entry.oracle), int(entry.stale), LEVELS.index(entry.trust)],
+        [int(entry.oracle), int(entry.stale), TRUST_LEVELS.index(entry.trust)],
         [_cell(row, texts, every_seed or not place) for place, row in enumerate(entry.cells)],
         [texts.place(doubt) for doubt in entry.doubts],
-        [_short(entry.utility.get(name)) for name in UTILITY] if entry.utility else 0,
+        [_short(entry.utility.get(name)) for name in UTILITY_FIGURES] if entry.utility else 0,
     ]
 
 
-def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
+def _cell(row: Row, texts: TextPlaces, with_curves: bool) -> list[Any]:
     return [
         row.seed,
         texts.place(row.code),
@@ -211,7 +216,7 @@ def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
             round(row.cost[name], 2)
             for name in ("seconds", "attack_seconds", "peak_bytes", "clean_samples")
         ],
-        [int(row.oracle), int(row.stale), LEVELS.index(row.trust)],
+        [int(row.oracle), int(row.stale), TRUST_LEVELS.index(row.trust)],
         texts.place(row.reason),
         texts.place(row.stage),
         texts.place(row.device),
@@ -219,15 +224,15 @@ def _cell(row: Row, texts: Texts, with_curves: bool) -> list[Any]:
         [[t.name, t.axis, t.split, t.chosen, t.points, t.kept] for t in row.traces]
         if with_curves
         else 0,
-        [*(_short(row.utility.get(name)) for name in UTILITY), row.least_class]
+        [*(_short(row.utility.get(name)) for name in UTILITY_FIGURES), row.least_class]
         if row.utility
         else 0,
     ]
 
 
 def _summary(summary: Summary | None) -> Any:
-    """Return mean and interval; of two seeds the mean and both values; a mean alone without either;
-    0 for nothing.
+    """Return the mean and the interval. For two seeds these are the mean and both values, for a
+    figure without an interval the mean alone, and 0 where nothing was measured.
     """
     if summary is None:
         return 0

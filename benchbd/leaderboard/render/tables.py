@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchbd.leaderboard.board.contents import (
-    TAKES,
+    THREAT_ASR,
     AttackFacts,
     Board,
     DefenseFacts,
@@ -30,7 +30,7 @@ TERMS = {
     "DER": "the score of a defense: 50, plus half of what ASR above b falls, less half of what ACC "
     "falls; 50 is doing nothing",
 }
-"""What each figure means, in a line."""
+"""The meaning of each figure, in one line."""
 
 METRICS_EXPLAINED = (
     "Shares in percent. ACC: clean test images classified as their label. ASR: triggered images, "
@@ -55,8 +55,10 @@ IMPUTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """`texts`: how many of the first columns are words; the others are figures."""
+class TextTable:
+    """A table of text. `texts`: the number of columns at the left that hold words; the others hold
+    figures.
+    """
 
     title: str
     header: tuple[str, ...]
@@ -66,7 +68,7 @@ class Table:
 
 
 def summary_line(board: Board) -> str:
-    """Return how much there is, and how much was not believed."""
+    """Return a line with the size of the board, and the number of files that were not believed."""
     faults = f"; {_counted(len(board.faults), 'file')} not believed" if board.faults else ""
     return f"{_counted(board.cells, 'cell')} in {_counted(len(board.sections), 'table')}{faults}."
 
@@ -75,7 +77,7 @@ def _counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def headline_tables(section: Section) -> Iterator[Table]:
+def headline_tables(section: Section) -> Iterator[TextTable]:
     """Ranking, matrix, detectors, and what has no numbers; a table without rows is left out."""
     found = (
         _ranking(section),
@@ -88,14 +90,14 @@ def headline_tables(section: Section) -> Iterator[Table]:
     yield from (table for table in found if table.rows)
 
 
-def attack_tables(section: Section) -> Iterator[Table]:
+def attack_tables(section: Section) -> Iterator[TextTable]:
     """For each attack every defense, with intervals and cost."""
     return (_details(attack, entries, section) for attack, entries in section.by_attack())
 
 
-def _ranking(section: Section) -> Table:
+def _ranking(section: Section) -> TextTable:
     places = [s for s in section.ranking.standings if s.measured == s.expected]
-    return Table(
+    return TextTable(
         "Ranking of defenses",
         ("rank", "defense", "cells", *_HEADLINE, "ACC on the sound model"),
         tuple(_standing_row(s, s.aggregates, ranks(s)) for s in places if s.aggregates),
@@ -117,7 +119,9 @@ _HEADLINE = (
 
 
 def ranks(standing: Rank) -> str:
-    """Return `1-9`: the ranks that the tests leave open; of what is not ranked, its place."""
+    """Return the ranks that the tests leave open, such as `1-9`, or the word for the place of a
+    defense without a rank.
+    """
     return (
         standing.place
         if standing.ranks is None
@@ -126,7 +130,9 @@ def ranks(standing: Rank) -> str:
 
 
 def ranking_note(section: Section) -> str:
-    """Return what is averaged and tested, what is left out of it, and what it cannot show."""
+    """Return the note below a ranking: what is averaged and tested, what is left out, and what the
+    ranking cannot show.
+    """
     threats = [attack for attack in section.attacks if attack.threat]
     sentences = [
         "Worst case and mean over attacks, each attack the mean of its seeds. Ranks are those "
@@ -140,7 +146,8 @@ def ranking_note(section: Section) -> str:
     weak = [attack.label for attack in section.attacks if not attack.healthy and not attack.threat]
     if weak:
         sentences.append(
-            f"Left out, for an ASR below {100 * TAKES:g} % without a defense: {', '.join(weak)}."
+            f"Left out, for an ASR below {100 * THREAT_ASR:g} % without a defense: "
+            f"{', '.join(weak)}."
         )
     tops = [(1 + attack.baseline["asr"].mean) / 2 for attack in threats if "asr" in attack.baseline]
     if tops:
@@ -158,7 +165,7 @@ def ranking_note(section: Section) -> str:
 
 
 def _not_rivals(section: Section) -> Iterator[str]:
-    """Why some complete rows have no rank, and what counts as one attack."""
+    """Yield the reasons why complete rows may have no rank, and what counts as one attack."""
     places = {standing.place for standing in section.ranking.standings}
     if "variant" in places:
         yield "Rows of one defense that differ in numbers alone are one rival: the first listed."
@@ -169,9 +176,9 @@ def _not_rivals(section: Section) -> Iterator[str]:
         yield "Attacks that differ in numbers alone, such as poison ratios, count as one."
 
 
-def _incomplete(section: Section) -> Table:
+def _incomplete(section: Section) -> TextTable:
     places = [s for s in section.ranking.standings if s.measured < s.expected]
-    return Table(
+    return TextTable(
         "Incomplete rows, imputed worst case",
         ("place", "defense", "cells", *_HEADLINE, "ACC on the sound model"),
         tuple(_standing_row(s, s.imputed, s.place) for s in places),
@@ -195,10 +202,10 @@ def _standing_row(
     return place, standing.defense, cells, *figures, percent(standing.clean_acc)
 
 
-def _matrix(section: Section) -> Table:
+def _matrix(section: Section) -> TextTable:
     names = [f"{d.label} (oracle)" if d.oracle else d.label for d in section.defenses]
     columns = zip(*(entries for _, entries in section.by_attack()), strict=True)
-    return Table(
+    return TextTable(
         "ASR / ACC",
         ("defense", *(a.label for a in section.attacks)),
         tuple(
@@ -241,12 +248,12 @@ def status(entry: Pairing) -> str:
     return ", ".join(f"{code} {count}" for code, count in entry.codes.items())
 
 
-def _details(attack: AttackFacts, entries: tuple[Pairing, ...], section: Section) -> Table:
+def _details(attack: AttackFacts, entries: tuple[Pairing, ...], section: Section) -> TextTable:
     baseline = ", ".join(
         f"{name.upper()} {interval(summary)}" for name, summary in attack.baseline.items()
     )
     oracles = {d.label for d in section.defenses if d.oracle}
-    return Table(
+    return TextTable(
         f"{attack.label}: no attack, a sound model" if attack.healthy else f"{attack.label}",
         (
             "defense",
@@ -303,9 +310,9 @@ def interval(summary: Summary | None) -> str:
     return " and ".join(percent(value) for value in summary.values)
 
 
-def _detectors(section: Section) -> Table:
+def _detectors(section: Section) -> TextTable:
     found = sorted((d for d in section.defenses if d.detecting is not None), key=_by_what_is_found)
-    return Table(
+    return TextTable(
         "Detectors",
         (
             "defense",
@@ -328,7 +335,9 @@ def _detectors(section: Section) -> Table:
 
 
 def _by_what_is_found(defense: DefenseFacts) -> tuple[bool, float, str]:
-    """Detectors of models before the others, each kind best first."""
+    """Return the key by which detectors are sorted: detectors of models first, and the best of each
+    kind first.
+    """
     facts = defense.detecting
     assert facts is not None
     score = facts.auroc if facts.balanced is None else facts.balanced
@@ -350,9 +359,9 @@ def _detector_row(defense: DefenseFacts) -> tuple[str, ...]:
     )
 
 
-def _unmeasured(section: Section) -> Table:
+def _unmeasured(section: Section) -> TextTable:
     lost = ", ".join(f"{attack} seed {seed}" for attack, seed in section.lost)
-    return Table(
+    return TextTable(
         "Cells without numbers",
         ("attack", "defense", "status", "reason"),
         tuple(
@@ -367,7 +376,7 @@ def _unmeasured(section: Section) -> Table:
     )
 
 
-def _doubtful(section: Section) -> Table:
+def _doubtful(section: Section) -> TextTable:
     """Return the doubts of a section. A doubt about an attack stands in the cells of all its
     defenses, and here once.
     """
@@ -383,7 +392,7 @@ def _doubtful(section: Section) -> Table:
         )
         for (attack, doubt), defenses in named.items()
     ]
-    return Table(
+    return TextTable(
         "Doubtful results",
         ("attack", "defense", "why"),
         tuple(rows),

@@ -1,5 +1,5 @@
-"""Attacks: whom they poison, what a trigger looks like, which labels they give, and that they can
-be stored.
+"""Checks of attacks: the samples that they poison, the look of the trigger, the labels that they
+give, and the storing of their results.
 """
 
 from __future__ import annotations

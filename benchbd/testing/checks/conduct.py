@@ -1,4 +1,4 @@
-"""How every plugin must behave while its verb runs."""
+"""Checks of the conduct of every plugin while its verb runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchbd.testing.subject import Subject
 from benchbd.testing.trial import answer_of
 
 LEAST_BATCHES = 2
-"""Batches through the model before the interrupt."""
+"""The number of batches that pass through the model before the interrupt."""
 
 
 @check("smoke")

@@ -1,5 +1,5 @@
-"""Data sets: whole splits as tensors, the same at every call, test images apart from training
-images.
+"""Checks of data sets: they give whole splits as tensors, the same at every call, and their test
+images are not training images.
 """
 
 from __future__ import annotations

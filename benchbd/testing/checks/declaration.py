@@ -1,4 +1,4 @@
-"""What the class states of itself: its api number, its verbs, its parameters, its card."""
+"""Checks of what a class states about itself: api number, verbs, parameters and card."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-FRESH = {"authors": "Who", "title": "Title of the paper", "summary": "what it does, in one line"}
+FRESH_CARD_TEXTS = {
+    "authors": "Who",
+    "title": "Title of the paper",
+    "summary": "what it does, in one line",
+}
 """The texts on a card that `benchbd new --package` has just written."""
 OLDEST = "the number must be readable without running the class"
 
@@ -95,9 +99,9 @@ def _placeholders(card: dict[str, Any]) -> str:
     cited = [
         str(paper.get(word, "")) if isinstance(paper, dict) else "" for word in ("authors", "title")
     ]
-    if FRESH["authors"] == cited[0] or FRESH["title"] == cited[1]:
+    if FRESH_CARD_TEXTS["authors"] == cited[0] or FRESH_CARD_TEXTS["title"] == cited[1]:
         return ": ".join(cited)
-    return FRESH["summary"] if card.get("summary") == FRESH["summary"] else ""
+    return FRESH_CARD_TEXTS["summary"] if card.get("summary") == FRESH_CARD_TEXTS["summary"] else ""
 
 
 @check("api")

@@ -1,5 +1,5 @@
-"""Defenses: what they may touch, what they give back, where they apply, and that they
-do no harm.
+"""Checks of defenses: what they may touch, what they return, where they apply, and that they do no
+harm.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject
 from benchbd.testing.trial import hand_over, same, try_verb
 
-HARM = 0.2
-"""Accuracy on clean images that a defense may cost a healthy model."""
+MOST_HARM_SHARE = 0.2
+"""The most accuracy on clean images, as a share, that a healthy model may lose by a defense."""
 
 
 @check("smoke", Repair, TrainingSetRepair, RobustTraining)
@@ -74,7 +74,7 @@ def clean_samples_within_budget(subject: Subject) -> None:
     case, reported = _responded(subject)
     plugin = subject.plugin_as(CleanDataDefense)
     allowed = len(
-        Case(case.result, case.machine, plugin.name, tiny_data.BUDGET).clean(
+        Case(case.result, case.machine, plugin.name, tiny_data.TINY_CLEAN_BUDGET).clean(
             plugin.ratio, plugin.index
         )
     )
@@ -154,7 +154,7 @@ def clean_model_survives(subject: Subject) -> None:
     if model is not None:
         after = accuracy(model, handed.test.images, handed.test.labels)
         require(
-            after >= before - HARM,
+            after >= before - MOST_HARM_SHARE,
             f"the accuracy of a healthy model fell from {before:.0%} to {after:.0%}",
         )
 
@@ -173,7 +173,7 @@ def _responded(subject: Subject) -> tuple[GuardedCase, int]:
     result = tiny_data.attack_result(subject.architecture)
     if "responded" not in subject.notes:
         case = GuardedCase.over(
-            result, hardware("cpu", "fp32"), subject.plugin.name, tiny_data.BUDGET
+            result, hardware("cpu", "fp32"), subject.plugin.name, tiny_data.TINY_CLEAN_BUDGET
         )
         try:
             with global_random_state(0), torch.random.fork_rng():

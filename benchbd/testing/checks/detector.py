@@ -1,5 +1,5 @@
-"""Detectors and filters: a number for everything that is judged, and the suspicious end is the high
-one.
+"""Checks of detectors and filters: they give one number for everything that they judge, and a high
+number means suspicious.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from benchbd.testing.check import check, require
 from benchbd.testing.result import RuleBroken
 from benchbd.testing.subject import Subject
 
-WRONG_WAY = 0.3
-"""An AUROC below this is not bad luck: the scores point the other way."""
+WRONG_WAY_AUROC = 0.3
+"""With an AUROC below this, the scores point the other way. Chance does not explain it."""
 
 
 @check("smoke", DataFilter, InputDetector, ModelDetector)
@@ -96,7 +96,7 @@ def high_means_suspicious(subject: Subject) -> None:
     """
     auroc = _separation(subject)
     require(
-        auroc is None or auroc >= WRONG_WAY,
+        auroc is None or auroc >= WRONG_WAY_AUROC,
         f"poison scores below clean (AUROC {auroc or 0:.2f}); higher must mean more suspicious, "
         "so turn the sign",
     )
@@ -141,5 +141,5 @@ def _scores(subject: Subject) -> Any:
 
 def _judged(subject: Subject) -> int:
     if issubclass(subject.cls, ModelDetector):
-        return tiny_data.CLASSES
+        return tiny_data.CLASS_COUNT
     return len(tiny_data.images("test" if issubclass(subject.cls, InputDetector) else "train"))

@@ -25,9 +25,9 @@ from benchbd.testing.own_process import run_apart
 from benchbd.testing.pretended_device import DEVICE_NAME, RefusedByDevice, pretended_device
 from benchbd.testing.result import NotSeen, RuleBroken
 from benchbd.testing.subject import Subject, quick
-from benchbd.testing.trial import UNUSUAL, hand_over
+from benchbd.testing.trial import UNUSUAL_SEED, hand_over
 
-BRIEF = Recipe(epochs=1, batch_size=50, lr=0.02, precision="fp32")
+BRIEF_RECIPE = Recipe(epochs=1, batch_size=50, lr=0.02, precision="fp32")
 DEVICE_CHECK_SECONDS = 600
 DEVICE_PROGRAM = """
 import json, sys
@@ -44,9 +44,8 @@ def another_device_works(subject: Subject) -> None:
     """It works where the model lies on another device than the CPU: no tensors of two
     devices meet.
     """
-    brief = subject.cls(
-        **quick(subject.cls) | subject.settings
-    )  # whatever the level: the device is asked about, not the method
+    # at every level, because the check is about the device and not the method
+    brief = subject.cls(**quick(subject.cls) | subject.settings)
     words = subject.architecture, json.dumps(brief.params)
     facts, _ = run_apart(
         subject, DEVICE_PROGRAM, "running it on another device", DEVICE_CHECK_SECONDS, *words
@@ -62,7 +61,7 @@ def outcome(plugin: Plugin, architecture: str) -> dict[str, str]:
     process that has computed no gradient yet.
     """
     try:
-        with pretended_device() as there, global_random_state(UNUSUAL):
+        with pretended_device() as there, global_random_state(UNUSUAL_SEED):
             _use(plugin, architecture, there.device)
     except (NotApplicable, NotSeen) as answer:
         return {"status": "not seen", "why": str(answer)}
@@ -104,7 +103,7 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
                 tiny_data.attack_result(architecture),
                 Hardware(device, bf16=False),
                 plugin.name,
-                tiny_data.BUDGET,
+                tiny_data.TINY_CLEAN_BUDGET,
             )
         )
     elif isinstance(plugin, Attack):
@@ -114,7 +113,7 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
                     tiny_data.PlantedImages(),
                     tiny_data.ARCHITECTURES[architecture](),
                     plugin,
-                    BRIEF,
+                    BRIEF_RECIPE,
                     0,
                     str(device),
                 ),
@@ -130,7 +129,7 @@ def _use(plugin: Plugin, architecture: str, device: torch.device) -> None:
         model = fit(
             plugin.classifier(images, 0).to(device),
             images,
-            BRIEF,
+            BRIEF_RECIPE,
             Seeds(0).generator("shuffle"),
         )
         logits(model, images.images)

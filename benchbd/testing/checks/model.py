@@ -1,4 +1,6 @@
-"""Models: features and a head, for any number of channels and classes, drawn from a seed."""
+"""Checks of models: they have features and a head, for any number of channels and classes, and
+weights drawn from a seed.
+"""
 
 from __future__ import annotations
 

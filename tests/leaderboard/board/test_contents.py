@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from benchbd.leaderboard.board.contents import TAKES
+from benchbd.leaderboard.board.contents import THREAT_ASR
 from benchbd.measure.shares import Metrics
 from support.made_boards import of, only, two_by_two
 from support.made_cells import make_cell
 
 
-@pytest.mark.parametrize(("asr", "threat"), [(TAKES, True), (TAKES - 0.001, False), (1.0, True)])
+@pytest.mark.parametrize(
+    ("asr", "threat"), [(THREAT_ASR, True), (THREAT_ASR - 0.001, False), (1.0, True)]
+)
 def test_an_attack_that_takes_is_a_threat(asr: float, threat: bool) -> None:
     cell = make_cell(baseline=Metrics(acc=0.95, asr=asr, rc=0.0))
     (attack,) = only(of(cell)).attacks

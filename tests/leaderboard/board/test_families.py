@@ -9,7 +9,7 @@ from pathlib import Path
 from benchbd.leaderboard.board.families import (
     AttackKind,
     DefenseKind,
-    Origin,
+    MethodOrigin,
     attack_kind,
     defense_kind,
 )
@@ -70,7 +70,7 @@ def test_the_catalogue_fills_what_old_results_do_not_say() -> None:
 
 def test_the_catalogue_speaks_for_benchbd_alone() -> None:
     found = attack_kind(Method.of(provided("sig", provider="somebody")), [])
-    assert found == AttackKind("unknown", "unknown", "", Origin())
+    assert found == AttackKind("unknown", "unknown", "", MethodOrigin())
 
 
 def test_a_method_of_the_catalogue_leads_to_its_paper_and_its_code() -> None:

@@ -14,13 +14,13 @@ from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.executing.stage import DefenseSpec
 from benchbd.leaderboard.board.build import read_board
-from benchbd.leaderboard.board.image_strips import LARGEST, read_pictures
+from benchbd.leaderboard.board.image_strips import MAX_STRIP_BYTES, read_strips
 from benchbd.leaderboard.render.json_document import document
 from benchbd.leaderboard.render.page_data import inline
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore
 from benchbd.record.keys import strip_name
-from benchbd.report.sheet import FEW, SMALL, thumbnails
+from benchbd.report.sheet import STRIP_IMAGES, STRIP_PIXELS, thumbnails
 from support.made_cells import make_cell
 
 
@@ -38,7 +38,7 @@ def test_a_strip_shows_clean_triggered_and_the_change() -> None:
     content = thumbnails(*pair(16))
     assert content is not None
     pixels = numpy.rint(255 * imread(io.BytesIO(content), format="png")[..., 0]).astype(int)
-    assert pixels.shape == (3 * 18, FEW * 18)
+    assert pixels.shape == (3 * 18, STRIP_IMAGES * 18)
     clean, triggered, change = pixels[:18, :18], pixels[18:36, :18], pixels[36:, :18]
     assert (clean[:16, :16] == 100).all()
     assert (triggered[0, :16] == 255).all() and (triggered[1:16, :16] == 100).all()
@@ -51,8 +51,8 @@ def test_a_strip_shows_clean_triggered_and_the_change() -> None:
 def test_large_images_are_made_small(channels: int) -> None:
     content = thumbnails(*pair(100, channels))
     assert content is not None
-    assert imread(io.BytesIO(content), format="png").shape[0] == 3 * (SMALL + 2)
-    assert len(content) < LARGEST
+    assert imread(io.BytesIO(content), format="png").shape[0] == 3 * (STRIP_PIXELS + 2)
+    assert len(content) < MAX_STRIP_BYTES
 
 
 def test_noise_of_the_usual_size_fits() -> None:
@@ -64,7 +64,7 @@ def test_noise_of_the_usual_size_fits() -> None:
         triggered.indices, 255 - noise[1:], triggered.true_labels, triggered.attacked_labels
     )
     content = thumbnails(ImageSet(noise, test.labels, test.class_names), noisy)
-    assert content is not None and len(content) <= LARGEST
+    assert content is not None and len(content) <= MAX_STRIP_BYTES
 
 
 def test_what_a_png_cannot_show_has_no_strip() -> None:
@@ -77,12 +77,12 @@ def test_only_small_pictures_are_believed(tmp_path: Path) -> None:
     for attack, content in (
         ("good", good),
         ("script", b"<svg onload=alert(1)>"),
-        ("huge", good + bytes(LARGEST)),
+        ("huge", good + bytes(MAX_STRIP_BYTES)),
     ):
         folder = tmp_path / "trial" / attack
         folder.mkdir(parents=True)
         (folder / strip_name("pictures")).write_bytes(content)
-    found, faults = read_pictures(tmp_path)
+    found, faults = read_strips(tmp_path)
     assert found == {"trial/good/images-pictures.png": good}
     assert [fault.partition(":")[0] for fault in faults] == [
         "trial/huge/images-pictures.png",
@@ -112,5 +112,5 @@ def test_the_matrix_keeps_a_strip_beside_its_results(stored: AttackResult, tmp_p
         "attack_folder": stored.folder,
     }
     DefenseSpec.model_construct(**about)._keep_images()
-    found, _ = read_pictures(tmp_path)
+    found, _ = read_strips(tmp_path)
     assert found == {"trial/badnet/images-digits.png": thumbnails(stored.test, stored.triggered)}

@@ -14,7 +14,7 @@ from benchbd.leaderboard.board.row import (
     row_of,
     stated_family,
 )
-from benchbd.leaderboard.board.trust import Note
+from benchbd.leaderboard.board.trust import TrustNote
 from benchbd.measure.shares import Metrics
 from benchbd.measure.target_rate import Utility
 from benchbd.record.cell import CellCost
@@ -145,7 +145,7 @@ def test_der_takes_asr_above_b_and_a_high_b_is_a_doubt() -> None:
         agreement=0.4,
     )
     cell = make_cell(hits=(950, 540, 0))
-    note = Note(digest=cell.digest, level="recomputed", utility=counted)
+    note = TrustNote(digest=cell.digest, level="recomputed", utility=counted)
     row = row_of(cell, ledger={cell.key: note})
     # ASR above b falls from 0.9 to 0.1, ACC stays
     assert (row.metrics["b"], row.metrics["asr"]) == (0.5, 0.6)

@@ -9,7 +9,7 @@ import pytest
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import read_board
 from benchbd.leaderboard.board.trust import (
-    Note,
+    TrustNote,
     add_notes,
     level_of,
     lowest,
@@ -21,7 +21,7 @@ from support.made_cells import make_cell, store
 
 
 def test_a_note_holds_for_its_digest_alone() -> None:
-    ledger = {"key": Note(digest="d", level="reproduced by another")}
+    ledger = {"key": TrustNote(digest="d", level="reproduced by another")}
     assert level_of(ledger, "key", "d") == "reproduced by another"
     assert level_of(ledger, "key", "other") == "as stated"
     assert level_of(ledger, "another", "d") == "as stated"
@@ -29,16 +29,19 @@ def test_a_note_holds_for_its_digest_alone() -> None:
 
 def test_a_level_never_sinks_for_the_same_content(tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
-    add_notes(path, {"key": Note(digest="d", level="reproduced by another", difference=0.0)})
+    add_notes(path, {"key": TrustNote(digest="d", level="reproduced by another", difference=0.0)})
     add_notes(
         path,
-        {"key": Note(digest="d", level="recomputed"), "two": Note(digest="e", level="recomputed")},
+        {
+            "key": TrustNote(digest="d", level="recomputed"),
+            "two": TrustNote(digest="e", level="recomputed"),
+        },
     )
     assert {key: note.level for key, note in read_ledger(path).items()} == {
         "key": "reproduced by another",
         "two": "recomputed",
     }
-    add_notes(path, {"key": Note(digest="new", level="recomputed")})
+    add_notes(path, {"key": TrustNote(digest="new", level="recomputed")})
     assert read_ledger(path)["key"].level == "recomputed"
 
 
@@ -65,9 +68,11 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
 def test_an_entry_claims_what_its_least_checked_seed_may(tmp_path: Path) -> None:
     cells = [make_cell(seed=0), make_cell(seed=1)]
     folder = store(cells, tmp_path / "results")
-    notes = {cell.key: Note(digest=cell.digest, level="reproduced by another") for cell in cells}
+    notes = {
+        cell.key: TrustNote(digest=cell.digest, level="reproduced by another") for cell in cells
+    }
     assert read_board(folder, notes).sections[0].entries[0].trust == "reproduced by another"
-    notes[cells[1].key] = Note(digest=cells[1].digest, level="recomputed")
+    notes[cells[1].key] = TrustNote(digest=cells[1].digest, level="recomputed")
     assert read_board(folder, notes).sections[0].entries[0].trust == "recomputed"
     assert lowest([]) == "as stated"
 
@@ -83,11 +88,11 @@ def test_what_was_counted_stays_when_the_cell_is_reproduced(tmp_path: Path) -> N
         agreement=None,
     )
     path = tmp_path / "trust.json"
-    add_notes(path, {"key": Note(digest="d", level="recomputed", utility=counted)})
-    add_notes(path, {"key": Note(digest="d", level="reproduced by another", difference=0.0)})
+    add_notes(path, {"key": TrustNote(digest="d", level="recomputed", utility=counted)})
+    add_notes(path, {"key": TrustNote(digest="d", level="reproduced by another", difference=0.0)})
     ledger = read_ledger(path)
     assert ledger["key"].level == "reproduced by another"
     assert utility_of(ledger, "key", "d") == counted
     assert utility_of(ledger, "key", "other") is None
-    add_notes(path, {"key": Note(digest="new", level="recomputed")})
+    add_notes(path, {"key": TrustNote(digest="new", level="recomputed")})
     assert utility_of(read_ledger(path), "key", "new") is None

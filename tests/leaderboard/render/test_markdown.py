@@ -9,7 +9,7 @@ import dataclasses
 import pytest
 
 from benchbd.leaderboard.render.markdown import escape, table_lines, to_markdown
-from benchbd.leaderboard.render.tables import Table
+from benchbd.leaderboard.render.tables import TextTable
 from support.made_boards import two_by_two
 
 
@@ -28,7 +28,7 @@ def test_a_text_reads_as_itself(text: str, shown: str) -> None:
 
 
 def test_a_table_has_title_note_and_rows() -> None:
-    table = Table("T_", ("name", "ACC"), (("a|b", "90.0"),), note="*why*", texts=1)
+    table = TextTable("T_", ("name", "ACC"), (("a|b", "90.0"),), note="*why*", texts=1)
     title, _, note, _, rows, end = table_lines(table)
     assert (title, note, end) == (r"### T\_", r"\*why\*", "")
     assert [line.split() for line in rows.splitlines()] == [

@@ -11,7 +11,7 @@ from benchbd.leaderboard.board.contents import Section
 from benchbd.leaderboard.board.interval import Summary
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.markdown import to_markdown
-from benchbd.leaderboard.render.tables import Table, attack_tables, headline_tables, interval
+from benchbd.leaderboard.render.tables import TextTable, attack_tables, headline_tables, interval
 from benchbd.measure.shares import Metrics
 from benchbd.record.cell import Cell, StatusCode
 from support.made_cells import attack_named, make_cell
@@ -22,11 +22,11 @@ def section(cells: list[Cell]) -> Section:
     return found
 
 
-def table(of: Section, title: str) -> Table:
+def table(of: Section, title: str) -> TextTable:
     return next(each for each in headline_tables(of) if each.title.startswith(title))
 
 
-def row(of: Table, name: str) -> dict[str, str]:
+def row(of: TextTable, name: str) -> dict[str, str]:
     return next(dict(zip(of.header, each, strict=True)) for each in of.rows if name in each)
 
 

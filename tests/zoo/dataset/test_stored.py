@@ -5,7 +5,7 @@ import safetensors.torch
 import torch
 
 from benchbd.errors import DataError
-from benchbd.record.images import digest, write_images
+from benchbd.record.images import digest_of_splits, write_images
 from benchbd_zoo.dataset.stored import Stored
 
 
@@ -15,7 +15,9 @@ def test_both_splits_come_back_from_the_folder_of_the_result(tmp_path, images):
     data = Stored(images=name).beside(tmp_path)
     assert data.load("train").fingerprint() == images.fingerprint()
     assert data.load("test").fingerprint() == test.fingerprint()
-    assert data.params == {"images": name} and name == digest(images, test) != digest(test, images)
+    assert data.params == {"images": name} and name == digest_of_splits(
+        images, test
+    ) != digest_of_splits(test, images)
 
 
 def test_without_a_result_there_are_no_images(tmp_path, images):

@@ -260,7 +260,12 @@ def test_the_paper_s_boundary_turns_triggers_away() -> None:
 @pytest.mark.parametrize("T", [0.0, 0.3])
 def test_a_threshold_that_is_set_is_kept(T: float) -> None:
     outcome = SentiNet(T=T, n=10).respond(
-        Case(tiny_data.attack_result(), hardware("cpu", "fp32"), "sentinet", tiny_data.BUDGET)
+        Case(
+            tiny_data.attack_result(),
+            hardware("cpu", "fp32"),
+            "sentinet",
+            tiny_data.TINY_CLEAN_BUDGET,
+        )
     )
     assert outcome.detection is not None and outcome.detection["threshold"] == T
 

@@ -29,7 +29,7 @@ LIST = VENDOR_FOLDER / "packages.json"
 
 
 class FetchRefused(Exception):
-    """What came, or what is here, is not what was noted."""
+    """A file that was fetched, or one that lies here, is not the one whose digest was noted."""
 
 
 def main(words: list[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
     packages = json.loads(LIST.read_text(encoding="utf-8"))
     try:
         for package in packages:
-            check(package) if chosen.check else fetch(package, chosen.accept)
+            check_package(package) if chosen.check else fetch(package, chosen.accept)
     except (FetchRefused, OSError, subprocess.SubprocessError, tarfile.TarError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -60,7 +60,7 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def check(package: dict[str, Any], folder: Path = VENDOR_FOLDER) -> None:
+def check_package(package: dict[str, Any], folder: Path = VENDOR_FOLDER) -> None:
     """Raise `FetchRefused` unless every file of the package lies here with the digest that was
     noted.
     """
@@ -93,7 +93,7 @@ def fetch(package: dict[str, Any], accept: bool) -> None:
 
 
 def _archive(package: dict[str, Any], folder: Path) -> Path:
-    """The package as npm packs it."""
+    """Return the archive of the package as npm packs it."""
     npm = shutil.which("npm")
     if npm is None:
         raise FetchRefused(

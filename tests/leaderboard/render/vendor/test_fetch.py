@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchbd.leaderboard.render.vendor.fetch import LIST, FetchRefused, check, main
+from benchbd.leaderboard.render.vendor.fetch import LIST, FetchRefused, check_package, main
 
 
 def packages() -> list[dict[str, Any]]:
@@ -34,10 +34,10 @@ def test_a_changed_library_is_noticed(tmp_path: Path) -> None:
     (package,) = packages()
     for file in package["files"]:
         (tmp_path / file["name"]).write_bytes((LIST.parent / file["name"]).read_bytes())
-    check(package, tmp_path)
+    check_package(package, tmp_path)
     (tmp_path / "tabulator.min.js").write_bytes(b"alert(1)")
     with pytest.raises(FetchRefused, match="is not the file of tabulator-tables"):
-        check(package, tmp_path)
+        check_package(package, tmp_path)
 
 
 def test_a_missing_client_is_named(
