@@ -28,7 +28,8 @@ UNKNOWN_FAMILY = "unknown"
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a method comes from: title, authors, year and address of its paper, its authors' code,
-    and its page under docs/. Empty where nothing is stated.
+    its page under docs/, and what came out beside the reference code. Empty where nothing is
+    stated.
     """
 
     paper: str = ""
@@ -37,6 +38,7 @@ class Origin:
     url: str = ""
     code: str = ""
     page: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def _source(kind: str, card: dict[str, Any], method: Method) -> Origin:
         _address(paper.get("url")),
         _address(reference.get("code")),
         f"plugins/{kind}/{method.name.partition(':')[0]}.md",
+        str(card.get("verdict", "")),
     )
 
 
