@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchbd.cli.places import at_option
 from benchbd.record.cells import RESULTS
 
 if TYPE_CHECKING:
@@ -228,6 +229,37 @@ def _export_methods(board: Board, form: str, out: Path | None) -> None:
 @command.command()
 @results_options
 @click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, ...; auto takes a GPU if there is one.",
+)
+@at_option
+def strips(results: Path | None, trust: Path | None, device: str, places: dict[str, Path]) -> None:
+    """Make the strips of images that the board lacks: of results that came without one, and of
+    attacks that have a new version.
+
+    The trigger is made again, and the victim trained only where the trigger is learned with it.
+    Returns 1 when one could not be made.
+    """
+    from benchbd.audit.missing_strips import make_strip, missing_strips
+    from benchbd.errors import BenchbdError
+
+    folder, failed = results or RESULTS, False
+    for strip, result in missing_strips(_board(results, trust), folder).items():
+        try:
+            made = make_strip(strip, result, device, places)
+        except BenchbdError as error:  # the others can still be made
+            failed = True
+            click.echo(f"not made: {strip}: {error}", err=True)
+        else:
+            click.echo(f"written: {made}" if made else f"a PNG cannot show the images of {result}")
+    sys.exit(1 if failed else 0)
+
+
+@command.command()
+@results_options
+@click.option(
     "--targets",
     type=click.Path(path_type=Path),
     default=BOARD_FOLDER / "published",
@@ -274,6 +306,7 @@ def _board(results: Path | None, trust: Path | None) -> Board:
     """
     from benchbd.errors import RecordError
     from benchbd.leaderboard.board.build import read_board
+    from benchbd.leaderboard.board.sensitivity import read_studies
     from benchbd.leaderboard.board.trust import read_ledger
 
     folder = results or BOARD_FOLDER / "results"
@@ -281,7 +314,11 @@ def _board(results: Path | None, trust: Path | None) -> Board:
         raise RecordError(
             f"no folder of results at {folder}; `benchbd matrix` fills one, --results names another"
         )
-    board = read_board(folder, read_ledger(trust or folder.parent / "trust.json"))
+    board = read_board(
+        folder,
+        read_ledger(trust or folder.parent / "trust.json"),
+        read_studies(folder.parent / "sensitivity.json"),
+    )
     for fault in board.faults:
         click.echo(f"not believed: {fault}", err=True)
     return board

@@ -48,9 +48,21 @@ class AttackFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How much a defense hangs on its hyper-parameters: the mean absolute change of ACC and of ASR,
+    as a share, of each parameter and as the mean over them, and over which attacks and seeds.
+    """
+
+    mean: float
+    scores: dict[str, float]
+    attacks: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DefenseFacts:
     """One defense of a table. `detecting` is None for one that detects nothing; `cost` is that of
-    its measured cells.
+    its measured cells; `sensitivity` is None where its hyper-parameters were not studied.
     """
 
     label: str
@@ -59,6 +71,7 @@ class DefenseFacts:
     oracle: bool
     detecting: Detecting | None
     cost: dict[str, float]
+    sensitivity: Sensitivity | None = None
 
     @property
     def contends(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
+from benchbd.leaderboard.board.image_strips import strip_of
 from benchbd.leaderboard.board.interval import Summary, tidy
 from benchbd.leaderboard.board.overview import Overview, main_table, subject
 from benchbd.leaderboard.board.row import BYSTANDERS, TARGET_RATE, UTILITY, Row
@@ -26,7 +27,7 @@ from benchbd.leaderboard.render.tables import (
     summary_line,
 )
 from benchbd.measure.target_rate import OF_ASR, WORTH_A_LOOK
-from benchbd.record.keys import KEY_DIGITS, strip_name
+from benchbd.record.keys import KEY_DIGITS
 
 MAX_PAGE_POINTS = 60_000
 """Points of curves on one page; where there are more, only the first seed of each entry keeps its
@@ -141,7 +142,8 @@ def _section(
         "against": _against_first(stated),
         "best": _best(section),
         "pictures": {
-            attack.label: _picture(section, entries) for attack, entries in section.by_attack()
+            attack.label: strip_of(section, attack, entries)
+            for attack, entries in section.by_attack()
         },
         "entries": [_entry(entry, texts, every_seed) for entry in section.entries],
     }
@@ -177,12 +179,6 @@ def _best(section: Section) -> dict[str, Any]:
                 "asr": best.metrics["asr"].mean,
             }
     return found
-
-
-def _picture(section: Section, entries: tuple[Pairing, ...]) -> str:
-    """Return the path of an attack's strip of images under the results, if there is one."""
-    file = next(row.file for entry in entries for row in entry.cells)
-    return f"{file.rpartition('/')[0].rpartition('/')[0]}/{strip_name(section.where.dataset.name)}"
 
 
 def _entry(entry: Pairing, texts: Texts, every_seed: bool) -> list[Any]:
