@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from benchbd.leaderboard.render.tables import Table
 
 BOARD_FOLDER = Path("leaderboard")
+LAST_VERSION = "last_version.json"
 
 
 def results_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,6 +93,32 @@ def diff(before: Path, after: Path) -> None:
     if not changes:
         click.echo("no cell differs")
     sys.exit(1 if changes else 0)
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--board",
+    type=click.Path(path_type=Path),
+    default=BOARD_FOLDER,
+    show_default=True,
+    help="The leaderboard.json that comes out, or its folder.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=BOARD_FOLDER / LAST_VERSION,
+    show_default=True,
+    help="The file.",
+)
+def version(name: str, board: Path, out: Path) -> None:
+    """Remember a board as the version NAME. From the next build on its page tells what is new since
+    then.
+    """
+    from benchbd.leaderboard.render.changes import version_of
+    from benchbd.record.files import write_json
+
+    click.echo(f"written: {write_json(out, version_of(board, name).model_dump(mode='json'))}")
 
 
 @command.command()
@@ -306,6 +334,7 @@ def _board(results: Path | None, trust: Path | None) -> Board:
     """
     from benchbd.errors import RecordError
     from benchbd.leaderboard.board.build import read_board
+    from benchbd.leaderboard.board.last_version import read_last_version
     from benchbd.leaderboard.board.sensitivity import read_studies
     from benchbd.leaderboard.board.trust import read_ledger
 
@@ -314,10 +343,14 @@ def _board(results: Path | None, trust: Path | None) -> Board:
         raise RecordError(
             f"no folder of results at {folder}; `benchbd matrix` fills one, --results names another"
         )
-    board = read_board(
-        folder,
-        read_ledger(trust or folder.parent / "trust.json"),
-        read_studies(folder.parent / "sensitivity.json"),
+    beside = folder.parent
+    board = replace(
+        read_board(
+            folder,
+            read_ledger(trust or beside / "trust.json"),
+            read_studies(beside / "sensitivity.json"),
+        ),
+        last_version=read_last_version(beside / LAST_VERSION),
     )
     for fault in board.faults:
         click.echo(f"not believed: {fault}", err=True)

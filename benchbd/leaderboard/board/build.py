@@ -35,6 +35,7 @@ from benchbd.leaderboard.board.sweeps import threats_of, variants
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, lowest
 from benchbd.measure.siblings import stray_doubts
+from benchbd.record.keys import UNDEFENDED
 
 
 def read_board(results: Path, ledger: Ledger, studies: Studies = NOTHING_STUDIED) -> Board:
@@ -137,9 +138,11 @@ def _aside(defenses: Sequence[DefenseFacts], again: Sequence[str]) -> dict[str, 
 
 def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
     """Return the facts about an attack except for its survival, which follows only from the
-    ranking.
+    ranking. Where models of one seed differ, made on several kinds of processors, the undefended
+    one is that of the row without a defense.
     """
-    by_seed = {row.seed: row.baseline for row in reversed(mine) if row.baseline}
+    first = sorted(mine, key=lambda row: row.defense.name != UNDEFENDED)
+    by_seed = {row.seed: row.baseline for row in reversed(first) if row.baseline}
     baseline = {
         name: summary
         for name in METRICS[:3]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from benchbd.leaderboard.board.detection import Detecting
 from benchbd.leaderboard.board.families import AttackKind, DefenseKind
 from benchbd.leaderboard.board.interval import Summary
+from benchbd.leaderboard.board.last_version import CellPlace, LastVersion, outcome
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.ranking import AttackedModel, Ranking
 from benchbd.leaderboard.board.row import Row, TableKey
@@ -152,10 +153,22 @@ class Section:
 class Board:
     """All tables, and the files that were not believed, with what is wrong with them.
 
-    `pictures`: strips of images as PNG, by their path under the results.
+    `pictures`: strips of images as PNG, by their path under the results; `last_version`: how its
+    cells ended when it last came out, where that is known.
     """
 
     sections: tuple[Section, ...]
     faults: tuple[str, ...] = ()
     cells: int = 0
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    last_version: LastVersion | None = None
+
+    @property
+    def outcomes(self) -> dict[CellPlace, str]:
+        """How each cell ended."""
+        return {
+            (section.title, entry.attack, entry.defense, row.seed): outcome(row.code, row.metrics)
+            for section in self.sections
+            for entry in section.entries
+            for row in entry.cells
+        }

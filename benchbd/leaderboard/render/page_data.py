@@ -7,7 +7,6 @@ and the curves beside them. `web/facts.js` reads it; the two files belong togeth
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +14,11 @@ from typing import Any
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
 from benchbd.leaderboard.board.image_strips import strip_of
 from benchbd.leaderboard.board.interval import Summary, tidy
+from benchbd.leaderboard.board.last_version import by_table, changes
 from benchbd.leaderboard.board.overview import Overview, main_table, subject
 from benchbd.leaderboard.board.row import BYSTANDERS, TARGET_RATE, UTILITY, Row
 from benchbd.leaderboard.board.trust import LEVELS
-from benchbd.leaderboard.render.json_document import dump
+from benchbd.leaderboard.render.json_document import board_digest
 from benchbd.leaderboard.render.tables import (
     IMPUTED,
     METRICS_EXPLAINED,
@@ -73,6 +73,7 @@ def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
         "overview": _overview(board),
         "newest": newest(board),
         "days": list(days(board).items()),
+        "since": _since(board),
         "faults": list(board.faults),
         "texts": list(texts.places),
     }
@@ -93,6 +94,28 @@ def _overview(board: Board) -> dict[str, Any]:
     }
 
 
+MOST_MOVED = 12
+"""Changed cells that the page names: those whose ASR moved most."""
+
+
+def _since(board: Board) -> dict[str, Any] | None:
+    """What changed since the last version, by table and in sum, and the cells that moved most."""
+    earlier = board.last_version
+    if earlier is None:
+        return None
+    found = list(changes(earlier.outcomes, board.outcomes))
+    tables = by_table(found)
+    moved = sorted(found, key=lambda change: (-change.move, change.place))[:MOST_MOVED]
+    return {
+        "name": earlier.name,
+        "board": earlier.board,
+        "newest": earlier.newest,
+        "total": [sum(column) for column in zip(*tables.values(), strict=True)] or [0, 0, 0],
+        "tables": list(tables.items()),
+        "moved": [[*each.place, each.before, each.after] for each in moved if each.move],
+    }
+
+
 def days(board: Board) -> dict[str, int]:
     """How many results were finished on each day, the newest first."""
     cells = {row.key: row for s in board.sections for e in s.entries for row in e.cells}
@@ -103,11 +126,6 @@ def days(board: Board) -> dict[str, int]:
 def newest(board: Board) -> str:
     """The day of the newest result; empty where none says it."""
     return next(iter(days(board)), "")
-
-
-def board_digest(facts: dict[str, Any]) -> str:
-    """By which a board can be named: digits that change with any of its facts."""
-    return hashlib.sha256(dump(facts).encode()).hexdigest()[:KEY_DIGITS]
 
 
 def _points(board: Board) -> int:

@@ -31,7 +31,7 @@ function yearOf(thing) {
 // The first words of what came out beside the reference code; all of them when the pointer rests there.
 function verdictOf(thing) {
   const { verdict } = thing.kind.source;
-  return verdict && h("span", { class: "verdict", title: `beside the reference code: ${verdict}` }, verdict.split(/[;:,]/)[0]);
+  return verdict && h("span", { class: "verdict", title: `beside the reference code: ${verdict}` }, `code: ${verdict.split(/[;:,]/)[0]}`);
 }
 
 const costColumns = (cost) => [
@@ -42,7 +42,7 @@ const costColumns = (cost) => [
 
 // How much a defense hangs on its hyper-parameters: the mean over them, below it the one that matters most.
 const sensitivityColumn = {
-  title: "sensitivity", wide: 104, narrow: true,
+  title: "sensitivity", wide: 92, narrow: true,
   hint: "by how many points ACC and ASR change on average when a hyper-parameter takes another value: the mean over hyper-parameters; in small the one that matters most. As stated by who studied it.",
   value: (d) => d.sensitivity?.mean,
   show: (d) => d.sensitivity && h("span", { title: sensitivityWords(d.sensitivity) }, stacked(percent(d.sensitivity.mean), mostSensitive(d.sensitivity))),
@@ -61,7 +61,7 @@ function drawDefenses({ section, defenses }) {
   const [complete, incomplete] = [[], []];
   for (const d of defenses) (d.standing.measured === d.standing.expected ? complete : incomplete).push(d);
   const columns = (first) => [
-    { title: "defense", value: (d) => d.label, show: defenseName, words: true, frozen: innerWidth > 700, wide: 150 },
+    { title: "defense", value: (d) => d.label, show: defenseName, words: true, frozen: innerWidth > 700, wide: 182, narrow: true },
     first,
     ...["der", "asr", "acc", "rc"].map(overAttacks),
     { title: "ACC on sound models", value: (d) => d.standing.clean_acc ?? undefined, show: (d) => percent(d.standing.clean_acc), wide: 84, narrow: true, hint: "what it leaves of a model that was never attacked" },
