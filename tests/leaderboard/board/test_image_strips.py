@@ -147,8 +147,8 @@ def test_the_matrix_keeps_a_strip_beside_its_results_and_a_new_one_for_a_new_ver
 NOT_MADE = {
     f"cifar10-fast/{attack}" for attack in ("input_aware", "low_frequency", "ssba", "trojannn")
 }
-"""Attacks of the stored results whose trigger takes minutes of training, and whose strips nobody has
-made yet: `benchbd leaderboard strips` does.
+"""Attacks of the stored results whose trigger takes minutes of training, and whose strips nobody
+has made yet: `benchbd leaderboard strips` does.
 """
 
 
