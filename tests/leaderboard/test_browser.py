@@ -241,7 +241,7 @@ def test_paper_has_all_rows(chromium: Any, file: Path, tmp_path: Path) -> None:
         page.locator(".tabulator-row").first.wait_for()
         page.evaluate(
             "addEventListener('beforeprint', () => { window.printed = "
-            "[...document.querySelectorAll('.tabulator-print-table')].map(t => t.innerText) })"
+            "[...document.querySelectorAll('table.tabulator-print-table')].map(t => t.innerText) })"
         )
         assert page.pdf(path=tmp_path / "page.pdf").startswith(b"%PDF")
         (printed,) = page.evaluate("window.printed")
