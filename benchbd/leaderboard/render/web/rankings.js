@@ -119,7 +119,7 @@ function drawAll(sections) {
     ...metrics.map(metricColumn),
     ...(detecting ? [{ title: "AUROC", value: (e) => e.detection.auroc, show: (e) => stacked(e.detection.auroc?.toFixed(3) ?? "", detectionWords(e)), wide: 120, narrow: true, wrap: true }] : []),
     { title: "seeds", value: (e) => e.measured / e.expected, show: (e) => `${e.measured}/${e.expected}`, wide: 56, narrow: true },
-    ...costColumns((e) => e.cost || undefined).filter(({ title }) => title !== "peak memory"),
+    ...costColumns((e) => e.cost ? { ...e.cost, clean: e.defense.kind.clean_data ? e.cost.clean : 0 } : undefined).filter(({ title }) => title !== "peak memory"),
   ];
   return h("section", {}, h("p", { class: "note" }, `${counted(entries.length, "entry", "entries")}, each an attack met by a defense over its seeds. A row opens.`),
     grid(columns, entries, { name: "all", open: (e) => change(linkTo(e), true), tall: true }));
