@@ -105,7 +105,7 @@ def strip_name(dataset: str, *identities: str) -> str:
     identities: of the data set and of the attack, with their parameters and versions, so that a
     strip of other ones has another name.
 
-    >>> strip_name("digits", '["benchbd","digits"]', '["benchbd","badnet"]')
-    'images-digits-c157f33ea56d.png'
+    >>> strip_name("pictures", '["home","pictures"]', '["home","an_attack"]')
+    'images-pictures-fc86057386ce.png'
     """
     return f"images-{safe_name(dataset)}-{key_of('strip', *identities)[:KEY_DIGITS]}.png"
