@@ -166,9 +166,12 @@ def _without_seed(cell: Cell) -> tuple[str, Coordinates]:
     return cell.protocol, cell.cell.model_copy(update={"seed": 0})
 
 
-def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseResult:
+def attack_job(stored: Cell, device: str, places: Places) -> AttackJob:
+    """Return the job by which the attacked model of a stored cell is made again. Raises
+    `RecordError` for a plugin that is not the same here.
+    """
     about = stored.cell
-    job = AttackJob(
+    return AttackJob(
         registered(DataSet, about.dataset, places),
         registered(Model, about.model, places),
         registered(Attack, about.attack, places),
@@ -176,8 +179,12 @@ def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseRes
         about.seed,
         device,
     )
+
+
+def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseResult:
+    about, job = stored.cell, attack_job(stored, device, places)
     defense = registered(Defense, about.defense, places)
-    with use_threads(_threads(stored)):
+    with use_threads(threads_of(stored)):
         attack = make(job, folder / "attack")
         return defense.defense(
             attack.path,
@@ -188,9 +195,9 @@ def _make(stored: Cell, folder: Path, device: str, places: Places) -> DefenseRes
         )
 
 
-def _threads(stored: Cell) -> int | None:
-    """Return the number of cores that the cell was made with. For a cell that does not state it,
-    this is the number that its protocol prescribes, if the protocol is known.
+def threads_of(stored: Cell) -> int | None:
+    """Return the cores that it was made with; of a cell that does not say, those that its protocol
+    prescribes, where that is known.
     """
     noted = stored.provenance.get("threads")
     if isinstance(noted, int) and 0 < noted <= MOST_THREADS:

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchbd.cli.places import at_option
 from benchbd.record.cells import RESULTS_FOLDER
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from benchbd.leaderboard.render.tables import TextTable
 
 BOARD_FOLDER = Path("leaderboard")
+LAST_VERSION = "last_version.json"
 
 
 def results_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,6 +95,32 @@ def diff(before: Path, after: Path) -> None:
     if not changes:
         click.echo("no cell differs")
     sys.exit(1 if changes else 0)
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--board",
+    type=click.Path(path_type=Path),
+    default=BOARD_FOLDER,
+    show_default=True,
+    help="The leaderboard.json that comes out, or its folder.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=BOARD_FOLDER / LAST_VERSION,
+    show_default=True,
+    help="The file.",
+)
+def version(name: str, board: Path, out: Path) -> None:
+    """Remember a board as the version NAME. From the next build on its page tells what is new since
+    then.
+    """
+    from benchbd.leaderboard.render.changes import version_of
+    from benchbd.record.files import write_json
+
+    click.echo(f"written: {write_json(out, version_of(board, name).model_dump(mode='json'))}")
 
 
 @command.command()
@@ -230,6 +259,37 @@ def _export_methods(board: Board, form: str, out: Path | None) -> None:
 @command.command()
 @results_options
 @click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, ...; auto takes a GPU if there is one.",
+)
+@at_option
+def strips(results: Path | None, trust: Path | None, device: str, places: dict[str, Path]) -> None:
+    """Make the strips of images that the board lacks: of results that came without one, and of
+    attacks that have a new version.
+
+    The trigger is made again, and the victim trained only where the trigger is learned with it.
+    Returns 1 when one could not be made.
+    """
+    from benchbd.audit.missing_strips import make_strip, missing_strips
+    from benchbd.errors import BenchbdError
+
+    folder, failed = results or RESULTS_FOLDER, False
+    for strip, result in missing_strips(_board(results, trust), folder).items():
+        try:
+            made = make_strip(strip, result, device, places)
+        except BenchbdError as error:  # the others can still be made
+            failed = True
+            click.echo(f"not made: {strip}: {error}", err=True)
+        else:
+            click.echo(f"written: {made}" if made else f"a PNG cannot show the images of {result}")
+    sys.exit(1 if failed else 0)
+
+
+@command.command()
+@results_options
+@click.option(
     "--targets",
     type=click.Path(path_type=Path),
     default=BOARD_FOLDER / "published",
@@ -276,6 +336,8 @@ def _board(results: Path | None, trust: Path | None) -> Board:
     """
     from benchbd.errors import RecordError
     from benchbd.leaderboard.board.build import read_board
+    from benchbd.leaderboard.board.last_version import read_last_version
+    from benchbd.leaderboard.board.sensitivity import read_studies
     from benchbd.leaderboard.board.trust import read_ledger
 
     folder = results or BOARD_FOLDER / "results"
@@ -283,7 +345,15 @@ def _board(results: Path | None, trust: Path | None) -> Board:
         raise RecordError(
             f"no folder of results at {folder}; `benchbd matrix` fills one, --results names another"
         )
-    board = read_board(folder, read_ledger(trust or folder.parent / "trust.json"))
+    beside = folder.parent
+    board = replace(
+        read_board(
+            folder,
+            read_ledger(trust or beside / "trust.json"),
+            read_studies(beside / "sensitivity.json"),
+        ),
+        last_version=read_last_version(beside / LAST_VERSION),
+    )
     for fault in board.faults:
         click.echo(f"not believed: {fault}", err=True)
     return board

@@ -31,12 +31,12 @@ from benchbd.plugin.registry import create, load
 from benchbd.record.attack_files import is_stored
 from benchbd.record.attack_result import load_attack_result
 from benchbd.record.cell import Cell, Status, StatusCode
-from benchbd.record.cells import ResultStore
+from benchbd.record.cells import ResultStore, read_cell
 from benchbd.record.claim import Busy, claim, claim_path
 from benchbd.record.controller import spec_name
 from benchbd.record.files import read_json, write_bytes, write_json
 from benchbd.record.ingredients import Ingredients
-from benchbd.record.keys import KEY_DIGITS, UNDEFENDED, strip_name
+from benchbd.record.keys import KEY_DIGITS, UNDEFENDED
 from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.sheet import thumbnails
 from benchbd.running.attack_job import AttackJob
@@ -171,10 +171,11 @@ class DefenseSpec(_Spec):
         store.write(place, result.cell, result.predictions())
 
     def _keep_images(self) -> None:
-        """Store a strip of the attack's images beside its results, if no other seed has stored it
-        yet.
+        """Store a strip of the attack's images beside its results, if no other cell has stored it
+        yet. After a change of the attack or its data the name is another, and so the strip is new.
         """
-        path = (self.results / self.result).parent.parent / strip_name(self.found_as["dataset"])
+        stored = self.results / self.result
+        path = stored.parent.parent / read_cell(stored).cell.strip_name
         if not path.is_file():
             attack = load_attack_result(self.attack_folder)
             if (content := thumbnails(attack.test, attack.triggered)) is not None:

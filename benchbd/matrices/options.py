@@ -94,13 +94,16 @@ class SensitivityOptions(Options):
     command: ClassVar[str] = "sensitivity"
 
     defense: Annotated[PluginName, Notation("defense.NAME")] = param(..., "defense to study")
-    attack: PluginName | None = param(
-        None, "attack that it meets; default: the protocol's first that poisons"
+    attacks: PluginNames = param(
+        (), "attack that it meets; default: the protocol's first that poisons", alias="attack"
     )
     protocol: str | Path = param(DEFAULT_PROTOCOL, "where data, model, recipe and budget come from")
     seeds: SeedNumbers = param((0,), "seed to study it at", alias="seed")
     executor: str = param("local", "where stages run")
     results: Path = param(Path("sensitivity"), "folder of the results")
+    note: Path | None = param(
+        None, "file of notes beside a board's results, from which the board shows the scores"
+    )
 
 
 class SweepOptions(Options):

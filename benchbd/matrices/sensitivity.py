@@ -1,10 +1,10 @@
 """Sensitivity studies: how much the results of a defense depend on its hyper-parameters. Each
 parameter is varied alone while the others keep their values.
 
-A study is a protocol with one attack and many variations of the defense, so it runs like a matrix:
+A study is a protocol with few attacks and many variations of the defense, so it runs like a matrix:
 several cells at a time, resumed after a crash, nothing run twice. The stability score of a
-parameter is the mean absolute change of ACC and of ASR over its variations and seeds; 0 means that
-the parameter does not matter.
+parameter is the mean absolute change of ACC and of ASR over its variations, attacks and seeds; 0
+means that the parameter does not matter.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ WHERE_NOT_HOW = frozenset({"ratio", "index"})
 """Parameters of every defense that choose its clean data and not its method."""
 
 
-def study(protocol: Protocol, attack: str, defense: str) -> Protocol:
-    """Return the protocol in which `defense` meets `attack` with each parameter varied in turn.
+def study(protocol: Protocol, attacks: Sequence[str], defense: str) -> Protocol:
+    """Return the protocol in which `defense` meets `attacks` with each parameter varied in turn.
     Raises `ConfigError`.
     """
     given = protocol.params_of("defense", defense)
@@ -48,7 +48,9 @@ def study(protocol: Protocol, attack: str, defense: str) -> Protocol:
     return protocol.model_copy(
         update={
             "name": f"sensitivity-{plain.name.replace('_', '-')}",
-            "attacks": (Choice(name=attack, params=protocol.params_of("attack", attack)),),
+            "attacks": tuple(
+                Choice(name=name, params=protocol.params_of("attack", name)) for name in attacks
+            ),
             "defenses": tuple(choices),
             "include": (),
             "exclude": (),
@@ -101,8 +103,8 @@ def _accepted(plugin: Plugin, name: str, value: Any) -> bool:
 
 @dataclass(frozen=True)
 class SensitivityPoint:
-    """One value of a parameter: mean ACC and ASR over the seeds, and the number of seeds with
-    numbers.
+    """One value of a parameter: mean ACC and ASR over attacks and seeds, and the number of cells
+    with numbers.
     """
 
     parameter: str
@@ -173,10 +175,11 @@ def _point(parameter: str, value: Any, cells: Sequence[Cell]) -> SensitivityPoin
 
 
 def _changes(cell: Cell, own: Sequence[Cell]) -> Iterator[float]:
-    """Yield the absolute changes of ACC and ASR against the cell of the same seed with the plugin's
-    own values.
+    """Yield the absolute changes of ACC and ASR against the cell of the same attacked model in
+    which the plugin has its own values.
     """
-    plain = next((other.metrics for other in own if other.cell.seed == cell.cell.seed), None)
+    attacked = cell.cell.attack_key
+    plain = next((other.metrics for other in own if other.cell.attack_key == attacked), None)
     if cell.metrics is None or plain is None:
         return
     yield abs(cell.metrics.acc - plain.acc)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchbd.record.keys import MODEL_ONLY, attack_key, cell_key, folder_name, result_name
+from benchbd.record.keys import (
+    MODEL_ONLY,
+    attack_key,
+    cell_key,
+    folder_name,
+    result_name,
+    strip_name,
+)
 from benchbd.record.part import StoredPart
 from benchbd.record.plugin_record import PluginRecord
 
@@ -29,6 +36,11 @@ class Ingredients(StoredPart):
         """A name for its folder that tells a person what is inside, made unique by the key."""
         labels = (self.attack.label, self.dataset.label, self.model.label)
         return folder_name(*labels, self.seed, self.attack_key)
+
+    @property
+    def strip_name(self) -> str:
+        """The name of the strip of its images, beside the results of its attack."""
+        return strip_name(self.dataset.label, self.dataset.signature, self.attack.signature)
 
     def may_be_attacked(self, family: str) -> bool:
         """Return whether its model may hold a backdoor: all but those of which no image was

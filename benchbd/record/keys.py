@@ -101,6 +101,13 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
 
 
-def strip_name(dataset: str) -> str:
-    """Return what the strip of an attack on this data set is called, beside the results."""
-    return f"images-{safe_name(dataset)}.png"
+def strip_name(dataset: str, *identities: str) -> str:
+    """Return what the strip of an attack on this data set is called, beside the results.
+
+    identities: of the data set and of the attack, with their parameters and versions, so that a
+    strip of other ones has another name.
+
+    >>> strip_name("pictures", '["home","pictures"]', '["home","an_attack"]')
+    'images-pictures-fc86057386ce.png'
+    """
+    return f"images-{safe_name(dataset)}-{key_of('strip', *identities)[:KEY_DIGITS]}.png"

@@ -12,7 +12,7 @@ from benchbd.plugin.loose import LOCAL_FILE
 from benchbd.plugin.plugin import Plugin
 from benchbd.plugin.provenance import provider_of
 from benchbd.record.files import sha256
-from benchbd.record.keys import Identity
+from benchbd.record.keys import Identity, canonical_json
 from benchbd.record.part import StoredPart
 
 
@@ -47,6 +47,11 @@ class PluginRecord(StoredPart):
         """The name, with the variant of a provider: `timm:resnet18`."""
         variant = self.params.get("variant")
         return f"{self.name}:{variant}" if variant else self.name
+
+    @property
+    def signature(self) -> str:
+        """Its provider and its identity as one text."""
+        return canonical_json([self.provider, *self.identity()])
 
     def identity(self) -> Identity:
         """Return what of it is part of a key: versions of packages are not, the version of results

@@ -18,7 +18,7 @@ from benchbd.attack.attack import Attack
 from benchbd.attack.poisoning import PoisoningAttack
 from benchbd.attack.training_controlled import Trained, TrainingControlledAttack, unpoisoned_set
 from benchbd.data.images import ImageSet
-from benchbd.data.poisoned import PoisonedSet, State
+from benchbd.data.poisoned import PoisonedSet, State, TriggeredSet
 from benchbd.engine.classifier import Classifier
 from benchbd.engine.counting import measure_cost
 from benchbd.engine.hardware import Hardware, default_precision, hardware
@@ -192,15 +192,7 @@ def _backdoor(
     while the model was trained.
     """
     seeds = Seeds(job.seed)
-    numbers = itertools.count()
-
-    def build() -> Classifier:
-        seed = seeds.seed("init", next(numbers))
-        return job.model.classifier(train, seed).to(machine.device)
-
-    model, attack = build(), job.attack
-    trigger = attack.prepare(train, build, job.recipe, seeds.generator("trigger"))
-    attack = attack.with_trigger(trigger)
+    attack, model = _prepared(job, train, machine)
     poisoned = (
         attack.poison(train, seeds.generator("poison"))
         if isinstance(attack, PoisoningAttack)
@@ -211,6 +203,44 @@ def _backdoor(
     with measure_along_training(test, stamped, every, machine.precision) as along:
         attack, model = _train(attack, model, poisoned, job.recipe, seeds.generator("shuffle"))
     return attack, poisoned, model, along
+
+
+def _prepared(job: AttackJob, train: ImageSet, machine: Hardware) -> tuple[Attack, Classifier]:
+    """Return the attack with what it draws or optimises before training, and the victim as it is
+    then.
+    """
+    seeds = Seeds(job.seed)
+    numbers = itertools.count()
+
+    def build() -> Classifier:
+        seed = seeds.seed("init", next(numbers))
+        return job.model.classifier(train, seed).to(machine.device)
+
+    model = build()
+    trigger = job.attack.prepare(train, build, job.recipe, seeds.generator("trigger"))
+    return job.attack.with_trigger(trigger), model
+
+
+def triggered_images(job: AttackJob, record: Path) -> tuple[ImageSet, TriggeredSet]:
+    """Return the test images of a job and the triggered ones, as the attack result has them. The
+    victim is trained only where the trigger is learned with it.
+
+    record: the folder below which work is kept that other results need, too.
+    """
+    machine, seeds = hardware(job.device, job.recipe.precision), Seeds(job.seed)
+    with preserve_process(job.dataset.name):
+        train, test = job.dataset.load("train"), job.dataset.load("test")
+    with (
+        default_precision(job.recipe.precision),
+        _share_work(job, record, machine),
+        preserve_process(job.attack.name),
+    ):
+        attack = (
+            _backdoor(job, train, test, machine)[0]
+            if job.attack.learns_trigger
+            else _prepared(job, train, machine)[0]
+        )
+        return test, attack.triggered(test, seeds.generator("stamp"))
 
 
 def _train(

@@ -193,6 +193,27 @@ def test_diff_returns_one_when_something_changed(results: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_the_page_tells_what_is_new_since_the_version_that_was_remembered(
+    results: Path, tmp_path: Path
+) -> None:
+    call("leaderboard", "build")
+    assert call("leaderboard", "version", "1.0").exit_code == 0
+    store([make_cell("c", "x")], results)
+    call("leaderboard", "build")
+    page = (tmp_path / "leaderboard" / "index.html").read_text()
+    assert '"name":"1.0"' in page and '"total":[1,0,0]' in page
+    assert call("leaderboard", "build", "--check").exit_code == 0
+
+
+def test_a_strip_that_cannot_be_made_is_named_and_the_others_are_tried(results: Path) -> None:
+    found = call("leaderboard", "strips")
+    assert found.exit_code == 1 and found.stdout == ""
+    for attack in ("a", "b", "nothing"):
+        assert f"not made: leaderboard/results/trial/{attack}/images-pictures-" in found.stderr
+    assert found.stderr.count("is provided by 'somebody', which is not installed here") == 3
+
+
+@pytest.mark.slow
 def test_what_was_checked_here_is_noted_and_shown(
     stored: AttackResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

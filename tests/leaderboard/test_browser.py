@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 
 from benchbd.leaderboard.board.build import board
 from benchbd.leaderboard.board.contents import Board
+from benchbd.leaderboard.board.last_version import LastVersion, nested
 from benchbd.leaderboard.board.row import row_of
+from benchbd.leaderboard.board.sensitivity import study_of
 from benchbd.leaderboard.render.files import publish
 from benchbd.measure.shares import Curve, CurvePoint
 from benchbd.record.cell import Cell
@@ -93,6 +96,28 @@ def cells() -> list[Cell]:
     return found
 
 
+def studied_board() -> Board:
+    """The same with a study of one defense, and the version before, in which `odd` was missing and
+    `mend` did worse.
+    """
+    made = cells()
+    own = next(cell for cell in made if cell.cell.defense.name == "mend")
+    earlier = [
+        make_cell(cell.cell.attack, cell.cell.defense, cell.cell.seed, hits=(900, 800, 8))
+        if cell.cell.defense.name == "mend"
+        else cell
+        for cell in made
+        if cell.cell.defense.name != "odd"
+    ]
+    found = board(
+        map(row_of, made), studies=study_of([own], own, {"number_of_rounds": 0.125, "rate": 0.025})
+    )
+    before = nested(board(map(row_of, earlier)).outcomes)
+    return replace(
+        found, last_version=LastVersion(name="1.0", board="0" * 12, newest="", tables=before)
+    )
+
+
 def published(of: Board, folder: Path) -> Path:
     publish(of, folder)
     return folder / "index.html"
@@ -100,7 +125,7 @@ def published(of: Board, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return published(board(map(row_of, cells())), tmp_path_factory.mktemp("board"))
+    return published(studied_board(), tmp_path_factory.mktemp("board"))
 
 
 @pytest.fixture
@@ -197,6 +222,51 @@ def test_no_table_runs_out_of_a_window_of_1280(chromium: Any, file: Path, view: 
             ".filter(e => e.scrollWidth > e.clientWidth + 1).length"
         )
         assert too_wide == 0
+
+
+def test_the_browsers_own_search_finds_every_row(seen: Visit) -> None:
+    """What is in the document and not hidden is found, wherever it is scrolled to."""
+    page = seen.open("#view=cells")
+    page.locator(".tabulator-row").first.wait_for()
+    rows = len(FAMILIES) * 3
+    assert page.locator(".tabulator-row").count() == rows
+    assert page.evaluate(
+        "[...document.querySelectorAll('.tabulator-row')].every(row => row.innerText.trim())"
+    )
+
+
+def test_paper_has_all_rows(chromium: Any, file: Path, tmp_path: Path) -> None:
+    with visit(chromium, file, viewport={"width": 1280, "height": 300}) as seen:
+        page = seen.open("#view=cells")
+        page.locator(".tabulator-row").first.wait_for()
+        page.evaluate(
+            "addEventListener('beforeprint', () => { window.printed = "
+            "[...document.querySelectorAll('table.tabulator-print-table')].map(t => t.innerText) })"
+        )
+        assert page.pdf(path=tmp_path / "page.pdf").startswith(b"%PDF")
+        (printed,) = page.evaluate("window.printed")
+        for name in FAMILIES:
+            assert printed.count(name) == 3
+
+
+def test_what_changed_since_the_last_version_stands_on_the_page(seen: Visit) -> None:
+    page = seen.open()
+    # `odd` met three attacks with three seeds; `mend` was other against two of them
+    said = "9 cells came, 0 went, 9 changed"
+    assert f"Since 1.0: {said}" in page.locator("#summary").inner_text()
+    page.locator("#news summary").click()
+    news = page.locator("#news").inner_text()
+    assert "trial@1 · pictures · net" in news and news.count(said) == 2
+    assert "mend against patch" in news and "odd against" not in news
+
+
+def test_sensitivity_is_a_column_and_stands_in_the_sheet(seen: Visit) -> None:
+    page = seen.open("#view=defenses")
+    row = page.locator("[data-grid=defenses0] .tabulator-row", has_text="mend")
+    assert re.search(r"7\.5\s+number_of_rounds 12\.5", row.inner_text())
+    page = seen.open(MATRIX)
+    page.locator(".matrix tbody tr", has_text="mend").locator("td").nth(2).click()
+    assert "number_of_rounds 12.5, rate 2.5; mean 7.5" in page.locator("#cell").inner_text()
 
 
 def test_figures_are_saved_as_svg(seen: Visit) -> None:

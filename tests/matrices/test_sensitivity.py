@@ -103,7 +103,7 @@ def test_scores_by_hand() -> None:
 
 def test_a_defense_without_parameters_is_refused() -> None:
     with pytest.raises(ConfigError, match="no parameter that could be varied"):
-        study(load_protocol("digits-quick"), "badnet", "none")
+        study(load_protocol("digits-quick"), ["badnet"], "none")
 
 
 @pytest.mark.slow

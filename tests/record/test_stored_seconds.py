@@ -9,8 +9,8 @@ import pytest
 
 from benchbd.engine.recipe import Recipe
 from benchbd.record.cell import Cell, CellCost
-from benchbd.record.cells import RESULTS, ResultStore
-from benchbd.record.defense_result import CELL
+from benchbd.record.cells import RESULTS_FOLDER, ResultStore
+from benchbd.record.defense_result import CELL_FILE
 from benchbd.record.files import write_json
 from benchbd.record.stored_seconds import StoredSeconds, attack_seconds, defense_seconds
 from support.made_cells import attack_named, make_cell, provided
@@ -34,7 +34,7 @@ def took(seconds: float, own: float, **about: Any) -> Cell:
 
 def store(*cells: Cell) -> None:
     for cell in cells:
-        ResultStore(RESULTS).write(cell.place, cell)
+        ResultStore(RESULTS_FOLDER).write(cell.place, cell)
 
 
 def expected() -> tuple[StoredSeconds | None, StoredSeconds | None]:
@@ -49,7 +49,7 @@ def test_results_of_matrices_and_of_runs_are_asked() -> None:
     store(took(60, 2, seed=0), took(80, 4, seed=1), took(80, 9, seed=1, defense="other"))
     assert expected() == (StoredSeconds(70, 2), StoredSeconds(4, 2)), "2 + 1 and 4 + 1 seconds"
     cell = took(100, 30, seed=2)
-    write_json(RECORDS / "patch-pictures-net-seed2-1/defense/mend" / CELL, cell.to_json())
+    write_json(RECORDS / "patch-pictures-net-seed2-1/defense/mend" / CELL_FILE, cell.to_json())
     assert expected() == (StoredSeconds(80, 3), StoredSeconds(5, 3))
 
 
@@ -76,5 +76,5 @@ def test_other_work_tells_nothing(other: dict[str, Any]) -> None:
 
 def test_a_file_that_cannot_be_read_is_passed_over() -> None:
     store(took(60, 2))
-    (RESULTS / "trial/patch/mend/0-damaged.json").write_text("{")
+    (RESULTS_FOLDER / "trial/patch/mend/0-damaged.json").write_text("{")
     assert expected() == (StoredSeconds(60, 1), StoredSeconds(3, 1))

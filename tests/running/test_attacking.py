@@ -15,7 +15,12 @@ from benchbd.errors import ConfigError, RecordError, Unwritable
 from benchbd.plugin.registry import create
 from benchbd.record.attack_result import AttackResult
 from benchbd.running.attack_job import AttackJob
-from benchbd.running.attacking import load_or_make_attack_result, make, require_writable
+from benchbd.running.attacking import (
+    load_or_make_attack_result,
+    make,
+    require_writable,
+    triggered_images,
+)
 
 JobOf = Callable[[Attack], AttackJob]
 
@@ -89,3 +94,15 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path: Pat
         require_writable(tmp_path / "file" / "record")
     require_writable(tmp_path / "new" / "record")
     assert list((tmp_path / "new" / "record").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["badnet", "input_aware"], ids=["drawn", "learned"])
+def test_triggered_images_alone_are_those_of_the_result(
+    job_of: JobOf, tmp_path: Path, name: str
+) -> None:
+    job = job_of(create(Attack, name))
+    made = make(job, tmp_path / "result")
+    test, triggered = triggered_images(job, tmp_path)
+    assert test.fingerprint() == made.test.fingerprint()
+    assert torch.equal(triggered.images, made.triggered.images)

@@ -18,6 +18,7 @@ from benchbd.leaderboard.board.contents import (
     DefenseFacts,
     Pairing,
     Section,
+    Sensitivity,
 )
 from benchbd.leaderboard.board.detection import DETECTION_FIGURES, mean_of, summarise_detection
 from benchbd.leaderboard.board.families import MODEL_DETECTOR, attack_kind, defense_kind
@@ -36,20 +37,25 @@ from benchbd.leaderboard.board.row import (
     TableKey,
     read_rows,
 )
+from benchbd.leaderboard.board.sensitivity import NOTHING_STUDIED, Studies, Study, studied
 from benchbd.leaderboard.board.sweeps import threats_of, variants
 from benchbd.leaderboard.board.text import label, one_line
 from benchbd.leaderboard.board.trust import Ledger, lowest
 from benchbd.measure.siblings import stray_doubts
+from benchbd.record.keys import UNDEFENDED
 
 
-def read_board(results: Path, ledger: Ledger) -> Board:
-    """Return the board of all result files under a folder."""
+def read_board(results: Path, ledger: Ledger, studies: Studies = NOTHING_STUDIED) -> Board:
+    """Return the board of all result files under a folder, with what was noted beside them."""
     rows, faults = read_rows(results, ledger)
-    found, odd = read_strips(results)
-    return replace(board(rows, [*faults, *odd]), pictures=found)
+    made = board(rows, faults, studies)
+    strips, odd = read_strips(results, made.sections)
+    return replace(made, pictures=strips, faults=(*made.faults, *odd))
 
 
-def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
+def board(
+    rows: Iterable[Row], faults: Sequence[str] = (), studies: Studies = NOTHING_STUDIED
+) -> Board:
     """Return the board of these rows, in whatever order they come."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in sorted(
@@ -58,7 +64,7 @@ def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
     ):
         groups[row.where.identity].append(row)
     wheres = [group[0].where for group in groups.values()]
-    sections = [_section(group, wheres) for group in groups.values()]
+    sections = [_section(group, wheres, studies) for group in groups.values()]
     sections.sort(key=lambda s: (SUBJECTS.index(subject(s.defenses)), s.title, s.where.identity))
     return Board(
         tuple(sections),
@@ -67,7 +73,7 @@ def board(rows: Iterable[Row], faults: Sequence[str] = ()) -> Board:
     )
 
 
-def _section(rows: list[Row], wheres: Sequence[TableKey]) -> Section:
+def _section(rows: list[Row], wheres: Sequence[TableKey], studies: Studies) -> Section:
     where = rows[0].where
     datasets, models = labels(w.dataset for w in wheres), labels(w.model for w in wheres)
     attacks, defenses = labels(row.attack for row in rows), labels(row.defense for row in rows)
@@ -82,7 +88,10 @@ def _section(rows: list[Row], wheres: Sequence[TableKey]) -> Section:
     ]
     healthy = frozenset(label for method, label in attacks.items() if _poison_ratio(method) == 0)
     facts = tuple(
-        _defense(label, method, by_defense[label], present, healthy)
+        replace(
+            _defense(label, method, by_defense[label], present, healthy),
+            sensitivity=_sensitivity(studies.get(studied(where, method))),
+        )
         for method, label in _by_label(defenses)
     )
     order = sorted(attacks.items(), key=lambda item: (item[1] not in healthy, item[1]))
@@ -137,10 +146,12 @@ def _aside(defenses: Sequence[DefenseFacts], again: Sequence[str]) -> dict[str, 
 
 
 def _attack(label: str, method: Method, mine: Sequence[Row]) -> AttackFacts:
-    """Return the facts about an attack, without its survival, which can be computed only after the
-    ranking.
+    """Return the facts about an attack except for its survival, which follows only from the
+    ranking. Where models of one seed differ, made on several kinds of processors, the undefended
+    one is that of the row without a defense.
     """
-    by_seed = {row.seed: row.baseline for row in reversed(mine) if row.baseline}
+    first = sorted(mine, key=lambda row: row.defense.name != UNDEFENDED)
+    by_seed = {row.seed: row.baseline for row in reversed(first) if row.baseline}
     baseline = {
         name: summary
         for name in METRICS[:3]
@@ -196,6 +207,10 @@ def _defense(
     )
     found = summarise_detection(attacked, sound, sum(model[0] not in healthy for model in present))
     return DefenseFacts(label, method, defense_kind(method, cells.values()), oracle, found, cost)
+
+
+def _sensitivity(found: Study | None) -> Sensitivity | None:
+    return Sensitivity(found.mean, found.scores, found.attacks, found.seeds) if found else None
 
 
 def _entry(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from benchbd.leaderboard.board.detection import DetectionSummary
 from benchbd.leaderboard.board.families import AttackKind, DefenseKind
 from benchbd.leaderboard.board.interval import Summary
+from benchbd.leaderboard.board.last_version import CellPlace, LastVersion, outcome
 from benchbd.leaderboard.board.method_names import Method
 from benchbd.leaderboard.board.ranking import AttackedModel, Ranking
 from benchbd.leaderboard.board.row import Row, TableKey
@@ -48,9 +49,21 @@ class AttackFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How much a defense hangs on its hyper-parameters: the mean absolute change of ACC and of ASR,
+    as a share, of each parameter and as the mean over them, and over which attacks and seeds.
+    """
+
+    mean: float
+    scores: dict[str, float]
+    attacks: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DefenseFacts:
     """One defense of a table. `detecting` is None for one that detects nothing; `cost` is that of
-    its measured cells.
+    its measured cells; `sensitivity` is None where its hyper-parameters were not studied.
     """
 
     label: str
@@ -59,6 +72,7 @@ class DefenseFacts:
     oracle: bool
     detecting: DetectionSummary | None
     cost: dict[str, float]
+    sensitivity: Sensitivity | None = None
 
     @property
     def contends(self) -> bool:
@@ -138,10 +152,22 @@ class Section:
 class Board:
     """All tables, and the files that were not believed, each with the reason.
 
-    `pictures`: strips of images as PNG, by their path under the results.
+    `pictures`: strips of images as PNG, by their path under the results; `last_version`: how its
+    cells ended when it last came out, where that is known.
     """
 
     sections: tuple[Section, ...]
     faults: tuple[str, ...] = ()
     cells: int = 0
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    last_version: LastVersion | None = None
+
+    @property
+    def outcomes(self) -> dict[CellPlace, str]:
+        """How each cell ended."""
+        return {
+            (section.title, entry.attack, entry.defense, row.seed): outcome(row.code, row.metrics)
+            for section in self.sections
+            for entry in section.entries
+            for row in entry.cells
+        }

@@ -27,7 +27,8 @@ UNKNOWN_FAMILY = "unknown"
 @dataclass(frozen=True, slots=True)
 class MethodOrigin:
     """Where a method comes from: title, authors, year and address of its paper, its authors' code,
-    and its page under docs/. Empty where nothing is stated.
+    its page under docs/, and what came out beside the reference code. Empty where nothing is
+    stated.
     """
 
     paper: str = ""
@@ -36,6 +37,7 @@ class MethodOrigin:
     url: str = ""
     code: str = ""
     page: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def _source(kind: str, card: dict[str, Any], method: Method) -> MethodOrigin:
         _address(paper.get("url")),
         _address(reference.get("code")),
         f"plugins/{kind}/{method.name.partition(':')[0]}.md",
+        str(card.get("verdict", "")),
     )
 
 

@@ -32,7 +32,7 @@ class Method:
         variant = provided.params.get("variant")
         name = f"{provided.name}:{variant}" if variant else provided.name
         return cls(
-            canonical_json([provided.provider, *provided.identity()]),
+            provided.signature,
             name,
             provided.provider,
             provided.results_version,

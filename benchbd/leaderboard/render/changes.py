@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from benchbd.errors import RecordError
 from benchbd.leaderboard.board.build import read_board
-from benchbd.leaderboard.board.row import METRICS
-from benchbd.leaderboard.render.json_document import document, read_document
-from benchbd.measure.shares import percent
-
-CellPlace = tuple[str, str, str, int]
-"""Title of the table, attack, defense, seed."""
+from benchbd.leaderboard.board.last_version import (
+    CellPlace,
+    ChangeKind,
+    LastVersion,
+    nested,
+    outcome,
+)
+from benchbd.leaderboard.render.json_document import board_digest, document, read_document
 
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
     """One cell that is new, gone or changed, with the change in words."""
 
-    kind: Literal["new", "gone", "changed"]
+    kind: ChangeKind
     place: CellPlace
     words: str
 
@@ -66,19 +68,31 @@ def _change(
     place: CellPlace, old: dict[str, Any] | None, new: dict[str, Any] | None
 ) -> Iterator[CellChange]:
     if old is None and new is not None:
-        yield CellChange("new", place, _words(new))
+        yield CellChange("new", place, _outcome(new))
     elif new is None and old is not None:
-        yield CellChange("gone", place, _words(old))
+        yield CellChange("gone", place, _outcome(old))
     elif (
         old is not None
         and new is not None
-        and (_words(old) != _words(new) or old["metrics"] != new["metrics"])
+        and (_outcome(old) != _outcome(new) or old["metrics"] != new["metrics"])
     ):
-        yield CellChange("changed", place, f"{_words(old)} -> {_words(new)}")
+        yield CellChange("changed", place, f"{_outcome(old)} -> {_outcome(new)}")
 
 
-def _words(cell: dict[str, Any]) -> str:
-    """Return `ACC 97.2 ASR 1.3 RC 95.0 DER 98.1`, or how the cell ended."""
-    if cell["code"] != "ok":
-        return str(cell["code"])
-    return " ".join(f"{name.upper()} {percent(cell['metrics'][name])}" for name in METRICS)
+def _outcome(cell: dict[str, Any]) -> str:
+    return outcome(cell["code"], cell["metrics"])
+
+
+def version_of(path: Path, name: str) -> LastVersion:
+    """Return a board as the version of that name. path: its leaderboard.json, or the folder of it.
+    Raises `RecordError`.
+    """
+    facts = _facts(path)
+    cells = _cells(path)
+    finished = [cell["made"].get("finished", "")[:10] for cell in cells.values()]
+    return LastVersion(
+        name=name,
+        board=board_digest(facts),
+        newest=max(finished, default=""),
+        tables=nested({place: _outcome(cell) for place, cell in cells.items()}),
+    )

@@ -5,6 +5,7 @@ cell.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchbd.errors import RecordError
 from benchbd.leaderboard.board.contents import Board, Section
 from benchbd.leaderboard.board.row import Row
 from benchbd.record.files import read_json
+from benchbd.record.keys import KEY_DIGITS
 
 DOCUMENT_SCHEMA = 1
 _OMITTED = ("where", "attack", "defense", "attack_family", "defense_family", "traces")
@@ -44,6 +46,11 @@ def to_json(board: Board) -> str:
 def dump(content: dict[str, Any]) -> str:
     """Return a document as the text of leaderboard.json."""
     return _lines(content) + "\n"
+
+
+def board_digest(facts: dict[str, Any]) -> str:
+    """By which a board can be named: digits that change with any of its facts."""
+    return hashlib.sha256(dump(facts).encode()).hexdigest()[:KEY_DIGITS]
 
 
 def read_document(path: Path) -> dict[str, Any]:

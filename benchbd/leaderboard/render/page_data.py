@@ -8,17 +8,18 @@ and the curves beside them. `web/facts.js` reads it; the two files belong togeth
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchbd.leaderboard.board.contents import Board, Pairing, Section
+from benchbd.leaderboard.board.image_strips import strip_of
 from benchbd.leaderboard.board.interval import Summary, tidy
+from benchbd.leaderboard.board.last_version import by_table, changes
 from benchbd.leaderboard.board.overview import Overview, main_table, subject
 from benchbd.leaderboard.board.row import BYSTANDERS, TARGET_RATE, UTILITY_FIGURES, Row
 from benchbd.leaderboard.board.trust import TRUST_LEVELS
-from benchbd.leaderboard.render.json_document import dump
+from benchbd.leaderboard.render.json_document import board_digest
 from benchbd.leaderboard.render.tables import (
     IMPUTED,
     METRICS_EXPLAINED,
@@ -27,7 +28,7 @@ from benchbd.leaderboard.render.tables import (
     summary_line,
 )
 from benchbd.measure.target_rate import DOUBTFUL_SHARE_OF_ASR, LEAST_DOUBTFUL_ASR
-from benchbd.record.keys import KEY_DIGITS, strip_name
+from benchbd.record.keys import KEY_DIGITS
 
 MAX_PAGE_POINTS = 60_000
 """The most points of curves on one page. If there are more, only the first seed of each entry keeps
@@ -75,6 +76,7 @@ def inline(board: Board, facts: dict[str, Any]) -> dict[str, Any]:
         "overview": _overview(board),
         "newest": newest(board),
         "days": list(days(board).items()),
+        "since": _since(board),
         "faults": list(board.faults),
         "texts": list(texts.places),
     }
@@ -97,6 +99,28 @@ def _overview(board: Board) -> dict[str, Any]:
     }
 
 
+MOST_MOVED = 12
+"""Changed cells that the page names: those whose ASR moved most."""
+
+
+def _since(board: Board) -> dict[str, Any] | None:
+    """What changed since the last version, by table and in sum, and the cells that moved most."""
+    earlier = board.last_version
+    if earlier is None:
+        return None
+    found = list(changes(earlier.outcomes, board.outcomes))
+    tables = by_table(found)
+    moved = sorted(found, key=lambda change: (-change.move, change.place))[:MOST_MOVED]
+    return {
+        "name": earlier.name,
+        "board": earlier.board,
+        "newest": earlier.newest,
+        "total": [sum(column) for column in zip(*tables.values(), strict=True)] or [0, 0, 0],
+        "tables": list(tables.items()),
+        "moved": [[*each.place, each.before, each.after] for each in moved if each.move],
+    }
+
+
 def days(board: Board) -> dict[str, int]:
     """Return the number of results that were finished on each day, the newest day first."""
     cells = {row.key: row for s in board.sections for e in s.entries for row in e.cells}
@@ -107,11 +131,6 @@ def days(board: Board) -> dict[str, int]:
 def newest(board: Board) -> str:
     """Return the day of the newest result; empty where no result states its day."""
     return next(iter(days(board)), "")
-
-
-def board_digest(facts: dict[str, Any]) -> str:
-    """Return digits that name a board and change with any of its facts."""
-    return hashlib.sha256(dump(facts).encode()).hexdigest()[:KEY_DIGITS]
 
 
 def _points(board: Board) -> int:
@@ -146,7 +165,8 @@ def _section(
         "against": _against_first(stated),
         "best": _best(section),
         "pictures": {
-            attack.label: _picture(section, entries) for attack, entries in section.by_attack()
+            attack.label: strip_of(section, attack, entries)
+            for attack, entries in section.by_attack()
         },
         "entries": [_entry(entry, texts, every_seed) for entry in section.entries],
     }
@@ -182,12 +202,6 @@ def _best(section: Section) -> dict[str, Any]:
                 "asr": best.metrics["asr"].mean,
             }
     return found
-
-
-def _picture(section: Section, entries: tuple[Pairing, ...]) -> str:
-    """Return the path of an attack's strip of images under the results, if there is one."""
-    file = next(row.file for entry in entries for row in entry.cells)
-    return f"{file.rpartition('/')[0].rpartition('/')[0]}/{strip_name(section.where.dataset.name)}"
 
 
 def _entry(entry: Pairing, texts: TextPlaces, every_seed: bool) -> list[Any]:

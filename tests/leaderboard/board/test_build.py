@@ -10,6 +10,7 @@ from benchbd.leaderboard.board.interval import student, tidy, wilson
 from benchbd.leaderboard.board.row import row_of
 from benchbd.leaderboard.render.files import publication
 from benchbd.leaderboard.render.tables import headline_tables
+from benchbd.measure.shares import Metrics
 from support.made_boards import of, only
 from support.made_cells import make_cell, provided
 
@@ -109,3 +110,15 @@ def test_what_is_doubtful_stands_in_a_table_of_its_own() -> None:
     assert entry.doubts == ("strange <b>", "seed 2 lies far from its siblings in ASR: 80.0 %")
     (table,) = [table for table in headline_tables(section) if table.title == "Doubtful results"]
     assert table.rows == tuple(("patch", "mend", doubt) for doubt in entry.doubts)
+
+
+def test_the_undefended_model_is_that_of_the_row_without_a_defense() -> None:
+    """The same seed gives other weights on another processor, and so another baseline."""
+    there, here = (Metrics(acc=0.95, asr=asr, rc=0.0) for asr in (0.5, 0.9))
+    cells = [
+        make_cell("patch", "a_first_name", baseline=there),
+        make_cell("patch", "none", hits=(950, 810, 0), baseline=here),
+        make_cell("patch", "zeal", baseline=there),
+    ]
+    (section,) = board(map(row_of, cells)).sections
+    assert section.attacks[0].baseline["asr"].mean == 0.9

@@ -13,15 +13,19 @@ from matplotlib.image import imread
 from benchbd.data.images import ImageSet
 from benchbd.data.poisoned import TriggeredSet
 from benchbd.executing.stage import DefenseSpec
-from benchbd.leaderboard.board.build import read_board
-from benchbd.leaderboard.board.image_strips import MAX_STRIP_BYTES, read_strips
+from benchbd.leaderboard.board import image_strips
+from benchbd.leaderboard.board.build import board, read_board
+from benchbd.leaderboard.board.image_strips import MAX_STRIP_BYTES, STRIP_PATTERN, strip_of
+from benchbd.leaderboard.board.row import read_rows
 from benchbd.leaderboard.render.json_document import document
 from benchbd.leaderboard.render.page_data import inline
 from benchbd.record.attack_result import AttackResult
 from benchbd.record.cells import ResultStore
-from benchbd.record.keys import strip_name
+from benchbd.record.plugin_record import PluginRecord
 from benchbd.report.sheet import STRIP_IMAGES, STRIP_PIXELS, thumbnails
-from support.made_cells import make_cell
+from support.made_cells import attack_named, make_cell
+
+STORED = Path(__file__).parents[3] / "leaderboard" / "results"
 
 
 def pair(size: int, channels: int = 3) -> tuple[ImageSet, TriggeredSet]:
@@ -71,46 +75,87 @@ def test_what_a_png_cannot_show_has_no_strip() -> None:
     assert thumbnails(*pair(8, channels=2)) is None
 
 
+def kept(folder: Path, attack: str | PluginRecord, content: bytes | None = None) -> Path:
+    """Store a cell, and a strip beside it; the path of the strip."""
+    cell = make_cell(attack)
+    path = ResultStore(folder).write(cell.place, cell).parent.parent / cell.cell.strip_name
+    path.write_bytes(content or thumbnails(*pair(8)) or b"")
+    return path
+
+
 def test_only_small_pictures_are_believed(tmp_path: Path) -> None:
-    good = thumbnails(*pair(8))
-    assert good is not None
+    good = kept(tmp_path, "good")
     for attack, content in (
-        ("good", good),
         ("script", b"<svg onload=alert(1)>"),
-        ("huge", good + bytes(MAX_STRIP_BYTES)),
+        ("huge", good.read_bytes() + bytes(MAX_STRIP_BYTES)),
     ):
-        folder = tmp_path / "trial" / attack
-        folder.mkdir(parents=True)
-        (folder / strip_name("pictures")).write_bytes(content)
-    found, faults = read_strips(tmp_path)
-    assert found == {"trial/good/images-pictures.png": good}
-    assert [fault.partition(":")[0] for fault in faults] == [
-        "trial/huge/images-pictures.png",
-        "trial/script/images-pictures.png",
-    ]
+        kept(tmp_path, attack, content)
+    board = read_board(tmp_path, {})
+    assert board.pictures == {good.relative_to(tmp_path).as_posix(): good.read_bytes()}
+    assert [fault.split("/")[1] for fault in board.faults] == ["huge", "script"]
 
 
-def test_a_strip_goes_with_its_attack_and_data_set(tmp_path: Path) -> None:
-    strip = thumbnails(*pair(8))
-    assert strip is not None
-    for attack in ("patch", "blend"):
-        ResultStore(tmp_path).write(make_cell(attack).place, make_cell(attack))
-    (tmp_path / "trial" / "patch" / strip_name("pictures")).write_bytes(strip)
-    (tmp_path / "trial" / "blend" / strip_name("other_pictures")).write_bytes(strip)
+def test_strips_take_no_more_than_their_share_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strip = kept(tmp_path, "first")
+    kept(tmp_path, "second")
+    monkeypatch.setattr(image_strips, "MOST", 2 * strip.stat().st_size - 1)
+    assert [name.split("/")[1] for name in read_board(tmp_path, {}).pictures] == ["first"]
+
+
+def test_each_variant_and_each_version_of_an_attack_has_its_strip(tmp_path: Path) -> None:
+    small, large = (attack_named("patch", size=size) for size in (2, 4))
+    kept(tmp_path, small)
+    kept(tmp_path, small.model_copy(update={"results_version": 2}), thumbnails(*pair(12)))
+    other = ResultStore(tmp_path)
+    other.write(make_cell(large).place, make_cell(large))
     board = read_board(tmp_path, {})
     carried = inline(board, document(board))
     (section,) = carried["sections"]
-    assert section["pictures"]["patch"] in carried["pictures"]
-    assert section["pictures"]["blend"] not in carried["pictures"]
-
-
-def test_the_matrix_keeps_a_strip_beside_its_results(stored: AttackResult, tmp_path: Path) -> None:
-    about = {
-        "results": tmp_path,
-        "result": "trial/badnet/none/0-0.json",
-        "found_as": {"dataset": "digits"},
-        "attack_folder": stored.folder,
+    strips = {
+        (a["method"]["params"]["size"], a["method"]["results_version"]): carried["pictures"].get(
+            section["pictures"][a["label"]]
+        )
+        for a in section["attacks"]
     }
-    DefenseSpec.model_construct(**about)._keep_images()
-    found, _ = read_strips(tmp_path)
-    assert found == {"trial/badnet/images-digits.png": thumbnails(stored.test, stored.triggered)}
+    assert strips[2, 1] and strips[2, 2] and strips[2, 1] != strips[2, 2]
+    assert strips[4, 1] is None
+
+
+def test_what_no_result_belongs_to_is_not_carried(tmp_path: Path) -> None:
+    strip = kept(tmp_path, "patch")
+    strip.with_name("images-pictures-0123456789ab.png").write_bytes(strip.read_bytes())
+    board = read_board(tmp_path, {})
+    assert list(board.pictures) == [strip.relative_to(tmp_path).as_posix()] and not board.faults
+
+
+def test_the_matrix_keeps_a_strip_beside_its_results_and_a_new_one_for_a_new_version(
+    stored: AttackResult, tmp_path: Path
+) -> None:
+    expected = thumbnails(stored.test, stored.triggered)
+    for version in (1, 2):
+        attack = attack_named("badnet").model_copy(update={"results_version": version})
+        cell = make_cell(attack, "none")
+        ResultStore(tmp_path).write(cell.place, cell)
+        about = {"results": tmp_path, "result": cell.place, "attack_folder": stored.folder}
+        DefenseSpec.model_construct(**about)._keep_images()
+        assert (tmp_path / "trial" / "badnet" / cell.cell.strip_name).read_bytes() == expected
+    assert len(list(tmp_path.glob(STRIP_PATTERN))) == 2
+
+
+NOT_MADE = {
+    f"cifar10-fast/{attack}" for attack in ("input_aware", "low_frequency", "ssba", "trojannn")
+}
+"""Attacks of the stored results whose trigger takes minutes of training, and whose strips nobody
+has made yet: `benchbd leaderboard strips` does.
+"""
+
+
+def test_every_attack_of_the_board_has_its_strip() -> None:
+    """Of today's parameters and version, in every table; and none lies there for nothing."""
+    sections = board(read_rows(STORED, {})[0]).sections
+    wanted = {strip_of(s, attack, entries) for s in sections for attack, entries in s.by_attack()}
+    there = {path.relative_to(STORED).as_posix() for path in STORED.glob(STRIP_PATTERN)}
+    assert there <= wanted
+    assert {name.rpartition("/")[0] for name in wanted - there} == NOT_MADE

@@ -31,6 +31,7 @@ function cellSheet(entry) {
     detectionOf(entry),
     entry.cells.some((cell) => cell.curves.length) && [h("h3", {}, "Curves"), drawCurves(entry)],
     pictureOf(entry),
+    entry.defense.sensitivity && [h("h3", {}, "Sensitivity"), h("p", { class: "note" }, `By how many points ACC and ASR change on average when one hyper-parameter takes another value, ${sensitivityWords(entry.defense.sensitivity)}; mean ${percent(entry.defense.sensitivity.mean)}. As stated by who studied it.`)],
     h("h3", {}, "Parameters"), h("div", { class: "columns" }, methodCard(entry.attack, "attack"), methodCard(entry.defense, "defense"), recipeCard(entry.section)),
     entry.cells.length > 0 && [h("h3", {}, "Provenance"), entry.cells.map(provenance)],
   ].filter(Boolean);
@@ -127,10 +128,10 @@ const outside = (address, words) => h("a", { href: address, rel: "noreferrer", t
 
 // Paper, code and page of a method, as far as they are stated.
 function sourceOf(thing) {
-  const { paper, authors, year, url, code, page } = thing.kind.source;
+  const { paper, authors, year, url, code, page, verdict } = thing.kind.source;
   const named = paper && `${authors}: ${paper}${year ? `, ${year}` : ""}`;
   const parts = [named && (url ? outside(url, named) : named), code && outside(code, "code of its authors"), page && outside(`../docs/${page}`, "its page")].filter(Boolean);
-  return parts.length > 0 && h("p", { class: "source" }, parts.flatMap((part, place) => (place ? [" · ", part] : [part])));
+  return parts.length > 0 && h("p", { class: "source" }, joined(parts), verdict && [h("br"), outside("../docs/fidelity.md", "beside the reference code"), `: ${verdict}`]);
 }
 
 const recipeCard = (section) => h("div", {}, h("h4", {}, "recipe of the victim"), definitions([["clean budget", `${percent(section.clean_budget)} %`], ...Object.entries(section.recipe)]));

@@ -23,6 +23,8 @@ function buildGrid(holder, columns, things, { name, open, tall }) {
     initialSort: sortName === name ? [{ column: sortField, dir: sortWay }] : [],
     renderVertical: things.length < SEARCHABLE ? "basic" : "virtual", // the browser's own search finds rows that are there
     renderVerticalBuffer: 600,
+    printAsHtml: true, // as a plain table, so that paper has the rows that are out of sight, too
+    printRowRange: "all",
     placeholder: "nothing is left by the filters",
   });
   table.on("tableBuilt", () => {

@@ -3,15 +3,18 @@
 function drawOverview() {
   const { main, answers, lines, subjects, terms } = DATA.overview;
   const section = SECTIONS[main];
-  const told = answers.map(([question, sentences]) => h("div", {}, h("h3", {}, question), sentences.map((words) => h("p", {}, words))));
+  const told = answers.map(([question, sentences]) => h("div", {}, h("h3", {}, question), sentences.map((words) => h("p", {}, whole(words)))));
   const explained = h("dl", { class: "terms" }, terms.map(([name, words]) => [h("dt", {}, name), h("dd", {}, words)]));
   return h("div", { class: "overview" },
     section && h("section", {}, h("h2", {}, `In short: ${section.title}`),
       h("p", { class: "note" }, `Of the tables about repairs the one in which most attacks took: ${counted(section.defenses.length, "defense")}, ${counted(section.attacks.length, "attack")}, ${counted(section.seeds.length, "seed")}. What holds here need not hold on other data.`),
       h("div", { class: "answers" }, h("div", { class: "told" }, told), h("figure", {}, h("figcaption", {}, h("b", {}, "What defenses leave of the attacks that took"), ", best mean DER first: the dot is the mean ASR, the line ends at the worst attack. Blue names are not shown to be worse than the first."), pricePicture(section), exports("in-short")))),
     h("h3", {}, "What the figures mean, in percent"), explained,
-    h("h2", {}, "The tables"), h("ul", { class: "tables" }, SECTIONS.map((each, place) => h("li", { data: { subject: subjects[place] } }, tableLink(each), " ", lines[place]))));
+    h("h2", {}, "The tables"), h("ul", { class: "tables" }, SECTIONS.map((each, place) => h("li", { data: { subject: subjects[place] } }, tableLink(each), " ", whole(lines[place])))));
 }
+
+// A figure and its sign stay in one line.
+const whole = (words) => words.replaceAll(" %", "\u00a0%");
 
 const onlyTable = (section) => ({ view: "matrix", filters: { in: new Set([section.title]) }, find: "" });
 

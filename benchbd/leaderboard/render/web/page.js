@@ -109,16 +109,26 @@ function footer() {
       h("dl", {}, h("dt", {}, "as stated"), h("dd", {}, "the numbers are their author's word"), h("dt", {}, "recomputed"), h("dd", {}, "the metrics follow from the stored predictions, which are their author's word"), h("dt", {}, "reproduced by another"), h("dd", {}, "somebody else ran the cell again with the same outcome")),
       h("p", { class: "note" }, "Keys: arrows move in the matrix and between tabs, Enter opens a cell, Escape closes it, a title sorts.")),
     faults,
-    h("details", {}, h("summary", {}, "What is new"), whatIsNew()),
+    h("details", { id: "news" }, h("summary", {}, "What is new"), whatIsNew()),
     h("details", {}, h("summary", {}, "Cite this board"), h("pre", {}, cite), copyButton(cite, "copy BibTeX")),
     h("p", { class: "quiet" }, `Board ${DATA.digest}${DATA.newest && `, newest result of ${DATA.newest}`}. One file, which asks nothing of any server. Tables by Tabulator (MIT).`));
 }
 
-// The days on which results were finished, the newest first. Two boards are compared by `benchbd leaderboard diff`.
+// What changed since the last version, and the days on which results were finished, the newest first.
 function whatIsNew() {
   const days = DATA.days;
   const rows = days.slice(0, 10).map(([day, count]) => [h("dt", {}, day), h("dd", {}, counted(count, "cell"))]);
-  return [h("dl", {}, rows), h("p", { class: "note" }, days.length > 10 && `${counted(days.length - 10, "earlier day")} not shown. `, "Which cells came, went or changed since an earlier version of this board: ", h("code", {}, "benchbd leaderboard diff EARLIER/leaderboard.json leaderboard"), ".")];
+  return [DATA.since && sinceThen(DATA.since),
+    h("h3", {}, "Results by the day on which they were finished"), h("dl", {}, rows), h("p", { class: "note" }, days.length > 10 && `${counted(days.length - 10, "earlier day")} not shown. `, "Every cell that came, went or changed since any other board: ", h("code", {}, "benchbd leaderboard diff EARLIER/leaderboard.json leaderboard"), ".")];
+}
+
+const cameWords = ([came, went, changed]) => `${counted(came, "cell")} came, ${went.toLocaleString("en")} went, ${changed.toLocaleString("en")} changed`;
+
+function sinceThen({ name, board, newest, total, tables, moved }) {
+  const head = h("p", {}, `Since ${name} (board ${board}${newest && `, newest result of ${newest}`}): ${cameWords(total)}. A cell stands in each of its tables.`);
+  const counts = h("dl", {}, tables.map(([title, count]) => [h("dt", {}, title), h("dd", {}, cameWords(count))]));
+  const cells = moved.map(([title, attack, defense, seed, before, after]) => h("li", {}, h("b", {}, `${defense} against ${attack}`), `, seed ${seed}, ${title}: ${before} before, ${after} now`));
+  return [head, counts, cells.length > 0 && [h("h3", {}, "Whose ASR moved most"), h("ul", {}, cells)]];
 }
 
 function start() {
@@ -147,6 +157,7 @@ function start() {
   app.append(h("div", { class: "top" }, tabs, tools()), bar.element, view, footer(), dialog, tip);
   const summary = document.getElementById("summary");
   if (DATA.newest) summary.append(` Newest result: ${DATA.newest}.`);
+  if (DATA.since) summary.append(` Since ${DATA.since.name}: ${cameWords(DATA.since.total)}.`);
   draw();
   app.hidden = false;
   document.documentElement.classList.add("drawn");

@@ -42,9 +42,11 @@ function entryTip(entry) {
     entry.utility.agreement !== undefined && h("p", { class: "quiet" }, `${UTILITY.agreement} ${percent(entry.utility.agreement)} · ${UTILITY.least_accuracy} ${percent(entry.utility.least_accuracy)}`),
     detecting.length > 0 && h("p", {}, detecting.map(([name, title]) => `${title} ${name === "auroc" ? entry.detection[name].toFixed(3) : percent(entry.detection[name])}`).join(" · ")),
     entry.cost && h("p", {}, `${seconds(entry.cost.seconds)} · ${megabytes(entry.cost.bytes)} · ${counted(entry.cost.clean, "clean sample")}`),
-    h("p", { class: "quiet" }, [entry.attack, entry.defense].filter((each) => each.kind.source.paper).map((each) => `${each.method.name}: ${each.kind.source.authors} ${each.kind.source.year ?? ""}`).join(" · ")),
+    [entry.attack, entry.defense].filter((each) => each.kind.source.page).map((each) => h("p", { class: "quiet" }, `${each.method.name}: ${originWords(each.kind.source)}`)),
     reason && h("p", { class: "quiet" }, reason.length > 220 ? `${reason.slice(0, 220)}…` : reason),
   ];
 }
+
+const originWords = ({ paper, authors, year, verdict }) => [paper && `${authors} ${year ?? ""}`, verdict && `beside the reference code ${verdict}`].filter(Boolean).join("; ");
 
 const DETECTION = { auroc: "AUROC", tpr_at_1_fpr: "TPR at 1 % FPR", tpr_at_5_fpr: "TPR at 5 % FPR", tpr: "TPR", fpr: "FPR" };

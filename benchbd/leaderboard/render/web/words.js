@@ -47,6 +47,9 @@ const ratio = (value) => (value === null ? "none stated" : `${percent(value).rep
 
 const counted = (number, thing, many = `${thing}s`) => `${number.toLocaleString("en")} ${number === 1 ? thing : many}`;
 
+// What there is of several parts, with dots between.
+const joined = (parts) => parts.filter(Boolean).flatMap((part, place) => (place ? [" · ", part] : [part]));
+
 // The ranks that the tests leave open.
 const ranks = ([best, worst]) => (best === worst ? `${best}` : `${best}–${worst}`);
 
