@@ -136,7 +136,7 @@ def main_convolutions(model: nn.Module) -> list[str]:
     cannot be traced. Raises `NotApplicable` where there is none.
     """
     everywhere, graph = list(conv_layers(model)), trace(model)
-    return everywhere if graph is None else main_path(graph)
+    return everywhere if graph is None else main_path(graph) or everywhere
 
 
 def changes(before: nn.Module, after: nn.Module, layers: list[str]) -> dict[str, Tensor]:
