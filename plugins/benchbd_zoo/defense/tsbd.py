@@ -63,7 +63,7 @@ class TSBD(Augmentation, Repair):
     m: float = param(0.7, "share of the weights of these channels that are cleared", ge=0, le=1)
     epochs: int = param(1000, "passes of unlearning at most", ge=1)
     lr_un: float = param(1e-4, "learning rate of unlearning", gt=0)
-    ft_epoch: int = param(21, "passes of the tuning", ge=0)
+    ft_epoch: int = param(20, "passes of the tuning", ge=0)
     lr_ft: float = param(0.01, "learning rate of the tuning", gt=0)
     r: float = param(0.05, "step to where the second gradient is taken, in every tensor", ge=0)
     alpha: float = param(0.7, "weight of the second gradient", ge=0, le=1)

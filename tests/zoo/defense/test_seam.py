@@ -31,7 +31,7 @@ def test_labels_are_wrong_and_all_others_are_drawn(classes: int) -> None:
 
 
 def test_when_phases_end() -> None:
-    """Any accuracy is below 1.1 and above -1: one pass of each. Nothing is below 0 or above 1."""
+    """Forgetting ends with the first accuracy below `acc_for`; none is below 0 or above 1."""
     one = repaired(acc_for=1.0, acc_rec=0.0, epoch_for=4, epoch_rec=4, forget_share=1.0, lr=1e-9)
     assert one.notes["forgetting_accuracies"][0] < 1
     assert len(one.notes["forgetting_accuracies"]) == 1
