@@ -41,6 +41,7 @@ from benchbd.api import (
 from benchbd_zoo.defense.parts.mask_pruning import MaskPruning
 from benchbd_zoo.defense.parts.masked_norms import MaskedNorms, descend
 from benchbd_zoo.defense.parts.passes import Passes
+from benchbd_zoo.defense.parts.unlearning import ascend, is_finite
 
 
 class RNP(Descent, MaskPruning):
@@ -74,7 +75,7 @@ class RNP(Descent, MaskPruning):
 
     def _unlearn(self, model: nn.Module, passes: Passes) -> tuple[nn.Module, list[float]]:
         """Step 1, and the accuracy in every pass, each batch judged before its step."""
-        network, machine = copy.deepcopy(model).train(), hardware(str(device_of(model)))
+        network = copy.deepcopy(model).train()
         optimizer = torch.optim.SGD(
             network.parameters(),
             lr=self.unlearning_lr,
@@ -84,17 +85,9 @@ class RNP(Descent, MaskPruning):
         course = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(self.schedule))
         accuracies = []
         for epoch in track(range(self.unlearning_epochs), "RNP: unlearning"):
-            hits = []
-            for images, labels in passes.once():
-                with machine.autocast(images):
-                    logits = network(images).float()
-                hits.append((logits.argmax(1) == labels).float())
-                optimizer.zero_grad()
-                (-F.cross_entropy(logits, labels)).backward()
-                optimizer.step()
+            accuracies.append(ascend(network, passes, optimizer))
             course.step()
             _require_finite(network, epoch + 1)
-            accuracies.append(float(torch.cat(hits).mean()))
             if accuracies[-1] <= self.clean_threshold:
                 break
         return network, accuracies
@@ -115,8 +108,8 @@ class RNP(Descent, MaskPruning):
 
 
 def _require_finite(network: nn.Module, epoch: int) -> None:
-    """Ascent knows no end; where it overflows no mask could be learned."""
-    if not all(bool(value.isfinite().all()) for value in network.parameters()):
+    """Where ascent overflows no mask could be learned."""
+    if not is_finite(network):
         raise Diverged(
             f"rnp: unlearning diverged in pass {epoch}: a weight is not a number; lower "
             "unlearning_lr"
