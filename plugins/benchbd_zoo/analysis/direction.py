@@ -41,6 +41,7 @@ class Direction(Analysis):
     """Five forward passes over the pairs for each stage of each model."""
 
     api = 1
+    quick: ClassVar = {"images": 16}
     measures: ClassVar = {
         "removed": Measure(
             "ASR after the trigger's direction is removed from the penultimate features",
@@ -170,6 +171,7 @@ def _over_layers(found: dict[str, dict[str, dict[str, float]]]) -> Lines:
         "share that is given the attacked class",
         "Where `removed` falls to 0 and `added` rises to 1, the backdoor is this one direction; "
         "`removed` is of triggered images, `added` of clean ones.",
+        span=(0, 1),
     )
 
 

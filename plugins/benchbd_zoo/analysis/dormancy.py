@@ -49,6 +49,7 @@ class Dormancy(Analysis):
     """One training of a clean twin, which is remembered; then forward passes."""
 
     api = 1
+    quick: ClassVar = {"images": 16}
     measures: ClassVar = {
         "existence": Measure(
             "backdoor existence coefficient: 1 as in the backdoored model, 0 as in a clean one",
@@ -93,6 +94,7 @@ class Dormancy(Analysis):
             "CKA with the backdoored model on triggered images",
             "A defended model near 1 still carries the channels of the backdoor, however low its "
             "ASR; one near the clean twin has lost them.",
+            span=(0, 1),
         )
         return Findings(numbers, {"layers": _rows(similar, found)}, {"similarity": picture})
 

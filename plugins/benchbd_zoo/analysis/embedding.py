@@ -61,6 +61,7 @@ class Embedding(Analysis):
     """A forward pass over the samples for each model, then seconds for t-SNE."""
 
     api = 1
+    quick: ClassVar = {"samples": 60}
     measures: ClassVar = {
         "purity": Measure(
             f"share of poisoned samples among the {NEIGHBOURS} nearest neighbours of a poisoned "
@@ -96,7 +97,7 @@ class Embedding(Analysis):
                 "chance": float(poisoned.double().mean()),
             }
             panels[name] = in_plane(h, self.method, seed)
-        picture = Scatter(panels, groups, names, CAPTIONS[self.method])
+        picture = Scatter(panels, groups, names, CAPTIONS[self.method], marked=(POISONED, COVER))
         return Findings(numbers, {}, {self.method: picture}, {"of": known.of})
 
 
@@ -140,9 +141,11 @@ def neighbours(h: Tensor, count: int) -> Tensor:
 
 
 def in_plane(h: Tensor, method: Method, seed: int) -> Tensor:
-    """Return points (N, 2) float32 for features h (N, D). Raises `ConfigError` where UMAP is not
-    installed.
+    """Return points (N, 2) float32 for features h (N, D); all 0 where no feature differs. Raises
+    `ConfigError` where UMAP is not installed.
     """
+    if not bool((h != h[0]).any()):
+        return torch.zeros(len(h), 2)
     with library(seed):
         from sklearn.decomposition import PCA
 

@@ -40,6 +40,7 @@ class Gradcam(Analysis):
     """A forward and a backward pass over the pairs for each model."""
 
     api = 1
+    quick: ClassVar = {"images": 8}
     measures: ClassVar = {
         "lift": Measure(
             "heat on the pixels of the trigger, where it is, as a multiple of chance",

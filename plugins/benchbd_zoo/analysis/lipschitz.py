@@ -31,7 +31,7 @@ from benchbd.api import (
     Scene,
     param,
 )
-from benchbd_zoo.analysis.tac import changes_of, rank_correlation, top_channels
+from benchbd_zoo.analysis.tac import changes_of, deepest, rank_correlation, top_channels
 from benchbd_zoo.defense.clp import lipschitz_constants, pairs
 
 OUTLYING = 3.0
@@ -42,6 +42,7 @@ class Lipschitz(Analysis):
     """Reads weights; two forward passes over the pairs through the backdoored model."""
 
     api = 1
+    quick: ClassVar = {"images": 16}
     measures: ClassVar = {
         "auroc": Measure(
             "AUROC of the constant for whether a channel is one of the backdoor, mean over layers",
@@ -74,18 +75,21 @@ class Lipschitz(Analysis):
             with suppress(NotApplicable):  # a repair that changed the architecture
                 constants[name] = constants_of(model)
         numbers = {name: _numbers(found, changes) for name, found in constants.items()}
-        last = next(layer for layer in reversed(changes) if layer in constants[BACKDOORED])
+        shared = [layer for layer in changes if layer in constants[BACKDOORED]]
+        last = deepest(scene.models[BACKDOORED], shared)
+        last = last if last in shared else shared[-1]
         order = changes[last].argsort(descending=True)
         picture = Lines(
             [float(place) for place in range(1, len(order) + 1)],
             {name: scores(c[last])[order] for name, c in constants.items() if last in c},
-            f"channels of {last}, by their trigger-activated change in the backdoored model",
-            "Lipschitz constant, in standard deviations from the mean",
-            "The channels of the backdoor stand on the left; where the curve is high there and "
-            "low elsewhere, weights alone give them away.",
+            f"channels of {last}, by trigger-activated change",
+            "Lipschitz constant, standardised",
+            "Heights are standard deviations from the mean. The channels of the backdoor stand on "
+            "the left; where the curve is high there and low elsewhere, weights alone give them "
+            "away.",
         )
         tables = {"channels": _rows(constants, changes)}
-        return Findings(numbers, tables, {"last_layer": picture})
+        return Findings(numbers, tables, {"deepest_layer": picture})
 
 
 def constants_of(model: Classifier) -> dict[str, Tensor]:

@@ -56,6 +56,7 @@ class Path(Analysis):
     """Fifteen forward passes over three sets of images for each defended model."""
 
     api = 1
+    quick: ClassVar = {"images": 16}
     measures: ClassVar = {
         "barrier": Measure(
             "loss on clean images that the path rises by above its worse end", low=0
@@ -211,13 +212,16 @@ def _pictures(found: dict[str, list[dict[str, float]]]) -> dict[str, Lines]:
             "share of images",
             "Where ASR falls only close to 1, a small step back wakes the backdoor; where ACC "
             "dips in between, the repair has left the valley of the backdoored model.",
+            span=(0, 1),
         ),
         "loss": Lines(
             PLACES,
             losses,
             axis,
             "loss on clean images",
-            "A hill between 0 and 1 is the barrier; without one, both models lie in one valley.",
+            "A hill between 0 and 1 is the barrier; without one, both models lie in one valley. At "
+            "0 and 1 the models have norms of their own, elsewhere measured ones: a jump right "
+            "beside an end comes from the norms.",
         ),
     }
 

@@ -32,6 +32,7 @@ from benchbd.api import (
     Lines,
     Measure,
     NotApplicable,
+    Picture,
     Scene,
     State,
     draw_seed,
@@ -51,6 +52,7 @@ class Separability(Analysis):
     """One forward pass over the samples for each model."""
 
     api = 1
+    quick: ClassVar = {"samples": 40}
     measures: ClassVar = {
         "auroc": Measure(
             "AUROC of poisoned samples among clean ones of the target class along the difference "
@@ -105,7 +107,7 @@ class Separability(Analysis):
             | {"auroc_best_layer": max(curves[name].values())}
             for name, found in layers.items()
         }
-        pictures = {
+        pictures: dict[str, Picture] = {
             "layers": _over_layers(curves),
             "projections": _projections(layers, poisoned, halves),
         }
@@ -134,7 +136,7 @@ def mean_difference(h: Tensor, poisoned: Tensor) -> Tensor:
 
 def spectral_direction(h: Tensor, poisoned: Tensor) -> Tensor:
     """Return the top right singular vector (D,) of centred features h (N, D), towards B."""
-    top = torch.linalg.svd(h - h.mean(0), full_matrices=False).Vh[0]
+    top: Tensor = torch.linalg.svd(h - h.mean(0), full_matrices=False).Vh[0]
     return top if float(top @ mean_difference(h, poisoned)) >= 0 else -top
 
 
@@ -190,6 +192,7 @@ def _over_layers(curves: Mapping[str, Mapping[str, float]]) -> Lines:
         "AUROC along the difference of means",
         "At 0.5 poisoned samples cannot be told from clean ones of the target class, at 1 they "
         "lie apart; a curve that rises late means that the trigger is told apart in deep layers.",
+        span=(0.5, 1),
     )
 
 

@@ -75,7 +75,7 @@ class TAC(Analysis):
         changes = {name: changes_of(model, pairs) for name, model in scene.models.items()}
         before = changes[BACKDOORED]
         numbers = {name: _numbers(found, before) for name, found in changes.items()}
-        last = _deepest(scene.models[BACKDOORED], list(before))
+        last = deepest(scene.models[BACKDOORED], list(before))
         order = before[last].argsort(descending=True)
         picture = Lines(
             [float(place) for place in range(1, len(order) + 1)],
@@ -88,9 +88,9 @@ class TAC(Analysis):
         return Findings(numbers, {"channels": _rows(changes)}, {"deepest_layer": picture})
 
 
-def _deepest(model: torch.nn.Module, ran: list[str]) -> str:
-    """Return the convolution behind most others; the one that ran last where the code of the
-    network cannot be traced.
+def deepest(model: torch.nn.Module, ran: list[str]) -> str:
+    """Return which of the convolutions that ran is behind most others; the one that ran last where
+    the code of the network cannot be traced.
     """
     graph = trace(model)
     return (deepest_convolution(graph) if graph is not None else None) or ran[-1]

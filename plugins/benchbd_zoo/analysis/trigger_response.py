@@ -37,6 +37,7 @@ class TriggerResponse(Analysis):
     """About thirty forward passes over the pairs for each model."""
 
     api = 1
+    quick: ClassVar = {"images": 16}
     measures: ClassVar = {
         "area": Measure(
             "mean ASR while the strength of the trigger grows from 0 to 1",
@@ -170,6 +171,7 @@ def _over_strength(found: dict[str, dict[str, tuple[float, float]]]) -> Lines:
         "share of images",
         "A backdoor that is gone has an ASR near 0 at every strength, and an RC that falls no "
         "faster than that of a sound network; one that was only dulled wakes up beyond 1.",
+        span=(0, 1),
     )
 
 
@@ -183,6 +185,7 @@ def _over_variations(found: dict[str, dict[str, tuple[float, float]]]) -> Lines:
         "ASR",
         "High values beside a low one at `as trained` mean that the repair has only moved the "
         "backdoor; lines join points to guide the eye.",
+        span=(0, 1),
     )
 
 

@@ -67,10 +67,11 @@ def test_a_layer_is_edited_at_every_place_and_only_inside() -> None:
     with edited(model, "network.body.1", zero):
         silent = logits(model, images)
     assert seen == [torch.Size([3, 8, 8, 16])]
-    torch.testing.assert_close(silent, model.head.bias.detach().expand(3, -1))
+    expected = model.head.bias.detach().expand(3, -1)
+    torch.testing.assert_close(silent, expected, rtol=1e-2, atol=1e-2)
     assert torch.equal(logits(model, images), before)
     with edited(model, FEATURES, lambda h: h * 0):
-        torch.testing.assert_close(logits(model, images), silent)
+        torch.testing.assert_close(logits(model, images), silent, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("count", [4, 5])

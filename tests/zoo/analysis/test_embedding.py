@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchbd.api import BACKDOORED, Classifier, ConfigError
+from benchbd.api import ConfigError, Scatter
 from benchbd.testing.trial import hand_over
 from benchbd_zoo.analysis.embedding import Embedding, in_plane, neighbours, some_of_each
-from support.tiny_networks import Network
 
 
 def clouds(count: int = 20) -> Tensor:
@@ -48,20 +46,18 @@ def test_each_group_has_as_many_as_the_others_or_all() -> None:
     assert torch.bincount(chosen).tolist() == [5, 3, 5]
 
 
-def test_a_network_that_sees_nothing_mixes_all() -> None:
-    """Its features are random projections of the noise around; the patch is not among them."""
+def test_a_patch_has_a_neighbourhood_of_its_own() -> None:
     handed = hand_over()
-    corner = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 6))
-    torch.nn.init.zeros_(corner[2].weight)
-    blind = Classifier(Network(corner), (0.0,) * 3, (1.0,) * 3).eval()
-    scene = replace(handed.scene, models={BACKDOORED: handed.model, "blind": blind})
-    found = Embedding(method="pca", samples=100).look(scene, handed.rng)
-    numbers = found.numbers
-    assert numbers[BACKDOORED]["purity"] > 0.7
-    assert numbers[BACKDOORED]["purity"] > numbers["blind"]["purity"]
+    found = Embedding(method="pca", samples=100).look(handed.scene, handed.rng)
+    assert found.numbers["backdoored"]["purity"] > 0.7 > 2 * found.numbers["backdoored"]["chance"]
     picture = found.pictures["pca"]
-    assert picture.names[0] == "north-west (target)"  # type: ignore[union-attr]
-    assert picture.names[-1] == "poisoned"  # type: ignore[union-attr]
+    assert isinstance(picture, Scatter)
+    assert (picture.names[0], picture.names[-1]) == ("north-west (target)", "poisoned")
+    assert torch.bincount(picture.groups).tolist() == [20] * 5
+
+
+def test_features_that_do_not_differ_are_one_point() -> None:
+    assert not in_plane(torch.ones(30, 4), "tsne", seed=0).any()
 
 
 def test_umap_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

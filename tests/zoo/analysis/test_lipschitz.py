@@ -59,7 +59,7 @@ def test_a_planted_channel_that_is_sensitive_is_found() -> None:
     numbers = found.numbers[BACKDOORED]
     assert numbers["auroc"] == 1 and numbers["caught"] == 1
     assert numbers["largest"] > 3
-    assert int(found.pictures["last_layer"].curves[BACKDOORED].argmax()) == 0  # type: ignore[union-attr]
+    assert int(found.pictures["deepest_layer"].curves[BACKDOORED].argmax()) == 0  # type: ignore[union-attr]
 
 
 def test_a_planted_channel_like_all_others_is_not_found() -> None:

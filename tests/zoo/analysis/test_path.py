@@ -64,7 +64,7 @@ def test_weights_in_between_lie_on_the_line() -> None:
     """
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     line = between(scaled(1.0), scaled(-3.0), images)
-    squares = [float(model.network.weight) ** 2 for model in line]  # type: ignore[arg-type]
+    squares = [float(model.network.weight.detach()) ** 2 for model in line]  # type: ignore[operator,union-attr]
     assert squares == [pytest.approx((1 - 4 * a) ** 2, abs=1e-5) for a in PLACES]
     # five weights of 1, of which one moves by 4
     assert distance(scaled(1.0), scaled(-3.0)) == pytest.approx(4 / 5**0.5)

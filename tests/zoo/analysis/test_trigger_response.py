@@ -77,7 +77,8 @@ def test_asr_by_strength_is_a_step() -> None:
         assert rates[f"strength {strength}"] == pytest.approx(expected)
     numbers = found.numbers[BACKDOORED]
     assert rates["strength 1"] == rates["exchanged"] == numbers["exchanged"] == 1
-    assert rates["shifted by 1"] == 1  # the patch of 6 x 6 still covers the pixel
+    # The patch of 6 x 6 still covers the pixel, but what it adds there is that of a neighbour.
+    assert rates["shifted by 1"] > 0.9 > rates["shifted by 4"]
     assert 0.3 < numbers["half"] < 0.9  # as often as the pixel itself is kept, or is bright
     grown = [rates[f"strength {s:g}"] for s in (0, 0.25, 0.5, 0.75, 1)]
     assert numbers["area"] == pytest.approx((sum(grown) - (grown[0] + grown[-1]) / 2) / 4)
