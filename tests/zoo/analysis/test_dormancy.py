@@ -21,7 +21,7 @@ def test_the_backdoored_model_is_1_and_the_clean_twin_is_0() -> None:
     handed = hand_over()
     twin = handed.build_model().eval()
     models = {BACKDOORED: handed.model, "asleep": copy.deepcopy(handed.model), "sound": twin}
-    scene = replace(handed.scene, models=models, clean_twin=lambda: copy.deepcopy(twin))
+    scene = replace(handed.scene, models=models, clean_twin=lambda number=0: copy.deepcopy(twin))
     numbers = Dormancy(images=40).look(scene, handed.rng).numbers
     assert numbers["asleep"]["existence"] == pytest.approx(1)
     assert numbers["sound"]["existence"] == pytest.approx(0)
