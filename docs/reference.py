@@ -149,6 +149,7 @@ PAGES = {
                 "State",
             ),
             "Pictures as data": ("Picture", "Scatter", "Lines", "Histogram", "Grid", "Overlay"),
+            "Measure triggers": ("image_quality",),
         },
     ),
     "models_and_data.md": Page(

@@ -59,6 +59,8 @@ NO_PLUGINS = {
     "parquet": "a file format",
     "stored": "what was written to the disk",
     "imported": "what came from elsewhere",
+    "path": "where a file lies",
+    "quality": "how visible a trigger is, which results record",
 }
 """Names of plugins that are also words with a meaning of their own, and which."""
 

@@ -34,7 +34,8 @@ class Scatter:
     """Points in a plane, one panel a model.
 
     panels: points (N, 2) by the name of the model. groups: which of `names` each point belongs to,
-    (N,) int64, the same in all panels. caption: how to read it, in whole sentences.
+    (N,) int64, the same in all panels. caption: how to read it, in whole sentences. marked: names
+    of groups that are drawn in black over the others.
 
     >>> Scatter({"backdoored": torch.rand(3, 2)}, torch.tensor([0, 0, 1]), ("clean", "poisoned"),
     ...     caption="Points that lie together have similar features.").names
@@ -45,14 +46,17 @@ class Scatter:
     groups: Tensor
     names: Sequence[str]
     caption: str
+    marked: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
     """Curves over one axis.
 
-    places: the values on the axis (P,), or a word for each. curves: heights (P,) by name. axis,
-    height: what the two axes show. caption: how to read it, in whole sentences.
+    places: the values on the axis (P,), or a word for each. curves: heights (P,) by name; NaN where
+    there is none. axis, height: what the two axes show. caption: how to read it, in whole
+    sentences. span: heights that are shown in any case, such as 0 and 1 for shares, so that a small
+    difference looks small.
 
     >>> Lines([1.0, 2.0], {"backdoored": torch.tensor([0.2, 0.9])}, "strength", "ASR",
     ...     caption="A flat curve is good.").axis
@@ -64,6 +68,7 @@ class Lines:
     axis: str
     height: str
     caption: str
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,7 @@ from benchbd.errors import (
     nearest,
 )
 from benchbd.measure.counting import REJECTED
+from benchbd.measure.quality import image_quality
 from benchbd.plugin.declared import param
 from benchbd.plugin.hooks import hookimpl
 from benchbd.plugin.registry import create
@@ -165,6 +166,7 @@ __all__ = [
     "global_random_state",
     "hardware",
     "hookimpl",
+    "image_quality",
     "is_foreign",
     "is_picture_file",
     "is_scaled_norm",

@@ -27,6 +27,10 @@ def image_quality(clean: Tensor, changed: Tensor) -> dict[str, float | None]:
 
     `psnr` in decibels, None if all images are unchanged; `ssim` up to 1; `linf` in levels of 255;
     `lpips` or None. All are None if there are no images.
+
+    >>> darker = test.images // 2
+    >>> sorted(image_quality(test.images, darker))
+    ['linf', 'lpips', 'psnr', 'ssim']
     """
     if not len(clean):
         return {"psnr": None, "ssim": None, "linf": None, "lpips": None}

@@ -27,10 +27,17 @@ MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 
 PANEL_INCHES = 3.2
 PANELS_A_ROW = 4
+
+LEAST_INCHES = 6.4
+"""Width that holds the title and the words at the axes of a single panel."""
+
 BINS = 30
 
+LEGEND_ENTRY, LEGEND_LETTER = 0.7, 0.065
+"""Inches that an entry of a legend takes, and each letter of its name."""
+
 LONGEST_NAMES = 12
-"""Classes up to which each row and column of a grid is named."""
+"""Rows or columns of a grid up to which each of them is named."""
 
 MOST_MARKED = 24
 """Places up to which each of them is marked on a curve."""
@@ -76,7 +83,7 @@ def _size(picture: Picture, columns: int, rows: int) -> tuple[float, float]:
         return 1.15 * columns + 1.0, 1.2 * rows + 0.5
     if isinstance(picture, Lines):
         return 7.0, 4.2
-    return PANEL_INCHES * columns, PANEL_INCHES * rows + 0.6
+    return max(LEAST_INCHES, PANEL_INCHES * columns), PANEL_INCHES * rows + 0.6
 
 
 def _panels(figure: Figure, picture: Any, **share: Any) -> list[tuple[str, Axes, Any]]:
@@ -96,20 +103,30 @@ def _scatter(picture: Scatter, figure: Figure) -> None:
     for _, axes, points in _panels(figure, picture):
         for number, name in enumerate(picture.names):
             chosen = points[picture.groups == number].numpy()
-            axes.scatter(
-                chosen[:, 0],
-                chosen[:, 1],
-                s=9,
-                alpha=0.7,
-                linewidths=0,
-                color=COLOURS[number % len(COLOURS)],
-                marker=MARKERS[number // len(COLOURS) % len(MARKERS)],
-                label=name,
-            )
+            style = _marked(picture, name) if name in picture.marked else _coloured(number)
+            axes.scatter(chosen[:, 0], chosen[:, 1], linewidths=0, label=name, **style)
         axes.set_aspect("equal", "datalim")  # distances of both axes are alike
         axes.set_xticks([])
         axes.set_yticks([])
-    _legend(figure, len(picture.names))
+    _legend(figure)
+
+
+def _coloured(number: int) -> dict[str, Any]:
+    """Return how the points of a group look."""
+    return {
+        "s": 9,
+        "alpha": 0.7,
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number // len(COLOURS) % len(MARKERS)],
+    }
+
+
+def _marked(picture: Scatter, name: str) -> dict[str, Any]:
+    """Return how the points of a marked group look; its marker is one of the last, which coloured
+    groups hardly reach.
+    """
+    marker = MARKERS[-1 - list(picture.marked).index(name) % len(MARKERS)]
+    return {"s": 24, "alpha": 0.8, "color": "black", "marker": marker, "zorder": 3}
 
 
 def _lines(picture: Lines, figure: Figure) -> None:
@@ -123,11 +140,14 @@ def _lines(picture: Lines, figure: Figure) -> None:
             axes.plot(across, heights.tolist(), color=colour, marker=marker, markersize=3.5)
     if words:
         axes.set_xticks(across, words, rotation=30, ha="right")
+    if picture.span is not None:
+        axes.update_datalim([(0, height) for height in picture.span], updatex=False)
+        axes.autoscale_view()
     axes.set_xlabel(picture.axis)
     axes.set_ylabel(picture.height)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    _legend(figure, len(picture.curves))
+    _legend(figure)
 
 
 def _histogram(picture: Histogram, figure: Figure) -> None:
@@ -146,7 +166,7 @@ def _histogram(picture: Histogram, figure: Figure) -> None:
         axes.set_xlabel(picture.axis)
         axes.set_ylabel("% of the group")
         axes.spines[["top", "right"]].set_visible(False)
-    _legend(figure, max(len(groups) for groups in picture.panels.values()))
+    _legend(figure)
 
 
 def _edges(groups: Mapping[str, Tensor]) -> list[float]:
@@ -165,10 +185,12 @@ def _grid(picture: Grid, figure: Figure) -> None:
 
 
 def _name_ticks(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
-    if len(columns) <= LONGEST_NAMES:
-        axes.set_xticks(range(len(columns)), list(columns), rotation=90, fontsize=7)
-    if len(rows) <= LONGEST_NAMES:
-        axes.set_yticks(range(len(rows)), list(rows), fontsize=7)
+    """Name rows and columns, evenly spaced ones where there are too many."""
+    across, down = (
+        range(0, len(names), math.ceil(len(names) / LONGEST_NAMES)) for names in (columns, rows)
+    )
+    axes.set_xticks(across, [columns[place] for place in across], rotation=90, fontsize=7)
+    axes.set_yticks(down, [rows[place] for place in down], fontsize=7)
 
 
 def _write_shares(axes: Axes, shares: Tensor) -> None:
@@ -204,13 +226,14 @@ def _pixels(image: Tensor) -> numpy.ndarray[Any, Any]:
     return (image[:3].permute(1, 2, 0) if len(image) >= 3 else image[0]).numpy()
 
 
-def _legend(figure: Figure, entries: int) -> None:
+def _legend(figure: Figure) -> None:
     handles, names = figure.axes[0].get_legend_handles_labels()
+    longest = LEGEND_ENTRY + LEGEND_LETTER * max(map(len, names))
     figure.legend(
         handles,
         names,
         loc="outside lower center",
-        ncols=min(entries, 6),
+        ncols=max(1, min(len(names), int(figure.get_figwidth() / longest))),
         frameon=False,
         fontsize=8,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,29 @@ def test_points_lie_where_they_are(drawn: list[Figure], tmp_path: Path) -> None:
     assert drawn[0].axes[0].get_aspect() == 1, "a distance is as long across as up"
 
 
+def test_marked_points_are_black_and_lie_above(drawn: list[Figure], tmp_path: Path) -> None:
+    draw(replace(POINTS, marked=("poisoned",)), "title", tmp_path / "picture")
+    clean, poisoned = drawn[0].axes[0].collections
+    assert poisoned.get_facecolor()[0, :3].tolist() == [0, 0, 0]  # type: ignore[call-overload,index]
+    assert poisoned.get_zorder() > clean.get_zorder()
+
+
+def test_a_small_difference_of_shares_looks_small(drawn: list[Figure], tmp_path: Path) -> None:
+    draw(replace(CURVES, span=(0, 1)), "title", tmp_path / "picture")
+    axes = drawn[0].axes[0]
+    low, high = axes.get_ylim()
+    assert -0.1 < low <= 0 and 1 <= high < 1.1
+    assert axes.get_xlim()[0] > 0.4, "the other axis shows its places alone"
+
+
+def test_a_legend_of_long_names_stays_inside(drawn: list[Figure], tmp_path: Path) -> None:
+    curves = {f"a defense of long name {number}": torch.zeros(2) for number in range(6)}
+    draw(replace(CURVES, curves=curves), "title", tmp_path / "picture")
+    (legend,) = drawn[0].legends
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= drawn[0].bbox.x1
+
+
 def test_bars_are_shares_of_their_group(drawn: list[Figure], tmp_path: Path) -> None:
     draw(SPREAD, "title", tmp_path / "picture")
     heights = [bar.get_height() for bar in drawn[0].axes[0].patches]  # type: ignore[attr-defined]
@@ -63,6 +87,14 @@ def test_shares_are_written_into_their_fields(drawn: list[Figure], tmp_path: Pat
     draw(SHARES, "title", tmp_path / "picture")
     texts = {tuple(text.get_position()): text.get_text() for text in drawn[0].axes[0].texts}
     assert texts == {(0, 0): "100", (0, 1): "25", (1, 1): "75"}
+
+
+def test_of_many_rows_some_are_named(drawn: list[Figure], tmp_path: Path) -> None:
+    names = [str(number - 16) for number in range(32)]
+    draw(Grid({"spectrum": torch.eye(32)}, names, names, "c."), "title", tmp_path / "picture")
+    axes = drawn[0].axes[0]
+    labels = [(label.get_position()[1], label.get_text()) for label in axes.get_yticklabels()]
+    assert labels[:2] == [(0, "-16"), (3, "-13")] and len(labels) == 11
 
 
 def test_a_row_of_maps_has_one_scale(drawn: list[Figure], tmp_path: Path) -> None:

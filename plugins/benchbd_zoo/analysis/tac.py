@@ -15,6 +15,7 @@ Departs from the paper: means are over up to `images` pairs, the first of every 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -74,7 +75,7 @@ class TAC(Analysis):
         changes = {name: changes_of(model, pairs) for name, model in scene.models.items()}
         before = changes[BACKDOORED]
         numbers = {name: _numbers(found, before) for name, found in changes.items()}
-        last = _deepest(scene.models[BACKDOORED], list(before))
+        last = deepest(scene.models[BACKDOORED], list(before))
         order = before[last].argsort(descending=True)
         picture = Lines(
             [float(place) for place in range(1, len(order) + 1)],
@@ -87,19 +88,21 @@ class TAC(Analysis):
         return Findings(numbers, {"channels": _rows(changes)}, {"deepest_layer": picture})
 
 
-def _deepest(model: torch.nn.Module, ran: list[str]) -> str:
-    """Return the convolution behind most others; the one that ran last where the code of the
-    network cannot be traced.
+def deepest(model: torch.nn.Module, ran: list[str]) -> str:
+    """Return which of the convolutions that ran is behind most others; the one that ran last where
+    the code of the network cannot be traced.
     """
     graph = trace(model)
     return (deepest_convolution(graph) if graph is not None else None) or ran[-1]
 
 
-def changes_of(model: torch.nn.Module, pairs: Pairs) -> dict[str, Tensor]:
-    """Return TAC (C,) float64 of every convolution that runs, by its name, in the order in which
-    they run. Raises `NotApplicable` for a network without convolutions.
+def changes_of(
+    model: torch.nn.Module, pairs: Pairs, layers: Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """Return TAC (C,) float64 of every convolution that runs, or of the named layers, by name, in
+    the order in which they run. Raises `NotApplicable` for a network without convolutions.
     """
-    layers = list(conv_layers(model))
+    layers = list(conv_layers(model)) if layers is None else layers
     if not layers:
         raise NotApplicable("the network has no convolution, so no channel has a map")
     totals: dict[str, Tensor] = {}
@@ -131,7 +134,7 @@ def _numbers(found: dict[str, Tensor], before: dict[str, Tensor]) -> dict[str, f
         return numbers
     left, elsewhere, orders = [], [], []
     for layer, change in found.items():
-        top = _top(before[layer])
+        top = top_channels(before[layer])
         left.append(_share(change[top], before[layer][top]))
         elsewhere.append(_share(change[~top], before[layer][~top]))
         orders.append(rank_correlation(change, before[layer]))
@@ -142,15 +145,17 @@ def _numbers(found: dict[str, Tensor], before: dict[str, Tensor]) -> dict[str, f
     }
 
 
-def _top(change: Tensor) -> Tensor:
-    """Return which channels, (C,) bool, change most; at least one."""
+def top_channels(change: Tensor) -> Tensor:
+    """Return which channels, (C,) bool, count as those of the backdoor, by TAC (C,): those that
+    change most, at least one.
+    """
     chosen = torch.zeros_like(change, dtype=torch.bool)
     chosen[change.topk(max(1, round(TOP * len(change)))).indices] = True
     return chosen
 
 
 def _concentration(change: Tensor) -> float:
-    return _share(change[_top(change)], change)
+    return _share(change[top_channels(change)], change)
 
 
 def _share(part: Tensor, whole: Tensor) -> float:
