@@ -16,6 +16,7 @@ from benchbd.defense.defense import CleanDataDefense, require_eval, require_scor
 from benchbd.defense.outcome import Outcome, Verdict
 from benchbd.engine.classifier import Classifier
 from benchbd.errors import ConfigError
+from benchbd.record.attack_result import AttackResult
 
 
 class ModelDetector(CleanDataDefense):
@@ -74,6 +75,7 @@ class ModelDetector(CleanDataDefense):
         detection = {
             "flagged": bool(flagged),
             "flagged_classes": flagged,
+            "attacked_classes": attacked_classes(case.attack),
             "scores": scores.double().tolist(),
         }
         repaired = verdict.repaired if verdict.repaired is not None else case.model()
@@ -89,3 +91,13 @@ class ModelDetector(CleanDataDefense):
             },
             clean_samples=len(clean),
         )
+
+
+def attacked_classes(attack: AttackResult) -> list[int]:
+    """Return the classes that triggered images are to be taken for, in ascending order: the truth
+    about a model, which no detector sees. There is none where nothing was poisoned.
+    """
+    if not attack.manifest.may_be_attacked(attack.manifest.family):
+        return []
+    labels: list[int] = attack.triggered.attacked_labels[attack.triggered.scored].unique().tolist()
+    return labels

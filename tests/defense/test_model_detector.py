@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from benchbd.api import CleanSet, ConfigError, ModelDetector, Verdict
+from benchbd.defense.model_detector import attacked_classes
 from benchbd.errors import ContractBroken
 from benchbd.record.attack_result import AttackResult
 from support.defenses import Constant, Run, Verb, judge, require_clean_budget, weights, wipe
@@ -28,6 +31,7 @@ def test_a_model_detector_is_handed_a_model_clean_images_and_chance(
     assert result.cell.detection == {
         "flagged": True,
         "flagged_classes": [8, 9],
+        "attacked_classes": [0],
         "scores": [float(score) for score in range(10)],
     }
     assert result.cell.notes == {"norms": [1, 2]}
@@ -40,9 +44,20 @@ def test_a_model_detector_that_flags_nothing_and_one_that_mends(
     run: Run, stored: AttackResult
 ) -> None:
     calm = run(judge(lambda *_: Verdict(torch.zeros(10), NONE)))
-    assert calm.cell.detection == {"flagged": False, "flagged_classes": [], "scores": [0.0] * 10}
+    assert calm.cell.detection == {
+        "flagged": False,
+        "flagged_classes": [],
+        "attacked_classes": [0],
+        "scores": [0.0] * 10,
+    }
     mended = run(judge(lambda *_: Verdict(torch.zeros(10), ~NONE, repaired=Constant(4).eval())))
     assert mended.metrics.acc == float((stored.test.labels == 4).double().mean())
+
+
+def test_of_a_sound_model_no_class_is_attacked(stored: AttackResult) -> None:
+    attack = stored.manifest.attack.model_copy(update={"params": {"poison_ratio": 0.0}})
+    sound = replace(stored, manifest=stored.manifest.model_copy(update={"attack": attack}))
+    assert (attacked_classes(stored), attacked_classes(sound)) == ([0], [])
 
 
 def test_a_model_detector_without_data_gets_none_and_knows_shape_and_classes(

@@ -21,8 +21,9 @@ class Detecting:
     what is healthy.
 
     For a detector of samples or inputs these are shares of samples; for a detector of models, which
-    gives one verdict per model, shares of models; `auroc` ranks the attacked models against the
-    healthy ones, and `balanced` is the mean of the shares of both that are told right.
+    gives one verdict per model, shares of models: an attacked model counts for `tpr` only where a
+    class is flagged that is attacked. `auroc` ranks the attacked models against the healthy ones by
+    their highest scores, and `balanced` is the mean of the shares of both that are told right.
     """
 
     auroc: float | None
@@ -47,7 +48,7 @@ def detecting(attacked: Sequence[Row], healthy: Sequence[Row], expected: int) ->
     figures = {name: mean_of(attacked, name) for name in DETECTION_FIGURES}
     if any("flagged" in row.detection for row in [*attacked, *healthy]):
         figures |= {
-            "tpr": mean_of(attacked, "flagged"),
+            "tpr": mean_of(attacked, "named"),
             "fpr": None,
             "auroc": _auroc(attacked, healthy),
         }
