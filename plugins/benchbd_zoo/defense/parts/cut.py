@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchbd.api import ImageShape, device_of, watching_outputs
+from benchbd.api import Classifier, ImageShape, device_of, watching_outputs
+from benchbd_zoo.defense.parts.attention import stages
 
 
 class Cut:
@@ -34,3 +35,29 @@ class Cut:
             return self.model(self.blank)  # type: ignore[no-any-return]
         finally:
             hook.remove()
+
+
+class HeadCut:
+    """A network before and after its penultimate features (N, D), as `Cut` has them."""
+
+    layer = "features"
+
+    def __init__(self, model: Classifier) -> None:
+        self.model = model
+
+    def before(self, images: Tensor) -> Tensor:
+        return self.model.features(images)
+
+    def after(self, values: Tensor) -> Tensor:
+        return self.model.head(values)  # type: ignore[no-any-return]
+
+
+def last_maps(model: Classifier, images: Tensor) -> Cut | HeadCut:
+    """The cut after the last stage that uint8 `images` (N, C, H, W) pass, where the last maps leave
+    the network. One with a single stage or none, such as a transformer, is cut before its head.
+    """
+    ends = list(stages(model, images[:1]))
+    if len(ends) < 2:
+        return HeadCut(model)
+    channels, height, width = images.shape[1:]
+    return Cut(model, ends[-1], (channels, height, width))
