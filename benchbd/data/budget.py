@@ -35,6 +35,17 @@ class CleanSet:
     train: ImageSet
     validation: ImageSet
 
+    @classmethod
+    def empty(cls, like: ImageSet) -> CleanSet:
+        """Return a clean set without images, for images of the shape and the classes of `like`.
+
+        >>> nothing = CleanSet.empty(clean.train)
+        >>> len(nothing), nothing.train.image_shape
+        (0, (3, 32, 32))
+        """
+        nothing = like.subset(torch.arange(0))
+        return cls(nothing, nothing)
+
     def __len__(self) -> int:
         return len(self.train) + len(self.validation)
 

@@ -245,7 +245,9 @@ def _model_verdict(found: dict[str, Any]) -> str:
         return f"nothing found: no class is flagged, the highest score is {max(scores):.2f}"
     named = ", ".join(f"class {label} (score {scores[label]:.2f})" for label in flagged)
     highest = f"; the highest score of the others is {max(others):.2f}" if others else ""
-    return f"backdoored: {named}{highest}"
+    attacked = found.get("attacked_classes")
+    missed = attacked and not set(attacked) & set(flagged)
+    return f"backdoored: {named}{'; this is not what is attacked' if missed else ''}{highest}"
 
 
 def _seconds(seconds: float) -> str:

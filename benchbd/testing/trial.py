@@ -208,6 +208,10 @@ def _drawn(attack: SomeAttack, handed: VerbInputs) -> SomeAttack:
     )
 
 
+def _held(plugin: ModelDetector, handed: VerbInputs) -> CleanSet:
+    return handed.clean if plugin.holds_data else CleanSet.empty(handed.clean.train)
+
+
 def _stamp(plugin: PoisoningAttack, handed: VerbInputs) -> Tensor:
     return prepared(plugin, handed).stamp(handed.test.images, handed.test.labels, handed.rng)
 
@@ -218,7 +222,7 @@ _VERBS: list[tuple[type[Any], Callable[[Any, VerbInputs], Any]]] = [
     (RobustTraining, lambda plugin, h: plugin.train(h.build_model, h.train, h.recipe, h.rng)),
     (DataFilter, lambda plugin, h: plugin.score(h.train, h.model, h.clean, h.rng)),
     (InputDetector, lambda plugin, h: plugin.fit(h.model, h.clean, h.rng).score(h.test.images)),
-    (ModelDetector, lambda plugin, h: plugin.inspect(h.model, h.clean, h.rng)),
+    (ModelDetector, lambda plugin, h: plugin.inspect(h.model, _held(plugin, h), h.rng)),
     (Analysis, lambda plugin, h: plugin.look(h.scene, h.rng)),
     (PoisoningAttack, _stamp),
     (

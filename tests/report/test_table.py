@@ -74,6 +74,18 @@ def test_what_a_model_detector_found_is_said_with_its_scores(flagged: list[int],
     assert detection_line(make_cell(detection=found)) == said
 
 
+def test_a_flag_for_a_wrong_class_is_called_one() -> None:
+    found = {"flagged": True, "flagged_classes": [0], "scores": [3.3, 0.2, 1.0]}
+    line = detection_line(make_cell(detection=found | {"attacked_classes": [2]}))
+    assert line == (
+        "mend: backdoored: class 0 (score 3.30); this is not what is attacked; the highest score "
+        "of the others is 1.00"
+    )
+    assert "not what" not in str(detection_line(make_cell(detection=found)))
+    right = make_cell(detection=found | {"attacked_classes": [0, 2]})
+    assert "not what" not in str(detection_line(right))
+
+
 def test_what_an_input_detector_found_is_said_with_its_rates() -> None:
     found = {"auroc": 0.9976, "fpr": 0.036, "tpr": 0.978, "threshold": -0.03}
     assert detection_line(make_cell(detection=found)) == (

@@ -74,7 +74,7 @@ def guard(act: Verb, prepare: Verb = lambda *_: None, **params: Any) -> Defense:
     return Guard(**params)
 
 
-def judge(act: Verb) -> Defense:
+def judge(act: Verb, holds_data: bool = True, **params: Any) -> Defense:
     class Judge(ModelDetector):
         api = 1
         name = "judge"
@@ -82,7 +82,8 @@ def judge(act: Verb) -> Defense:
         def inspect(self, *handed: Any) -> Any:
             return act(*handed)
 
-    return Judge()
+    Judge.holds_data = holds_data
+    return Judge(**params)
 
 
 class Constant(nn.Module):

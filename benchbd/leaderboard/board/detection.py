@@ -17,11 +17,13 @@ DETECTION_FIGURES = ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr")
 
 @dataclass(frozen=True, slots=True)
 class DetectionSummary:
-    """Means over `models`, those of the `attacked` models that were measured, and `clean_fpr`, the
-    share of false alarms on healthy models. For a detector of samples or inputs these are shares of
-    samples. A detector of models gives one verdict per model, so they are shares of models; its
-    `auroc` ranks the attacked models against the healthy ones, and `balanced` is the mean of the
-    shares of both that are classified correctly.
+    """Means over `models` of the `attacked` models, and `clean_fpr`: how often it is alarmed by
+    what is healthy.
+
+    For a detector of samples or inputs these are shares of samples; for a detector of models, which
+    gives one verdict per model, shares of models: an attacked model counts for `tpr` only where a
+    class is flagged that is attacked. `auroc` ranks the attacked models against the healthy ones by
+    their highest scores, and `balanced` is the mean of the shares of both that are told right.
     """
 
     auroc: float | None
@@ -47,7 +49,7 @@ def summarise_detection(
     figures = {name: mean_of(attacked, name) for name in DETECTION_FIGURES}
     if any("flagged" in row.detection for row in [*attacked, *healthy]):
         figures |= {
-            "tpr": mean_of(attacked, "flagged"),
+            "tpr": mean_of(attacked, "named"),
             "fpr": None,
             "auroc": _auroc(attacked, healthy),
         }

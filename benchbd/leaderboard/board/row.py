@@ -176,7 +176,7 @@ def row_of(cell: Cell, file: str = "", ledger: Ledger | None = None) -> Row:
         metrics=_shares(cell.metrics) | _bystanders(cell.metrics) | _above(cell, counted),
         baseline=_shares(cell.baseline),
         hits=_hits(cell),
-        detection=dict(_figures(cell.detection or {})),
+        detection=dict(_figures(cell.detection or {}, about.attack.params)),
         cost={
             "seconds": cell.cost.defense_seconds,
             "attack_seconds": cell.cost.attack_seconds,
@@ -288,14 +288,19 @@ def _hits(cell: Cell) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _figures(detection: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the figures of a detector that are shares; `highest` is the largest score of a model
-    detector.
+def _figures(
+    detection: Mapping[str, Any], attack: Mapping[str, Any]
+) -> Iterator[tuple[str, float]]:
+    """Yield the figures of a detector that are shares. Of a model detector, `named` is whether it
+    flags a class that is attacked, and `highest` its largest score.
     """
     for name in ("auroc", "tpr_at_1_fpr", "tpr_at_5_fpr", "tpr", "fpr", "flagged"):
         value = detection.get(name)
         if isinstance(value, bool | int | float) and 0 <= value <= 1:
             yield name, float(value)
+    flagged = detection.get("flagged_classes")
+    if isinstance(flagged, list):
+        yield "named", float(any(label in _attacked(detection, attack) for label in flagged))
     scores = detection.get("scores")
     if (
         isinstance(scores, list)
@@ -303,3 +308,11 @@ def _figures(detection: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         and all(isinstance(s, int | float) and math.isfinite(s) for s in scores)
     ):
         yield "highest", float(max(scores))
+
+
+def _attacked(detection: Mapping[str, Any], attack: Mapping[str, Any]) -> list[Any]:
+    """Return the classes that are attacked. A result that does not say them is of an attack towards
+    its `target` alone.
+    """
+    said = detection.get("attacked_classes")
+    return said if isinstance(said, list) else [attack.get("target")]

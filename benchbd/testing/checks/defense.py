@@ -73,10 +73,8 @@ def clean_samples_within_budget(subject: Subject) -> None:
     """It takes no more clean samples than its budget, and says how many it took."""
     case, reported = _responded(subject)
     plugin = subject.plugin_as(CleanDataDefense)
-    allowed = len(
-        Case(case.result, case.machine, plugin.name, tiny_data.TINY_CLEAN_BUDGET).clean(
-            plugin.ratio, plugin.index
-        )
+    allowed = _allowed(
+        plugin, Case(case.result, case.machine, plugin.name, tiny_data.TINY_CLEAN_BUDGET)
     )
     taken = max(case.taken, default=0)
     require(
@@ -84,6 +82,13 @@ def clean_samples_within_budget(subject: Subject) -> None:
         f"it took {taken} clean samples, its budget is {allowed}; leave `clean_data` to the base",
     )
     require(reported >= taken, f"it took {taken} clean samples and reported {reported}")
+
+
+def _allowed(plugin: CleanDataDefense, case: Case) -> int:
+    """Return how many clean samples the plugin may take, by what it declares."""
+    if isinstance(plugin, ModelDetector) and not plugin.holds_data:
+        return 0
+    return len(case.clean(plugin.ratio, plugin.index))
 
 
 @check("smoke", Defense, but=lambda cls: bool(cls.oracle))

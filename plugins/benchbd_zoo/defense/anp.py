@@ -38,7 +38,7 @@ from benchbd.api import (
     track,
 )
 from benchbd_zoo.defense.parts.mask_pruning import MaskPruning
-from benchbd_zoo.defense.parts.masked_norms import MaskedNorms, descend
+from benchbd_zoo.defense.parts.masked_norms import NoisyNorms, descend
 
 
 class ANP(Augmentation, MaskPruning):
@@ -67,7 +67,7 @@ class ANP(Augmentation, MaskPruning):
         """Masks (C,) per layer after `nb_iter` rounds, and a line of the log every
         `print_every`.
         """
-        masked = _NoisyNorms(model)
+        masked = NoisyNorms(model)
         machine = hardware(str(device_of(model)))
         draws, crops = fork(rng), fork(rng)
         batches = Batches(clean.train.images, clean.train.labels, shift=self.shift, flip=self.flip)
@@ -85,7 +85,7 @@ class ANP(Augmentation, MaskPruning):
 
     def _update(
         self,
-        masked: _NoisyNorms,
+        masked: NoisyNorms,
         optimizer: torch.optim.Optimizer,
         images: Tensor,
         labels: Tensor,
@@ -103,38 +103,3 @@ class ANP(Augmentation, MaskPruning):
         loss = self.anp_alpha * natural + (1 - self.anp_alpha) * perturbed
         descend(masked.masks, loss, optimizer)
         return loss.detach()
-
-
-class _NoisyNorms(MaskedNorms):
-    """Perturbed it scales by weight * (m + d) and shifts by bias * (1 + xi)."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model)
-        self.scale_noise: dict[str, Tensor] = {}
-        self.shift_noise: dict[str, Tensor] = {}
-
-    def draw_noise(self, eps: float, rng: torch.Generator) -> None:
-        def uniform(like: Tensor) -> Tensor:
-            return (
-                ((2 * torch.rand(like.shape, generator=rng) - 1) * eps)
-                .to(like.device)
-                .requires_grad_()
-            )
-
-        self.scale_noise = {name: uniform(mask) for name, mask in self.masks.items()}
-        self.shift_noise = {name: uniform(bias) for name, bias in self.biases.items()}
-
-    def perturbed(self, images: Tensor) -> Tensor:
-        return self.called(
-            images,
-            {name: mask + self.scale_noise[name] for name, mask in self.masks.items()},
-            self.shift_noise,
-        )
-
-    def climb(self, loss: Tensor, step: float) -> None:
-        """Move the noise up the loss by the sign of its gradient."""
-        noise = [*self.scale_noise.values(), *self.shift_noise.values()]
-        gradients = torch.autograd.grad(loss, noise, materialize_grads=True)
-        with torch.no_grad():
-            for part, gradient in zip(noise, gradients, strict=True):
-                part.add_(step * gradient.sign())

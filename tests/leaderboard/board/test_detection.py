@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchbd.record.cell import Cell
 from support.made_boards import of, only
-from support.made_cells import make_cell
+from support.made_cells import attack_named, make_cell
 
 
 def test_detectors_of_inputs_and_their_false_alarms() -> None:
@@ -47,9 +49,7 @@ def test_a_detector_without_figures_for_some_models_says_so() -> None:
 def test_detectors_of_models_are_judged_over_models() -> None:
     def verdict(attack: str, seed: int, flagged: bool, *scores: float) -> Cell:
         return make_cell(
-            attack,
-            seed=seed,
-            detection={"flagged": flagged, "flagged_classes": [0], "scores": list(scores)},
+            attack_named(attack, target=1), seed=seed, detection=said(flagged, *scores)
         )
 
     bad, good = [3.0, 1.5, 2.5], [1.0, 2.0]
@@ -61,6 +61,32 @@ def test_detectors_of_models_are_judged_over_models() -> None:
     assert facts.auroc == pytest.approx(roc_auc_score([1, 1, 1, 0, 0], bad + good), abs=1e-6)
     assert facts.tpr == pytest.approx(2 / 3, abs=1e-6)
     assert (facts.clean_fpr, facts.clean_models) == (0.5, 2)
+
+
+def said(flagged: bool, *scores: float, attacked: list[int] | None = None) -> dict[str, Any]:
+    """What a detector of models says that flags class 1, or nothing."""
+    known = {} if attacked is None else {"attacked_classes": attacked}
+    return known | {
+        "flagged": flagged,
+        "flagged_classes": [1] if flagged else [],
+        "scores": list(scores),
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "attacked", "share"), [(1, None, 1.0), (0, None, 0.0), (0, [0, 1], 1.0), (1, [2], 0)]
+)
+def test_a_flag_for_a_wrong_class_is_no_hit(
+    target: int, attacked: list[int] | None, share: float
+) -> None:
+    """The classes that a result says count; without them, the target of the attack."""
+    found = said(True, 0.1, 3.0, attacked=attacked)
+    cells = [make_cell(attack_named("a", target=target), detection=found)]
+    cells += [make_cell("nothing", detection=said(False, 0.1, 0.2))]
+    (defense,) = only(of(*cells)).defenses
+    assert defense.detecting is not None
+    assert (defense.detecting.tpr, defense.detecting.clean_fpr) == (share, 0.0)
+    assert defense.detecting.auroc == 1.0
 
 
 def test_what_is_no_figure_is_no_figure_of_a_detector() -> None:

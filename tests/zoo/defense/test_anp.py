@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from benchbd.api import CleanSet, ImageSet, NotApplicable, Repaired, accuracy, path_by_threshold
 from benchbd.engine.classifier import Classifier
-from benchbd_zoo.defense.anp import ANP, _NoisyNorms
+from benchbd_zoo.defense.anp import ANP
+from benchbd_zoo.defense.parts.masked_norms import NoisyNorms
 from support.by_formula import images_by_formula, in_batches, wide_by_formula
 from support.planted_choice import cornered
 from support.tiny_networks import InPlace, Network, Plain, Tokens, classifier, random_images
@@ -86,7 +87,7 @@ def test_updates_equal_the_formula(steps: int) -> None:
     network = flat_network()
     images = torch.rand(12, 1, 1, 3, generator=torch.Generator().manual_seed(4))
     labels = torch.arange(12) % 4
-    masked, twin = _NoisyNorms(network), _NoisyNorms(network)
+    masked, twin = NoisyNorms(network), NoisyNorms(network)
     (mask,) = masked.masks.values()
     mask.data = torch.tensor([0.5, 0.4, 0.6])
     optimizer = torch.optim.SGD([mask], lr=anp.lr, momentum=anp.momentum)
@@ -124,7 +125,7 @@ def test_as_the_reference_learns_masks(steps: int, expected: list[float]) -> Non
     seed: the masks of the first 14 channels of 16.
     """
     anp = ANP(anp_steps=steps)
-    masked = _NoisyNorms(wide_by_formula())
+    masked = NoisyNorms(wide_by_formula())
     optimizer = torch.optim.SGD(masked.masks.values(), lr=anp.lr, momentum=anp.momentum)
     draws = torch.Generator().manual_seed(0)
     for images, labels in in_batches(images_by_formula(40), 10):

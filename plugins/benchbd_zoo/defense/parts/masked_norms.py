@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from benchbd.api import norm_layers
+from benchbd.api import Classifier, norm_layers
 
 
 class MaskedNorms(nn.Module):
@@ -50,6 +50,54 @@ class MaskedNorms(nn.Module):
             f"{name}.bias": self.biases[name] * (1 + noise) for name, noise in shift.items()
         }
         return functional_call(self.network, changed, (images,))  # type: ignore[no-any-return]
+
+
+class NoisyNorms(MaskedNorms):
+    """Perturbed it scales by weight * (m + d) and shifts by bias * (1 + xi), d and xi noise that is
+    drawn and may climb a loss.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.scale_noise: dict[str, Tensor] = {}
+        self.shift_noise: dict[str, Tensor] = {}
+
+    def draw_noise(self, eps: float, rng: torch.Generator) -> None:
+        def uniform(like: Tensor) -> Tensor:
+            return (
+                ((2 * torch.rand(like.shape, generator=rng) - 1) * eps)
+                .to(like.device)
+                .requires_grad_()
+            )
+
+        self.scale_noise = {name: uniform(mask) for name, mask in self.masks.items()}
+        self.shift_noise = {name: uniform(bias) for name, bias in self.biases.items()}
+
+    def perturbed(self, images: Tensor) -> Tensor:
+        return self.called(
+            images,
+            {name: mask + self.scale_noise[name] for name, mask in self.masks.items()},
+            self.shift_noise,
+        )
+
+    def climb(self, loss: Tensor, step: float) -> None:
+        """Move the noise up the loss by the sign of its gradient."""
+        noise = [*self.scale_noise.values(), *self.shift_noise.values()]
+        gradients = torch.autograd.grad(loss, noise, materialize_grads=True)
+        with torch.no_grad():
+            for part, gradient in zip(noise, gradients, strict=True):
+                part.add_(step * gradient.sign())
+
+    def settled(self) -> Classifier:
+        """The network in eval mode with the noise in its weights; the masks have no part in it."""
+        network = copy.deepcopy(self.network).eval()
+        assert isinstance(network, Classifier)
+        with torch.no_grad():
+            for name, noise in self.scale_noise.items():
+                network.get_parameter(f"{name}.weight").mul_(1 + noise)
+            for name, noise in self.shift_noise.items():
+                network.get_parameter(f"{name}.bias").mul_(1 + noise)
+        return network
 
 
 def descend(masks: dict[str, Tensor], loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
