@@ -20,23 +20,29 @@ from benchbd.engine.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training-controlled attack returns when it learned its trigger during training: the
-    model in eval mode, and the tensors of the trigger by name.
+    """What a training-controlled attack returns when there is more to hand back than the model:
+    the model in eval mode, the tensors of the trigger by name, which may have been learned during
+    training, and the poisoned set on which the model was trained.
 
     >>> answer = Trained(model, {"pattern": torch.zeros(3, 32, 32)})
     >>> sorted(answer.trigger)
     ['pattern']
+    >>> answer.poisoned is None
+    True
     """
 
     model: nn.Module
     trigger: dict[str, Tensor]
+    poisoned: PoisonedSet | None = None
 
 
 class TrainingControlledAttack(Attack):
     """An attack that trains the victim itself. It writes `train` besides `stamp`.
 
     `poison_ratio` is a share of every batch. There is no poisoned set to store, so a defense that
-    works on the training set does not apply.
+    works on the training set does not apply. An attack that does train on a poisoned set says so
+    with `leaves_poisoned_set = True` and hands that set back, as in `Trained(model, self.trigger,
+    poisoned)`; then all defenses apply.
 
     >>> class Corner(TrainingControlledAttack):
     ...     api = 1
@@ -61,6 +67,8 @@ class TrainingControlledAttack(Attack):
     """
 
     family: ClassVar[str] = "training-controlled"
+    leaves_poisoned_set: ClassVar[bool] = False
+    """Whether the attack hands back the poisoned set on which it trained."""
 
     @abstractmethod
     def train(
@@ -68,7 +76,8 @@ class TrainingControlledAttack(Attack):
     ) -> nn.Module | Trained:
         """Train `model`, whose weights are fresh, on the clean training set by `recipe`, and poison
         batches during training. Returns the model in eval mode, or `Trained` when the trigger was
-        learned too.
+        learned too, or when there is a poisoned set to hand back. That set is a `PoisonedSet` of
+        `clean_train`.
 
         The model lies on the device of the run and the set on the CPU. `fit` takes both as they
         are; other code moves what it needs with `.to(device_of(model))`.

@@ -255,7 +255,8 @@ def require_poisoned_set(case: Case, who: Defense) -> None:
             f"this model was imported without its training set, on which {who.name} would have to "
             "work"
         )
-    if case.attack.manifest.family == TrainingControlledAttack.family:
+    controlled = case.attack.manifest.family == TrainingControlledAttack.family
+    if controlled and not len(case.attack.train.indices):
         attack = case.attack.manifest.attack.name
         raise NotApplicable(
             f"{attack} controls training itself and leaves no poisoned set for {who.name} to work "

@@ -20,8 +20,9 @@ from benchbd.running.protocol import Choice
 @dataclass(frozen=True, eq=False)
 class PlannedPlugin:
     """A plugin of one or many cells. found_as: the name by which another process finds it.
-    poison_ratio, controls_training: facts about an attack. needs_poisoned_set, oracle,
-    draws_clean_data: facts about a defense.
+    poison_ratio, controls_training: facts about an attack; the latter is whether it trains the
+    victim and leaves no poisoned set. needs_poisoned_set, oracle, draws_clean_data: facts about a
+    defense.
     """
 
     kind: str
@@ -97,8 +98,8 @@ def _traits(plugin: Plugin) -> dict[str, Any]:
     from benchbd.defense.defense import CleanDataDefense, Defense
 
     if isinstance(plugin, Attack):
-        controls_training = plugin.family == TrainingControlledAttack.family
-        return {"poison_ratio": plugin.poison_ratio, "controls_training": controls_training}
+        hides_set = isinstance(plugin, TrainingControlledAttack) and not plugin.leaves_poisoned_set
+        return {"poison_ratio": plugin.poison_ratio, "controls_training": hides_set}
     if isinstance(plugin, Defense):
         draws = isinstance(plugin, CleanDataDefense) and plugin.index is None
         return {

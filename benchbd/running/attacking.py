@@ -201,7 +201,9 @@ def _backdoor(
     stamped = cache(lambda: attack.triggered(test, seeds.generator("stamp")))
     every = 0 if attack.learns_trigger else job.recipe.evaluate_every
     with measure_along_training(test, stamped, every, machine.precision) as along:
-        attack, model = _train(attack, model, poisoned, job.recipe, seeds.generator("shuffle"))
+        attack, poisoned, model = _train(
+            attack, model, poisoned, job.recipe, seeds.generator("shuffle")
+        )
     return attack, poisoned, model, along
 
 
@@ -245,22 +247,42 @@ def triggered_images(job: AttackJob, record: Path) -> tuple[ImageSet, TriggeredS
 
 def _train(
     attack: Attack, model: Classifier, poisoned: PoisonedSet, recipe: Recipe, rng: torch.Generator
-) -> tuple[Attack, Classifier]:
-    """Return the attack, with the trigger that it may have learned during training, and the trained
-    victim.
+) -> tuple[Attack, PoisonedSet, Classifier]:
+    """Return the attack, with the trigger that it may have learned during training, the poisoned
+    set, which the attack may hand back, and the trained victim.
     """
     if not isinstance(attack, TrainingControlledAttack):
         fit(model, poisoned.as_seen(), recipe, rng, what=f"training on {attack.name}")
-        return attack, model
+        return attack, poisoned, model
     answer = attack.train(model, poisoned.clean, recipe, rng)
-    if isinstance(answer, Trained):
-        attack, answer = attack.with_trigger(answer.trigger), answer.model
-    if not isinstance(answer, Classifier):
+    if not isinstance(answer, Trained):
+        answer = Trained(answer, attack.trigger)
+    if not isinstance(answer.model, Classifier):
         raise ContractBroken(
-            f"{attack.name}.train returned a {type(answer).__name__}; return the model that was "
-            "handed in, trained"
+            f"{attack.name}.train returned a {type(answer.model).__name__}; return the model that "
+            "was handed in, trained"
         )
-    return attack, answer
+    _require_poisoned_set(attack, answer, poisoned.clean)
+    used = poisoned if answer.poisoned is None else answer.poisoned
+    return attack.with_trigger(answer.trigger), used, answer.model
+
+
+def _require_poisoned_set(
+    attack: TrainingControlledAttack, answer: Trained, clean: ImageSet
+) -> None:
+    """Raise `ContractBroken` unless the attack hands back a poisoned set of `clean` if, and only
+    if, it says so.
+    """
+    if attack.leaves_poisoned_set != (answer.poisoned is not None):
+        raise ContractBroken(
+            f"{attack.name}: leaves_poisoned_set is {attack.leaves_poisoned_set}, but train "
+            f"returned {'no' if answer.poisoned is None else 'a'} poisoned set; change one of them"
+        )
+    if answer.poisoned is not None and answer.poisoned.clean is not clean:
+        raise ContractBroken(
+            f"{attack.name}.train returned a poisoned set of other images; make it from the "
+            "clean_train that was handed in"
+        )
 
 
 def require_writable(folder: Path) -> None:

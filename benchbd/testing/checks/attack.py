@@ -167,6 +167,22 @@ def trained_in_eval_mode(subject: Subject) -> None:
     )
 
 
+@check("smoke", TrainingControlledAttack)
+def hands_back_its_poisoned_set(subject: Subject) -> None:
+    """It hands back a poisoned set if, and only if, `leaves_poisoned_set` says so."""
+    attack = subject.plugin_as(TrainingControlledAttack)
+    poisoned = getattr(subject.trial.answer, "poisoned", None)
+    says = f"leaves_poisoned_set is {attack.leaves_poisoned_set}"
+    require(
+        attack.leaves_poisoned_set or poisoned is None,
+        f"{says}, but train handed one back; say so",
+    )
+    require(
+        isinstance(poisoned, PoisonedSet) or not attack.leaves_poisoned_set,
+        f"{says}, but train handed none back; return `Trained(model, self.trigger, poisoned)`",
+    )
+
+
 @check("smoke", Attack)
 def stored_result_reloads(subject: Subject) -> None:
     """Its stored result, read again, gives the same predictions, and its stored trigger stamps the
