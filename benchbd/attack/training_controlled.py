@@ -20,9 +20,10 @@ from benchbd.engine.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training-controlled attack returns when there is more to hand back than the model:
-    the model in eval mode, the tensors of the trigger by name, which may have been learned during
-    training, and the poisoned set on which the model was trained.
+    """What a training-controlled attack returns when there is more to hand back than the model.
+
+    model: in eval mode. trigger: its tensors by name; they may have been learned during training.
+    poisoned: the set on which the model was trained, if there is one.
 
     >>> answer = Trained(model, {"pattern": torch.zeros(3, 32, 32)})
     >>> sorted(answer.trigger)

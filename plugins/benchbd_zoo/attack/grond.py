@@ -12,9 +12,9 @@
 A defense that looks for channels more sensitive than their neighbours thus finds none. The poisoned
 set is handed back, so that defenses of the training set apply.
 
-Departs from the paper: it prunes after the last epoch, too, but keeps a network from before that;
-here nothing is smoothed after the last epoch. The authors keep the epoch of the best accuracy on
-1,000 held-out images, here it is the last one. Which convolution a BatchNorm reads is taken from
+Departs from the paper: nothing is smoothed after the last epoch. The authors' code does so, but
+keeps a network from before that, the one of the best accuracy on 1,000 held-out images; here it is
+that of the last epoch. Which convolution a BatchNorm reads is taken from
 the network's graph, as in `clp`, where their code takes the one registered before it. Departures of
 `upgd` hold here as well.
 """
