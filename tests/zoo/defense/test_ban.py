@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,13 @@ from benchbd_zoo.defense.parts.cut import Cut, HeadCut, last_maps
 from benchbd_zoo.defense.parts.masked_norms import NoisyNorms
 from support.tiny_networks import Network, Plain, PreAct, Residual
 
-QUICK = {"rounds": 1, "batches": 15, "mask_lr": 0.03, "batch_size": 32, "noise_steps": 5}
+QUICK: dict[str, Any] = {
+    "rounds": 1,
+    "batches": 15,
+    "mask_lr": 0.03,
+    "batch_size": 32,
+    "noise_steps": 5,
+}
 
 
 def network(body: type[nn.Module], width: int = 6) -> Classifier:
@@ -139,3 +146,54 @@ def test_the_model_is_left_alone() -> None:
 def test_a_network_without_norms_has_no_noise() -> None:
     with pytest.raises(NotApplicable, match="norm"):
         BAN(**QUICK).inspect(network(Plain), CLEAN, torch.Generator())
+
+
+class Halves(nn.Module):
+    """Two stages, of four and six channels, with the weights of one seed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        draws = torch.Generator().manual_seed(7)
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.conv2 = nn.Conv2d(4, 6, 3, padding=1, stride=2, bias=False)
+        self.bn2, self.relu, self.head = nn.BatchNorm2d(6), nn.ReLU(), nn.Linear(6, 4)
+        for conv, norm, size in ((self.conv1, self.bn1, 0.4), (self.conv2, self.bn2, 0.3)):
+            conv.weight.data = torch.randn(conv.weight.shape, generator=draws) * size
+            norm.weight.data = torch.rand(len(norm.weight), generator=draws) + 0.5
+            norm.bias.data = torch.randn(len(norm.bias), generator=draws) * 0.2
+        self.head.weight.data = torch.randn(4, 6, generator=draws)
+        self.head.bias.data.zero_()
+
+    def features(self, x: Tensor) -> Tensor:
+        first = F.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(first))).mean((2, 3))  # type: ignore[no-any-return]
+
+
+def test_as_the_reference_mask_noise_and_what_is_left() -> None:
+    """`perturbation_train` of xiaoyunxxy/ban at 8a0f918 (ban_detection.py): 20 steps of the mask in
+    eval mode, four steps of the noise in training mode, all on one batch.
+    """
+    draws = torch.Generator().manual_seed(1)
+    pixels = torch.randint(0, 256, (16, 3, 6, 6), generator=draws, dtype=torch.uint8)
+    images, labels = pixels / 255, torch.arange(16) % 4
+    mask = (torch.rand(6, 3, 3, generator=draws) * 0.4 + 0.3).requires_grad_()
+    model = Classifier(Halves(), (0.0,) * 3, (1.0,) * 3).eval().requires_grad_(False)
+    cut, adam = last_maps(model, pixels), torch.optim.Adam([mask], lr=0.01)
+    for _ in range(20):
+        adam.zero_grad()
+        BAN().loss(cut, mask, cut.before(images), labels).backward()
+        adam.step()
+    assert mask.flatten()[:3].tolist() == pytest.approx([0.3318486, 0.1297431, 0.2097882])
+    noisy = NoisyNorms(model)
+    noisy.draw_noise(0.3, torch.Generator())
+    draws.manual_seed(2)
+    for name in noisy.weights:
+        for noise in (noisy.scale_noise[name], noisy.shift_noise[name]):
+            noise.data = (2 * torch.rand(noise.shape, generator=draws) - 1) * 0.3
+    for _ in range(4):
+        noisy.climb(F.cross_entropy(noisy.perturbed(images), labels), 0.3 / 4)
+    first = noisy.scale_noise["network.bn1"].tolist()
+    assert first == pytest.approx([0.3688170, 0.2286077, -0.2177314, -0.3153234])
+    disturbed = last_maps(noisy.settled(), pixels)
+    left = disturbed.after((1 - mask) * disturbed.before(images))
+    assert left[0].tolist() == pytest.approx([-2.3356161, -1.6898483, -0.3733633, -0.4018976])
