@@ -91,9 +91,9 @@ class Dormancy(Analysis):
                 for name, each in similar.items()
             },
             "end of a stage",
-            "CKA with the backdoored model on triggered images",
-            "A defended model near 1 still carries the channels of the backdoor, however low its "
-            "ASR; one near the clean twin has lost them.",
+            "CKA with the backdoored model",
+            "All is on triggered images. A defended model near 1 still carries the channels of the "
+            "backdoor, however low its ASR; one near the clean twin has lost them.",
             span=(0, 1),
         )
         return Findings(numbers, {"layers": _rows(similar, found)}, {"similarity": picture})
