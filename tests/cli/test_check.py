@@ -116,9 +116,9 @@ def test_a_distribution() -> None:
 def test_an_unknown_target() -> None:
     with pytest.raises(
         PluginNotFound,
-        match=r"no plugin, file or distribution named 'defense.anq'; did you mean 'defense.anp'",
+        match=r"no plugin, file or distribution named 'defense.anpp'; did you mean 'defense.anp'",
     ):
-        checked("defense.anq")
+        checked("defense.anpp")
 
 
 def test_parameters() -> None:

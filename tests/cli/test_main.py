@@ -54,11 +54,11 @@ def test_whoever_reads_may_stop_reading() -> None:
 def test_what_is_left_out_is_there() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"--no-plugin: no plugin or package named 'defense.anq'; did you mean "
+        match=r"--no-plugin: no plugin or package named 'defense.anpp'; did you mean "
         r"'defense.anp'\?",
     ):
         main.benchbd.main(
-            ["--no-plugin", "badnet", "--no-plugin", "defense.anq", "list"], standalone_mode=False
+            ["--no-plugin", "badnet", "--no-plugin", "defense.anpp", "list"], standalone_mode=False
         )
     assert "BENCHBD_NO_PLUGIN" not in os.environ
 
