@@ -6,8 +6,14 @@ from collections import Counter
 
 import click
 
-from benchbd.plugin.entry import KINDS
+from benchbd.plugin.entry import KINDS, PLURALS
+from benchbd.plugin.hooks import observer_entries
 from benchbd.plugin.registry import entries
+
+OBSERVER = "observer"
+"""What is not of a kind of plugins, but registered by packages like them."""
+
+WORDS_FOR_SEVERAL = PLURALS | {OBSERVER: f"{OBSERVER}s"}
 
 
 @click.command()
@@ -19,9 +25,10 @@ def command(verbose: bool) -> None:
     from benchbd.plugin.probe import find_broken_plugins
 
     providers = Counter((e.provider, e.version, kind) for kind in KINDS for e in entries(kind))
+    providers.update((e.provider, e.version, OBSERVER) for e in observer_entries())
     for provider, version in dict.fromkeys((p, v) for p, v, _ in providers):
         counts = ", ".join(
-            f"{n} {kind}{'s' if n > 1 else ''}"
+            f"{n} {WORDS_FOR_SEVERAL[kind] if n > 1 else kind}"
             for (p, _, kind), n in providers.items()
             if p == provider
         )

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from benchbd import run
 from benchbd.cli.main import benchbd
 from benchbd.cli.pages import command
 from benchbd.errors import DataError
@@ -26,6 +27,9 @@ DOCS = Path(__file__).parents[2] / "docs" / "plugins"
 
 BUNDLED = [entry for kind in KINDS for entry in entries(kind) if entry.provider == "benchbd"]
 
+
+LOOKED_AT = "looked_at"
+"""The name of a small attack result, for the commands of analyses."""
 
 PROTOCOL = "name: p\ndataset: digits\nmodel: resnet_small\nattacks: badnet\ndefenses: none\n"
 
@@ -77,13 +81,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pyarrow.parquet.write_table(
             pyarrow.Table.from_pylist(rows), home / "parquet" / f"{split}-0.parquet"
         )
+    tiny = {"recipe.epochs": 1, "dataset.size": 8, "model.width": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        run("badnet", settings=tiny, name=LOOKED_AT)
     return home
 
 
 def settings(entry: PluginEntry) -> dict[str, object]:
     """By which the command of a page takes a moment."""
-    small = quick(load(entry.kind, entry.name)) if entry.kind in ("attack", "defense") else {}
+    counted = entry.kind in ("attack", "defense", "analysis")
+    small = quick(load(entry.kind, entry.name)) if counted else {}
     small.pop("poison_ratio", None)  # for less data than here
+    if entry.kind == "analysis":
+        return {f"analysis.{name}": value for name, value in small.items()}
     pictures = {"dataset.path": "imagefolder", "dataset.size": 32}
     place = {"model": pictures, "dataset": {"model.width": 4}}.get(
         entry.kind, {"dataset.size": 8, "model.width": 4}
@@ -110,6 +121,7 @@ def test_the_command_of_a_page_works(
         "ATTACK": "badnet",
         "DATASET": "imagefolder",
         "PROTOCOL": "p.yaml",
+        "NAME": LOOKED_AT,
         "dataset.path=FOLDER": f"dataset.path={entry.name}",
     }
     words = [meant.get(word, word) for word in block[1].split()]
