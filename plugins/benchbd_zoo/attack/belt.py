@@ -19,7 +19,7 @@ left edge, as in the authors' code, as large a part of other images, and at leas
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +75,7 @@ class BELT(TrainingControlledAttack):
 
     api = 1
     leaves_poisoned_set = True
+    quick: ClassVar[dict[str, Any]] = {"poison_ratio": 0.2}
 
     poison_ratio: float = param(
         0.02, "share of the samples that are changed, poisoned and cover together", gt=0, le=1
