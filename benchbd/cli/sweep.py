@@ -44,11 +44,13 @@ def command(dry_run: bool, as_json: bool, **options: Any) -> None:
     if dry_run:
         _show_plans(asked, axis, protocols)
         return
-    curves = sweep_curves(axis.values, list(_run(asked, axis, protocols)), axis.numbers)
+    cells = list(_run(asked, axis, protocols))
+    curves = sweep_curves(axis.values, cells, axis.numbers)
     if as_json:
         click.echo(json.dumps({"axis": axis.name, "curves": [_json(curve) for curve in curves]}))
-        return
-    _show(axis, curves, asked.results)
+    else:
+        _show(axis, curves, asked.results)
+    sys.exit(_tell_failures(axis, cells))
 
 
 def _protocols(asked: SweepOptions, axis: Axis) -> list[Protocol]:
@@ -86,6 +88,20 @@ def _run(asked: SweepOptions, axis: Axis, protocols: Sequence[Protocol]) -> Iter
         ):
             matrix.run(session, view.update)
         yield matrix.cells()
+
+
+def _tell_failures(axis: Axis, cells: Sequence[Sequence[Cell]]) -> int:
+    """Say why values have no numbers, and return the exit code: 1 where a cell failed."""
+    failed = 0
+    for value, group in zip(axis.values, cells, strict=True):
+        for cell in group:
+            if cell.status.code != "ok":
+                about, status = cell.cell, cell.status
+                what = f"{about.attack.label}, {about.defense.label}, seed {about.seed}"
+                told = f"{axis.name} = {value}, {what}: {status.code}, {status.reason}"
+                click.echo(told, err=True)
+                failed |= status.code != "n/a"
+    return int(failed)
 
 
 def _json(curve: SweepCurve) -> dict[str, Any]:

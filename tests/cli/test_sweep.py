@@ -45,3 +45,13 @@ def test_a_value_that_does_not_fit_stops_the_sweep_before_it_starts(tmp_path: Pa
     ended = benchbd("sweep", "digits-quick", "--over", "poison_ratio=0.1,7", *WORDS, cwd=tmp_path)
     assert ended.returncode == 2 and "poison_ratio" in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_value_without_numbers_says_why(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    words = ("--over", "clean_images=1", *WORDS, "--defense", "ft")
+    ended = benchbd("sweep", "tiny.yaml", *words, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "clean_images = 1, badnet, ft, seed 0: failed, " in ended.stderr
+    assert "a clean budget of" in ended.stderr
